@@ -1,0 +1,47 @@
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { SigningKeySchema, StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
+import { FilesystemLayoutSchema } from "#gen/metalstack/api/v2/filesystem_pb.ts";
+import { ImageSchema } from "#gen/metalstack/api/v2/image_pb.ts";
+import { IPSchema } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { NetworkSchema } from "#gen/metalstack/api/v2/network_pb.ts";
+import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
+import { ProjectMemberSchema, ProjectSchema } from "#gen/metalstack/api/v2/project_pb.ts";
+import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
+import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { TenantMemberSchema, TenantSchema } from "#gen/metalstack/api/v2/tenant_pb.ts";
+
+/** One kind of thing in the store: its name (first part of the key) and its stored message. */
+export interface Kind<S extends DescMessage = DescMessage> {
+  readonly name: string;
+  readonly schema: S;
+}
+
+export type Of<K extends Kind> = MessageShape<K["schema"]>;
+
+const kind = <S extends DescMessage>(name: string, schema: S): Kind<S> => ({ name, schema });
+
+/** Every kind that central stores. The id is the one that the public API uses, unless said otherwise. */
+export const kinds = {
+  tenant: kind("tenant", TenantSchema),
+  /** id: tenant login/member's login */
+  tenantMember: kind("tenant-member", TenantMemberSchema),
+  project: kind("project", ProjectSchema),
+  /** id: project uuid/member's login */
+  projectMember: kind("project-member", ProjectMemberSchema),
+  partition: kind("partition", PartitionSchema),
+  size: kind("size", SizeSchema),
+  image: kind("image", ImageSchema),
+  filesystemLayout: kind("filesystem-layout", FilesystemLayoutSchema),
+  network: kind("network", NetworkSchema),
+  /** id: namespace (may be empty)/address in canonical text */
+  ip: kind("ip", IPSchema),
+  machineDesired: kind("machine", MachineDesiredSchema),
+  machineObserved: kind("machine-observed", MachineObservedSchema),
+  switch: kind("switch", SwitchSchema),
+  token: kind("token", StoredTokenSchema),
+  signingKey: kind("signing-key", SigningKeySchema),
+} as const;
+
+/** Key in the store. Nothing else builds keys. */
+export const keyOf = (kind: Kind, id: string): string => `${kind.name}/${id}`;

@@ -1,0 +1,78 @@
+/** What central asks of a store: ordered revisions, conditional commits, watches that resume. Keys are text, values bytes. */
+export interface Store {
+  /** Id of this store's history. Another id than yesterday's: the content was made anew or restored, and revisions do not compare. */
+  history(): Promise<string>;
+  read(key: string): Promise<Item | undefined>;
+  /** All items under the prefix, in key order, at one revision. */
+  list(prefix: string): Promise<Listing>;
+  /**
+   * Every change after `after` (exclusive) under the prefix, one batch per revision, in order, then live until the signal aborts.
+   * @throws Compacted when the revisions after `after` are no longer held: list again
+   */
+  watch(wanted: { readonly prefix: string; readonly after: bigint }, signal: AbortSignal): AsyncIterable<Batch>;
+  /** All or nothing, under one new revision; durable when it resolves. */
+  commit(commit: Commit): Promise<Committed>;
+  /** Forgets what is needed only to resume watches before this revision. */
+  compact(revision: bigint): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Item {
+  readonly key: string;
+  readonly value: Uint8Array;
+  /** Revision of the last change. */
+  readonly revision: bigint;
+  /** Revision at which the key came to be. */
+  readonly created: bigint;
+}
+
+export interface Listing {
+  readonly items: readonly Item[];
+  readonly revision: bigint;
+}
+
+export interface Batch {
+  readonly revision: bigint;
+  readonly changes: readonly StoreChange[];
+}
+
+/** An absent item: the key was deleted, or its time to live has passed. */
+export interface StoreChange {
+  readonly key: string;
+  readonly item: Item | undefined;
+}
+
+export interface Commit {
+  readonly conditions: readonly Condition[];
+  readonly puts: readonly Put[];
+  readonly deletes: readonly string[];
+}
+
+/** The key's last change must be this revision; 0 means that the key must not exist. */
+export interface Condition {
+  readonly key: string;
+  readonly revision: bigint;
+}
+
+export interface Put {
+  readonly key: string;
+  readonly value: Uint8Array;
+  /** The key goes away this long after the commit, unless put again. */
+  readonly ttlMs?: number;
+}
+
+/** `conflicts`: keys whose condition did not hold; nothing was changed. */
+export type Committed =
+  | { readonly ok: true; readonly revision: bigint }
+  | { readonly ok: false; readonly conflicts: readonly string[] };
+
+/** The revisions asked for are no longer held. */
+export class Compacted extends Error {
+  readonly oldest: bigint;
+
+  constructor(oldest: bigint) {
+    super(`store history before revision ${oldest} is compacted`);
+    this.name = "Compacted";
+    this.oldest = oldest;
+  }
+}
