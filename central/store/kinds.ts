@@ -1,4 +1,5 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { ReportCursorSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { SigningKeySchema, StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
 import { FilesystemLayoutSchema } from "#gen/metalstack/api/v2/filesystem_pb.ts";
@@ -39,6 +40,8 @@ export const kinds = {
   machineDesired: kind("machine", MachineDesiredSchema),
   machineObserved: kind("machine-observed", MachineObservedSchema),
   switch: kind("switch", SwitchSchema),
+  /** id: partition */
+  reportCursor: kind("report-cursor", ReportCursorSchema),
   token: kind("token", StoredTokenSchema),
   signingKey: kind("signing-key", SigningKeySchema),
 } as const;
