@@ -1,0 +1,19 @@
+import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import { isInstalled } from "./boot-target.ts";
+
+/** Name of the network in which machines boot, are wiped and are installed. */
+export const provisioning = "provisioning";
+
+/**
+ * Which network a machine's switch port must be in: the tenant's once its system is installed, else the provisioning one.
+ * @returns `provisioning`, or the id of the allocation's private network
+ */
+export function portNetwork(desired: MachineDesired | undefined, observed: MachineObserved | undefined): string {
+  if (!isInstalled(desired, observed)) return provisioning;
+  const networks = desired?.allocation?.networks ?? [];
+  const home = networks.find((n) => isPrivate(n.networkType)) ?? networks[0];
+  return home?.network ?? provisioning;
+}
+
+const isPrivate = (type: NetworkType): boolean => type === NetworkType.CHILD || type === NetworkType.CHILD_SHARED;
