@@ -6,11 +6,17 @@ export interface Store {
   /** All items under the prefix, in key order, at one revision. */
   list(prefix: string): Promise<Listing>;
   /**
-   * Every change after `after` (exclusive) under the prefix, one batch per revision, in order, then live until the signal aborts.
+   * Every change after `after` (exclusive) under the prefix, one batch per revision, in order, then live until the signal
+   * aborts. Ends without an error only then, or when the store is closed. A batch without changes says that nothing else
+   * happened up to its revision.
    * @throws Compacted when the revisions after `after` are no longer held: list again
    */
   watch(wanted: { readonly prefix: string; readonly after: bigint }, signal: AbortSignal): AsyncIterable<Batch>;
-  /** All or nothing, under one new revision; durable when it resolves. */
+  /**
+   * All or nothing, under one new revision; durable when it resolves. One that changes nothing makes no revision.
+   * @throws StoreUnavailable when the store did not answer: the commit may or may not have been carried out
+   * @throws Refusal "exhausted" beyond `storeLimits`
+   */
   commit(commit: Commit): Promise<Committed>;
   /** Forgets what is needed only to resume watches before this revision. */
   compact(revision: bigint): Promise<void>;
@@ -74,5 +80,13 @@ export class Compacted extends Error {
     super(`store history before revision ${oldest} is compacted`);
     this.name = "Compacted";
     this.oldest = oldest;
+  }
+}
+
+/** The store does not answer, or is closed. The text names the store. */
+export class StoreUnavailable extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "StoreUnavailable";
   }
 }

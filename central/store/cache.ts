@@ -1,0 +1,220 @@
+// What central knows of the store, in memory, by kind, at one revision. Only `apply` and `replace` change it; values are shared
+// with everyone and must not be mutated.
+// A value that cannot be read never ends the process and never looks like a deletion: the last readable value stays, and the
+// key is remembered as unreadable, so that no one overwrites what they have not seen.
+import { fromBinary, type Message } from "@bufbuild/protobuf";
+import { bug } from "#lib/bug.ts";
+import type { Log } from "#lib/log.ts";
+import { type Kind, keyOf, kinds, type Of } from "./kinds.ts";
+import type { Batch, Item, Listing, StoreChange } from "./store.ts";
+
+/** One thing as stored: its value and the revisions of its last change and of its first. */
+export interface Stored<T> {
+  readonly id: string;
+  readonly value: T;
+  readonly revision: bigint;
+  readonly created: bigint;
+}
+
+/** One thing that changed; an absent `value` means deleted, an absent `before` means new. */
+export interface Change<T = Message> {
+  readonly kind: Kind;
+  readonly id: string;
+  readonly value: T | undefined;
+  readonly before: T | undefined;
+}
+
+/** The changes of one revision. */
+export interface ChangeBatch {
+  readonly revision: bigint;
+  readonly changes: readonly Change[];
+}
+
+/** Narrows a change to its kind, so that `value` and `before` have the kind's type. */
+export const isOf = <K extends Kind>(kind: K, change: Change): change is Change<Of<K>> =>
+  change.kind.name === kind.name;
+
+/** Ids by a key computed from the value; made by `Cache.index`, asked through `Cache.by`. */
+export interface Index<K extends Kind = Kind> {
+  readonly kind: K;
+  readonly name: string;
+  /** The keys under which the value is found: one, several or none. */
+  readonly keysOf: (value: Of<K>) => string | readonly string[] | undefined;
+}
+
+interface Table {
+  readonly kind: Kind;
+  readonly rows: Map<string, Stored<Message>>;
+  /** `rows` in id order; undefined after a change, until someone asks. */
+  sorted: readonly Stored<Message>[] | undefined;
+  readonly indexes: Map<string, { readonly index: Index; readonly ids: Map<string, Set<string>> }>;
+}
+
+export class Cache {
+  readonly #log: Log;
+  readonly #tables: ReadonlyMap<string, Table>;
+  readonly #unreadable = new Map<string, bigint>();
+  #revision = 0n;
+
+  constructor(log: Log) {
+    this.#log = log;
+    this.#tables = new Map(Object.values(kinds).map((kind) => [kind.name, emptyTable(kind)]));
+  }
+
+  get revision(): bigint {
+    return this.#revision;
+  }
+
+  /** Keys whose stored bytes this version cannot read. */
+  get unreadable(): readonly string[] {
+    return [...this.#unreadable.keys()];
+  }
+
+  isUnreadable(kind: Kind, id: string): boolean {
+    return this.#unreadable.has(keyOf(kind, id));
+  }
+
+  /** Of the key's last change; 0 when it is absent. */
+  revisionOf(key: string): bigint {
+    const [table, id] = this.#locate(key);
+    return this.#unreadable.get(key) ?? table?.rows.get(id)?.revision ?? 0n;
+  }
+
+  get<K extends Kind>(kind: K, id: string): Stored<Of<K>> | undefined {
+    return this.#table(kind).rows.get(id) as Stored<Of<K>> | undefined; // a table holds only its kind's messages
+  }
+
+  list<K extends Kind>(kind: K): readonly Stored<Of<K>>[] {
+    const table = this.#table(kind);
+    table.sorted ??= [...table.rows.values()].sort(byId);
+    return table.sorted as readonly Stored<Of<K>>[]; // as above
+  }
+
+  /** Registers an index, computed over what is there and kept from then on. Asking twice for a name gives the same one. */
+  index<K extends Kind>(kind: K, name: string, keysOf: Index<K>["keysOf"]): Index<K> {
+    const { indexes, rows } = this.#table(kind);
+    const known = indexes.get(name);
+    if (known !== undefined) return known.index as unknown as Index<K>; // registered under the same kind
+    const index: Index<K> = { kind, name, keysOf };
+    const entry = { index: index as unknown as Index, ids: new Map<string, Set<string>>() }; // only ever given its kind's values
+    indexes.set(name, entry);
+    for (const row of rows.values()) enter(entry, row.id, row.value);
+    return index;
+  }
+
+  /** In id order. */
+  by<K extends Kind>(index: Index<K>, key: string): readonly Stored<Of<K>>[] {
+    const { indexes, rows } = this.#table(index.kind);
+    const ids = indexes.get(index.name)?.ids.get(key) ?? [];
+    return Array.from(ids, (id) => rows.get(id) as Stored<Of<K>>).sort(byId); // an index names only rows that are there
+  }
+
+  /** @returns what changed for those who use this cache; empty for a batch that was applied before */
+  apply(batch: Batch): readonly Change[] {
+    if (batch.revision <= this.#revision) return [];
+    const changes = batch.changes.flatMap((change) => this.#change(change) ?? []);
+    this.#revision = batch.revision;
+    return changes;
+  }
+
+  /** Takes on the whole content of the store. @returns the differences from before */
+  replace({ items, revision }: Listing): readonly Change[] {
+    const listed = new Set(items.map((item) => item.key));
+    const held = [...this.#tables.values()].flatMap(({ kind, rows }) =>
+      Array.from(rows.keys(), (id) => keyOf(kind, id)),
+    );
+    const gone = [...held, ...this.#unreadable.keys()].filter((key) => !listed.has(key));
+    const fresh = items.filter((item) => this.revisionOf(item.key) !== item.revision);
+    const changes = [
+      ...gone.map((key) => ({ key, item: undefined })),
+      ...fresh.map((item) => ({ key: item.key, item })),
+    ].flatMap((change) => this.#change(change) ?? []);
+    this.#revision = revision;
+    return changes;
+  }
+
+  /** Forgets everything, for a store whose content has another history. */
+  clear(): void {
+    for (const table of this.#tables.values()) {
+      table.rows.clear();
+      table.sorted = undefined;
+      for (const { ids } of table.indexes.values()) ids.clear();
+    }
+    this.#unreadable.clear();
+    this.#revision = 0n;
+  }
+
+  #change({ key, item }: StoreChange): Change | undefined {
+    const [table, id] = this.#locate(key);
+    if (table === undefined) return undefined;
+    const before = table.rows.get(id);
+    const row = item && this.#decode(table.kind, id, item);
+    if (item !== undefined && row === undefined) return undefined;
+    this.#unreadable.delete(key);
+    if (row === undefined && before === undefined) return undefined;
+    set(table, id, row);
+    return { kind: table.kind, id, value: row?.value, before: before?.value };
+  }
+
+  #decode(kind: Kind, id: string, item: Item): Stored<Message> | undefined {
+    try {
+      return { id, value: fromBinary(kind.schema, item.value), revision: item.revision, created: item.created };
+    } catch (error) {
+      this.#unreadable.set(item.key, item.revision);
+      this.#log.error("stored-value-unreadable", {
+        key: item.key,
+        revision: item.revision,
+        bytes: item.value.length,
+        error,
+      });
+      return undefined;
+    }
+  }
+
+  /** Keys of kinds that this version does not know have no table: they stay in the store and are not looked at. */
+  #locate(key: string): readonly [Table | undefined, string] {
+    const slash = key.indexOf("/");
+    return [this.#tables.get(key.slice(0, slash)), key.slice(slash + 1)];
+  }
+
+  #table(kind: Kind): Table {
+    return this.#tables.get(kind.name) ?? bug(`the kind ${kind.name} is not in kinds.ts`);
+  }
+}
+
+const emptyTable = (kind: Kind): Table => ({ kind, rows: new Map(), sorted: undefined, indexes: new Map() });
+
+const byId = (a: { readonly id: string }, b: { readonly id: string }) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+
+function set(table: Table, id: string, row: Stored<Message> | undefined): void {
+  const before = table.rows.get(id);
+  for (const entry of table.indexes.values()) {
+    if (before !== undefined) leave(entry, id, before.value);
+    if (row !== undefined) enter(entry, id, row.value);
+  }
+  if (row === undefined) table.rows.delete(id);
+  else table.rows.set(id, row);
+  table.sorted = undefined;
+}
+
+type IndexEntry = { readonly index: Index; readonly ids: Map<string, Set<string>> };
+
+function enter({ index, ids }: IndexEntry, id: string, value: Message): void {
+  for (const key of keysOf(index, value)) {
+    const under = ids.get(key) ?? new Set();
+    ids.set(key, under.add(id));
+  }
+}
+
+function leave({ index, ids }: IndexEntry, id: string, value: Message): void {
+  for (const key of keysOf(index, value)) {
+    const under = ids.get(key);
+    under?.delete(id);
+    if (under?.size === 0) ids.delete(key);
+  }
+}
+
+function keysOf(index: Index, value: Message): readonly string[] {
+  const keys = index.keysOf(value as Of<Kind>) ?? []; // an index sees only its own kind's values
+  return typeof keys === "string" ? [keys] : keys;
+}

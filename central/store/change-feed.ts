@@ -1,0 +1,62 @@
+import { Bell } from "#lib/bell.ts";
+import type { ChangeBatch } from "./cache.ts";
+
+/** Batches that a subscriber may be behind before it is ended. */
+export const lagMax = 10_000;
+
+interface Subscriber {
+  readonly waiting: ChangeBatch[];
+  readonly bell: Bell;
+  ended: Error | undefined;
+}
+
+/** Hands each batch to every subscriber, each at its own pace. */
+export class ChangeFeed {
+  readonly #subscribers = new Set<Subscriber>();
+
+  publish(batch: ChangeBatch): void {
+    for (const subscriber of this.#subscribers) {
+      if (subscriber.waiting.push(batch) > lagMax)
+        this.#end(subscriber, new Error(`a subscriber of changes is more than ${lagMax} batches behind`));
+      else subscriber.bell.ring();
+    }
+  }
+
+  /** Subscribes at once, not at the first read, so that a list read in the same turn is what the batches build on. */
+  subscribe(signal: AbortSignal): AsyncIterable<ChangeBatch> {
+    const subscriber: Subscriber = { waiting: [], bell: new Bell(), ended: undefined };
+    if (!signal.aborted) {
+      this.#subscribers.add(subscriber);
+      signal.addEventListener("abort", () => this.#subscribers.delete(subscriber), { once: true });
+    }
+    return this.#read(subscriber, signal);
+  }
+
+  /** Ends every subscription with this error. */
+  endAll(error: Error): void {
+    for (const subscriber of this.#subscribers) this.#end(subscriber, error);
+  }
+
+  async *#read(subscriber: Subscriber, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+    try {
+      while (!signal.aborted) {
+        if (subscriber.ended !== undefined) throw subscriber.ended;
+        const batches = subscriber.waiting.splice(0);
+        if (batches.length === 0) await subscriber.bell.wait(signal);
+        for (const batch of batches) {
+          if (signal.aborted) return;
+          yield batch;
+        }
+      }
+    } finally {
+      this.#subscribers.delete(subscriber);
+    }
+  }
+
+  #end(subscriber: Subscriber, error: Error): void {
+    this.#subscribers.delete(subscriber);
+    subscriber.ended = error;
+    subscriber.waiting.length = 0;
+    subscriber.bell.ring();
+  }
+}

@@ -1,0 +1,96 @@
+// Optimistic transactions: run over the cache, commit under conditions, run again when somebody else was first.
+// First attempts run side by side; a repeat takes its turn, so that those of one process that want the same key do not
+// beat each other forever.
+import { Refusal } from "#lib/refusal.ts";
+import type { Cache } from "./cache.ts";
+import type { Follower } from "./follower.ts";
+import type { StatePorts, Transacted } from "./state.ts";
+import { type Commit, type Condition, StoreUnavailable } from "./store.ts";
+import { type Tx, TxRecord } from "./tx.ts";
+
+const attemptsMax = 16;
+/** How long a commit may be ahead of the cache before its caller is told. */
+const catchUpMs = 10_000;
+/** After a lost race: how long to wait for the cache to show the winner. A key that came and went again never shows. */
+const lostRaceMs = 250;
+
+export class Transactor {
+  readonly #ports: StatePorts;
+  readonly #cache: Cache;
+  readonly #follower: Follower;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(ports: StatePorts, cache: Cache, follower: Follower) {
+    this.#ports = ports;
+    this.#cache = cache;
+    this.#follower = follower;
+  }
+
+  async transact<R>(work: (tx: Tx) => R, signal: AbortSignal): Promise<Transacted<R>> {
+    const done = await this.#attempt(work, signal);
+    if (done !== undefined) return done;
+    const repeats = this.#turn.then(() => this.#repeat(work, signal));
+    this.#turn = repeats.catch(() => undefined);
+    return repeats;
+  }
+
+  async #repeat<R>(work: (tx: Tx) => R, signal: AbortSignal): Promise<Transacted<R>> {
+    for (let attempt = 2; attempt <= attemptsMax; attempt++) {
+      const done = await this.#attempt(work, signal);
+      if (done !== undefined) return done;
+    }
+    throw new Refusal("conflict", `others changed the same things ${attemptsMax} times in a row: try again`, {
+      reason: "CONFLICT",
+    });
+  }
+
+  /** @returns undefined after a lost race */
+  async #attempt<R>(work: (tx: Tx) => R, signal: AbortSignal): Promise<Transacted<R> | undefined> {
+    const tx = new TxRecord(this.#cache);
+    const result = work(tx);
+    const commit = tx.commit();
+    if (commit === undefined) return { result, revision: this.#cache.revision };
+    const committed = await this.#commit(commit);
+    if (!committed.ok) {
+      const lost = commit.conditions.filter((c) => committed.conflicts.includes(c.key));
+      await this.#until(() => lost.some((c) => this.#hasMoved(c)), lostRaceMs, signal);
+      return undefined;
+    }
+    const { revision } = committed;
+    const isSeen = await this.#until(() => this.#cache.revision >= revision, catchUpMs, signal);
+    if (isSeen) return { result, revision };
+    throw unavailable(
+      `the change is stored at revision ${revision}, but this server still reads at ${this.#cache.revision}`,
+    );
+  }
+
+  async #commit(commit: Commit) {
+    try {
+      return await this.#ports.store.commit(commit);
+    } catch (error) {
+      if (error instanceof StoreUnavailable) throw unavailable(`the change may not be stored: ${error.message}`);
+      throw error;
+    }
+  }
+
+  #hasMoved({ key, revision }: Condition): boolean {
+    return this.#cache.revisionOf(key) !== revision;
+  }
+
+  /** @returns whether it came true in time */
+  async #until(isTrue: () => boolean, ms: number, signal: AbortSignal): Promise<boolean> {
+    if (isTrue()) return true;
+    const done = new AbortController();
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    this.#ports.clock.sleep(ms, done.signal).then(
+      () => over.abort(),
+      () => undefined,
+    );
+    while (!isTrue() && !either.aborted) await this.#follower.moved.wait(either);
+    done.abort();
+    return isTrue();
+  }
+}
+
+const unavailable = (text: string) => new Refusal("unavailable", text, { reason: "STORE_UNAVAILABLE" });

@@ -1,0 +1,104 @@
+import { type Message, toBinary } from "@bufbuild/protobuf";
+import { Refusal } from "#lib/refusal.ts";
+import type { Cache, Index, Stored } from "./cache.ts";
+import { type Kind, keyOf, type Of } from "./kinds.ts";
+import type { Commit, Put } from "./store.ts";
+
+/**
+ * What a transaction's work reads and writes. Reads come from the cache, with this transaction's own writes over it.
+ * Everything that is got by id, put or deleted becomes a condition on the revision that the cache holds (0: absent), so a
+ * commit goes through only when all of it is still as it was seen. Lists are not conditioned: get what the decision hangs on.
+ */
+export interface Tx {
+  get<K extends Kind>(kind: K, id: string): Of<K> | undefined;
+  list<K extends Kind>(kind: K): readonly Stored<Of<K>>[];
+  by<K extends Kind>(index: Index<K>, key: string): readonly Stored<Of<K>>[];
+  /** The value must not be changed after this call. */
+  put<K extends Kind>(kind: K, id: string, value: Of<K>, options?: { readonly ttlMs?: number }): void;
+  /** Deleting what is absent does nothing. */
+  delete(kind: Kind, id: string): void;
+}
+
+interface Write {
+  readonly kind: Kind;
+  readonly id: string;
+  readonly value: Message | undefined;
+  readonly ttlMs: number | undefined;
+}
+
+/** One attempt of a transaction: reads the cache, and keeps what must hold and what is to be written. */
+export class TxRecord implements Tx {
+  readonly #cache: Cache;
+  readonly #seen = new Map<string, bigint>();
+  readonly #writes = new Map<string, Write>();
+
+  constructor(cache: Cache) {
+    this.#cache = cache;
+  }
+
+  get<K extends Kind>(kind: K, id: string): Of<K> | undefined {
+    this.#see(kind, id);
+    const written = this.#writes.get(keyOf(kind, id));
+    if (written !== undefined) return written.value as Of<K> | undefined; // put under the same kind
+    return this.#cache.get(kind, id)?.value;
+  }
+
+  list<K extends Kind>(kind: K): readonly Stored<Of<K>>[] {
+    return this.#overlay(kind, this.#cache.list(kind), () => true);
+  }
+
+  by<K extends Kind>(index: Index<K>, key: string): readonly Stored<Of<K>>[] {
+    return this.#overlay(index.kind, this.#cache.by(index, key), (value) =>
+      [index.keysOf(value) ?? []].flat().includes(key),
+    );
+  }
+
+  put<K extends Kind>(kind: K, id: string, value: Of<K>, options: { readonly ttlMs?: number } = {}): void {
+    this.#see(kind, id);
+    this.#writes.set(keyOf(kind, id), { kind, id, value, ttlMs: options.ttlMs });
+  }
+
+  delete(kind: Kind, id: string): void {
+    this.#see(kind, id);
+    this.#writes.set(keyOf(kind, id), { kind, id, value: undefined, ttlMs: undefined });
+  }
+
+  /** @returns undefined when nothing is to be written */
+  commit(): Commit | undefined {
+    const conditions = Array.from(this.#seen, ([key, revision]) => ({ key, revision }));
+    const puts: Put[] = [];
+    const deletes: string[] = [];
+    for (const [key, { kind, value, ttlMs }] of this.#writes) {
+      if (value !== undefined) {
+        puts.push({ key, value: toBinary(kind.schema, value), ...(ttlMs === undefined ? {} : { ttlMs }) });
+      } else if (this.#seen.get(key) !== 0n) deletes.push(key);
+    }
+    return puts.length + deletes.length === 0 ? undefined : { conditions, puts, deletes };
+  }
+
+  #see(kind: Kind, id: string): void {
+    if (this.#cache.isUnreadable(kind, id)) {
+      throw new Refusal("precondition", `${kind.name} ${id} is stored in a form that this version cannot read`, {
+        reason: "STORED_VALUE_UNREADABLE",
+      });
+    }
+    this.#seen.set(keyOf(kind, id), this.#cache.get(kind, id)?.revision ?? 0n);
+  }
+
+  #overlay<K extends Kind>(
+    kind: K,
+    rows: readonly Stored<Of<K>>[],
+    fits: (value: Of<K>) => boolean,
+  ): readonly Stored<Of<K>>[] {
+    const written = [...this.#writes.values()].filter((write) => write.kind.name === kind.name);
+    if (written.length === 0) return rows;
+    const changed = new Set(written.map((write) => write.id));
+    const pending = written.flatMap((write) => {
+      const value = write.value as Of<K> | undefined; // put under the same kind
+      if (value === undefined || !fits(value)) return [];
+      const { revision = 0n, created = 0n } = this.#cache.get(kind, write.id) ?? {};
+      return [{ id: write.id, value, revision, created }];
+    });
+    return [...rows.filter((row) => !changed.has(row.id)), ...pending].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+}
