@@ -1,0 +1,238 @@
+import { once } from "node:events";
+import http from "node:http";
+import http2 from "node:http2";
+import type { AddressInfo, Server, Socket } from "node:net";
+import { Code, ConnectError, type ConnectRouter, type Interceptor } from "@connectrpc/connect";
+import type { Log } from "../log.ts";
+import { keepAlive } from "./h2-keep-alive.ts";
+import { peekProtocol } from "./peek-protocol.ts";
+import { type HttpRequest, type HttpResponse, type PlainHandler, rpcHandler } from "./rpc-handler.ts";
+
+/** Every limit of one port. Times are milliseconds. */
+export interface Limits {
+  /** Largest message, after decompression, either way. */
+  readonly messageBytesMax: number;
+  readonly headerBytesMax: number;
+  /** Streams open at once on one HTTP/2 connection. */
+  readonly streamsMax: number;
+  readonly connectionsMax: number;
+  /** A connection without any stream is closed after this. */
+  readonly idleMs: number;
+  /** HTTP/2 connections are asked for a sign of life this often; no answer within it ends them. */
+  readonly pingMs: number;
+  /** From connecting to the first bytes, and from a request's first byte to the end of its headers. */
+  readonly headersMs: number;
+  /** From a request's first byte to its last (HTTP/1.1; streams that the server sends are not bound by it). */
+  readonly requestMs: number;
+  /** How long a stop waits for what is still running. */
+  readonly drainMs: number;
+}
+
+export const defaultLimits: Limits = {
+  messageBytesMax: 16 << 20,
+  headerBytesMax: 32 << 10,
+  streamsMax: 1_000,
+  connectionsMax: 20_000,
+  idleMs: 300_000,
+  pingMs: 20_000,
+  headersMs: 15_000,
+  requestMs: 120_000,
+  drainMs: 5_000,
+};
+
+/** PEM texts. */
+export interface TlsMaterial {
+  readonly key: string | Uint8Array;
+  readonly certificate: string | Uint8Array;
+  /** Client certificates signed by these are shown in `peerKey`; connections without one are served as well. */
+  readonly clientCa?: string | Uint8Array;
+}
+
+export interface OnePort {
+  readonly routes: (router: ConnectRouter) => void;
+  /** Outermost first. */
+  readonly interceptors?: readonly Interceptor[];
+  /** Asked for every path that is no RPC. */
+  readonly http?: PlainHandler;
+  /** Present: TLS, both HTTP versions by ALPN. Asked again at every `reload()`. */
+  readonly tls?: () => TlsMaterial | Promise<TlsMaterial>;
+  readonly limits?: Partial<Limits>;
+  readonly log: Log;
+}
+
+export interface Listening {
+  readonly address: string;
+  readonly port: number;
+  /** Reads the certificate again; connections that are open keep theirs. Throws, and keeps the old one, when the new is no good. */
+  reload(): Promise<void>;
+  /**
+   * Takes no new connection or stream, tells running handlers through their signal, waits up to `drainMs` for them, then cuts.
+   */
+  stop(): Promise<void>;
+}
+
+/**
+ * One TCP port for gRPC, gRPC-Web, Connect and plain HTTP, over HTTP/1.1 and HTTP/2 (without TLS: prior knowledge).
+ * @param where port 0 takes a free one
+ */
+export async function listen(
+  options: OnePort,
+  where: { readonly host: string; readonly port: number },
+): Promise<Listening> {
+  const limits = { ...defaultLimits, ...options.limits };
+  const shutdown = new AbortController();
+  const handler = rpcHandler({
+    routes: options.routes,
+    router: {
+      interceptors: [...(options.interceptors ?? [])],
+      readMaxBytes: limits.messageBytesMax,
+      writeMaxBytes: limits.messageBytesMax,
+      shutdownSignal: shutdown.signal,
+    },
+    http: options.http,
+    log: options.log,
+  });
+  const served = options.tls
+    ? await encrypted(handler, options.tls, limits)
+    : { ...plain(handler, limits, options.log), reload: async () => {} };
+  const { server } = served;
+  server.maxConnections = limits.connectionsMax;
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    // A reset is no news: whoever reads the socket hears of it as well.
+    socket.on("error", () => {});
+  });
+  server.listen({ host: where.host, port: where.port });
+  await once(server, "listening");
+  const bound = server.address() as AddressInfo;
+  let stopped: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    shutdown.abort(new ConnectError("the server is stopping", Code.Unavailable));
+    served.drain();
+    const cut = setTimeout(() => {
+      for (const socket of sockets) socket.destroy();
+    }, limits.drainMs);
+    await closed;
+    clearTimeout(cut);
+  };
+  return {
+    address: bound.address,
+    port: bound.port,
+    reload: served.reload,
+    stop: () => {
+      stopped ??= stop();
+      return stopped;
+    },
+  };
+}
+
+interface Served {
+  readonly server: Server & Partial<Pick<http.Server, "closeIdleConnections">>;
+  readonly drain: () => void;
+}
+
+type Handler = (req: HttpRequest, res: HttpResponse) => void;
+
+/** The HTTP/1 server accepts, because its time limits only work in a server that listens; HTTP/2 connections are handed on. */
+function plain(handler: Handler, limits: Limits, log: Log): Served {
+  const h1 = http.createServer(http1Options(limits), handler);
+  const h2 = http2.createServer(http2Options(limits), handler);
+  const drainSessions = keepAlive(h2, limits);
+  const drainHttp1 = tame(h1, limits);
+  const takeHttp1 = h1.listeners("connection") as ((socket: Socket) => void)[];
+  h1.removeAllListeners("connection");
+  h1.on("connection", (socket: Socket) => {
+    peekProtocol(socket, limits.headersMs, (protocol) => {
+      if (protocol === "h2") h2.emit("connection", socket);
+      else for (const take of takeHttp1) take.call(h1, socket);
+    });
+  });
+  h2.on("sessionError", (error) => log.debug("http2-session-failed", { error }));
+  return {
+    server: h1,
+    drain: () => {
+      drainSessions();
+      drainHttp1();
+    },
+  };
+}
+
+async function encrypted(
+  handler: Handler,
+  load: () => TlsMaterial | Promise<TlsMaterial>,
+  limits: Limits,
+): Promise<Served & { reload: () => Promise<void> }> {
+  const context = async () => {
+    const { key, certificate, clientCa } = await load();
+    return {
+      key: Buffer.from(key),
+      cert: Buffer.from(certificate),
+      ...(clientCa === undefined ? {} : { ca: Buffer.from(clientCa) }),
+      minVersion: "TLSv1.2" as const,
+    };
+  };
+  const first = await context();
+  const server = http2.createSecureServer(
+    {
+      ...first,
+      ...http1Options(limits),
+      ...http2Options(limits),
+      allowHTTP1: true,
+      requestCert: "ca" in first,
+      rejectUnauthorized: false,
+      handshakeTimeout: limits.headersMs,
+    },
+    handler,
+  );
+  const drainSessions = keepAlive(server, limits);
+  // With allowHTTP1 this server has the HTTP/1 server's properties and methods; @types/node does not say so.
+  const drainHttp1 = tame(server as unknown as http.Server, limits);
+  return {
+    server: server as unknown as Server,
+    drain: () => {
+      drainSessions();
+      drainHttp1();
+    },
+    reload: async () => server.setSecureContext(await context()),
+  };
+}
+
+const http1Options = (limits: Limits): http.ServerOptions => ({
+  maxHeaderSize: limits.headerBytesMax,
+  headersTimeout: limits.headersMs,
+  requestTimeout: limits.requestMs,
+  keepAliveTimeout: limits.idleMs,
+  noDelay: true,
+});
+
+const http2Options = (limits: Limits): http2.ServerOptions => ({
+  settings: {
+    maxConcurrentStreams: limits.streamsMax,
+    maxHeaderListSize: limits.headerBytesMax,
+    // One message of a stream fits without waiting for the other side's leave.
+    initialWindowSize: 1 << 20,
+  },
+  maxSessionInvalidFrames: 100,
+});
+
+/** Malformed HTTP/1 gets its answer and is cut off; a stop closes what is idle, and the rest when its answer is sent. */
+function tame(server: http.Server, limits: Limits): () => void {
+  server.keepAliveTimeout = limits.idleMs;
+  server.headersTimeout = limits.headersMs;
+  server.requestTimeout = limits.requestMs;
+  let draining = false;
+  server.on("request", (req: HttpRequest, res: HttpResponse) => {
+    if (req.httpVersionMajor !== 1) return;
+    if (draining) res.setHeader("connection", "close");
+    res.once("close", () => {
+      if (draining) setImmediate(() => server.closeIdleConnections());
+    });
+  });
+  return () => {
+    draining = true;
+    server.closeIdleConnections();
+  };
+}

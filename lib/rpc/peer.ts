@@ -1,0 +1,16 @@
+import { type ContextKey, createContextKey } from "@connectrpc/connect";
+
+/** Who is at the other end of the connection, as the transport saw it. */
+export interface Peer {
+  /** Address in text, without port; empty when there is none (in-process calls). */
+  readonly address: string;
+  readonly encrypted: boolean;
+  /** SHA-256 of the client certificate in hex with colons; only of a certificate that the port's CA has signed. */
+  readonly certificate: string | undefined;
+}
+
+/** Handlers read it with `context.values.get(peerKey)`. */
+export const peerKey: ContextKey<Peer> = createContextKey<Peer>(
+  { address: "", encrypted: false, certificate: undefined },
+  { description: "the peer of the connection" },
+);

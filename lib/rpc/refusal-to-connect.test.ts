@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Code, ConnectError, type ConnectRouter, createClient, createRouterTransport } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { Health } from "#gen/grpc/health/v1/health_pb.ts";
+import { systemRandom } from "../io/system-random.ts";
+import { type LogFields, silentLog } from "../log.ts";
+import { Refusal } from "../refusal.ts";
+import { refusals } from "./refusal-to-connect.ts";
+
+const failureOf = async (routes: (router: ConnectRouter) => void, logged: LogFields[] = []): Promise<ConnectError> => {
+  const log = { ...silentLog, error: (_event: string, fields?: LogFields) => void logged.push(fields ?? {}) };
+  const transport = createRouterTransport(routes, {
+    router: { interceptors: [refusals({ log, random: systemRandom })] },
+  });
+  const client = createClient(Health, transport);
+  const calls = [client.check({}), client.watch({})[Symbol.asyncIterator]().next()];
+  const [unary, stream] = await Promise.all(
+    calls.map((call) =>
+      call.then(
+        () => assert.fail(),
+        (e: ConnectError) => e,
+      ),
+    ),
+  );
+  assert.equal(unary?.code, stream?.code);
+  return unary as ConnectError;
+};
+
+const failing = (error: unknown) => (router: ConnectRouter) =>
+  router.service(Health, {
+    check() {
+      throw error;
+    },
+    // biome-ignore lint/correctness/useYield: it fails before its first answer
+    async *watch() {
+      throw error;
+    },
+  });
+
+test("a refusal keeps its code and text and says reason and field, in calls and in streams", async () => {
+  const error = await failureOf(
+    failing(new Refusal("precondition", "machine m is locked", { reason: "MACHINE_LOCKED", field: "uuid" })),
+  );
+  assert.equal(error.code, Code.FailedPrecondition);
+  assert.equal(error.rawMessage, "machine m is locked");
+  assert.equal(error.findDetails(ErrorInfoSchema)[0]?.reason, "MACHINE_LOCKED");
+  assert.equal(error.findDetails(BadRequestSchema)[0]?.fieldViolations[0]?.field, "uuid");
+});
+
+test("any other failure tells the caller only where to find it in the log", async () => {
+  const logged: LogFields[] = [];
+  const error = await failureOf(failing(new TypeError("the secret is 42")), logged);
+  assert.equal(error.code, Code.Internal);
+  assert.doesNotMatch(error.message, /42/);
+  assert.ok(logged.some((fields) => error.message.includes(String(fields.request))));
+});
+
+test("an error that a handler has already put into Connect's terms passes", async () => {
+  assert.equal((await failureOf(failing(new ConnectError("later", Code.Unavailable)))).code, Code.Unavailable);
+});

@@ -1,0 +1,70 @@
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import type { Log } from "../log.ts";
+import type { Random } from "../random.ts";
+import { Refusal, type RefusalCode } from "../refusal.ts";
+
+const codes: Readonly<Record<RefusalCode, Code>> = {
+  invalid: Code.InvalidArgument,
+  unauthenticated: Code.Unauthenticated,
+  denied: Code.PermissionDenied,
+  "not-found": Code.NotFound,
+  exists: Code.AlreadyExists,
+  precondition: Code.FailedPrecondition,
+  conflict: Code.Aborted,
+  exhausted: Code.ResourceExhausted,
+  unavailable: Code.Unavailable,
+  unimplemented: Code.Unimplemented,
+};
+
+const domain = "holdfast";
+
+/** The answer for a refusal: its code and text, `reason` as google.rpc.ErrorInfo, `field` as google.rpc.BadRequest. */
+export function connectErrorOf(refusal: Refusal): ConnectError {
+  const { code, message, reason, field } = refusal;
+  return new ConnectError(message, codes[code], undefined, [
+    ...(reason === undefined
+      ? []
+      : [{ desc: ErrorInfoSchema, value: { reason, domain, metadata: field === undefined ? {} : { field } } }]),
+    ...(field === undefined
+      ? []
+      : [
+          {
+            desc: BadRequestSchema,
+            value: { fieldViolations: [{ field, description: message, reason: reason ?? "" }] },
+          },
+        ]),
+  ]);
+}
+
+/**
+ * Goes outermost. Refusals become Connect errors, Connect errors pass, and of anything else the caller learns nothing but the id
+ * under which the log has it.
+ */
+export function refusals(ports: { readonly log: Log; readonly random: Random }): Interceptor {
+  return (next) => async (request) => {
+    const convert = (error: unknown): ConnectError => {
+      if (error instanceof ConnectError) return error;
+      if (error instanceof Refusal) return connectErrorOf(error);
+      if (request.signal.aborted) return ConnectError.from(request.signal.reason, Code.Canceled);
+      const id = ports.random.uuid();
+      const method = `${request.service.typeName}/${request.method.name}`;
+      ports.log.error("request-failed", { request: id, method, error });
+      return new ConnectError(`internal error; the server's log has it under request ${id}`, Code.Internal);
+    };
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: converting(response.message, convert) } : response;
+    } catch (error) {
+      throw convert(error);
+    }
+  };
+}
+
+async function* converting<T>(messages: AsyncIterable<T>, convert: (error: unknown) => ConnectError): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw convert(error);
+  }
+}
