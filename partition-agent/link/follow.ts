@@ -1,0 +1,50 @@
+import type { DesiredItem, FollowResponse } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { bug } from "#lib/bug.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+
+/** Takes the messages of one Follow stream, in order, into the ledger. A snapshot is collected aside and swapped at its end. */
+export class FollowStream {
+  readonly #ledger: Ledger;
+  #snapshot: { readonly history: string; readonly revision: bigint; readonly items: DesiredItem[] } | undefined;
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  /** Resolves when the message's effect is durable. @throws when the stream breaks its own rules */
+  async take(message: FollowResponse): Promise<void> {
+    const { event } = message;
+    switch (event.case) {
+      case "snapshotBegin":
+        this.#snapshot = { history: event.value.history, revision: event.value.revision, items: [] };
+        return;
+      case "snapshotItems":
+        this.#open("items").items.push(...event.value.items);
+        return;
+      case "snapshotEnd": {
+        const { history, revision, items } = this.#open("an end");
+        this.#snapshot = undefined;
+        await this.#ledger.applySnapshot({ history, revision }, items);
+        return;
+      }
+      case "delta":
+        if (this.#snapshot) throw new Error("central sent a delta inside a snapshot");
+        await this.#ledger.applyDelta(event.value.revision, event.value.items);
+        return;
+      case "heartbeat":
+      case undefined:
+        // An unknown case comes from a newer central: ignored, as the contract says.
+        return;
+      default:
+        bug(`follow event ${JSON.stringify(event satisfies never)}`);
+    }
+  }
+
+  #open(what: string) {
+    return this.#snapshot ?? bugInStream(what);
+  }
+}
+
+const bugInStream = (what: string): never => {
+  throw new Error(`central sent ${what} of a snapshot without its beginning`);
+};

@@ -1,0 +1,247 @@
+// What to do next about one machine, decided from facts. Pure: the reconciler gathers the facts and performs the effects.
+//
+// Order: orders of people first, then isolation of the port, then power. A machine whose port cannot be read back in the
+// provisioning network after a release is not switched on there.
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { bmcCommandName } from "#domain/machine/bmc-command.ts";
+import { bootTarget } from "#domain/machine/boot-target.ts";
+import { stateOf } from "#domain/machine/lifecycle.ts";
+import { portNetwork, provisioning } from "#domain/machine/port-network.ts";
+import type { BmcOrder, MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { MachineProvisioningEventType as Event, MachineBMCCommand } from "#gen/metalstack/api/v2/machine_pb.ts";
+
+export interface MachineFacts {
+  readonly desired: MachineDesired | undefined;
+  readonly observed: MachineObserved;
+  /** What the BMC says right now; `unknown` when it has none or does not answer, with the reason. */
+  readonly power: { readonly state: "on" | "off" } | { readonly state: "unknown"; readonly why: string };
+  /** Where the switch shows the machine right now; `unmanaged` when the site has no switch to drive. */
+  readonly port: PortFact;
+  /** Wall-clock milliseconds. */
+  readonly nowMs: number;
+  /** Since when this agent can hear machines: silence before it says nothing about them. */
+  readonly listeningSinceMs: number;
+  /** What to do with a machine that is off and was never seen before. */
+  readonly newMachines: "power on" | "leave alone";
+}
+
+export type PortFact =
+  | { readonly kind: "unmanaged" }
+  | { readonly kind: "unknown"; readonly why: string }
+  | { readonly kind: "at"; readonly switch: string; readonly port: string; readonly network: string };
+
+export type MachineEffect =
+  | { readonly kind: "carry-out-order"; readonly order: BmcOrder }
+  | { readonly kind: "refuse-order"; readonly order: BmcOrder; readonly reason: string }
+  | { readonly kind: "enter-reclaim"; readonly epoch: bigint }
+  | { readonly kind: "move-port"; readonly port: string; readonly network: string; readonly epoch: bigint }
+  | { readonly kind: "note-isolated"; readonly epoch: bigint }
+  | {
+      readonly kind: "boot-installer";
+      readonly power: "on" | "cycle";
+      readonly epoch: bigint;
+      readonly because: string;
+    }
+  | { readonly kind: "boot-from-disk-next"; readonly epoch: bigint }
+  | { readonly kind: "start-from-disk"; readonly epoch: bigint; readonly because: string };
+
+export type MachineDecision =
+  | { readonly kind: "act"; readonly effect: MachineEffect; readonly why: string; readonly next: string }
+  | { readonly kind: "wait"; readonly why: string; readonly next: string; readonly recheckAfterMs: number };
+
+/** A machine that is on and says nothing for this long is reset. Longer than the slowest firmware's self-test. */
+export const silentMs = 6 * 60_000;
+/** A machine that was just switched must show up within this time before it is switched again; doubles up to the maximum. */
+export const bootPatienceMs = 4 * 60_000;
+const bootPatienceMaxMs = 60 * 60_000;
+const recheckMs = 30_000;
+
+export function planMachine(facts: MachineFacts): MachineDecision {
+  return planOrders(facts) ?? planRelease(facts) ?? planPort(facts) ?? planPower(facts);
+}
+
+function planOrders({ desired, observed, nowMs }: MachineFacts): MachineDecision | undefined {
+  const known = new Set(observed.outcomes.map((o) => o.id));
+  const order = desired?.orders.find((o) => !known.has(o.id));
+  if (!desired || !order) return undefined;
+  const name = bmcCommandName(order.command);
+  const refused = refusal(order, desired.epoch, nowMs);
+  if (refused) return act({ kind: "refuse-order", order, reason: refused }, `order ${name} is void: ${refused}`, "");
+  return act({ kind: "carry-out-order", order }, `carrying out ${name}`, "its outcome is reported");
+}
+
+function refusal(order: BmcOrder, epoch: bigint, nowMs: number): string | undefined {
+  if (order.epoch !== epoch) return `it was given under epoch ${order.epoch}, the machine is at ${epoch}`;
+  if (order.deadline && timestampMs(order.deadline) < nowMs) {
+    return `its deadline ${new Date(timestampMs(order.deadline)).toISOString()} has passed`;
+  }
+  return undefined;
+}
+
+/** A release is entered into the log once per epoch, before anything else of it happens. */
+function planRelease({ desired, observed }: MachineFacts): MachineDecision | undefined {
+  if (!desired || !isPast(desired, observed) || observed.reclaimedEpoch === desired.epoch) return undefined;
+  return act(
+    { kind: "enter-reclaim", epoch: desired.epoch },
+    "the machine was released",
+    "its port is isolated, then it is wiped",
+  );
+}
+
+/** Whether what runs on the machine was made for an allocation that is over. */
+const isPast = (desired: MachineDesired, observed: MachineObserved): boolean =>
+  observed.workedEpoch !== 0n && observed.workedEpoch < desired.epoch;
+
+function planPort({ desired, observed, port }: MachineFacts): MachineDecision | undefined {
+  const epoch = desired?.epoch ?? 0n;
+  const wanted = portNetwork(desired, observed);
+  const isolate = wanted === provisioning && desired !== undefined && observed.isolatedEpoch !== epoch;
+  switch (port.kind) {
+    case "at":
+      if (port.network !== wanted) {
+        return act(
+          { kind: "move-port", port: port.port, network: wanted, epoch },
+          `moving port ${port.port} of ${port.switch} from ${port.network} to ${wanted}`,
+          "the switch is read back",
+        );
+      }
+      return isolate
+        ? act({ kind: "note-isolated", epoch }, "the port was read back in the provisioning network", "")
+        : undefined;
+    case "unmanaged":
+      return isolate ? act({ kind: "note-isolated", epoch }, "the site has no switch to drive", "") : undefined;
+    case "unknown":
+      if (desired && isPast(desired, observed)) {
+        return waitFor(
+          `the machine's switch port: ${port.why}`,
+          "the port is isolated, then the machine is wiped",
+          10_000,
+        );
+      }
+      return undefined;
+  }
+}
+
+function planPower(facts: MachineFacts): MachineDecision {
+  const { desired, observed, power } = facts;
+  if (power.state === "unknown") {
+    const next = bootTarget(desired, observed) === "disk" ? "nothing is owed" : "it is booted into the installer";
+    return waitFor(powerless(observed, power.why), next, recheckMs);
+  }
+  if (observed.heldOff && observed.heldOffEpoch === (desired?.epoch ?? 0n)) {
+    return waitFor("it was switched off by an order", "an order switches it on again", recheckMs);
+  }
+  return bootTarget(desired, observed) === "disk" ? planDisk(facts, power.state) : planInstaller(facts, power.state);
+}
+
+/** Without a BMC the machine can still be booted by hand, so say what is under way rather than that nothing is. */
+const powerless = (observed: MachineObserved, why: string): string =>
+  isInInstaller(observed) ? `the installer works; its BMC cannot be asked: ${why}` : `the BMC: ${why}`;
+
+function planInstaller(facts: MachineFacts, power: "on" | "off"): MachineDecision {
+  const { desired, observed, nowMs } = facts;
+  const epoch = desired?.epoch ?? 0n;
+  const past = desired !== undefined && isPast(desired, observed);
+  const patienceMs = bootPatience(observed.powerAttempts);
+  const sinceActionMs = observed.powerActedAt ? nowMs - timestampMs(observed.powerActedAt) : Number.POSITIVE_INFINITY;
+  const boot = (action: "on" | "cycle", because: string) =>
+    act({ kind: "boot-installer", power: action, epoch, because }, because, "the firmware boots from the network");
+  if (sinceActionMs < patienceMs && observed.powerAttempts > 0 && power === "on") {
+    return waitFor(
+      "the firmware to boot from the network",
+      `the machine is reset in ${seconds(patienceMs - sinceActionMs)}`,
+      patienceMs - sinceActionMs + 100,
+    );
+  }
+  const isNew = observed.heardAt === undefined && observed.powerActedAt === undefined;
+  if (isNew && (power === "on" || facts.newMachines === "leave alone")) {
+    return waitFor(
+      `a first boot from the network: the machine is ${power} and was never heard here`,
+      "reset it or switch it on by an order to take it in; its disks will be wiped",
+      recheckMs,
+    );
+  }
+  if (power === "off") {
+    if (sinceActionMs < 15_000) return waitFor("the machine to power on", "the BMC is asked again", 5_000);
+    return boot(
+      "on",
+      past ? "the machine was released and is to be wiped" : "the machine is off and is to boot the installer",
+    );
+  }
+  if (past) return boot("cycle", "the machine was released and is to be wiped");
+  const silentForMs = nowMs - Math.max(lastHeardMs(observed), facts.listeningSinceMs);
+  if (silentForMs > silentMs) return boot("cycle", `the machine is on but has been silent for ${seconds(silentForMs)}`);
+  return waitFor(
+    installerWhy(desired, observed),
+    installerNext(desired),
+    Math.min(recheckMs, silentMs - silentForMs + 100),
+  );
+}
+
+function planDisk({ desired, observed, nowMs, listeningSinceMs }: MachineFacts, power: "on" | "off"): MachineDecision {
+  const epoch = desired?.epoch ?? 0n;
+  if (observed.diskBootEpoch !== epoch) {
+    return act(
+      { kind: "boot-from-disk-next", epoch },
+      "telling the BMC to boot from disk from now on",
+      "the system phones home",
+    );
+  }
+  if (observed.phonedHomeEpoch === epoch)
+    return waitFor("nothing: the machine is in use", "it is wiped when it is released", recheckMs * 2);
+  const actedMs = observed.powerActedAt ? timestampMs(observed.powerActedAt) : 0;
+  const quietForMs = nowMs - Math.max(actedMs, lastHeardMs(observed), listeningSinceMs);
+  const patienceMs = silentMs * 2 ** Math.min(observed.powerAttempts, 4);
+  if (power === "off" || quietForMs > patienceMs) {
+    const because =
+      power === "off"
+        ? "the installed machine is off and has never phoned home"
+        : `the installed system has not phoned home for ${seconds(quietForMs)}`;
+    if (power === "off" && nowMs - actedMs < 15_000)
+      return waitFor("the machine to power on", "the BMC is asked again", 5_000);
+    return act({ kind: "start-from-disk", epoch, because }, because, "it starts from disk");
+  }
+  return waitFor(
+    "the installed system to phone home",
+    `the machine is restarted in ${seconds(patienceMs - quietForMs)}`,
+    recheckMs,
+  );
+}
+
+const isInInstaller = (observed: MachineObserved): boolean =>
+  [Event.PXE_BOOTING, Event.PREPARING, Event.REGISTERING, Event.WAITING, Event.INSTALLING].includes(
+    stateOf(observed.events),
+  );
+
+function installerWhy(desired: MachineDesired | undefined, observed: MachineObserved): string {
+  if (observed.lastFailure !== "") return `another try, after: ${observed.lastFailure}`;
+  switch (stateOf(observed.events)) {
+    case Event.WAITING:
+      return desired?.allocation ? "the installer to fetch its allocation" : "an allocation";
+    case Event.INSTALLING:
+      return "the installation to finish";
+    case Event.REGISTERING:
+      return "the disks to be wiped";
+    default:
+      return "the installer to report";
+  }
+}
+
+const installerNext = (desired: MachineDesired | undefined): string =>
+  desired?.allocation ? "the machine is installed" : "the machine can be allocated";
+
+const bootPatience = (attempts: number): number =>
+  Math.min(bootPatienceMaxMs, bootPatienceMs * 2 ** Math.min(Math.max(0, attempts - 1), 4));
+
+const lastHeardMs = (observed: MachineObserved): number => (observed.heardAt ? timestampMs(observed.heardAt) : 0);
+
+const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
+
+const act = (effect: MachineEffect, why: string, next: string): MachineDecision => ({ kind: "act", effect, why, next });
+
+const waitFor = (why: string, next: string, recheckAfterMs: number): MachineDecision => ({
+  kind: "wait",
+  why,
+  next,
+  recheckAfterMs,
+});
