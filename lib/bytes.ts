@@ -34,6 +34,10 @@ export class Reader {
     return this.#view.getUint32(this.#take(4));
   }
 
+  u64(): bigint {
+    return this.#view.getBigUint64(this.#take(8));
+  }
+
   u16le(): number {
     return this.#view.getUint16(this.#take(2), true);
   }
@@ -91,27 +95,38 @@ export class Writer {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#make(1), value);
+    const at = this.#make(1);
+    this.#view.setUint8(at, value);
     return this;
   }
 
   u16(value: number): this {
-    this.#view.setUint16(this.#make(2), value);
+    const at = this.#make(2);
+    this.#view.setUint16(at, value);
     return this;
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#make(4), value);
+    const at = this.#make(4);
+    this.#view.setUint32(at, value);
+    return this;
+  }
+
+  u64(value: bigint): this {
+    const at = this.#make(8);
+    this.#view.setBigUint64(at, value);
     return this;
   }
 
   u16le(value: number): this {
-    this.#view.setUint16(this.#make(2), value, true);
+    const at = this.#make(2);
+    this.#view.setUint16(at, value, true);
     return this;
   }
 
   u32le(value: number): this {
-    this.#view.setUint32(this.#make(4), value, true);
+    const at = this.#make(4);
+    this.#view.setUint32(at, value, true);
     return this;
   }
 
@@ -131,6 +146,7 @@ export class Writer {
     return this.#bytes.subarray(0, this.#at);
   }
 
+  /** Makes room. Call it before touching `#view` or `#bytes`: growing replaces both. */
   #make(count: number): number {
     const at = this.#at;
     const needed = at + count;
