@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { gatewayOf } from "./gateway.ts";
+import { carve, isUsable, nextFree, poolOf, usableOf } from "./ipam.ts";
+import {
+  type Address,
+  addressAt,
+  addressText,
+  bitsOf,
+  containsPrefix,
+  type Family,
+  overlaps,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+  prefixText,
+  sizeOf,
+} from "./prefix.ts";
+
+const prefix = (text: string): Prefix => {
+  const parsed = parsePrefix(text);
+  assert.ok(parsed.ok, parsed.ok ? "" : parsed.error);
+  return parsed.value;
+};
+const address = (text: string): Address => {
+  const parsed = parseAddress(text);
+  assert.ok(parsed.ok, parsed.ok ? "" : parsed.error);
+  return parsed.value;
+};
+const canonical = (text: string) => addressText(address(text));
+const gatewayText = (text: string) => {
+  const gateway = gatewayOf(prefix(text));
+  return gateway && addressText(gateway);
+};
+
+const families = fc.constantFrom<Family>(4, 6);
+const addresses = families.chain((family) =>
+  fc.bigInt({ min: 0n, max: (1n << BigInt(bitsOf(family))) - 1n }).map((value): Address => ({ family, value })),
+);
+const prefixes = addresses.chain(({ family, value }) =>
+  fc.integer({ min: 0, max: bitsOf(family) }).map((length): Prefix => {
+    return { family, length, network: value - (value % sizeOf({ family, length })) };
+  }),
+);
+
+test("an address is read from every usual form and written in the canonical one", () => {
+  assert.equal(canonical("10.0.0.1"), "10.0.0.1");
+  assert.equal(canonical("::"), "::");
+  assert.equal(canonical("::1"), "::1");
+  assert.equal(canonical("2001:DB8:0:0:0:0:0:1"), "2001:db8::1");
+  assert.equal(canonical("2001:db8:0:1:1:1:1:1"), "2001:db8:0:1:1:1:1:1");
+  assert.equal(canonical("2001:0:0:1:0:0:0:1"), "2001:0:0:1::1");
+  assert.equal(canonical("2001:db8:0:0:1:0:0:1"), "2001:db8::1:0:0:1");
+  assert.equal(canonical("::ffff:10.0.0.1"), "::ffff:a00:1");
+  assert.equal(canonical("fe80::"), "fe80::");
+});
+
+test("what is no address is refused", () => {
+  const bad = ["", "10.0.0", "10.0.0.256", "010.0.0.1", "10.0.0.1 ", ":", ":::", "1::2::3", "1:2:3:4:5:6:7", "g::"];
+  bad.push("1:2:3:4:5:6:7:8:9", "::1%eth0", "10.0.0.1::", "1.2.3.4:5::", "1:2:3:4:5:6:7:8::", "12345::");
+  for (const text of bad) assert.equal(parseAddress(text).ok, false, text);
+});
+
+test("a written address reads back as the same", () => {
+  fc.assert(fc.property(addresses, (a) => assert.deepEqual(address(addressText(a)), a)));
+  fc.assert(fc.property(prefixes, (p) => assert.deepEqual(prefix(prefixText(p)), p)));
+});
+
+test("any text is read or refused, never thrown on", () => {
+  fc.assert(fc.property(fc.string(), (text) => void parsePrefix(text)));
+});
+
+test("a prefix with bits beyond its length is refused, with the prefix that may be meant", () => {
+  const parsed = parsePrefix("10.0.1.7/22");
+  assert.equal(parsed.ok, false);
+  assert.match(parsed.error, /10\.0\.0\.0\/22/);
+  for (const text of ["10.0.0.0", "10.0.0.0/33", "::/129", "10.0.0.0/+1", "10.0.0.0/08", "10.0.0.0/8/8"]) {
+    assert.equal(parsePrefix(text).ok, false, text);
+  }
+});
+
+test("the gateway is the first host address", () => {
+  assert.equal(gatewayText("10.0.1.0/24"), "10.0.1.1");
+  assert.equal(gatewayText("2001:db8::/64"), "2001:db8::1");
+  assert.equal(gatewayText("10.0.0.0/31"), "10.0.0.0");
+  assert.equal(gatewayText("10.0.0.1/32"), undefined);
+});
+
+test("network address, gateway and broadcast address are given to nobody", () => {
+  const p = prefix("10.0.1.0/29");
+  const usable = Array.from({ length: 8 }, (_, i) => isUsable(p, addressAt(p, BigInt(i))));
+  assert.deepEqual(usable, [false, false, true, true, true, true, true, false]);
+  assert.equal(usableOf(p), 5n);
+  assert.equal(usableOf(prefix("10.0.0.0/31")), 1n);
+  assert.equal(usableOf(prefix("10.0.0.0/30")), 1n);
+  assert.equal(usableOf(prefix("10.0.0.9/32")), 1n);
+  assert.equal(usableOf(prefix("2001:db8::/126")), 2n);
+  assert.deepEqual(poolOf(prefix("2001:db8::/127")), poolOf(prefix("2001:db8::1/128")));
+});
+
+test("the next free address is the lowest usable one, prefix after prefix, until all are taken", () => {
+  const two = [prefix("10.0.0.0/30"), prefix("10.0.1.0/29")];
+  const taken = new Set<bigint>();
+  const given: string[] = [];
+  for (let next = nextFree(two, taken); next !== undefined; next = nextFree(two, taken)) {
+    taken.add(next.value);
+    given.push(addressText(next));
+  }
+  assert.deepEqual(given, ["10.0.0.2", "10.0.1.2", "10.0.1.3", "10.0.1.4", "10.0.1.5", "10.0.1.6"]);
+});
+
+test("a carved prefix lies inside, overlaps nothing that is taken, and is the lowest such", () => {
+  const outer = prefix("10.0.0.0/16");
+  const text = (taken: string[], length: number) => {
+    const carved = carve(outer, taken.map(prefix), length);
+    return carved && prefixText(carved);
+  };
+  assert.equal(text([], 22), "10.0.0.0/22");
+  assert.equal(text(["10.0.0.0/24"], 22), "10.0.4.0/22");
+  assert.equal(text(["10.0.4.0/22"], 22), "10.0.0.0/22");
+  assert.equal(text(["10.0.0.0/22", "10.0.8.0/22"], 22), "10.0.4.0/22");
+  assert.equal(text(["10.0.0.0/8"], 22), undefined);
+  assert.equal(text(["10.0.0.0/17", "10.0.128.0/17"], 24), undefined);
+  assert.equal(text([], 15), undefined);
+  assert.equal(text([], 16), "10.0.0.0/16");
+});
+
+test("carving goes on until the space is full, with whatever lengths, and never overlaps", () => {
+  const lengths = fc.array(fc.integer({ min: 24, max: 30 }), { maxLength: 60 });
+  fc.assert(
+    fc.property(lengths, (wanted) => {
+      const outer = prefix("10.0.0.0/24");
+      const taken: Prefix[] = [];
+      for (const length of wanted) {
+        const carved = carve(outer, taken, length);
+        if (carved === undefined) continue;
+        assert.ok(containsPrefix(outer, carved));
+        for (const t of taken) assert.ok(!overlaps(t, carved));
+        taken.push(carved);
+      }
+    }),
+  );
+});
