@@ -1,0 +1,130 @@
+import { BinaryReader } from "@bufbuild/protobuf/wire";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ViolationsSchema } from "#gen/buf/validate/validate_pb.ts";
+import { printable } from "./view/table.ts";
+
+/** 1 refused or failed, 2 wrong usage, 3 no server answers, 130 interrupted. */
+export type ExitCode = 1 | 2 | 3 | 130;
+
+/** An end of the program that the user can act on: its text is the one line that they see. */
+export class Failure extends Error {
+  readonly exitCode: ExitCode;
+
+  constructor(message: string, exitCode: ExitCode = 1) {
+    super(message);
+    this.name = "Failure";
+    this.exitCode = exitCode;
+  }
+}
+
+/** @returns the failure with the line for people; programming errors come back as they are */
+export function explain(error: unknown, server: string): unknown {
+  if (error instanceof Failure || !(error instanceof ConnectError)) return error;
+  const said = printable(error.rawMessage) || "no reason given";
+  switch (error.code) {
+    case Code.Unavailable:
+    case Code.Unknown:
+    case Code.Internal:
+      return unreachable(error, server) ?? new Failure(`${server}: ${said}${reasonText(error)}`);
+    case Code.Unauthenticated:
+      return new Failure(
+        `${server} does not take the token (${said}): holdfast login --server ${server} --token-file FILE, or set HOLDFAST_TOKEN`,
+      );
+    case Code.PermissionDenied:
+      return new Failure(
+        `not allowed: ${said}${reasonText(error)}; --project names the project to act in, --admin acts as administrator`,
+      );
+    case Code.InvalidArgument:
+      return new Failure(`refused: ${violations(error) || said}${reasonText(error)}`);
+    case Code.Unimplemented:
+      return new Failure(`${server} does not offer this (${said})`);
+    case Code.DeadlineExceeded:
+      return new Failure(`${server} gave no answer in time`, 3);
+    case Code.Canceled:
+      return new Failure("interrupted", 130);
+    default:
+      return new Failure(`${codeText(error.code)}: ${said}${reasonText(error)}`);
+  }
+}
+
+const codeText = (code: Code): string => Code[code].replace(/(?<=[a-z])(?=[A-Z])/g, " ").toLowerCase();
+
+const networkErrors: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nothing listens there",
+  ECONNRESET: "the connection was cut",
+  EHOSTUNREACH: "there is no way to this host",
+  ENETUNREACH: "there is no way to this network",
+  ENOTFOUND: "the name is not known",
+  EAI_AGAIN: "the name cannot be looked up now",
+  ETIMEDOUT: "no answer",
+  EPIPE: "the connection was cut",
+};
+const trustErrors = /CERT|SIGNATURE|ISSUER|ALTNAME/;
+
+function unreachable(error: ConnectError, server: string): Failure | undefined {
+  const code = systemCode(error.cause) ?? "";
+  if (trustErrors.test(code))
+    return new Failure(`${server} shows a certificate that is not trusted (${code}): --ca FILE`, 3);
+  const why = networkErrors[code];
+  if (why === undefined) return undefined;
+  return new Failure(
+    `cannot reach ${server} (${why}): is it running? Another one: --server URL, HOLDFAST_SERVER or holdfast login`,
+    3,
+  );
+}
+
+/** The system's word for what went wrong, somewhere in the chain of causes. */
+function systemCode(error: unknown, depthMax = 5): string | undefined {
+  if (!(error instanceof Error) || depthMax === 0) return undefined;
+  if (
+    "code" in error &&
+    typeof error.code === "string" &&
+    (error.code in networkErrors || trustErrors.test(error.code))
+  ) {
+    return error.code;
+  }
+  const inner = error instanceof AggregateError ? error.errors[0] : error.cause;
+  return systemCode(inner, depthMax - 1);
+}
+
+/** Whether trying again later may help: the server is away, or the connection was cut. */
+export function isPassing(error: unknown): boolean {
+  if (!(error instanceof ConnectError)) return false;
+  return (
+    error.code === Code.Unavailable || error.code === Code.DeadlineExceeded || systemCode(error.cause) !== undefined
+  );
+}
+
+function violations(error: ConnectError): string {
+  const found = error.findDetails(ViolationsSchema).flatMap((v) => v.violations);
+  return found
+    .map((v) => {
+      const path = v.field?.elements.map((e) => e.fieldName).join(".") ?? "";
+      return printable(path ? `${path}: ${v.message}` : v.message);
+    })
+    .join("; ");
+}
+
+/** ` (MACHINE_LOCKED)` when the server attached the stable word that programs go by. */
+function reasonText(error: ConnectError): string {
+  const reason = reasonOf(error);
+  return reason ? ` (${printable(reason)})` : "";
+}
+
+/** Reads field 1 of google.rpc.ErrorInfo, which is all that is wanted of it. */
+export function reasonOf(error: ConnectError): string | undefined {
+  for (const detail of error.details) {
+    if (!("type" in detail) || detail.type !== "google.rpc.ErrorInfo") continue;
+    try {
+      const reader = new BinaryReader(detail.value);
+      while (reader.pos < reader.len) {
+        const [field, wireType] = reader.tag();
+        if (field === 1) return reader.string();
+        reader.skip(wireType);
+      }
+    } catch {
+      // A detail that cannot be read only loses its word; the message is still shown.
+    }
+  }
+  return undefined;
+}

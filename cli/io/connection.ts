@@ -1,0 +1,33 @@
+import { createClient, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import type { Api } from "../cli.ts";
+import type { Target } from "../settings.ts";
+
+const callTimeoutMs = 30_000;
+
+/**
+ * Connect over HTTP/2, also without TLS (prior knowledge).
+ * @param ca PEM text of the CA, when it is not one that the system trusts
+ */
+export function connect(target: Target, ca: string | undefined): Api & { close(): void } {
+  const sessions = new Http2SessionManager(
+    target.server,
+    { pingIntervalMs: 20_000, pingTimeoutMs: 10_000 },
+    ca === undefined ? {} : { ca },
+  );
+  const authorize: Interceptor = (next) => (request) => {
+    if (target.token !== undefined) request.header.set("authorization", `Bearer ${target.token.reveal()}`);
+    return next(request);
+  };
+  const transport = createConnectTransport({
+    baseUrl: target.server,
+    httpVersion: "2",
+    sessionManager: sessions,
+    defaultTimeoutMs: callTimeoutMs,
+    interceptors: [authorize],
+  });
+  return {
+    client: (service) => createClient(service, transport),
+    close: () => sessions.abort(),
+  };
+}
