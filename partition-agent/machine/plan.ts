@@ -8,7 +8,7 @@ import { bootTarget } from "#domain/machine/boot-target.ts";
 import { stateOf } from "#domain/machine/lifecycle.ts";
 import { portNetwork, provisioning } from "#domain/machine/port-network.ts";
 import type { BmcOrder, MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { MachineProvisioningEventType as Event, MachineBMCCommand } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 
 export interface MachineFacts {
   readonly desired: MachineDesired | undefined;
@@ -55,6 +55,7 @@ export const silentMs = 6 * 60_000;
 export const bootPatienceMs = 4 * 60_000;
 const bootPatienceMaxMs = 60 * 60_000;
 const recheckMs = 30_000;
+const lastWordMs = 5_000;
 
 export function planMachine(facts: MachineFacts): MachineDecision {
   return planOrders(facts) ?? planRelease(facts) ?? planPort(facts) ?? planPower(facts);
@@ -92,9 +93,12 @@ function planRelease({ desired, observed }: MachineFacts): MachineDecision | und
 const isPast = (desired: MachineDesired, observed: MachineObserved): boolean =>
   observed.workedEpoch !== 0n && observed.workedEpoch < desired.epoch;
 
-function planPort({ desired, observed, port }: MachineFacts): MachineDecision | undefined {
+function planPort({ desired, observed, port, nowMs }: MachineFacts): MachineDecision | undefined {
   const epoch = desired?.epoch ?? 0n;
   const wanted = portNetwork(desired, observed);
+  if (wanted !== provisioning && isLeaving(observed, nowMs)) {
+    return waitFor("the installer to say its last word", "the port moves to the tenant's network", 500);
+  }
   const isolate = wanted === provisioning && desired !== undefined && observed.isolatedEpoch !== epoch;
   switch (port.kind) {
     case "at":
@@ -121,6 +125,10 @@ function planPort({ desired, observed, port }: MachineFacts): MachineDecision | 
       return undefined;
   }
 }
+
+/** Between its success and its kexec the installer still talks: its port is left alone for a moment. */
+const isLeaving = (observed: MachineObserved, nowMs: number): boolean =>
+  stateOf(observed.events) === Event.INSTALLING && nowMs - lastHeardMs(observed) < lastWordMs;
 
 function planPower(facts: MachineFacts): MachineDecision {
   const { desired, observed, power } = facts;
@@ -149,7 +157,7 @@ function planInstaller(facts: MachineFacts, power: "on" | "off"): MachineDecisio
   if (sinceActionMs < patienceMs && observed.powerAttempts > 0 && power === "on") {
     return waitFor(
       "the firmware to boot from the network",
-      `the machine is reset in ${seconds(patienceMs - sinceActionMs)}`,
+      `the machine is reset after ${seconds(patienceMs)} of silence`,
       patienceMs - sinceActionMs + 100,
     );
   }
@@ -203,21 +211,27 @@ function planDisk({ desired, observed, nowMs, listeningSinceMs }: MachineFacts, 
   }
   return waitFor(
     "the installed system to phone home",
-    `the machine is restarted in ${seconds(patienceMs - quietForMs)}`,
+    `the machine is restarted after ${seconds(patienceMs)} of silence`,
     recheckMs,
   );
 }
 
-const isInInstaller = (observed: MachineObserved): boolean =>
-  [Event.PXE_BOOTING, Event.PREPARING, Event.REGISTERING, Event.WAITING, Event.INSTALLING].includes(
-    stateOf(observed.events),
-  );
+const installerStates: readonly Event[] = [
+  Event.PXE_BOOTING,
+  Event.PREPARING,
+  Event.REGISTERING,
+  Event.WAITING,
+  Event.INSTALLING,
+];
+
+const isInInstaller = (observed: MachineObserved): boolean => installerStates.includes(stateOf(observed.events));
 
 function installerWhy(desired: MachineDesired | undefined, observed: MachineObserved): string {
   if (observed.lastFailure !== "") return `another try, after: ${observed.lastFailure}`;
   switch (stateOf(observed.events)) {
     case Event.WAITING:
-      return desired?.allocation ? "the installer to fetch its allocation" : "an allocation";
+      if (desired?.allocation) return "the installer to fetch its allocation";
+      return observed.sizeProblem === "" ? "an allocation" : `a size: ${observed.sizeProblem}`;
     case Event.INSTALLING:
       return "the installation to finish";
     case Event.REGISTERING:

@@ -1,0 +1,105 @@
+// Which BMC belongs to which machine: every configured address is asked again and again, found ones by their system GUID.
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Clock } from "#lib/clock.ts";
+import type { Log } from "#lib/log.ts";
+import type { Observations } from "../observations/observations.ts";
+import type { Bmc } from "./bmc.ts";
+
+export interface DirectoryPorts {
+  readonly addresses: readonly string[];
+  readonly connect: (address: string) => Bmc;
+  readonly observations: Observations;
+  /** Pause between two looks at a BMC that answered, milliseconds. */
+  readonly pollMs: number;
+  /** The same for one that did not. */
+  readonly searchMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Asked at once, at most. */
+const concurrency = 20;
+/** A report that changes nothing but its time is sent this rarely. */
+const refreshMs = 5 * 60_000;
+
+export class BmcDirectory {
+  readonly #ports: DirectoryPorts;
+  readonly #bmcs: ReadonlyMap<string, Bmc>;
+  readonly #addressOf = new Map<string, string>();
+  readonly #errors = new Map<string, string>();
+
+  constructor(ports: DirectoryPorts) {
+    this.#ports = ports;
+    this.#bmcs = new Map(ports.addresses.map((address) => [address, ports.connect(address)]));
+    for (const { uuid, bmc } of ports.observations.list()) if (bmc) this.#addressOf.set(uuid, bmc.address);
+  }
+
+  /** The machine's BMC, once its address is known. */
+  of(uuid: string): Bmc | undefined {
+    const address = this.#addressOf.get(uuid);
+    return address === undefined ? undefined : this.#bmcs.get(address);
+  }
+
+  /** Asks every address until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    let free = concurrency;
+    const waiting: (() => void)[] = [];
+    const limited = async <T>(work: () => Promise<T>): Promise<T> => {
+      if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
+      else free--;
+      try {
+        return await work();
+      } finally {
+        const next = waiting.shift();
+        if (next) next();
+        else free++;
+      }
+    };
+    await Promise.all(
+      [...this.#bmcs].map(async ([address, bmc]) => {
+        while (!signal.aborted) {
+          const found = await limited(() => this.#look(address, bmc));
+          await this.#ports.clock.sleep(found ? this.#ports.pollMs : this.#ports.searchMs, signal).catch(() => {});
+        }
+      }),
+    );
+  }
+
+  async #look(address: string, bmc: Bmc): Promise<boolean> {
+    const { log } = this.#ports;
+    try {
+      const { guid: uuid, firmware } = await bmc.describe();
+      await this.#found(address, uuid, firmware, await bmc.powerState());
+      if (this.#errors.delete(address)) log.info("bmc-answers-again", { address, machine: uuid });
+      return true;
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      if (this.#errors.get(address) !== text) log.warn("bmc-not-reached", { address, error: text });
+      this.#errors.set(address, text);
+      return false;
+    }
+  }
+
+  async #found(address: string, uuid: string, version: string, power: string): Promise<void> {
+    const { observations, clock, log } = this.#ports;
+    const former = this.#addressOf.get(uuid);
+    if (
+      former !== undefined &&
+      former !== address &&
+      this.#errors.get(former) === undefined &&
+      this.#bmcs.has(former)
+    ) {
+      throw new Error(`BMC ${address} has the GUID ${uuid}, which the BMC at ${former} has, too`);
+    }
+    if (former !== address) log.info("bmc-found", { address, machine: uuid });
+    this.#addressOf.set(uuid, address);
+    const nowMs = clock.wallMs();
+    await observations.update(uuid, (m) => {
+      m.bmc ??= create(MachineBMCSchema);
+      Object.assign(m.bmc, { address, version, interface: "lanplus", powerState: power });
+      if (!m.bmcUpdatedAt || nowMs - timestampMs(m.bmcUpdatedAt) > refreshMs) m.bmcUpdatedAt = timestampFromMs(nowMs);
+    });
+  }
+}

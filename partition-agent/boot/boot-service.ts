@@ -1,0 +1,128 @@
+// metalstack.infra.v2.BootService as the partition serves it: from the ledger, whether or not central can be reached.
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { isInstalled } from "#domain/machine/boot-target.ts";
+import { sizeOf } from "#domain/machine/size.ts";
+import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { MachineProvisioningEventType as Event, MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import {
+  type BootService,
+  type BootServiceRegisterRequest,
+  BootServiceWaitResponseSchema,
+} from "#gen/metalstack/infra/v2/boot_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { hear, hearSign } from "../machine/hear.ts";
+import type { BootFiles } from "./boot-files.ts";
+import { beginSession, inSession } from "./caller.ts";
+import { desiredOf, partitionOf, type Site, sizesOf } from "./site.ts";
+
+export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof BootService> {
+  return {
+    async dhcp({ uuid }) {
+      await site.observations.update(uuid, (m) => hear(m, Event.PXE_BOOTING, "", site.clock.wallMs()));
+      return {};
+    },
+
+    boot() {
+      const { kernel, initrd } = files.ready();
+      const commandline = partitionOf(site)?.bootConfiguration?.commandline ?? "";
+      return { kernel: files.url(kernel), initRamDisks: [files.url(initrd)], cmdline: commandline };
+    },
+
+    async register(request, context) {
+      const claims = await beginSession(site, context, request.uuid);
+      checkHardware(site, request, claims.mac);
+      const machine = await site.observations.update(request.uuid, (m) => takeIn(site, m, request));
+      return { uuid: machine.uuid, size: machine.size, partition: site.partition };
+    },
+
+    wait: (request, context) => waitForAllocation(site, request.uuid, context),
+
+    async installationSucceeded({ uuid, consolePassword }, context) {
+      const machine = await inSession(site, context, uuid);
+      const desired = desiredOf(site, uuid);
+      if (!desired?.allocation || machine.workedEpoch !== desired.epoch) {
+        throw new Refusal("precondition", `machine ${uuid} has no allocation that was being installed`, {
+          reason: "STALE_EPOCH",
+        });
+      }
+      const value = new TextEncoder().encode(consolePassword);
+      await site.disk.write([{ table: "secret", key: `console-password/${uuid}`, value }]);
+      await site.observations.update(uuid, (m) => noteInstalled(m, desired.epoch, site.clock.wallMs()));
+      site.log.info("machine-installed", { machine: uuid, epoch: `${desired.epoch}` });
+      return {};
+    },
+
+    superUserPassword: () => ({ featureDisabled: true, superUserPassword: "" }),
+  };
+}
+
+function checkHardware(site: Site, request: BootServiceRegisterRequest, mac: string): void {
+  const macs = (request.hardware?.nics ?? []).map((nic) => nic.mac.toLowerCase());
+  if (!macs.includes(mac)) {
+    throw new Refusal(
+      "invalid",
+      `the machine booted by ${mac}, but reports the interfaces ${macs.join(", ") || "none"}`,
+      {
+        field: "hardware.nics",
+      },
+    );
+  }
+  for (const known of macs) {
+    const owner = site.observations.byMac(known);
+    if (owner && owner.uuid !== request.uuid) {
+      const text = `MAC ${known} is already machine ${owner.uuid}'s; ${request.uuid} reports it, too`;
+      throw new Refusal("precondition", text, { reason: "MAC_KNOWN_TWICE", field: "hardware.nics" });
+    }
+  }
+}
+
+function takeIn(site: Site, m: MachineObserved, request: BootServiceRegisterRequest): void {
+  const size = request.hardware ? sizeOf(request.hardware, sizesOf(site)) : undefined;
+  m.size = size?.ok ? size.value : "";
+  m.sizeProblem = size && !size.ok ? size.error : "";
+  if (request.hardware) m.hardware = request.hardware;
+  if (request.bios) m.bios = request.bios;
+  if (request.fru) m.fru = request.fru;
+  if (request.bmc && request.bmc.address !== "" && !m.bmc) {
+    m.bmc = create(MachineBMCSchema, { ...request.bmc, user: "", password: "" });
+  }
+  m.installerVersion = request.metalHammerVersion;
+  hearSign(m, site.clock.wallMs());
+}
+
+/** One report counts once, however often it comes. */
+function noteInstalled(m: MachineObserved, epoch: bigint, nowMs: number): void {
+  hearSign(m, nowMs);
+  m.lastFailure = "";
+  if (m.installedEpoch === epoch && m.installedBoot === m.boot) return;
+  m.installations = m.installedEpoch === epoch ? m.installations + 1 : 1;
+  m.installedEpoch = epoch;
+  m.installedBoot = m.boot;
+}
+
+/** An allocation that is there is sent at once, so that nothing is lost when the stream is opened again. */
+async function* waitForAllocation(site: Site, uuid: string, context: HandlerContext) {
+  await inSession(site, context, uuid);
+  try {
+    for (;;) {
+      const ring = site.bell.wait(context.signal);
+      const machine = await inSession(site, context, uuid);
+      const desired = desiredOf(site, uuid);
+      if (desired?.allocation && !isInstalled(desired, machine)) {
+        yield create(BootServiceWaitResponseSchema, { allocation: desired.allocation });
+        return;
+      }
+      const isWiped = machine.wipedEpoch !== 0n && machine.lastFailure === "";
+      if (isWiped && !machine.waiting) await site.observations.update(uuid, (m) => setWaiting(m, true));
+      await ring;
+      if (context.signal.aborted) return;
+    }
+  } finally {
+    await site.observations.update(uuid, (m) => setWaiting(m, false));
+  }
+}
+
+function setWaiting(m: MachineObserved, waiting: boolean): void {
+  m.waiting = waiting;
+}

@@ -1,0 +1,84 @@
+// What an installer and an installed system show to prove which machine they are. Signed by the agent, checked by the agent:
+// no part of it needs central.
+import { jwtVerify, SignJWT } from "jose";
+import type { Disk } from "#lib/disk.ts";
+import type { Random } from "#lib/random.ts";
+import { Refusal } from "#lib/refusal.ts";
+
+/** One boot into the installer. */
+export interface BootClaims {
+  readonly mac: string;
+  /** Absent while the machine behind the MAC is not known. */
+  readonly uuid: string | undefined;
+  /** Id of this boot. */
+  readonly boot: string;
+}
+
+/** An installed system of one allocation. */
+export interface HomeClaims {
+  readonly uuid: string;
+  readonly epoch: bigint;
+}
+
+const algorithm = "HS256";
+const bootAudience = "holdfast-boot";
+const homeAudience = "holdfast-phone-home";
+
+export class BootTokens {
+  readonly #key: Uint8Array;
+
+  private constructor(key: Uint8Array) {
+    this.#key = key;
+  }
+
+  /** The key is made once and kept on the agent's disk. */
+  static async open(disk: Disk, random: Random): Promise<BootTokens> {
+    const stored = disk.get("secret", "boot-token-key");
+    if (stored) return new BootTokens(stored);
+    const key = random.bytes(32);
+    await disk.write([{ table: "secret", key: "boot-token-key", value: key }]);
+    return new BootTokens(key);
+  }
+
+  forBoot({ mac, uuid, boot }: BootClaims): Promise<string> {
+    return new SignJWT({ mac, boot, ...(uuid !== undefined && { uuid }) })
+      .setProtectedHeader({ alg: algorithm })
+      .setAudience(bootAudience)
+      .sign(this.#key);
+  }
+
+  forHome({ uuid, epoch }: HomeClaims): Promise<string> {
+    return new SignJWT({ uuid, epoch: `${epoch}` })
+      .setProtectedHeader({ alg: algorithm })
+      .setAudience(homeAudience)
+      .sign(this.#key);
+  }
+
+  /** @throws Refusal "unauthenticated" */
+  async boot(token: string): Promise<BootClaims> {
+    const { mac, uuid, boot } = await this.#claims(token, bootAudience);
+    if (typeof mac !== "string" || typeof boot !== "string") throw unreadable();
+    return { mac, boot, uuid: typeof uuid === "string" ? uuid : undefined };
+  }
+
+  /** @throws Refusal "unauthenticated" */
+  async home(token: string): Promise<HomeClaims> {
+    const { uuid, epoch } = await this.#claims(token, homeAudience);
+    if (typeof uuid !== "string" || typeof epoch !== "string" || !/^\d+$/.test(epoch)) throw unreadable();
+    return { uuid, epoch: BigInt(epoch) };
+  }
+
+  async #claims(token: string, audience: string): Promise<Record<string, unknown>> {
+    try {
+      const { payload } = await jwtVerify(token, this.#key, { algorithms: [algorithm], audience });
+      return payload;
+    } catch (cause) {
+      throw new Refusal(
+        "unauthenticated",
+        `the token is not one of this agent for this use: ${(cause as Error).message}`,
+      );
+    }
+  }
+}
+
+const unreadable = () => new Refusal("unauthenticated", "the token lacks claims");

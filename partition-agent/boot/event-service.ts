@@ -1,0 +1,38 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { hear } from "../machine/hear.ts";
+import { beginSession, inSession } from "./caller.ts";
+import { desiredOf, type Site } from "./site.ts";
+
+/** Longest message that is kept of an event. */
+const messageMax = 1024;
+
+/** metalstack.infra.v2.EventService for installers: each may speak for the machine that its token is for. */
+export function eventService(site: Site): ServiceImpl<typeof EventService> {
+  return {
+    async send({ events }, context) {
+      const failed: string[] = [];
+      let count = 0n;
+      for (const [uuid, { event, message }] of Object.entries(events)) {
+        try {
+          if (event === Event.PREPARING) await beginSession(site, context, uuid);
+          else await inSession(site, context, uuid);
+        } catch (error) {
+          if (!(error instanceof Refusal) || error.code === "unauthenticated" || Object.keys(events).length === 1)
+            throw error;
+          failed.push(uuid);
+          continue;
+        }
+        const epoch = desiredOf(site, uuid)?.epoch ?? 0n;
+        await site.observations.update(uuid, (m) => {
+          hear(m, event, message.slice(0, messageMax), site.clock.wallMs());
+          if (event === Event.INSTALLING) m.workedEpoch = epoch;
+        });
+        count++;
+      }
+      return { events: count, failed };
+    },
+  };
+}

@@ -1,0 +1,95 @@
+// holdfast.install.v1.InstallService: what our installer asks and tells beyond metal-stack's services.
+import { clone, create } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { homePlan } from "#domain/network/home-plan.ts";
+import type { InstallService } from "#gen/holdfast/install/v1/install_pb.ts";
+import { type InstallStep, InstallStepSchema, MachineProgressSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { hearSign } from "../machine/hear.ts";
+import type { BootFiles } from "./boot-files.ts";
+import { callerOf, inSession } from "./caller.ts";
+import { desiredOf, partitionOf, type Site } from "./site.ts";
+
+const stepsMax = 64;
+
+export function installService(site: Site, files: BootFiles): ServiceImpl<typeof InstallService> {
+  return {
+    async plan({ uuid }, context) {
+      await inSession(site, context, uuid);
+      const { mac } = await callerOf(site, context);
+      const desired = desiredOf(site, uuid);
+      const allocation = desired?.allocation;
+      if (!desired || !allocation?.image) {
+        throw new Refusal("precondition", `machine ${uuid} has no allocation`, { reason: "NOT_ALLOCATED" });
+      }
+      await site.observations.update(uuid, (m) => {
+        m.workedEpoch = desired.epoch;
+        hearSign(m, site.clock.wallMs());
+      });
+      const image = await files.image(allocation.image.url);
+      const token = await site.tokens.forHome({ uuid, epoch: desired.epoch });
+      const partition = partitionOf(site);
+      return {
+        epoch: desired.epoch,
+        imageUrl: files.url(image),
+        imageSha256: image.sha256,
+        phoneHomeUrl: `${site.url}/phone-home?token=${token}`,
+        interfaces: [homePlan(allocation, mac)],
+        dnsServers: (allocation.dnsServers.length > 0 ? allocation.dnsServers : (partition?.dnsServers ?? [])).map(
+          (d) => d.ip,
+        ),
+        ntpServers: (allocation.ntpServers.length > 0 ? allocation.ntpServers : (partition?.ntpServers ?? [])).map(
+          (n) => n.address,
+        ),
+        kernelCommandline: consoleArguments(partition?.bootConfiguration?.commandline ?? ""),
+      };
+    },
+
+    async reportStep({ uuid, step }, context) {
+      await inSession(site, context, uuid);
+      if (step) {
+        await site.observations.update(uuid, (m) => {
+          m.progress ??= create(MachineProgressSchema);
+          m.progress.steps = withStep(m.progress.steps, step);
+          if (step.error !== "") m.lastFailure = `${step.name}: ${step.error}`;
+          hearSign(m, site.clock.wallMs());
+        });
+      }
+      return {};
+    },
+
+    async reportWipe({ uuid, disks }, context) {
+      await inSession(site, context, uuid);
+      const broken = disks.filter((d) => d.error !== "");
+      const epoch = desiredOf(site, uuid)?.epoch ?? 0n;
+      await site.observations.update(uuid, (m) => {
+        hearSign(m, site.clock.wallMs());
+        if (broken.length > 0) {
+          m.wipedEpoch = 0n;
+          m.lastFailure = `wipe: ${broken.map((d) => `${d.device}: ${d.error}`).join("; ")}`;
+          return;
+        }
+        // 0 means "never"; a machine that central does not know yet is at epoch 0 and wiped all the same.
+        m.wipedEpoch = epoch === 0n ? 1n : epoch;
+        m.lastFailure = "";
+      });
+      return {};
+    },
+  };
+}
+
+/** The latest report of a step wins; a step keeps its place. */
+function withStep(steps: readonly InstallStep[], step: InstallStep): InstallStep[] {
+  const next = clone(InstallStepSchema, step);
+  const at = steps.findIndex((s) => s.name === step.name);
+  if (at < 0) return [...steps, next].slice(-stepsMax);
+  if (next.startedAt === undefined && steps[at]?.startedAt) next.startedAt = steps[at].startedAt;
+  return steps.with(at, next);
+}
+
+/** What of the installer's command line the installed system keeps: where it talks to people. */
+const consoleArguments = (commandline: string): string =>
+  commandline
+    .split(/\s+/)
+    .filter((word) => /^(console=|net\.ifnames=)/.test(word))
+    .join(" ");

@@ -1,0 +1,32 @@
+import { MachineBMCCommand as Command } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import type { Bmc } from "../bmc/bmc.ts";
+
+/**
+ * Tells the BMC what an order says.
+ * @throws what the BMC's failure was; the order then stays and is tried again until its deadline
+ */
+export async function carryOut(bmc: Bmc, command: Command): Promise<void> {
+  switch (command) {
+    case Command.MACHINE_BMC_COMMAND_ON:
+      return bmc.power("on");
+    case Command.MACHINE_BMC_COMMAND_OFF:
+      return bmc.power("off");
+    case Command.MACHINE_BMC_COMMAND_RESET:
+      return bmc.power("reset");
+    case Command.MACHINE_BMC_COMMAND_CYCLE:
+      return bmc.power((await bmc.powerState()) === "on" ? "cycle" : "on");
+    case Command.MACHINE_BMC_COMMAND_BOOT_TO_BIOS:
+      return bmc.setBootDevice({ device: "bios", persistent: false, efi: false });
+    case Command.MACHINE_BMC_COMMAND_BOOT_FROM_DISK:
+      return bmc.setBootDevice({ device: "disk", persistent: true, efi: false });
+    case Command.MACHINE_BMC_COMMAND_BOOT_FROM_PXE:
+      return bmc.setBootDevice({ device: "pxe", persistent: false, efi: false });
+    case Command.MACHINE_BMC_COMMAND_IDENTIFY_LED_ON:
+      return bmc.identify("on");
+    case Command.MACHINE_BMC_COMMAND_IDENTIFY_LED_OFF:
+      return bmc.identify("off");
+    default:
+      throw new Refusal("invalid", `BMC command ${command} is none that a BMC can carry out`);
+  }
+}

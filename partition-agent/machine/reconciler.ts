@@ -1,0 +1,213 @@
+// Brings one machine to what central wants of it: gathers facts, lets `planMachine` decide, performs one effect, looks again.
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  BmcOrderOutcomeSchema,
+  type MachineObserved,
+  MachinePortSchema,
+  MachineProgressSchema,
+} from "#gen/holdfast/state/v1/machine_pb.ts";
+import {
+  MachineBMCCommand as Command,
+  MachineProvisioningEventType as Event,
+} from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Clock } from "#lib/clock.ts";
+import type { Log } from "#lib/log.ts";
+import { type Outcome, wait } from "#lib/reconcile.ts";
+import type { Bmc } from "../bmc/bmc.ts";
+import type { BootFiles } from "../boot/boot-files.ts";
+import { desiredOf, type Site } from "../boot/site.ts";
+import { carryOut } from "./carry-out.ts";
+import { hear } from "./hear.ts";
+import { type MachineDecision, type MachineEffect, type MachineFacts, type PortFact, planMachine } from "./plan.ts";
+
+/** Effects performed in one run before the key is queued again: a bound, not a rate. */
+const effectsMax = 8;
+const outcomesMax = 16;
+
+/** How the reconciler reaches the site's switches. */
+export interface PortControl {
+  locate(machine: MachineObserved): Promise<PortFact>;
+  /** Resolves when the port was read back in that network. */
+  move(port: string, network: string, signal: AbortSignal): Promise<void>;
+}
+
+export interface MachineReconcilerPorts {
+  readonly site: Site;
+  readonly files: BootFiles;
+  /** The machine's BMC, or why there is none. */
+  readonly bmcOf: (uuid: string) => Bmc | undefined;
+  readonly ports: PortControl;
+  readonly newMachines: MachineFacts["newMachines"];
+  readonly listeningSinceMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class MachineReconciler {
+  readonly #ports: MachineReconcilerPorts;
+
+  constructor(ports: MachineReconcilerPorts) {
+    this.#ports = ports;
+  }
+
+  async reconcile(uuid: string, signal: AbortSignal): Promise<Outcome> {
+    const { site, log } = this.#ports;
+    if (!site.observations.get(uuid) && !desiredOf(site, uuid)) return wait("the machine is gone", 24 * 3_600_000);
+    for (let i = 0; i < effectsMax && !signal.aborted; i++) {
+      const facts = await this.#gather(uuid);
+      const decision = planMachine(facts);
+      await this.#tell(uuid, facts, decision);
+      if (decision.kind === "wait") return wait(decision.why, decision.recheckAfterMs);
+      log.info("machine-effect", { machine: uuid, effect: decision.effect.kind, why: decision.why });
+      await this.#perform(uuid, decision.effect, signal);
+    }
+    return wait("more is to be done", 100);
+  }
+
+  /** Puts a failure of the world into the machine's status. */
+  async failed(uuid: string, error: unknown): Promise<void> {
+    const why = error instanceof Error ? error.message : String(error);
+    await this.#ports.site.observations.update(uuid, (m) => this.#say(m, why, "it is tried again"));
+  }
+
+  async #gather(uuid: string): Promise<MachineFacts> {
+    const { site, ports, newMachines, listeningSinceMs, clock } = this.#ports;
+    const desired = desiredOf(site, uuid);
+    const observed = site.observations.get(uuid) ?? (await site.observations.update(uuid, () => {}));
+    if (desired?.allocation?.image) this.#ports.files.prefetch(desired.allocation.image.url);
+    const [power, port] = await Promise.all([this.#power(uuid), ports.locate(observed)]);
+    return { desired, observed, power, port, nowMs: clock.wallMs(), newMachines, listeningSinceMs };
+  }
+
+  async #power(uuid: string): Promise<MachineFacts["power"]> {
+    const bmc = this.#ports.bmcOf(uuid);
+    if (!bmc) return { state: "unknown", why: "no BMC with this machine's GUID was found" };
+    try {
+      return { state: await bmc.powerState() };
+    } catch (error) {
+      return { state: "unknown", why: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  /** Writes down what was found and decided; nothing is written when nothing is new. */
+  async #tell(uuid: string, facts: MachineFacts, decision: MachineDecision): Promise<void> {
+    const { site, files, clock } = this.#ports;
+    const image = facts.desired?.allocation?.image;
+    const missing =
+      image && facts.observed.installedEpoch !== facts.desired?.epoch ? files.problem(image.url) : undefined;
+    await site.observations.update(uuid, (m) => {
+      m.epoch = facts.desired?.epoch ?? 0n;
+      if (facts.power.state !== "unknown" && m.bmc) m.bmc.powerState = facts.power.state;
+      if (facts.port.kind === "at") notePort(m, facts.port, clock.wallMs());
+      this.#say(m, missing ?? decision.why, decision.next);
+    });
+  }
+
+  #say(m: MachineObserved, why: string, next: string): void {
+    m.progress ??= create(MachineProgressSchema);
+    if (m.progress.why !== why) m.progress.since = timestampFromMs(this.#ports.clock.wallMs());
+    m.progress.why = why;
+    m.progress.next = next;
+  }
+
+  async #perform(uuid: string, effect: MachineEffect, signal: AbortSignal): Promise<void> {
+    const { site, ports, clock } = this.#ports;
+    const update = (change: (m: MachineObserved) => void) => site.observations.update(uuid, change);
+    switch (effect.kind) {
+      case "refuse-order":
+        await update((m) => addOutcome(m, effect.order.id, effect.reason, clock.wallMs()));
+        return;
+      case "carry-out-order": {
+        await carryOut(this.#bmc(uuid), effect.order.command);
+        await update((m) => {
+          addOutcome(m, effect.order.id, "", clock.wallMs());
+          noteOrder(m, effect.order.command, effect.order.epoch, clock.wallMs());
+        });
+        return;
+      }
+      case "enter-reclaim":
+        await update((m) => {
+          hearReclaim(m, clock.wallMs());
+          m.reclaimedEpoch = effect.epoch;
+        });
+        return;
+      case "note-isolated":
+        await update((m) => {
+          m.isolatedEpoch = effect.epoch;
+        });
+        return;
+      case "move-port":
+        await ports.move(effect.port, effect.network, signal);
+        return;
+      case "boot-installer":
+        await update((m) => noteAttempt(m, clock.wallMs()));
+        await this.#bmc(uuid).setBootDevice({ device: "pxe", persistent: false, efi: false });
+        await this.#bmc(uuid).power(effect.power);
+        return;
+      case "boot-from-disk-next":
+        await this.#bmc(uuid).setBootDevice({ device: "disk", persistent: true, efi: false });
+        await update((m) => {
+          m.diskBootEpoch = effect.epoch;
+        });
+        return;
+      case "start-from-disk":
+        await update((m) => noteAttempt(m, clock.wallMs()));
+        await this.#bmc(uuid).power((await this.#bmc(uuid).powerState()) === "on" ? "cycle" : "on");
+        return;
+    }
+  }
+
+  #bmc(uuid: string): Bmc {
+    const bmc = this.#ports.bmcOf(uuid);
+    if (!bmc) throw new Error(`machine ${uuid} has no BMC`);
+    return bmc;
+  }
+}
+
+function hearReclaim(m: MachineObserved, nowMs: number): void {
+  const heardAt = m.heardAt;
+  hear(m, Event.MACHINE_RECLAIM, "", nowMs);
+  // The release is our own word, not the machine's: it is no sign of life.
+  if (heardAt) m.heardAt = heardAt;
+  else delete m.heardAt;
+}
+
+/** Counted before the BMC is asked: a restart in between must not forget that the machine was switched. */
+function noteAttempt(m: MachineObserved, nowMs: number): void {
+  m.powerAttempts++;
+  m.powerActedAt = timestampFromMs(nowMs);
+}
+
+function notePort(m: MachineObserved, port: Extract<PortFact, { kind: "at" }>, nowMs: number): void {
+  const { port: known } = m;
+  if (known?.switch === port.switch && known.port === port.port && known.network === port.network) return;
+  m.port = create(MachinePortSchema, {
+    switch: port.switch,
+    port: port.port,
+    network: port.network,
+    readAt: timestampFromMs(nowMs),
+  });
+}
+
+function addOutcome(m: MachineObserved, id: string, error: string, nowMs: number): void {
+  const outcome = create(BmcOrderOutcomeSchema, { id, error, at: timestampFromMs(nowMs) });
+  m.outcomes = [...m.outcomes, outcome].slice(-outcomesMax);
+}
+
+function noteOrder(m: MachineObserved, command: Command, epoch: bigint, nowMs: number): void {
+  if (command === Command.MACHINE_BMC_COMMAND_OFF) {
+    m.heldOff = true;
+    m.heldOffEpoch = epoch;
+  } else if (powersOn.includes(command)) {
+    m.heldOff = false;
+    noteAttempt(m, nowMs);
+    hear(m, Event.PLANNED_REBOOT, "ordered", nowMs);
+  }
+}
+
+const powersOn: readonly Command[] = [
+  Command.MACHINE_BMC_COMMAND_ON,
+  Command.MACHINE_BMC_COMMAND_RESET,
+  Command.MACHINE_BMC_COMMAND_CYCLE,
+];
