@@ -1,4 +1,5 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { ReportCursorSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { SigningKeySchema, StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
@@ -40,6 +41,8 @@ export const kinds = {
   machineDesired: kind("machine", MachineDesiredSchema),
   machineObserved: kind("machine-observed", MachineObservedSchema),
   switch: kind("switch", SwitchSchema),
+  /** Makes something unique that is no id, such as vrf/42. The value is the id of its holder. */
+  claim: kind("claim", StringValueSchema),
   /** id: partition */
   reportCursor: kind("report-cursor", ReportCursorSchema),
   token: kind("token", StoredTokenSchema),

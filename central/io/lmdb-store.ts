@@ -1,0 +1,263 @@
+// The embedded store: one process, one folder, one LMDB environment. A commit is one transaction that writes the items and the
+// batch that watches read, so both are there or neither is; it resolves when the transaction is flushed to disk.
+//
+// Tables: items (key → item), log (revision → batch), deadlines (key → wall milliseconds), meta.
+// Every revision has a batch and revisions are consecutive, so the log's first key says what is compacted.
+import { mkdirSync } from "node:fs";
+import { type Database, open, type RootDatabase } from "lmdb";
+import { Bell } from "#lib/bell.ts";
+import { bug } from "#lib/bug.ts";
+import type { Clock } from "#lib/clock.ts";
+import type { Random } from "#lib/random.ts";
+import type { Result } from "#lib/result.ts";
+import { Expiry } from "../store/expiry.ts";
+import { checkCommit } from "../store/limits.ts";
+import { decodeBatch, decodeItem, encodeBatch, encodeItem } from "../store/record-codec.ts";
+import {
+  type Batch,
+  type Commit,
+  type Committed,
+  Compacted,
+  type Item,
+  type Listing,
+  type Store,
+  StoreUnavailable,
+} from "../store/store.ts";
+import { ownMark, runningPid } from "./process-mark.ts";
+
+const format = "1";
+/** Old batches removed per commit, at most: more than one, so that a log that is too long shrinks. */
+const forgetPerCommit = 4;
+/** A deletion that failed is tried again after this. */
+const expiryRetryMs = 1_000;
+
+type MetaKey = "format" | "history" | "owner" | "revision";
+
+interface LmdbStoreOptions {
+  /** Made with mode 0700 if it is not there. */
+  readonly folder: string;
+  /** Revisions that watches can resume over, also after a restart. */
+  readonly keep?: number;
+}
+
+export class LmdbStore implements Store {
+  readonly #folder: string;
+  readonly #keep: number;
+  readonly #clock: Clock;
+  readonly #root: RootDatabase<Buffer, string>;
+  readonly #items: Database<Buffer, string>;
+  readonly #log: Database<Buffer, number>;
+  readonly #deadlines: Database<number, string>;
+  readonly #meta: Database<string, MetaKey>;
+  readonly #bell = new Bell();
+  readonly #expiry: Expiry;
+  readonly #closing = new AbortController();
+
+  /** @throws StoreUnavailable when another process has the folder open, or it is of another version's format */
+  constructor(ports: { readonly clock: Clock; readonly random: Random }, { folder, keep = 100_000 }: LmdbStoreOptions) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    this.#folder = folder;
+    this.#keep = keep;
+    this.#clock = ports.clock;
+    this.#root = open<Buffer, string>({
+      path: folder,
+      encoding: "binary",
+      overlappingSync: false, // a commit resolves, and is seen by readers, when it is on disk
+      maxDbs: 8,
+      mapSize: 16 * 2 ** 30,
+    });
+    this.#items = this.#root.openDB<Buffer, string>({ name: "items", encoding: "binary" });
+    this.#log = this.#root.openDB<Buffer, number>({ name: "log", encoding: "binary" });
+    this.#deadlines = this.#root.openDB<number, string>({ name: "deadlines", encoding: "ordered-binary" });
+    this.#meta = this.#root.openDB<string, MetaKey>({ name: "meta", encoding: "string" });
+    const refusal = this.#root.transactionSync(() => this.#takeOver(ports.random));
+    if (refusal !== undefined) {
+      void this.#root.close();
+      throw new StoreUnavailable(refusal);
+    }
+    this.#expiry = new Expiry(
+      ports.clock,
+      () => ports.clock.wallMs(),
+      (keys) => void this.#expire(keys),
+    );
+    for (const { key, value } of this.#deadlines.getRange()) this.#expiry.set(key, value);
+  }
+
+  async history(): Promise<string> {
+    this.#checkOpen();
+    return this.#meta.get("history") ?? bug("an open store has no history");
+  }
+
+  async read(key: string): Promise<Item | undefined> {
+    this.#checkOpen();
+    this.#root.resetReadTxn();
+    const bytes = this.#items.get(key);
+    return bytes && wellFormed(decodeItem(key, plain(bytes)));
+  }
+
+  async list(prefix: string): Promise<Listing> {
+    this.#checkOpen();
+    this.#root.resetReadTxn();
+    const transaction = this.#root.useReadTransaction();
+    try {
+      const items: Item[] = [];
+      for (const { key, value } of this.#items.getRange({ start: prefix, transaction })) {
+        if (!key.startsWith(prefix)) break;
+        items.push(wellFormed(decodeItem(key, plain(value))));
+      }
+      return { items, revision: BigInt(this.#meta.get("revision", { transaction }) ?? 0) };
+    } finally {
+      transaction.done();
+    }
+  }
+
+  async *watch(wanted: { readonly prefix: string; readonly after: bigint }, signal: AbortSignal): AsyncIterable<Batch> {
+    this.#checkOpen();
+    const either = AbortSignal.any([signal, this.#closing.signal]);
+    let at = wanted.after;
+    while (!either.aborted) {
+      this.#root.resetReadTxn();
+      const compacted = this.#compacted();
+      if (at < compacted) throw new Compacted(compacted);
+      const bytes = this.#log.get(Number(at + 1n));
+      if (bytes === undefined) {
+        await this.#bell.wait(either);
+        continue;
+      }
+      at += 1n;
+      const batch = wellFormed(decodeBatch(at, plain(bytes)));
+      const changes = batch.changes.filter((change) => change.key.startsWith(wanted.prefix));
+      if (changes.length > 0) yield { revision: at, changes };
+    }
+  }
+
+  async commit(commit: Commit): Promise<Committed> {
+    this.#checkOpen();
+    checkCommit(commit);
+    const committed = await this.#transaction((): Committed => {
+      const conflicts = commit.conditions.filter((c) => (this.#itemNow(c.key)?.revision ?? 0n) !== c.revision);
+      if (conflicts.length > 0) return { ok: false, conflicts: conflicts.map((c) => c.key) };
+      return { ok: true, revision: this.#write(commit.puts, commit.deletes) };
+    });
+    if (committed.ok) {
+      for (const { key } of commit.puts) this.#expiry.set(key, this.#deadlines.get(key));
+      for (const key of commit.deletes) this.#expiry.set(key, undefined);
+      this.#bell.ring();
+    }
+    return committed;
+  }
+
+  async compact(revision: bigint): Promise<void> {
+    this.#checkOpen();
+    await this.#transaction(() => {
+      const now = this.#revision();
+      if (revision > now) bug(`compaction at ${revision}, which is beyond the store's ${now}`);
+      this.#forget(revision, Number.POSITIVE_INFINITY);
+    });
+    this.#bell.ring();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    this.#expiry.close();
+    await this.#root.transaction(() => void this.#meta.remove("owner"));
+    await this.#root.close();
+  }
+
+  /** In a transaction, which LMDB gives to one process at a time, so two that start together cannot both win. */
+  #takeOver(random: Random): string | undefined {
+    const known = this.#meta.get("format") ?? format;
+    if (known !== format)
+      return `the embedded store in ${this.#folder} has format ${known}; this version reads ${format}`;
+    const owner = runningPid(this.#meta.get("owner") ?? "");
+    if (owner !== undefined) return `the embedded store in ${this.#folder} is in use by process ${owner}`;
+    void this.#meta.put("format", format);
+    void this.#meta.put("owner", ownMark());
+    if (this.#meta.get("history") === undefined) void this.#meta.put("history", random.uuid());
+    return undefined;
+  }
+
+  /** Runs in a transaction. @returns the store's revision after it */
+  #write(puts: Commit["puts"], deletes: readonly string[]): bigint {
+    const before = this.#revision();
+    const gone = deletes.filter((key) => this.#items.doesExist(key));
+    if (puts.length === 0 && gone.length === 0) return before;
+    const revision = before + 1n;
+    const items = puts.map(({ key, value }): Item => {
+      return { key, value, revision, created: this.#itemNow(key)?.created ?? revision };
+    });
+    for (const item of items) void this.#items.put(item.key, Buffer.from(encodeItem(item)));
+    for (const { key, ttlMs } of puts) {
+      if (ttlMs !== undefined) void this.#deadlines.put(key, this.#clock.wallMs() + ttlMs);
+      else void this.#deadlines.remove(key);
+    }
+    for (const key of gone) {
+      void this.#items.remove(key);
+      void this.#deadlines.remove(key);
+    }
+    const changes = [
+      ...items.map((item) => ({ key: item.key, item })),
+      ...gone.map((key) => ({ key, item: undefined })),
+    ];
+    void this.#log.put(Number(revision), Buffer.from(encodeBatch({ revision, changes })));
+    void this.#meta.put("revision", String(revision));
+    this.#forget(revision - BigInt(this.#keep), forgetPerCommit);
+    return revision;
+  }
+
+  async #expire(keys: readonly string[]): Promise<void> {
+    try {
+      await this.#transaction(() => {
+        const now = this.#clock.wallMs();
+        const due = keys.filter((key) => (this.#deadlines.get(key) ?? Number.POSITIVE_INFINITY) <= now);
+        this.#write([], due);
+      });
+      this.#bell.ring();
+    } catch {
+      if (this.#closing.signal.aborted) return;
+      for (const key of keys) this.#expiry.set(key, this.#clock.wallMs() + expiryRetryMs);
+    }
+  }
+
+  /** Runs in a transaction: removes batches up to the revision, oldest first. */
+  #forget(revision: bigint, most: number): void {
+    const keys = this.#log.getKeys({ end: Number(revision) + 1, ...(Number.isFinite(most) ? { limit: most } : {}) });
+    for (const key of [...keys]) void this.#log.remove(key);
+  }
+
+  #compacted(): bigint {
+    for (const first of this.#log.getKeys({ limit: 1 })) return BigInt(first) - 1n;
+    return this.#revision();
+  }
+
+  #revision(): bigint {
+    return BigInt(this.#meta.get("revision") ?? 0);
+  }
+
+  #itemNow(key: string): Item | undefined {
+    const bytes = this.#items.get(key);
+    return bytes && wellFormed(decodeItem(key, plain(bytes)));
+  }
+
+  async #transaction<T>(work: () => T): Promise<T> {
+    try {
+      return await this.#root.transaction(work);
+    } catch (error) {
+      if (error instanceof Error && error.message.startsWith("bug: ")) throw error;
+      throw new StoreUnavailable(`the embedded store in ${this.#folder} failed: ${String(error)}`, { cause: error });
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closing.signal.aborted) throw new StoreUnavailable(`the embedded store in ${this.#folder} is closed`);
+  }
+}
+
+/** Without Buffer's own methods, so that all adapters give the same. */
+const plain = (bytes: Buffer) => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+function wellFormed<T>(decoded: Result<T>): T {
+  if (!decoded.ok) throw new StoreUnavailable(`the embedded store is damaged: ${decoded.error}`);
+  return decoded.value;
+}
