@@ -1,4 +1,5 @@
 import { type DescEnum, getOption, hasOption } from "@bufbuild/protobuf";
+import type { GenEnum } from "@bufbuild/protobuf/codegenv2";
 import { enum_string_value } from "#gen/metalstack/api/v2/common_pb.ts";
 
 /** The word that the contract gives a value (`Phoned Home`), or its own name in lower case without the type's prefix. */
@@ -10,9 +11,12 @@ export function enumText(type: DescEnum, value: number): string {
 }
 
 /** Value for a word as `enumText` writes it, in any case. */
-export function enumValue(type: DescEnum, text: string): number | undefined {
-  return type.values.find((v) => v.number !== 0 && enumText(type, v.number).toLowerCase() === text.toLowerCase())
-    ?.number;
+export function enumValue<T extends number>(type: GenEnum<T>, text: string): T | undefined {
+  const found = type.values.find(
+    (v) => v.number !== 0 && enumText(type, v.number).toLowerCase() === text.toLowerCase(),
+  );
+  // The type's own values are all that its numbers can be.
+  return found?.number as T | undefined;
 }
 
 /** All words of a type, for help texts and errors. */

@@ -1,0 +1,96 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type Machine,
+  MachineAllocationType,
+  MachineSchema,
+  MachineService,
+  type MachineServiceCreateRequestSchema,
+} from "#gen/metalstack/api/v2/machine_pb.ts";
+import { type AskedNetwork, encodeUserdata, parseLabels, parseNetwork, sshKeys } from "../argument.ts";
+import { type Api, type Cli, note, say, valueOrFile, wanted, withApi } from "../cli.ts";
+import { given } from "../command/create.ts";
+import { createdText } from "../command/from-file.ts";
+import { Failure } from "../failure.ts";
+import type { ConnectFlags, OutputFlags, WaitFlags } from "../flags.ts";
+import { durationText, timestampMs } from "../view/time.ts";
+import { installed } from "./verdict.ts";
+import { waitFor } from "./wait.ts";
+
+export type CreateFlags = ConnectFlags &
+  OutputFlags &
+  WaitFlags & {
+    readonly project?: string | undefined;
+    readonly uuid?: string | undefined;
+    readonly size?: string | undefined;
+    readonly partition?: string | undefined;
+    readonly image: string;
+    readonly network: readonly string[];
+    readonly name: string;
+    readonly hostname?: string | undefined;
+    readonly description?: string | undefined;
+    readonly layout?: string | undefined;
+    readonly sshKey?: readonly string[] | undefined;
+    readonly userdata?: string | undefined;
+    readonly label?: readonly string[] | undefined;
+  };
+
+type CreateRequest = MessageInitShape<typeof MachineServiceCreateRequestSchema>;
+
+export async function createMachine(this: Cli, flags: CreateFlags): Promise<void> {
+  const content = await readContent(this, flags);
+  await withApi(this, flags, async (api, target) => {
+    const project = flags.project ?? target.project;
+    if (project === undefined) throw new Failure("--project is needed", 2);
+    const { machine } = await api.client(MachineService).create({ ...content, project });
+    if (!machine?.allocation) throw new Failure(`${target.server} answered without an allocated machine`);
+    const final = flags.wait ? await waitUntilInstalled(this, api, machine, flags.timeout) : machine;
+    say(this, createdText(MachineSchema, final, flags.output));
+  });
+}
+
+/** Everything of the request that files and flags say; refused here before anything is asked of the server. */
+async function readContent(cli: Cli, flags: CreateFlags): Promise<Omit<CreateRequest, "project" | "$typeName">> {
+  if (flags.uuid === undefined && (flags.size === undefined || flags.partition === undefined)) {
+    throw new Failure("--size and --partition are needed, or --uuid for one certain machine", 2);
+  }
+  const keys = await Promise.all((flags.sshKey ?? []).map((key) => valueOrFile(cli, key)));
+  const userdata =
+    flags.userdata === undefined ? undefined : wanted(encodeUserdata(await valueOrFile(cli, flags.userdata)));
+  return {
+    name: flags.name,
+    image: flags.image,
+    allocationType: MachineAllocationType.MACHINE,
+    networks: flags.network.map((asked) => toNetwork(wanted(parseNetwork(asked)))),
+    sshPublicKeys: [...new Set(keys.flatMap(sshKeys))],
+    labels: { labels: wanted(parseLabels(flags.label ?? [])) },
+    ...given("uuid", flags.uuid),
+    ...given("size", flags.size),
+    ...given("partition", flags.partition),
+    ...given("hostname", flags.hostname),
+    ...given("description", flags.description),
+    ...given("filesystemLayout", flags.layout),
+    ...given("userdata", userdata),
+  };
+}
+
+const toNetwork = ({ network, ips }: AskedNetwork) => ({ network, ips: [...ips] });
+
+async function waitUntilInstalled(cli: Cli, api: Api, machine: Machine, timeoutMs: number): Promise<Machine> {
+  const allocation = machine.allocation!;
+  const createdAt = allocation.meta?.createdAt;
+  const sinceMs = createdAt ? timestampMs(createdAt) : cli.clock.wallMs();
+  note(cli, `machine ${machine.uuid} is ${allocation.name} now (${machine.size?.id}, ${machine.partition?.id})`);
+  const { machine: final = machine } = await waitFor(cli, api, {
+    observed: { uuid: machine.uuid, project: allocation.project },
+    goal: "installed",
+    sinceMs,
+    timeoutMs,
+    verdict: installed(allocation.uuid),
+  });
+  const ips = final.allocation?.networks.flatMap((n) => n.ips) ?? [];
+  note(
+    cli,
+    `installed after ${durationText(cli.clock.wallMs() - sinceMs)}${ips.length ? `, at ${ips.join(", ")}` : ""}`,
+  );
+  return final;
+}

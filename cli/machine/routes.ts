@@ -1,0 +1,117 @@
+import { buildCommand, type RouteMapBuilderArguments } from "@stricli/core";
+import type { Cli } from "../cli.ts";
+import { connectFlags, needed, outputFlag, positional, scopeFlags, several, text, waitFlags } from "../flags.ts";
+
+const createFlags = {
+  project: text("Project that it is for (HOLDFAST_PROJECT)", "UUID"),
+  uuid: text("One certain machine, instead of --size and --partition; for administrators", "UUID"),
+  size: text("Size to choose from", "ID"),
+  partition: text("Partition to choose from", "ID"),
+  image: needed("Operating system: an image, or its beginning such as debian-12", "ID"),
+  network: {
+    kind: "parsed",
+    parse: String,
+    variadic: true,
+    brief: "Network to join, perhaps with addresses that exist already; may be given several times",
+    placeholder: "ID[=IP,IP]",
+  },
+  name: needed("Name of 2 to 128 characters", "NAME"),
+  hostname: text("Host name of the operating system", "NAME"),
+  description: text("What it is for, at most 256 characters", "TEXT"),
+  layout: text("Filesystem layout; found by size and image unless given", "ID"),
+  sshKey: several("Public key, or @FILE with some; may be given several times", "KEY"),
+  userdata: text("Cloud-init or ignition, or @FILE with it; at most 24 KiB", "TEXT"),
+  label: several("Label, may be given several times", "KEY=VALUE"),
+  ...waitFlags,
+  ...outputFlag("table"),
+  ...connectFlags,
+} as const;
+
+const orderPlaceholders = { power: "on|off|reset|cycle", identify: "on|off", boot: "pxe|disk|bios" } as const;
+
+export const machineRoutes: RouteMapBuilderArguments<string, Cli>["routes"] = {
+  create: buildCommand({
+    loader: async () => (await import("./create.ts")).createMachine,
+    parameters: { flags: createFlags, aliases: { o: "output", p: "project" } },
+    docs: { brief: "Take a free machine and have it installed" },
+  }),
+  delete: buildCommand({
+    loader: async () => (await import("./delete.ts")).deleteMachine,
+    parameters: { flags: { ...scopeFlags, ...waitFlags }, aliases: { p: "project" }, positional: positional("UUID") },
+    docs: { brief: "Give a machine back; everything on it is wiped" },
+  }),
+  power: buildCommand({
+    loader: async () => (await import("./command.ts")).powerMachine,
+    parameters: {
+      flags: scopeFlags,
+      aliases: { p: "project" },
+      positional: positional("UUID", orderPlaceholders.power),
+    },
+    docs: { brief: "Switch a machine on or off, or start it anew" },
+  }),
+  identify: buildCommand({
+    loader: async () => (await import("./command.ts")).identifyMachine,
+    parameters: {
+      flags: scopeFlags,
+      aliases: { p: "project" },
+      positional: positional("UUID", orderPlaceholders.identify),
+    },
+    docs: { brief: "Light the lamp by which people find a machine" },
+  }),
+  boot: buildCommand({
+    loader: async () => (await import("./command.ts")).bootMachine,
+    parameters: {
+      flags: scopeFlags,
+      aliases: { p: "project" },
+      positional: positional("UUID", orderPlaceholders.boot),
+    },
+    docs: { brief: "Choose what a machine boots from next; it is not restarted" },
+  }),
+  state: buildCommand({
+    loader: async () => (await import("./command.ts")).setMachineState,
+    parameters: {
+      flags: { ...connectFlags, ...outputFlag("table"), reason: text("Why, for those who find it so", "TEXT") },
+      aliases: { o: "output" },
+      positional: positional("UUID", "available|locked|tainted"),
+    },
+    docs: { brief: "Keep a machine from being given away (tainted), or also from being taken back (locked)" },
+  }),
+  issues: buildCommand({
+    loader: async () => (await import("./issues.ts")).machineIssues,
+    parameters: {
+      flags: {
+        ...connectFlags,
+        ...outputFlag("table"),
+        severity: {
+          kind: "enum",
+          values: ["minor", "major", "critical"],
+          optional: true,
+          brief: "Leave out what is less severe",
+        },
+      },
+      aliases: { o: "output" },
+    },
+    docs: { brief: "What is wrong with machines" },
+  }),
+  why: buildCommand({
+    loader: async () => (await import("./why.ts")).whyMachine,
+    parameters: {
+      flags: { ...scopeFlags, ...outputFlag("table") },
+      aliases: { o: "output", p: "project" },
+      positional: positional("UUID"),
+    },
+    docs: { brief: "What a machine waits for, since when, and what comes next" },
+  }),
+  watch: buildCommand({
+    loader: async () => (await import("./watch.ts")).watchMachines,
+    parameters: {
+      flags: { ...scopeFlags, ...outputFlag("table") },
+      aliases: { o: "output", p: "project" },
+      positional: {
+        kind: "tuple",
+        parameters: [{ brief: "Only this machine", parse: String, placeholder: "UUID", optional: true }],
+      },
+    },
+    docs: { brief: "Show every change as it comes, until interrupted" },
+  }),
+};

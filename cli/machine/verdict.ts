@@ -1,0 +1,33 @@
+// When is a wait over? Pure answers over one view of the machine.
+import type { WatchResponse } from "#gen/holdfast/api/v1/machine_pb.ts";
+import { type Machine, MachineProvisioningEventType } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { eventMs, newestEvent } from "./events.ts";
+
+type Verdict = { readonly failure?: string } | undefined;
+
+/** Installed: the operating system of this very allocation has phoned home. */
+export const installed =
+  (allocation: string) =>
+  (view: WatchResponse): Verdict => {
+    const present = view.machine?.allocation;
+    if (view.deleted || present === undefined)
+      return { failure: "the machine was released while it was being installed" };
+    if (present.uuid !== allocation) return { failure: "the machine was given to somebody else meanwhile" };
+    return newest(view.machine) === MachineProvisioningEventType.PHONED_HOME ? {} : undefined;
+  };
+
+/**
+ * Released: wiped and waiting again, told by a Waiting that is newer than the release; or out of the project's sight.
+ * @param releasedMs time of the machine's newest event when the release was answered
+ */
+export const released =
+  (releasedMs: number) =>
+  (view: WatchResponse): Verdict => {
+    if (view.deleted) return {};
+    if (view.machine === undefined || view.machine.allocation !== undefined) return undefined;
+    const last = newestEvent(view.machine);
+    const isWaiting = last?.event === MachineProvisioningEventType.WAITING && eventMs(last) > releasedMs;
+    return isWaiting ? {} : undefined;
+  };
+
+const newest = (machine: Machine | undefined) => (machine ? newestEvent(machine)?.event : undefined);
