@@ -46,4 +46,5 @@ test("QEMU's last words tell a reset from a shutdown", () => {
 
 test("a serial line is read without its terminal controls", () => {
   assert.equal(plainText("\x1b[2J\x1b[01;01Hnet0: up\x1b[=3h \r"), "net0: up");
+  assert.equal(plainText("\x1bc\x1b[?7l\x1b[2JHOLDFAST 3.96 init kernel"), "HOLDFAST 3.96 init kernel");
 });

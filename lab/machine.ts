@@ -124,6 +124,12 @@ export class Machine {
     this.#ports.see(this.plan, reason === "guest-shutdown" ? { kind: reason } : { kind: "died", why: how });
   }
 
+  /** The server's process ends as by a crash of its host; the chassis learns it as it would learn that. */
+  async endProgram(): Promise<void> {
+    await this.#queue;
+    await this.#running?.stop("SIGKILL");
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#queue;
@@ -134,6 +140,6 @@ export class Machine {
 
 // What a terminal would not show: escape sequences and other control characters.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
-const controls = /\x1b\[[0-9;?=]*[ -/]*[@-~]|\x1b[@-Z\\-_=>]|[\x00-\x08\x0b-\x1f\x7f]/g;
+const controls = /\x1b\[[0-9;?=]*[ -/]*[@-~]|\x1b[!-~]|[\x00-\x08\x0b-\x1f\x7f]/g;
 
 export const plainText = (line: string): string => line.replaceAll(controls, "").trimEnd();

@@ -71,6 +71,8 @@ export function start(command: readonly string[], options: StartOptions & { read
   const child = spawn("setpriv", ["--pdeathsig", "KILL", "--", ...command], {
     stdio: [options.stdin ?? "ignore", "pipe", "pipe"],
     env: { ...process.env, ...options.env },
+    // A session of its own: Ctrl-C is for the lab, which stops everything in order.
+    detached: true,
   });
   const running = new Running(child, options);
   child.stdin?.on("error", () => undefined);

@@ -1,0 +1,68 @@
+import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { MachineService as Progress } from "#gen/holdfast/api/v1/machine_pb.ts";
+import { FilesystemService } from "#gen/metalstack/admin/v2/filesystem_pb.ts";
+import { ImageService } from "#gen/metalstack/admin/v2/image_pb.ts";
+import { NetworkService as AdminNetworks } from "#gen/metalstack/admin/v2/network_pb.ts";
+import { PartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
+import { SizeService } from "#gen/metalstack/admin/v2/size_pb.ts";
+import { TenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
+import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
+import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
+import { TokenService } from "#gen/metalstack/api/v2/token_pb.ts";
+
+/** The public API, as any client sees it. */
+export interface Api {
+  readonly tenants: Client<typeof TenantService>;
+  readonly projects: Client<typeof ProjectService>;
+  readonly partitions: Client<typeof PartitionService>;
+  readonly sizes: Client<typeof SizeService>;
+  readonly images: Client<typeof ImageService>;
+  readonly filesystems: Client<typeof FilesystemService>;
+  readonly adminNetworks: Client<typeof AdminNetworks>;
+  readonly networks: Client<typeof NetworkService>;
+  readonly machines: Client<typeof MachineService>;
+  readonly progress: Client<typeof Progress>;
+  readonly tokens: Client<typeof TokenService>;
+}
+
+const callTimeoutMs = 15_000;
+
+/** @param token bearer token of the caller */
+export function openApi(url: string, token: string): Api {
+  const withToken: Interceptor = (next) => (request) => {
+    request.header.set("authorization", `Bearer ${token}`);
+    return next(request);
+  };
+  const calls = createConnectTransport({
+    baseUrl: url,
+    httpVersion: "1.1",
+    interceptors: [withToken],
+    defaultTimeoutMs: callTimeoutMs,
+  });
+  const streams = createConnectTransport({ baseUrl: url, httpVersion: "1.1", interceptors: [withToken] });
+  return {
+    tenants: createClient(TenantService, calls),
+    projects: createClient(ProjectService, calls),
+    partitions: createClient(PartitionService, calls),
+    sizes: createClient(SizeService, calls),
+    images: createClient(ImageService, calls),
+    filesystems: createClient(FilesystemService, calls),
+    adminNetworks: createClient(AdminNetworks, calls),
+    networks: createClient(NetworkService, calls),
+    machines: createClient(MachineService, calls),
+    progress: createClient(Progress, streams),
+    tokens: createClient(TokenService, calls),
+  };
+}
+
+/** Gives undefined when the thing is there already: a lab that goes on finds what it made before. */
+export async function unlessThere<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (error instanceof ConnectError && error.code === Code.AlreadyExists) return undefined;
+    throw error;
+  }
+}

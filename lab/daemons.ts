@@ -1,0 +1,187 @@
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { stringify } from "yaml";
+import { ipv4Text } from "#lib/net/ipv4.ts";
+import { bmcPasswordFile } from "./datacenter.ts";
+import type { LabPlan } from "./plan.ts";
+import { type Running, start } from "./process.ts";
+import { Late } from "./waiting.ts";
+
+const top = path.resolve(import.meta.dirname, "..");
+
+interface DaemonSpec {
+  readonly name: string;
+  readonly main: string;
+  readonly config: string;
+  readonly log: string;
+  /** Accepts connections there when it is up. */
+  readonly address: string;
+  readonly port: number;
+}
+
+const upDeadlineMs = 60_000;
+const stopDeadlineMs = 10_000;
+const retryMs = 100;
+
+/** One of our daemons as the process that it is in production, to be killed and started again at will. */
+export class Daemon {
+  readonly spec: DaemonSpec;
+  readonly #ended: (daemon: Daemon, how: string) => void;
+  #running: Running | undefined;
+
+  /** @param ended called when it ends without being told to */
+  constructor(spec: DaemonSpec, ended: (daemon: Daemon, how: string) => void) {
+    this.spec = spec;
+    this.#ended = ended;
+  }
+
+  get pid(): number | undefined {
+    return this.#running?.isAlive ? this.#running.pid : undefined;
+  }
+
+  /** Resolves when it accepts connections. @throws when it ends or is not up in time */
+  async start(): Promise<void> {
+    const { name, main, config, log, address, port } = this.spec;
+    const command = [process.execPath, "--import", "tsx", path.join(top, main), "--config", config];
+    const running = start(command, { name, log });
+    this.#running = running;
+    running.exited.then(
+      (exit) => this.#noteEnd(running, exit.signal ?? `exit ${exit.code}`),
+      (error: Error) => this.#noteEnd(running, error.message),
+    );
+    const deadline = performance.now() + upDeadlineMs;
+    while (!(await accepts(address, port))) {
+      if (!running.isAlive) throw new Error(`${name} ended while starting; see ${log}`);
+      if (performance.now() > deadline) throw new Late(`${name} listens at ${address}:${port}`, upDeadlineMs, "");
+      await delay(retryMs);
+    }
+  }
+
+  #noteEnd(running: Running, how: string): void {
+    if (this.#running !== running) return;
+    this.#running = undefined;
+    this.#ended(this, how);
+  }
+
+  /** The hard way: what a power cut does to it. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  async stop(): Promise<void> {
+    await this.#end("SIGTERM");
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    await running?.stop(signal, stopDeadlineMs);
+  }
+}
+
+/** Whether somebody accepts a TCP connection there. */
+export function accepts(address: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: address, port });
+    const end = (is: boolean): void => {
+      socket.destroy();
+      resolve(is);
+    };
+    socket.setTimeout(1000, () => end(false));
+    socket.once("connect", () => end(true));
+    socket.once("error", () => end(false));
+  });
+}
+
+export const centralFolder = (plan: LabPlan): string => path.join(plan.folder, "central");
+export const agentFolder = (plan: LabPlan): string => path.join(plan.folder, "agent");
+export const adminTokenFile = (plan: LabPlan): string => path.join(centralFolder(plan), "admin-token");
+export const agentTokenFile = (plan: LabPlan): string => path.join(agentFolder(plan), "token");
+export const centralUrl = (plan: LabPlan): string => `http://${plan.core}:${plan.centralPort}`;
+
+export type StoreConfig =
+  | { readonly kind: "embedded"; readonly folder: string }
+  | { readonly kind: "etcd"; readonly endpoints: readonly string[] };
+
+export const centralConfig = (plan: LabPlan, store: StoreConfig) => ({
+  listen: { host: plan.core, port: plan.centralPort },
+  store,
+  adminTokenFile: adminTokenFile(plan),
+  log: { level: "debug" },
+});
+
+export const agentConfig = (plan: LabPlan) => {
+  const { provisioning, management } = plan;
+  return {
+    partition: plan.partition,
+    dataDir: path.join(agentFolder(plan), "data"),
+    central: { url: centralUrl(plan), tokenFile: agentTokenFile(plan) },
+    boot: {
+      address: provisioning.address,
+      httpPort: plan.agentPort,
+      tftpFolder: "/usr/lib/ipxe",
+      subnets: [
+        {
+          network: `${ipv4Text(provisioning.prefix.network)}/${provisioning.prefix.length}`,
+          from: provisioning.from,
+          to: provisioning.to,
+          router: provisioning.address,
+          dns: [],
+          leaseSeconds: 3600,
+        },
+      ],
+    },
+    bmc: {
+      ranges: [`${management.firstBmc}-${management.lastBmc}`],
+      user: plan.bmcUser,
+      passwordFile: bmcPasswordFile(plan),
+    },
+    switch: {
+      id: plan.switchId,
+      rack: plan.rack,
+      provisioningBridge: provisioning.bridge,
+      ports: plan.machines.map((m) => m.tap),
+    },
+    log: { level: "debug" },
+  };
+};
+
+/** Forgets what both daemons ever stored: a new datacenter under a new central. */
+export function forgetState(plan: LabPlan): void {
+  rmSync(centralFolder(plan), { recursive: true, force: true });
+  rmSync(agentFolder(plan), { recursive: true, force: true });
+}
+
+export function centralDaemon(plan: LabPlan, store: StoreConfig, ended: (d: Daemon, how: string) => void): Daemon {
+  const folder = centralFolder(plan);
+  return daemon(plan, folder, centralConfig(plan, store), ended, {
+    name: "central",
+    main: "central/main.ts",
+    address: plan.core,
+    port: plan.centralPort,
+  });
+}
+
+export function agentDaemon(plan: LabPlan, ended: (d: Daemon, how: string) => void): Daemon {
+  return daemon(plan, agentFolder(plan), agentConfig(plan), ended, {
+    name: "agent",
+    main: "partition-agent/main.ts",
+    address: plan.provisioning.address,
+    port: plan.agentPort,
+  });
+}
+
+function daemon(
+  plan: LabPlan,
+  folder: string,
+  config: object,
+  ended: (d: Daemon, how: string) => void,
+  rest: Omit<DaemonSpec, "config" | "log">,
+): Daemon {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const file = path.join(folder, "config.yaml");
+  writeFileSync(file, stringify(config));
+  return new Daemon({ ...rest, config: file, log: path.join(plan.folder, `${rest.name}.log`) }, ended);
+}
