@@ -1,7 +1,7 @@
 // Which BMC belongs to which machine: every configured address is asked again and again, found ones by their system GUID.
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { type MachineBMC, MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import type { Observations } from "../observations/observations.ts";
@@ -18,6 +18,9 @@ export interface DirectoryPorts {
   readonly clock: Clock;
   readonly log: Log;
 }
+
+/** What one look at a BMC showed, in the terms of the machine's report. */
+type Seen = Pick<MachineBMC, "address" | "mac" | "version" | "interface" | "powerState">;
 
 /** Asked at once, at most. */
 const concurrency = 20;
@@ -70,8 +73,14 @@ export class BmcDirectory {
   async #look(address: string, bmc: Bmc): Promise<boolean> {
     const { log } = this.#ports;
     try {
-      const { guid: uuid, firmware } = await bmc.describe();
-      await this.#found(address, uuid, firmware, await bmc.powerState());
+      const { guid: uuid, firmware, mac } = await bmc.describe();
+      await this.#found(uuid, {
+        address,
+        mac: mac ?? "",
+        version: firmware,
+        interface: "lanplus",
+        powerState: await bmc.powerState(),
+      });
       if (this.#errors.delete(address)) log.info("bmc-answers-again", { address, machine: uuid });
       return true;
     } catch (error) {
@@ -82,7 +91,8 @@ export class BmcDirectory {
     }
   }
 
-  async #found(address: string, uuid: string, version: string, power: string): Promise<void> {
+  async #found(uuid: string, seen: Seen): Promise<void> {
+    const { address } = seen;
     const { observations, clock, log } = this.#ports;
     const former = this.#addressOf.get(uuid);
     if (
@@ -98,7 +108,7 @@ export class BmcDirectory {
     const nowMs = clock.wallMs();
     await observations.update(uuid, (m) => {
       m.bmc ??= create(MachineBMCSchema);
-      Object.assign(m.bmc, { address, version, interface: "lanplus", powerState: power });
+      Object.assign(m.bmc, seen);
       if (!m.bmcUpdatedAt || nowMs - timestampMs(m.bmcUpdatedAt) > refreshMs) m.bmcUpdatedAt = timestampFromMs(nowMs);
     });
   }

@@ -21,7 +21,7 @@ import { FollowStream } from "./follow.ts";
 const protocol = 1;
 /** Central beats every 5 s; this much silence means that the stream is dead. */
 const silenceMs = 20_000;
-const reportBatch = 64;
+const reportBatch = 32;
 const reportDeadlineMs = 15_000;
 const retryFirstMs = 500;
 const retryMaxMs = 10_000;

@@ -1,0 +1,98 @@
+// metalstack.api.v2.MachineService: machines as the members of a project see and change them.
+import { clone } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { matchesMachine } from "#domain/machine/query.ts";
+import { checkSshKey } from "#domain/machine/ssh-key.ts";
+import { checkLock, touched } from "#domain/meta.ts";
+import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { AdminRole } from "#gen/metalstack/api/v2/common_pb.ts";
+import type { Machine, MachineService, MachineServiceUpdateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { callerOf } from "../access/caller.ts";
+import { kinds } from "../store/kinds.ts";
+import { allocate } from "./allocate.ts";
+import { bmcDetails } from "./bmc-details.ts";
+import { resolveCreate } from "./create.ts";
+import { giveOrder } from "./order.ts";
+import type { MachinePorts } from "./ports.ts";
+import { release } from "./release.ts";
+import { apiMachine, viewOf, viewsOf } from "./views.ts";
+
+export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineService> {
+  const { state, clock, random } = ports;
+  const ofProject = (uuid: string, project: string) => {
+    const view = viewOf(state, uuid);
+    if (view?.desired.allocation?.project === project) return view;
+    throw new Refusal("not-found", `machine ${uuid} does not exist in project ${project}`, { field: "uuid" });
+  };
+  const show = (uuid: string): Machine => apiMachine(state, viewOf(state, uuid)!);
+
+  return {
+    get: ({ uuid, project }) => ({ machine: apiMachine(state, ofProject(uuid, project)) }),
+
+    list({ project, query }) {
+      const mine = viewsOf(state).filter((m) => m.desired.allocation?.project === project && matchesMachine(m, query));
+      return { machines: mine.map((m) => apiMachine(state, m)) };
+    },
+
+    async create(request, context) {
+      const caller = callerOf(context);
+      if (request.uuid !== undefined && caller.rights.adminRole !== AdminRole.EDITOR) {
+        throw new Refusal("denied", "only administrators may name the machine that they get", { field: "uuid" });
+      }
+      const attempt = {
+        user: caller.user,
+        nowMs: clock.wallMs(),
+        allocation: random.uuid(),
+        newUuid: () => random.uuid(),
+        seed: random.below(2 ** 31),
+      };
+      const { result } = await state.transact((tx) => allocate(tx, request, resolveCreate(tx, request), attempt));
+      return { machine: show(result.uuid) };
+    },
+
+    async update(request) {
+      await state.transact((tx) => {
+        const desired = tx.get(kinds.machineDesired, request.uuid);
+        if (desired?.allocation?.project !== request.project) {
+          throw new Refusal("not-found", `machine ${request.uuid} does not exist in project ${request.project}`, {
+            field: "uuid",
+          });
+        }
+        tx.put(kinds.machineDesired, request.uuid, updated(desired, request, clock.wallMs()));
+      });
+      return { machine: show(request.uuid) };
+    },
+
+    async delete({ uuid, project }) {
+      const before = apiMachine(state, ofProject(uuid, project));
+      await state.transact((tx) => release(tx, uuid, project, clock.wallMs()));
+      return { machine: before };
+    },
+
+    async bMCCommand({ uuid, project, command }, context) {
+      const { user } = callerOf(context);
+      const order = { uuid, project, command, user, id: random.uuid(), nowMs: clock.wallMs() };
+      await state.transact((tx) => giveOrder(tx, viewOf(state, uuid)?.observed, order));
+      return {};
+    },
+
+    getBMC: ({ uuid, project }) => ({ bmcDetails: bmcDetails(ofProject(uuid, project)) }),
+  };
+}
+
+function updated(desired: MachineDesired, request: MachineServiceUpdateRequest, nowMs: number): MachineDesired {
+  const next = clone(MachineDesiredSchema, desired);
+  const { allocation } = next;
+  if (!allocation) return next;
+  checkLock(`machine ${request.uuid}`, allocation.meta, request.updateMeta);
+  request.sshPublicKeys.forEach((key, i) => {
+    const checked = checkSshKey(key);
+    if (!checked.ok) throw new Refusal("invalid", checked.error, { field: `ssh_public_keys[${i}]` });
+  });
+  if (request.description !== undefined) allocation.description = request.description;
+  if (request.sshPublicKeys.length > 0) allocation.sshPublicKeys = [...request.sshPublicKeys];
+  allocation.meta = touched(allocation.meta, nowMs, request.labels);
+  next.meta = touched(next.meta, nowMs);
+  return next;
+}

@@ -1,0 +1,86 @@
+// holdfast.api.v1.MachineService: why a machine is where it is, and every change as it comes.
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { MachineView } from "#domain/machine/placement.ts";
+import {
+  ExplainResponseSchema,
+  type MachineService,
+  type WatchRequest,
+  type WatchResponse,
+  WatchResponseSchema,
+} from "#gen/holdfast/api/v1/machine_pb.ts";
+import { MachineSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import type { Change } from "../store/cache.ts";
+import { kinds } from "../store/kinds.ts";
+import type { MachinePorts } from "./ports.ts";
+import { apiMachine, viewOf, viewsOf } from "./views.ts";
+
+export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof MachineService> {
+  const { state, connections } = ports;
+  return {
+    explain({ uuid, project }) {
+      const view = viewOf(state, uuid);
+      if (!view || (project !== "" && view.desired.allocation?.project !== project)) {
+        throw new Refusal(
+          "not-found",
+          `machine ${uuid} does not exist${project === "" ? "" : ` in project ${project}`}`,
+          { field: "uuid" },
+        );
+      }
+      const { desired, observed } = view;
+      const last = observed?.events?.events.at(-1);
+      return create(ExplainResponseSchema, {
+        ...(observed?.progress && { progress: observed.progress }),
+        ...(last && { lastEvent: last.event }),
+        ...(last?.time && { lastEventAt: last.time }),
+        epoch: desired.epoch,
+        installations: observed?.installedEpoch === desired.epoch ? observed.installations : 0,
+        ...(observed?.port && { port: observed.port }),
+        powerState: observed?.bmc?.powerState ?? "",
+        lastFailure: observed?.lastFailure ?? "",
+        outcomes: observed?.outcomes ?? [],
+        linkUp: connections.isUp(desired.partition),
+      });
+    },
+
+    watch: (request, context) => watchMachines(ports, request, context),
+  };
+}
+
+async function* watchMachines(
+  { state }: MachinePorts,
+  { project, uuid }: WatchRequest,
+  context: HandlerContext,
+): AsyncGenerator<WatchResponse> {
+  const inView = (m: MachineView) =>
+    (project === "" || m.desired.allocation?.project === project) && (uuid === "" || m.desired.uuid === uuid);
+  const ended = new AbortController();
+  const changes = state.changes(AbortSignal.any([context.signal, ended.signal]));
+  const shown = new Set<string>();
+  const show = (view: MachineView): WatchResponse => {
+    shown.add(view.desired.uuid);
+    return create(WatchResponseSchema, {
+      machine: apiMachine(state, view),
+      ...(view.observed?.progress && { progress: view.observed.progress }),
+    });
+  };
+  try {
+    for (const view of viewsOf(state).filter(inView)) yield show(view);
+    yield create(WatchResponseSchema, { initialDone: true });
+    for await (const batch of changes) {
+      for (const id of new Set(batch.changes.filter(isMachine).map((c) => c.id))) {
+        const view = viewOf(state, id);
+        if (view && inView(view)) yield show(view);
+        else if (shown.delete(id)) {
+          yield create(WatchResponseSchema, { machine: create(MachineSchema, { uuid: id }), deleted: true });
+        }
+      }
+    }
+  } finally {
+    ended.abort();
+  }
+}
+
+const isMachine = ({ kind }: Change): boolean =>
+  kind.name === kinds.machineDesired.name || kind.name === kinds.machineObserved.name;

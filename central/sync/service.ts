@@ -1,0 +1,30 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { type Caller, callerOf } from "../access/caller.ts";
+import { type FollowPorts, followPartition } from "./follow.ts";
+import { takeReport } from "./report.ts";
+
+/** holdfast.sync.v1.SyncService: central's end of the link. */
+export function syncService(ports: FollowPorts): ServiceImpl<typeof SyncService> {
+  return {
+    follow(request, context) {
+      checkPartition(callerOf(context), request.partition);
+      return followPartition(ports, request, context.signal);
+    },
+
+    async report(request, context) {
+      checkPartition(callerOf(context), request.partition);
+      return await takeReport(ports.state, ports.clock, request);
+    },
+  };
+}
+
+/** An agent's token may be made for one partition; then it speaks for no other. */
+function checkPartition({ partition }: Caller, wanted: string): void {
+  if (partition !== undefined && partition !== wanted) {
+    throw new Refusal("denied", `the token is for partition ${partition}, not ${wanted}`, {
+      reason: "OTHER_PARTITION",
+    });
+  }
+}

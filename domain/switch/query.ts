@@ -1,0 +1,18 @@
+import type { Switch, SwitchQuery } from "#gen/metalstack/api/v2/switch_pb.ts";
+
+/** Whether a switch fits a query: every field that is set must hold. */
+export function matchesSwitch(s: Switch, query: SwitchQuery | undefined): boolean {
+  if (!query) return true;
+  const { connectedMachineId: machine } = query;
+  return (
+    is(query.id, s.id) &&
+    is(query.partition, s.partition) &&
+    is(query.rack, s.rack) &&
+    is(query.room, s.room) &&
+    is(query.os?.vendor, s.os?.vendor) &&
+    is(query.os?.version, s.os?.version) &&
+    (machine === undefined || s.machineConnections.some((c) => c.machineId === machine))
+  );
+}
+
+const is = <T>(wanted: T | undefined, have: T | undefined): boolean => wanted === undefined || wanted === have;
