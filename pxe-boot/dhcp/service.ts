@@ -2,6 +2,7 @@ import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import { ipv4Text } from "#lib/net/ipv4.ts";
 import type { Catalog } from "../catalog.ts";
+import { Tally } from "../tally.ts";
 import { type Answer, answer, type SilenceReason } from "./answer.ts";
 import { decodeDhcp, encodeDhcp } from "./codec.ts";
 import { GroupedSaves } from "./grouped-saves.ts";
@@ -11,7 +12,7 @@ import type { DhcpMessage, MessageType } from "./message.ts";
 import { messageTypeOf } from "./options.ts";
 import { type Destination, replyBytesMax } from "./reply.ts";
 import type { ServerSettings } from "./settings.ts";
-import { type DhcpStatistics, Tally } from "./statistics.ts";
+import type { DhcpStatistics } from "./statistics.ts";
 import type { Subnet } from "./subnet.ts";
 
 export interface DhcpPorts {

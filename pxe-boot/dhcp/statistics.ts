@@ -1,7 +1,6 @@
+import type { Counts } from "../tally.ts";
 import type { SilenceReason } from "./answer.ts";
 import type { MessageType } from "./message.ts";
-
-type Counts<K extends string> = Readonly<Partial<Record<K, number>>>;
 
 /** Since the start of the server. */
 export interface DhcpStatistics {
@@ -19,17 +18,4 @@ export interface DhcpStatistics {
   readonly failures: number;
   /** Addresses with a lease of any state */
   readonly leases: number;
-}
-
-/** Counts by key; the keys come from closed sets. */
-export class Tally<K extends string> {
-  readonly #counts: Partial<Record<K, number>> = {};
-
-  add(key: K): void {
-    this.#counts[key] = (this.#counts[key] ?? 0) + 1;
-  }
-
-  counts(): Counts<K> {
-    return { ...this.#counts };
-  }
 }

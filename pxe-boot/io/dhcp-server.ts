@@ -74,8 +74,9 @@ async function bindSocket(address: string, port: number): Promise<Socket> {
   // Addresses are numbers always: no name is looked up.
   const socket = createSocket({ type: "udp4", reuseAddr: true, lookup: (host, _, done) => done(null, host, 4) });
   try {
+    const listening = once(socket, "listening");
     socket.bind(port, address);
-    await once(socket, "listening");
+    await listening;
   } catch (cause) {
     throw new Error(`dhcp server cannot listen on ${address}:${port}`, { cause });
   }
