@@ -45,12 +45,12 @@ async function inNamespace(options: LabOptions): Promise<number> {
   const wanted = { etcd: options.store === "etcd", baseline: options.task === "baseline" };
   await ensurePackages(missingPackages(wanted), options.yes);
   for (const name of await removeLeftOvers()) console.log(`removed what was left of lab ${name}`);
-  const files = await buildFiles(cache, (text) => console.log(`built ${text}`));
   const { name, folder } = labPlan(options);
   claim(name, folder);
   try {
     const handover = path.join(folder, "handover.json");
     prepareFolder(folder, handover, options.resume);
+    const files = await buildFiles(cache, (text) => console.log(`built ${text}`));
     writeFileSync(handover, JSON.stringify({ options, files } satisfies Handover));
     await run(["ip", "netns", "add", name]);
     return await second(name, handover);
