@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { recordEvent } from "#domain/machine/lifecycle.ts";
+import { BmcOrderSchema, MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import {
+  MachineBMCCommand as Command,
+  MachineProvisioningEventType as Event,
+  type MachineRecentProvisioningEvents,
+} from "#gen/metalstack/api/v2/machine_pb.ts";
+import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import { bootPatienceMs, type MachineFacts, planMachine, silentMs } from "./plan.ts";
+
+const now = Date.UTC(2026, 0, 1);
+const uuid = "2f1d2cf4-7f0c-4a58-a2f1-b1a4cbb1a001";
+const ago = (ms: number) => timestampFromMs(now - ms);
+
+const logOf = (...events: readonly Event[]): MachineRecentProvisioningEvents | undefined =>
+  events.reduce<MachineRecentProvisioningEvents | undefined>(
+    (log, e) => recordEvent(log, e, "", now - 1000),
+    undefined,
+  );
+
+const waiting = [Event.PXE_BOOTING, Event.PREPARING, Event.REGISTERING, Event.WAITING];
+
+/** A free machine at epoch 1 that waits in the installer, its port isolated. */
+function facts(change: {
+  desired?: MessageInitShape<typeof MachineDesiredSchema> | undefined;
+  observed?: MessageInitShape<typeof MachineObservedSchema>;
+  facts?: Partial<MachineFacts>;
+}): MachineFacts {
+  const events = logOf(...waiting);
+  return {
+    desired: create(MachineDesiredSchema, { uuid, partition: "p", epoch: 1n, ...change.desired }),
+    observed: create(MachineObservedSchema, {
+      uuid,
+      ...(events && { events }),
+      heardAt: ago(1000),
+      isolatedEpoch: 1n,
+      wipedEpoch: 1n,
+      ...change.observed,
+    }),
+    power: { state: "on" },
+    port: { kind: "at", switch: "leaf1", port: "tap1", network: "provisioning" },
+    nowMs: now,
+    listeningSinceMs: now - 24 * 3_600_000,
+    newMachines: "power on",
+    ...change.facts,
+  };
+}
+
+const allocation = { project: "x", networks: [{ network: "tenant-net", networkType: NetworkType.CHILD }] };
+const installed = {
+  installedEpoch: 2n,
+  workedEpoch: 2n,
+  events: logOf(...waiting, Event.INSTALLING, Event.BOOTING_NEW_KERNEL)!,
+};
+
+const effectOf = (f: MachineFacts) => {
+  const decision = planMachine(f);
+  return decision.kind === "act" ? decision.effect.kind : `wait: ${decision.why}`;
+};
+
+test("a free machine in the installer waits for an allocation", () => {
+  assert.equal(effectOf(facts({})), "wait: an allocation");
+});
+
+test("a machine without a size says which hardware no size matches", () => {
+  assert.equal(
+    effectOf(facts({ observed: { sizeProblem: "no size matches 3 cores" } })),
+    "wait: a size: no size matches 3 cores",
+  );
+});
+
+test("an allocated machine that waits in the installer is not switched: it fetches its allocation", () => {
+  const f = facts({ desired: { epoch: 2n, allocation }, observed: { isolatedEpoch: 2n } });
+  assert.equal(effectOf(f), "wait: the installer to fetch its allocation");
+});
+
+test("a machine that is off boots into the installer", () => {
+  assert.equal(effectOf(facts({ facts: { power: { state: "off" } } })), "boot-installer");
+});
+
+test("a new machine that is off is left alone unless the site takes machines in", () => {
+  const f = (newMachines: MachineFacts["newMachines"], state: "on" | "off") => {
+    const base = facts({ facts: { newMachines, power: { state } } });
+    return { ...base, observed: create(MachineObservedSchema, { uuid, isolatedEpoch: 1n }) };
+  };
+  assert.equal(effectOf(f("power on", "off")), "boot-installer");
+  assert.match(effectOf(f("leave alone", "off")), /^wait: a first boot/);
+  assert.match(effectOf(f("power on", "on")), /^wait: a first boot/);
+});
+
+test("a machine that was switched off by an order stays off, until the epoch changes", () => {
+  const off = { heldOff: true, heldOffEpoch: 1n };
+  assert.match(effectOf(facts({ observed: off, facts: { power: { state: "off" } } })), /switched off by an order/);
+  const later = facts({
+    desired: { epoch: 2n },
+    observed: { ...off, isolatedEpoch: 2n },
+    facts: { power: { state: "off" } },
+  });
+  assert.equal(effectOf(later), "boot-installer");
+});
+
+test("a silent installer is reset, but not for silence from before the agent listened", () => {
+  const silent = { heardAt: ago(silentMs + 60_000) };
+  assert.equal(effectOf(facts({ observed: silent })), "boot-installer");
+  assert.equal(effectOf(facts({ observed: silent, facts: { listeningSinceMs: now - 1000 } })), "wait: an allocation");
+});
+
+test("a machine that was just reset has time to come up, longer with every try", () => {
+  const tried = (attempts: number, sinceMs: number) =>
+    facts({ observed: { heardAt: ago(3 * 3_600_000), powerAttempts: attempts, powerActedAt: ago(sinceMs) } });
+  assert.match(effectOf(tried(1, bootPatienceMs - 1000)), /^wait: the firmware/);
+  assert.equal(effectOf(tried(1, bootPatienceMs + 1000)), "boot-installer");
+  assert.match(effectOf(tried(2, bootPatienceMs + 1000)), /^wait: the firmware/);
+});
+
+test("an installed machine: the port moves to the tenant's network, the BMC boots from disk, then it is left alone", () => {
+  const base = { desired: { epoch: 2n, allocation }, observed: { ...installed, isolatedEpoch: 2n } };
+  const moved = { port: { kind: "at", switch: "leaf1", port: "tap1", network: "tenant-net" } as const };
+  assert.equal(effectOf(facts(base)), "move-port");
+  assert.equal(effectOf(facts({ ...base, facts: moved })), "boot-from-disk-next");
+  const told = { ...base.observed, diskBootEpoch: 2n };
+  assert.equal(effectOf(facts({ ...base, observed: told, facts: moved })), "wait: the installed system to phone home");
+  const home = { ...told, phonedHomeEpoch: 2n };
+  assert.match(effectOf(facts({ ...base, observed: home, facts: moved })), /in use/);
+  assert.match(effectOf(facts({ ...base, observed: { ...home, heardAt: ago(1e9) }, facts: moved })), /in use/);
+});
+
+test("while the installer says its last word its port is not pulled away", () => {
+  const observed = { ...installed, isolatedEpoch: 2n, events: logOf(...waiting, Event.INSTALLING)! };
+  assert.match(effectOf(facts({ desired: { epoch: 2n, allocation }, observed })), /last word/);
+});
+
+test("an installed system that never phones home is restarted from disk after a while", () => {
+  const observed = { ...installed, diskBootEpoch: 2n, heardAt: ago(silentMs + 1000) };
+  const f = facts({
+    desired: { epoch: 2n, allocation },
+    observed,
+    facts: { port: { kind: "unmanaged" } },
+  });
+  assert.equal(effectOf(f), "start-from-disk");
+});
+
+test("a release is entered, then the port is isolated and read back, then the machine is reset into the installer", () => {
+  const worked = { ...installed, isolatedEpoch: 2n };
+  const tenantPort = { port: { kind: "at", switch: "leaf1", port: "tap1", network: "tenant-net" } as const };
+  const free = { epoch: 3n };
+  assert.equal(effectOf(facts({ desired: free, observed: worked, facts: tenantPort })), "enter-reclaim");
+  const entered = { ...worked, reclaimedEpoch: 3n };
+  assert.equal(effectOf(facts({ desired: free, observed: entered, facts: tenantPort })), "move-port");
+  assert.equal(effectOf(facts({ desired: free, observed: entered })), "note-isolated");
+  assert.equal(effectOf(facts({ desired: free, observed: { ...entered, isolatedEpoch: 3n } })), "boot-installer");
+});
+
+test("a released machine whose port cannot be seen is not reset", () => {
+  const f = facts({
+    desired: { epoch: 3n },
+    observed: { ...installed, reclaimedEpoch: 3n },
+    facts: { port: { kind: "unknown", why: "switch leaf1 does not answer" } },
+  });
+  assert.match(effectOf(f), /leaf1 does not answer/);
+});
+
+test("orders: carried out once, void after their deadline and under another epoch", () => {
+  const order = (change: MessageInitShape<typeof BmcOrderSchema>) =>
+    create(BmcOrderSchema, {
+      id: "o1",
+      command: Command.MACHINE_BMC_COMMAND_RESET,
+      epoch: 1n,
+      deadline: timestampFromMs(now + 1000),
+      ...change,
+    });
+  assert.equal(effectOf(facts({ desired: { orders: [order({})] } })), "carry-out-order");
+  assert.equal(effectOf(facts({ desired: { orders: [order({ deadline: ago(1) })] } })), "refuse-order");
+  assert.equal(effectOf(facts({ desired: { orders: [order({ epoch: 7n })] } })), "refuse-order");
+  assert.equal(
+    effectOf(facts({ desired: { orders: [order({})] }, observed: { outcomes: [{ id: "o1" }] } })),
+    "wait: an allocation",
+  );
+});
+
+test("without a BMC the reason is in the status and nothing is done", () => {
+  const f = facts({ facts: { power: { state: "unknown", why: "BMC 10.0.0.9 does not answer" } } });
+  assert.match(effectOf(f), /its BMC cannot be asked: BMC 10\.0\.0\.9 does not answer/);
+});
