@@ -32,9 +32,10 @@ function addProgram(root: string, program: string, tree: Map<string, Node>): voi
   if (lstatSync(full).isSymbolicLink()) {
     const target = path.join(path.dirname(program), readlinkSync(full));
     tree.set(program, { kind: "link", target: `/${target}` });
-    return addProgram(root, target, tree);
+    addProgram(root, target, tree);
+  } else {
+    addFile(root, program, program, tree);
   }
-  addFile(root, program, program, tree);
 }
 
 function addFile(root: string, from: string, to: string, tree: Map<string, Node>): void {

@@ -1,0 +1,245 @@
+import type { PlanResponse } from "#gen/holdfast/install/v1/install_pb.ts";
+import type { FilesystemLayout } from "#gen/metalstack/api/v2/filesystem_pb.ts";
+import { MachineProvisioningEventType as Event, type MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { hex } from "#lib/bytes.ts";
+import type { Clock } from "#lib/clock.ts";
+import type { Random } from "#lib/random.ts";
+import type { Result } from "#lib/result.ts";
+import type { Agent } from "./agent.ts";
+import type { BootArguments } from "./boot-arguments.ts";
+import { biosBootLoader, chooseKernel, grubConfig, kernelCommandLine } from "./boot-loader.ts";
+import type { Facts } from "./facts.ts";
+import { type FilesystemPlan, filesystemPlan } from "./filesystems.ts";
+import { imageKind } from "./image-kind.ts";
+import { decodeUserdata, type OsFile, osFiles } from "./os-files.ts";
+import { biosBootNumber, type DiskPlan, partitionPlan, sfdiskScript } from "./partitions.ts";
+import { persistently } from "./persistence.ts";
+import { type FetchedImage, type Server, Unreachable } from "./server.ts";
+import { privateKeyFile, publicKeyLine } from "./ssh-key.ts";
+import { type Say, StepFailed, type Steps } from "./steps.ts";
+
+export interface InstallInputs {
+  readonly boot: BootArguments;
+  readonly facts: Facts;
+  readonly allocation: MachineAllocation;
+}
+
+export interface InstallPorts {
+  readonly server: Server;
+  readonly agent: Agent;
+  readonly steps: Steps;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly say: Say;
+  readonly uuid: string;
+}
+
+/** All that can be decided before the first byte is written, so that a wrong order is refused before it does harm. */
+interface Decisions {
+  readonly plan: PlanResponse;
+  readonly disks: readonly DiskPlan[];
+  readonly filesystems: FilesystemPlan;
+}
+
+const toldLimitMs = 5_000;
+
+/** Makes the allocation real and starts it. The disk can be booted only after the image's digest has been found right. */
+export async function install(inputs: InstallInputs, ports: InstallPorts): Promise<void> {
+  const { steps, server, agent } = ports;
+  const decided = await steps.run("plan", async () => decide(await agent.plan(), inputs, ports));
+  const fetching = fetchImage(decided.plan, ports);
+  // Its failure is met below; until then it must not end the process.
+  fetching.catch(() => {});
+  await steps.run("partition", () => partition(decided.disks, server));
+  await steps.run("make-filesystems", () => makeFilesystems(decided.filesystems, server));
+  await putImage(decided.plan, await fetching, ports);
+  await steps.run("os-files", async () => writeOsFiles(decided, inputs, ports));
+  const kernel = await steps.run("boot-loader", async () => writeBootLoader(decided, inputs, server));
+  const isLoaded = inputs.boot.start === "kexec" && (await loadKernel(kernel, ports));
+  await steps.run("unmount", () => server.unmountAll());
+  // Before the new kernel runs: an agent that never heard of the success would install once more.
+  await steps.run("success", () => agent.installationSucceeded(consolePassword(ports.random)));
+  await steps.told(toldLimitMs);
+  await agent.event(Event.BOOTING_NEW_KERNEL);
+  await server.start(isLoaded ? "kexec" : "reboot");
+}
+
+async function decide(
+  plan: PlanResponse,
+  { facts, allocation }: InstallInputs,
+  ports: InstallPorts,
+): Promise<Decisions> {
+  const layout = allocation.filesystemLayout;
+  if (layout === undefined) throw new StepFailed("plan", "the allocation has no filesystem layout");
+  if (!/^[0-9a-f]{64}$/.test(plan.imageSha256))
+    throw new StepFailed("plan", `image digest ${plan.imageSha256 || "(none)"}: 64 lower-case hex digits are wanted`);
+  const decided = decisions(plan, layout, facts, ports.random);
+  if (facts.firmware === "uefi" && !decided.filesystems.hasEsp)
+    throw new StepFailed(
+      "plan",
+      `filesystem layout ${layout.id}: a UEFI machine needs a vfat file system on a partition of type ef00`,
+    );
+  const inputs = { machine: ports.uuid, allocation, plan, fstab: "", users: new Set<string>() };
+  sure("userdata", decodeUserdata(allocation.userdata));
+  sure("os-files", osFiles(inputs, ports.random));
+  return decided;
+}
+
+function decisions(plan: PlanResponse, layout: FilesystemLayout, facts: Facts, random: Random): Decisions {
+  const disks = sure("plan", partitionPlan(layout, facts.disks));
+  return { plan, disks, filesystems: sure("plan", filesystemPlan(layout, disks, random)) };
+}
+
+async function partition(disks: readonly DiskPlan[], server: Server): Promise<void> {
+  for (const disk of disks) {
+    const args = ["-q", "--no-reread", "--no-tell-kernel", "--wipe", "never", disk.device];
+    await server.run({ program: "/sbin/sfdisk", args, input: sfdiskScript(disk) });
+    await server.rereadPartitions(
+      disk.device,
+      disk.partitions.map((p) => p.device),
+    );
+  }
+}
+
+async function makeFilesystems(plan: FilesystemPlan, server: Server): Promise<void> {
+  for (const command of plan.make) await server.run(command);
+  for (const m of plan.mounts) await server.mount(m.device, m.path, m.type);
+}
+
+/** Undefined: it does not fit into memory. */
+async function fetchImage(plan: PlanResponse, ports: InstallPorts): Promise<FetchedImage | undefined> {
+  const { server, say } = ports;
+  const onTrouble = (error: unknown) => say("download", `trying on: ${error instanceof Error ? error.message : error}`);
+  const isFinal = (error: unknown) => !(error instanceof Unreachable);
+  const persist = <T>(call: () => Promise<T>) => persistently({ ...ports, onTrouble }, call, isFinal);
+  return ports.steps.run(
+    "download",
+    async () => {
+      const size = await persist(() => server.imageSize(plan.imageUrl));
+      if (size !== undefined && size > server.memoryForImage()) return undefined;
+      return persist(() => server.fetchImage(plan.imageUrl));
+    },
+    (image) =>
+      image === undefined
+        ? "does not fit into memory, will be unpacked while it comes"
+        : `${(image.sizeBytes / 1e6).toFixed(0)} MB`,
+  );
+}
+
+async function putImage(
+  plan: PlanResponse,
+  image: FetchedImage | undefined,
+  { steps, server }: InstallPorts,
+): Promise<void> {
+  const check = (digest: string): string => {
+    if (digest !== plan.imageSha256)
+      throw new StepFailed("image", `sha256 of ${plan.imageUrl} is ${digest}, ${plan.imageSha256} is wanted`);
+    return digest;
+  };
+  if (image === undefined) {
+    await steps.run(
+      "unpack",
+      async () => check(await server.streamImage(plan.imageUrl)),
+      () => "while it came",
+    );
+    return;
+  }
+  const kind = imageKind(image.head);
+  if (kind === undefined)
+    throw new StepFailed(
+      "image",
+      `${plan.imageUrl} begins with ${hex(image.head.subarray(0, 8))}: neither a tar nor zstd, lz4, gzip or xz`,
+    );
+  const digesting = steps.run(
+    "digest",
+    async () => check(await server.imageDigest(image)),
+    (d) => `sha256:${d.slice(0, 16)}`,
+  );
+  digesting.catch(() => {});
+  await steps.run("unpack", () => server.unpackImage(image, kind === "compressed"));
+  await digesting;
+  server.dropImage(image);
+}
+
+function writeOsFiles(decided: Decisions, { allocation }: InstallInputs, { server, random, uuid }: InstallPorts): void {
+  const users = new Set(
+    server
+      .read("/etc/passwd")
+      .split("\n")
+      .map((line) => line.split(":")[0] ?? ""),
+  );
+  const inputs = { machine: uuid, allocation, plan: decided.plan, fstab: decided.filesystems.fstab, users };
+  server.writeFiles(sure("os-files", osFiles(inputs, random)));
+  if (server.list("/etc/ssh").length > 0) server.writeFiles(hostKey(allocation.hostname || uuid, server, random));
+}
+
+function hostKey(hostname: string, server: Server, random: Random): OsFile[] {
+  const key = server.newHostKey();
+  const path = "/etc/ssh/ssh_host_ed25519_key";
+  return [
+    { path, content: privateKeyFile(key, `root@${hostname}`, random.bytes(4)), mode: 0o600 },
+    { path: `${path}.pub`, content: publicKeyLine(key, `root@${hostname}`), mode: 0o644 },
+  ];
+}
+
+interface InstalledKernel {
+  readonly kernel: string;
+  readonly initrd: string;
+  readonly commandLine: string;
+}
+
+function writeBootLoader(
+  { plan, disks, filesystems }: Decisions,
+  { allocation }: InstallInputs,
+  server: Server,
+): InstalledKernel {
+  const bootIsOwn = filesystems.mounts.some((m) => m.path === "/boot");
+  const paths = sure("boot-loader", chooseKernel(server.list("/boot"), server.list("/"), bootIsOwn));
+  const commandLine = kernelCommandLine(filesystems.rootUuid, plan.kernelCommandline);
+  const title = allocation.image?.name ?? allocation.image?.id ?? "Linux";
+  // A /boot of its own is seen by GRUB as the top; this link makes both kinds look alike.
+  if (bootIsOwn) server.link("/boot/boot", ".");
+  server.writeFiles([
+    { path: "/boot/grub/holdfast", content: `${filesystems.rootUuid}\n`, mode: 0o644 },
+    {
+      path: "/boot/grub/grub.cfg",
+      content: grubConfig({ ...paths, commandLine, rootUuid: filesystems.rootUuid, title }),
+      mode: 0o644,
+    },
+  ]);
+  const images = server.bootLoaderImages();
+  if (filesystems.espPath !== "")
+    server.writeFiles([{ path: `${filesystems.espPath}/EFI/BOOT/BOOTX64.EFI`, content: images.efi, mode: 0o644 }]);
+  const disk = disks.find((d) => d.device === filesystems.bootDisk);
+  const gap = disk?.partitions.find((p) => p.number === biosBootNumber);
+  if (gap !== undefined) {
+    const where = { firstSector: gap.startSector, sectorsMax: gap.sectors };
+    server.writeDisk(filesystems.bootDisk, sure("boot-loader", biosBootLoader(images, where)));
+  }
+  return { ...paths, commandLine };
+}
+
+/** @returns false when this kernel cannot start another; then a reboot does it. */
+async function loadKernel(kernel: InstalledKernel, { steps, server, say }: InstallPorts): Promise<boolean> {
+  const args = [`/mnt${kernel.kernel}`, `--initrd=/mnt${kernel.initrd}`, `--command-line=${kernel.commandLine}`];
+  for (const way of ["-s", "-c"]) {
+    try {
+      await steps.run("kexec-load", () => server.run({ program: "/sbin/kexec", args: [way, "-l", ...args] }));
+      return true;
+    } catch {
+      say("kexec-load", `kexec ${way} does not work here`);
+    }
+  }
+  return false;
+}
+
+/** 20 characters without those that look alike: people type it at a console. */
+function consolePassword(random: Random): string {
+  const letters = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+  return Array.from({ length: 20 }, () => letters[random.below(letters.length)]).join("");
+}
+
+function sure<T>(step: string, result: Result<T>): T {
+  if (!result.ok) throw new StepFailed(step, result.error);
+  return result.value;
+}

@@ -1,0 +1,75 @@
+import { closeSync, existsSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { systemClock } from "#lib/io/system-clock.ts";
+import type { DiskWrite } from "../boot-loader.ts";
+import type { DiskFacts } from "../facts.ts";
+import type { WipeMethod } from "../wipe.ts";
+import { runProgram } from "./programs.ts";
+
+/** Where partition tables, file system labels and the metadata of RAIDs lie. */
+const endBytes = 16 * 2 ** 20;
+const deviceWaitMs = 10_000;
+
+export async function wipeDisk(disk: DiskFacts, method: WipeMethod): Promise<void> {
+  const discard = (...args: readonly string[]) =>
+    runProgram({ program: "/sbin/blkdiscard", args: ["-f", ...args, disk.device] });
+  const format = (erase: string) =>
+    runProgram({ program: "/usr/sbin/nvme", args: ["format", disk.device, "-s", erase, "--force", "-t", "600000"] });
+  switch (method) {
+    case "nvme-format-crypto":
+      return format("2");
+    case "nvme-format":
+      return format("1");
+    case "secure-discard":
+      await discard("--secure");
+      return zeroEnds(disk);
+    case "discard":
+      await discard();
+      return zeroEnds(disk);
+    case "overwrite":
+      return discard("--zeroout");
+  }
+}
+
+function zeroEnds(disk: DiskFacts): void {
+  const zeros = new Uint8Array(Math.min(endBytes, disk.sizeBytes));
+  writeDisk(disk.device, [
+    { at: 0, bytes: zeros },
+    { at: disk.sizeBytes - zeros.length, bytes: zeros },
+  ]);
+}
+
+export function writeDisk(device: string, writes: readonly DiskWrite[]): void {
+  const fd = openSync(device, "r+");
+  try {
+    for (const { at, bytes } of writes) {
+      let done = 0;
+      while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, at + done);
+    }
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The kernel makes the devices before the call returns; what else may be slow to appear is given a while. */
+export async function rereadPartitions(disk: string, devices: readonly string[]): Promise<void> {
+  await runProgram({ program: "/bin/busybox", args: ["blockdev", "--rereadpt", disk] });
+  const end = systemClock.monotonicMs() + deviceWaitMs;
+  for (const device of devices) {
+    while (!existsSync(device)) {
+      if (systemClock.monotonicMs() > end)
+        throw new Error(`${device} did not appear within ${deviceWaitMs / 1000} s after ${disk} was partitioned`);
+      await systemClock.sleep(50);
+    }
+  }
+}
+
+export function readStart(file: string, count: number): Uint8Array {
+  const fd = openSync(file, "r");
+  try {
+    const bytes = new Uint8Array(count);
+    return bytes.subarray(0, readSync(fd, bytes, 0, count, 0));
+  } finally {
+    closeSync(fd);
+  }
+}

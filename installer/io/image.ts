@@ -1,0 +1,114 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, rmSync, statSync } from "node:fs";
+import { Agent, get, request } from "node:http";
+import { Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { type FetchedImage, Unreachable } from "../server.ts";
+import { readStart } from "./disks.ts";
+import { runProgram } from "./programs.ts";
+
+// Bulk data goes through as few hands as possible: on an emulated CPU every pipe between two processes costs more than
+// what it carries, and JavaScript moves a tenth of what wget does.
+
+const file = "/run/holdfast/image";
+/** What the rest of an installation needs beside the image. */
+const reserveBytes = 96 * 2 ** 20;
+const chunkBytes = 4 * 2 ** 20;
+const silenceMs = 10_000;
+const noReuse = new Agent({ keepAlive: false });
+
+/** 4xx is the end; anything else may pass. */
+function refusal(url: string, status: number): Error {
+  const text = `${url} is answered with ${status}`;
+  return status >= 400 && status < 500 && status !== 408 && status !== 429 ? new Error(text) : new Unreachable(text);
+}
+
+export function imageSize(url: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const call = request(url, { method: "HEAD", agent: noReuse, timeout: silenceMs }, (response) => {
+      response.resume();
+      const status = response.statusCode ?? 0;
+      const length = Number(response.headers["content-length"]);
+      if (status === 405 || status === 501) resolve(undefined);
+      else if (status !== 200) reject(refusal(url, status));
+      else resolve(Number.isFinite(length) ? length : undefined);
+    });
+    call.on("timeout", () => call.destroy(new Error(`no answer within ${silenceMs / 1000} s`)));
+    call.on("error", (error) => reject(new Unreachable(`${url}: ${error.message}`, { cause: error })));
+    call.end();
+  });
+}
+
+export function memoryForImage(): number {
+  const kib = /^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync("/proc/meminfo", "latin1"))?.[1];
+  return Number(kib ?? 0) * 1024 - reserveBytes;
+}
+
+/** Goes on where the last try ended. The watch is ours: busybox's own time limit (-T) crashes it. */
+export async function fetchImage(url: string): Promise<FetchedImage> {
+  mkdirSync("/run/holdfast", { recursive: true });
+  const silence = new AbortController();
+  let last = -1;
+  const watch = setInterval(() => {
+    const size = existsSync(file) ? statSync(file).size : 0;
+    if (size === last) silence.abort();
+    last = size;
+  }, silenceMs);
+  try {
+    await runProgram({ program: "/bin/busybox", args: ["wget", "-q", "-c", "-O", file, url] }, silence.signal);
+  } catch (error) {
+    throw new Unreachable(`${url}: ${error instanceof Error ? error.message : error}`, { cause: error });
+  } finally {
+    clearInterval(watch);
+  }
+  return { file, sizeBytes: statSync(file).size, head: readStart(file, 512) };
+}
+
+/** Reads in large pieces and lets others run in between. */
+export async function imageDigest(image: FetchedImage): Promise<string> {
+  const hash = createHash("sha256");
+  const chunk = new Uint8Array(chunkBytes);
+  const fd = openSync(image.file, "r");
+  try {
+    for (let count = readSync(fd, chunk); count > 0; count = readSync(fd, chunk)) {
+      hash.update(chunk.subarray(0, count));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  } finally {
+    closeSync(fd);
+  }
+  return hash.digest("hex");
+}
+
+export function unpackImage(image: FetchedImage, decompress: boolean, root: string): Promise<void> {
+  if (!decompress) return runProgram({ program: "/bin/busybox", args: ["tar", "-xpf", image.file, "-C", root] });
+  const script = 'set -o pipefail; /usr/bin/zstd -dqc "$1" | busybox tar -xpf - -C "$2"';
+  return runProgram({ program: "/bin/busybox", args: ["sh", "-c", script, "unpack", image.file, root] });
+}
+
+export function dropImage(image: FetchedImage): void {
+  if (existsSync(image.file)) rmSync(image.file);
+}
+
+/** For an image larger than memory. zstd passes through what is not compressed. */
+export async function streamImage(url: string, root: string): Promise<string> {
+  const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
+    get(url, { agent: noReuse, timeout: silenceMs }, resolve).on("error", reject);
+  });
+  if (response.statusCode !== 200) throw refusal(url, response.statusCode ?? 0);
+  const script = 'set -o pipefail; /usr/bin/zstd -dqcf | busybox tar -xpf - -C "$1"';
+  const child = spawn("/bin/busybox", ["sh", "-c", script, "unpack", root], { stdio: ["pipe", "ignore", "inherit"] });
+  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+  const hash = createHash("sha256");
+  const tap = new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      hash.update(chunk);
+      done(null, chunk);
+    },
+  });
+  await pipeline(response, tap, child.stdin);
+  const code = await ended;
+  if (code !== 0) throw new Error(`unpacking ${url} ended with ${code}`);
+  return hash.digest("hex");
+}

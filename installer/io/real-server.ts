@@ -1,0 +1,71 @@
+import { generateKeyPairSync } from "node:crypto";
+import { mkdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { systemClock } from "#lib/io/system-clock.ts";
+import type { Server } from "../server.ts";
+import { rereadPartitions, wipeDisk, writeDisk } from "./disks.ts";
+import { dropImage, fetchImage, imageDigest, imageSize, memoryForImage, streamImage, unpackImage } from "./image.ts";
+import { inventory, readSmbios } from "./inventory.ts";
+import { runProgram } from "./programs.ts";
+import { linkTarget, listTarget, readTarget, targetRoot, writeTarget } from "./target-root.ts";
+
+const busybox = (...args: readonly string[]) => runProgram({ program: "/bin/busybox", args });
+const bootLoader = (name: string) => new Uint8Array(readFileSync(`/boot-loader/${name}`));
+
+/** The machine that this process runs on. It erases disks: nothing but the initrd's main makes one. */
+export function realServer(): Server {
+  const mounted: string[] = [];
+  return {
+    machineUuid: () => readSmbios().uuid,
+    inventory,
+    wipe: wipeDisk,
+    run: runProgram,
+    rereadPartitions,
+    async mount(device, at, type) {
+      const full = path.join(targetRoot, at);
+      mkdirSync(full, { recursive: true });
+      await busybox("mount", "-t", type, "-o", "noatime", device, full);
+      mounted.push(full);
+    },
+    async unmountAll() {
+      for (const at of mounted.splice(0).reverse()) await busybox("umount", at);
+    },
+    imageSize,
+    memoryForImage,
+    fetchImage,
+    imageDigest,
+    unpackImage: (image, decompress) => unpackImage(image, decompress, targetRoot),
+    dropImage,
+    streamImage: (url) => streamImage(url, targetRoot),
+    list: listTarget,
+    read: readTarget,
+    writeFiles: writeTarget,
+    link: linkTarget,
+    writeDisk,
+    bootLoaderImages: () => ({
+      boot: bootLoader("boot.img"),
+      core: bootLoader("core.img"),
+      efi: bootLoader("BOOTX64.EFI"),
+    }),
+    newHostKey,
+    start,
+  };
+}
+
+function newHostKey(): { seed: Uint8Array; publicKey: Uint8Array } {
+  const { privateKey } = generateKeyPairSync("ed25519");
+  const { d, x } = privateKey.export({ format: "jwk" });
+  return {
+    seed: new Uint8Array(Buffer.from(d ?? "", "base64url")),
+    publicKey: new Uint8Array(Buffer.from(x ?? "", "base64url")),
+  };
+}
+
+async function start(how: "kexec" | "reboot"): Promise<never> {
+  // The network is not taken down first: it belongs to the new kernel at once, and taking it down costs a second.
+  if (how === "kexec") await runProgram({ program: "/sbin/kexec", args: ["-e", "-x"] }).catch(() => {});
+  for (;;) {
+    await busybox("reboot", "-f").catch(() => {});
+    await systemClock.sleep(1_000);
+  }
+}

@@ -1,0 +1,55 @@
+import type { DiskWrite } from "./boot-loader.ts";
+import type { DiskFacts, Facts } from "./facts.ts";
+import type { Command } from "./filesystems.ts";
+import type { OsFile } from "./os-files.ts";
+import type { WipeMethod } from "./wipe.ts";
+
+/** What the installer does to the server it runs on. One implementation acts (io/real-server.ts); tests bring their own. */
+export interface Server {
+  /** SMBIOS; empty when the firmware has none. */
+  machineUuid(): string;
+  inventory(): Promise<Facts>;
+  /** Makes the disk's former content unreadable by this one way, or throws. */
+  wipe(disk: DiskFacts, method: WipeMethod): Promise<void>;
+  /** Runs to the end, or throws with what the program complained of. */
+  run(command: Command): Promise<void>;
+  /** Makes the kernel read the disk's new table and waits for the partitions' devices. */
+  rereadPartitions(disk: string, devices: readonly string[]): Promise<void>;
+  /** Mounts below the place where the new system is put together. */
+  mount(device: string, path: string, type: string): Promise<void>;
+  unmountAll(): Promise<void>;
+  /** Asks for the image's size only. Undefined when the agent does not say. Throws `Unreachable` when it may work later. */
+  imageSize(url: string): Promise<number | undefined>;
+  /** Memory that may be used for an image, in bytes. */
+  memoryForImage(): number;
+  /** One try, going on where the last one ended. Throws `Unreachable` when it may work later. */
+  fetchImage(url: string): Promise<FetchedImage>;
+  /** Of a fetched image, lower-case hex. */
+  imageDigest(image: FetchedImage): Promise<string>;
+  /** Unpacks a fetched image and frees its memory; `digested` is awaited before the freeing. */
+  unpackImage(image: FetchedImage, decompress: boolean): Promise<void>;
+  dropImage(image: FetchedImage): void;
+  /** Fetches and unpacks at once, without room for the whole; resolves to the digest. */
+  streamImage(url: string): Promise<string>;
+  /** Names in a folder of the new system; empty when it is not there. */
+  list(path: string): readonly string[];
+  /** Text of a file of the new system; empty when it is not there. */
+  read(path: string): string;
+  writeFiles(files: readonly OsFile[]): void;
+  link(path: string, target: string): void;
+  writeDisk(device: string, writes: readonly DiskWrite[]): void;
+  bootLoaderImages(): { readonly boot: Uint8Array; readonly core: Uint8Array; readonly efi: Uint8Array };
+  newHostKey(): { readonly seed: Uint8Array; readonly publicKey: Uint8Array };
+  /** Does not come back. */
+  start(how: "kexec" | "reboot"): Promise<never>;
+}
+
+export interface FetchedImage {
+  readonly file: string;
+  readonly sizeBytes: number;
+  /** The first 512 bytes. */
+  readonly head: Uint8Array;
+}
+
+/** The other side is not there now; trying again is right. */
+export class Unreachable extends Error {}

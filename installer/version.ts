@@ -1,0 +1,1 @@
+export const version = "holdfast-0.1.0";
