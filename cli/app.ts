@@ -230,7 +230,7 @@ const ownContext = (command: Command<never>): Command<Cli> => command as Command
 
 const completion = buildRouteMap({
   routes: {
-    install: ownContext(buildInstallCommand("holdfast", { bash: "holdfast completion propose" })),
+    install: ownContext(buildInstallCommand("holdfast", { bash: "holdfast completion propose --" })),
     uninstall: ownContext(buildUninstallCommand("holdfast", { bash: true })),
     propose: buildCommand({
       loader: async () => (await import("./command/propose.ts")).proposeFor(app),
@@ -290,7 +290,7 @@ export const app: Application<Cli> = buildApplication(
   }),
   {
     name: "holdfast",
-    scanner: { caseStyle: "allow-kebab-for-camel" },
+    scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
     documentation: { caseStyle: "convert-camel-to-kebab", useAliasInUsageLine: true, onlyRequiredInUsageLine: true },
     determineExitCode: (error) => (error instanceof Failure ? error.exitCode : 1),
     localization: {

@@ -1,6 +1,6 @@
-import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ViolationsSchema } from "#gen/buf/validate/validate_pb.ts";
+import { BadRequestSchema, ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { printable } from "./view/table.ts";
 
 /** 1 refused or failed, 2 wrong usage, 3 no server answers, 130 interrupted. */
@@ -95,36 +95,21 @@ export function isPassing(error: unknown): boolean {
   );
 }
 
+/** Every field that was refused: by the rules of the contract, or by the server itself. */
 function violations(error: ConnectError): string {
-  const found = error.findDetails(ViolationsSchema).flatMap((v) => v.violations);
-  return found
-    .map((v) => {
-      const path = v.field?.elements.map((e) => e.fieldName).join(".") ?? "";
-      return printable(path ? `${path}: ${v.message}` : v.message);
-    })
-    .join("; ");
+  const byRule = error
+    .findDetails(ViolationsSchema)
+    .flatMap((v) => v.violations)
+    .map((v) => [v.field?.elements.map((e) => e.fieldName).join(".") ?? "", v.message]);
+  const byServer = error
+    .findDetails(BadRequestSchema)
+    .flatMap((b) => b.fieldViolations)
+    .map((v) => [v.field, v.description]);
+  return [...byRule, ...byServer].map(([path, why]) => printable(path ? `${path}: ${why}` : `${why}`)).join("; ");
 }
 
 /** ` (MACHINE_LOCKED)` when the server attached the stable word that programs go by. */
 function reasonText(error: ConnectError): string {
-  const reason = reasonOf(error);
+  const reason = error.findDetails(ErrorInfoSchema)[0]?.reason;
   return reason ? ` (${printable(reason)})` : "";
-}
-
-/** Reads field 1 of google.rpc.ErrorInfo, which is all that is wanted of it. */
-export function reasonOf(error: ConnectError): string | undefined {
-  for (const detail of error.details) {
-    if (!("type" in detail) || detail.type !== "google.rpc.ErrorInfo") continue;
-    try {
-      const reader = new BinaryReader(detail.value);
-      while (reader.pos < reader.len) {
-        const [field, wireType] = reader.tag();
-        if (field === 1) return reader.string();
-        reader.skip(wireType);
-      }
-    } catch {
-      // A detail that cannot be read only loses its word; the message is still shown.
-    }
-  }
-  return undefined;
 }

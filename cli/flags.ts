@@ -54,14 +54,22 @@ export const waitFlags = {
   timeout: { kind: "parsed", parse: duration, default: "20m", brief: "Longest wait", placeholder: "DURATION" },
 } as const;
 
+/** Arguments by their names in help texts; a name such as `on|off` lists what may stand there, and is proposed. */
 export const positional = <const P extends readonly string[]>(...names: P) =>
   ({
     kind: "tuple",
-    parameters: names.map((placeholder) => ({ brief: placeholder, parse: String, placeholder })) as {
-      [K in keyof P]: {
-        readonly brief: string;
-        readonly parse: (text: string) => string;
-        readonly placeholder: string;
-      };
-    },
+    parameters: names.map((placeholder) => ({
+      brief: placeholder,
+      parse: String,
+      placeholder,
+      proposeCompletions: (partial: string) =>
+        placeholder.split("|").filter((word, _, words) => words.length > 1 && word.startsWith(partial)),
+    })) as { [K in keyof P]: Argument },
   }) as const;
+
+interface Argument {
+  readonly brief: string;
+  readonly parse: (text: string) => string;
+  readonly placeholder: string;
+  readonly proposeCompletions: (partial: string) => readonly string[];
+}

@@ -1,0 +1,116 @@
+// The commands against a server on a real socket: what goes out, what is shown, how it ends.
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { MachineBMCCommand } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { app } from "./app.ts";
+import type { Cli } from "./cli.ts";
+import { proposals } from "./command/propose.ts";
+import { fake, holdfast, project, reset, serverUrl, start, stop, uuid } from "./rehearsal.ts";
+
+before(start);
+after(stop);
+beforeEach(reset);
+
+describe("the command line", () => {
+  test("lists in a table, in JSON and in YAML", async () => {
+    assert.equal((await holdfast(["partition", "list"])).out, "ID   DESCRIPTION  AGE\nlab  the lab      90s\n");
+    assert.equal(JSON.parse((await holdfast(["partition", "list", "-o", "json"])).out)[0].id, "lab");
+    assert.match((await holdfast(["partition", "list", "-o", "yaml"])).out, /^- id: lab\n/);
+  });
+
+  test("asks as administrator without a project, and within it with one", async () => {
+    await holdfast(["machine", "list"]);
+    await holdfast(["machine", "power", uuid, "cycle"]);
+    await holdfast(["machine", "power", uuid, "cycle", "--project", project]);
+    assert.deepEqual(
+      fake.asked.map((a) => a.method),
+      ["admin.v2.MachineService/List", "admin.v2.MachineService/BMCCommand", "api.v2.MachineService/BMCCommand"],
+    );
+    assert.deepEqual(fake.asked[2]?.request, { uuid, project, command: MachineBMCCommand.MACHINE_BMC_COMMAND_CYCLE });
+  });
+
+  test("ends with 1 and one line when the server refuses", async () => {
+    const ran = await holdfast(["partition", "describe", "x"]);
+    assert.equal(ran.code, 1);
+    assert.equal(ran.err, "holdfast: not found: partition x is not known (PARTITION_UNKNOWN)\n");
+  });
+
+  test("ends with 2 and the words that there are when an order is not known", async () => {
+    const ran = await holdfast(["machine", "power", uuid, "explode"]);
+    assert.deepEqual([ran.code, ran.err], [2, "holdfast: explode: on, off, reset, cycle is wanted\n"]);
+  });
+
+  test("ends with 3 and names the server when none listens", async () => {
+    const ran = await holdfast(["partition", "list", "--server", "http://127.0.0.1:9"]);
+    assert.equal(ran.code, 3);
+    assert.match(ran.err, /^holdfast: cannot reach http:\/\/127\.0\.0\.1:9 \(nothing listens there\)/);
+  });
+
+  test("creates every document of a file, and names the field of one that is wrong", async () => {
+    const size = "id: small\nconstraints:\n- {type: SIZE_CONSTRAINT_TYPE_CORES, min: 1, max: 2}\n";
+    const files = { two: `${size}---\nid: large\n`, bad: "id: small\nconstraint: []\n" };
+    assert.equal((await holdfast(["size", "create", "-f", "two"], { files })).out, "small\nlarge\n");
+    const bad = await holdfast(["size", "create", "-f", "bad"], { files });
+    assert.equal(bad.code, 2);
+    assert.match(bad.err, /^holdfast: bad: .*constraint/);
+    assert.equal((await holdfast(["size", "create", "-f", "none"])).err, "holdfast: cannot read none: no such file\n");
+  });
+
+  test("writes a new token's secret alone to the output", async () => {
+    const ran = await holdfast([
+      "token",
+      "create",
+      "--expires",
+      "30m",
+      "--project-role",
+      `${project}=owner`,
+      "--admin-role",
+      "viewer",
+    ]);
+    assert.equal(ran.out, "s3cret\n");
+    const request = fake.asked[0]?.request as { expires: { seconds: bigint }; projectRoles: object; adminRole: number };
+    assert.deepEqual([request.expires.seconds, request.projectRoles, request.adminRole], [1800n, { [project]: 1 }, 2]);
+  });
+
+  test("tells why a machine waits", async () => {
+    assert.match((await holdfast(["machine", "why", uuid])).out, /^why: +waiting for the installer to report$/m);
+  });
+
+  test("proposes how a line may go on", async () => {
+    const cli = { process: { stdout: { write() {} }, stderr: { write() {} } }, env: {} } as unknown as Cli;
+    assert.deepEqual(await proposals(app, cli, ["holdfast", "machine", "wa"]), ["watch "]);
+    const line = "holdfast machine power x ";
+    const next = await proposals(app, { ...cli, env: { COMP_LINE: line } }, line.trim().split(" "));
+    assert.ok(next.includes("cycle "), next.join());
+  });
+});
+
+describe("logging in", () => {
+  const env = { HOLDFAST_SERVER: "", HOLDFAST_TOKEN: "" };
+  const login = (token: string) => {
+    const args = ["login", "--server", `${serverUrl()}/`, "--token-file", "t", "--project", project];
+    return holdfast(args, { files: { t: token } });
+  };
+
+  test("stores a token that works, and later calls carry it", async () => {
+    const { settings = "", code } = await login("good\n");
+    assert.equal(code, 0);
+    assert.match(settings, /^current: default\n/);
+    const later = await holdfast(["machine", "power", uuid, "on"], {
+      config: settings,
+      env: { HOLDFAST_SERVER: serverUrl(), HOLDFAST_TOKEN: undefined as unknown as string },
+    });
+    assert.equal(later.err, "");
+    assert.deepEqual(
+      [fake.asked[0]?.token, fake.asked[0]?.method],
+      ["Bearer good", "api.v2.MachineService/BMCCommand"],
+    );
+    assert.equal((await holdfast(["logout"], { config: settings, env })).settings, "contexts: {}\n");
+  });
+
+  test("stores nothing when the token is refused", async () => {
+    const ran = await login("bad");
+    assert.deepEqual([ran.code, ran.settings], [1, undefined]);
+    assert.match(ran.err, /does not take the token \(unknown\)/);
+  });
+});

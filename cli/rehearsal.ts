@@ -1,0 +1,189 @@
+// For the tests of this part: a server on a real socket that answers as it is told, and a user who types one line.
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
+import { run } from "@stricli/core";
+import { MachineService as HoldfastMachineService, type WatchResponseSchema } from "#gen/holdfast/api/v1/machine_pb.ts";
+import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
+import { SizeService as AdminSizeService } from "#gen/metalstack/admin/v2/size_pb.ts";
+import {
+  MachineProvisioningEventType as Event,
+  MachineSchema,
+  MachineService,
+} from "#gen/metalstack/api/v2/machine_pb.ts";
+import { PartitionService } from "#gen/metalstack/api/v2/partition_pb.ts";
+import { TokenService } from "#gen/metalstack/api/v2/token_pb.ts";
+import { VersionService } from "#gen/metalstack/api/v2/version_pb.ts";
+import { type Listening, listen } from "#lib/io/one-port.ts";
+import { silentLog } from "#lib/log.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { connectErrorOf } from "#lib/rpc/refusal-to-connect.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
+import { app } from "./app.ts";
+import type { Cli } from "./cli.ts";
+import { connect } from "./io/connection.ts";
+
+export const startMs = Date.UTC(2026, 0, 1);
+export const uuid = "0b6e1c1e-0000-4000-8000-000000000001";
+export const project = "0b6e1c1e-0000-4000-8000-00000000000a";
+export const allocated = "0b6e1c1e-0000-4000-8000-0000000000aa";
+
+export type Events = readonly (readonly [Event, number, string?])[];
+/** A machine whose events happened so many milliseconds after the start. */
+export const machine = (events: Events, allocation = true) =>
+  create(MachineSchema, {
+    uuid,
+    size: { id: "v1-small" },
+    partition: { id: "lab" },
+    recentProvisioningEvents: {
+      events: events.map(([event, ms, message = ""]) => ({ event, time: timestampFromMs(startMs + ms), message })),
+    },
+    ...(allocation
+      ? {
+          allocation: {
+            uuid: allocated,
+            name: "web-1",
+            project,
+            meta: { createdAt: timestampFromMs(startMs) },
+            networks: [{ network: "n", ips: ["10.0.0.5"] }],
+          },
+        }
+      : {}),
+  });
+
+export type View = MessageInitShape<typeof WatchResponseSchema>;
+
+/** What the fake server answers, and what it was asked. */
+export let fake: {
+  /** Each stream of Watch takes the next list; `cut` at its end breaks the stream. */
+  views: (readonly (View | "cut")[])[];
+  asked: { readonly method: string; readonly request: object; readonly token: string | null }[];
+};
+
+function noted<A>(request: object, context: HandlerContext, answer: A): A {
+  const method = `${context.service.typeName.split(".").slice(-3).join(".")}/${context.method.name}`;
+  const { $typeName: _, ...plain } = request as { $typeName: string };
+  fake.asked.push({ method, request: plain, token: context.requestHeader.get("authorization") });
+  return answer;
+}
+
+function routes(router: ConnectRouter): void {
+  router.service(VersionService, { get: () => ({ version: { version: "9.9.9" } }) });
+  router.service(TokenService, {
+    list: (_, context) => {
+      if (context.requestHeader.get("authorization") !== "Bearer good")
+        throw new ConnectError("unknown", Code.Unauthenticated);
+      return {};
+    },
+    create: (request, context) => noted(request, context, { token: { uuid }, secret: "s3cret" }),
+  });
+  router.service(PartitionService, {
+    list: () => ({
+      partitions: [{ id: "lab", description: "the lab", meta: { createdAt: timestampFromMs(startMs - 90_000) } }],
+    }),
+    get: ({ id }) => {
+      throw connectErrorOf(new Refusal("not-found", `partition ${id} is not known`, { reason: "PARTITION_UNKNOWN" }));
+    },
+  });
+  router.service(AdminSizeService, { create: (request, context) => noted(request, context, { size: request.size! }) });
+  router.service(AdminMachineService, {
+    list: (request, context) => noted(request, context, { machines: [machine([[Event.WAITING, -60_000]], false)] }),
+    get: () => ({ machine: machine([[Event.PHONED_HOME, 0]]) }),
+    bMCCommand: (request, context) => noted(request, context, {}),
+  });
+  router.service(MachineService, {
+    create: (request, context) => noted(request, context, { machine: machine([[Event.WAITING, -60_000]]) }),
+    delete: (request, context) => noted(request, context, { machine: machine([[Event.PHONED_HOME, 0]]) }),
+    bMCCommand: (request, context) => noted(request, context, {}),
+  });
+  router.service(HoldfastMachineService, {
+    explain: () => ({
+      progress: { why: "waiting for the installer to report" },
+      epoch: 3n,
+      linkUp: true,
+      installations: 1,
+    }),
+    async *watch(request, context) {
+      noted(request, context, undefined);
+      for (const view of fake.views.shift() ?? []) {
+        if (view === "cut") throw new ConnectError("the server goes away", Code.Unavailable);
+        yield view;
+      }
+      await new Promise((resolve) => context.signal.addEventListener("abort", resolve, { once: true }));
+    },
+  });
+}
+
+let server: Listening;
+
+export const start = async (): Promise<void> => {
+  server = await listen({ routes, log: silentLog, limits: { drainMs: 0 } }, { host: "127.0.0.1", port: 0 });
+};
+export const stop = (): Promise<void> => server.stop();
+export const serverUrl = (): string => `http://127.0.0.1:${server.port}`;
+export const reset = (): void => {
+  fake = { views: [], asked: [] };
+};
+
+interface Writer {
+  write(text: string): void;
+}
+
+export interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  readonly settings: string | undefined;
+}
+
+/** Runs one command line. `files` are what can be read; `config` is what was stored before. */
+export async function holdfast(
+  args: readonly string[],
+  given: {
+    /** Told of each text on the error stream. */
+    onNote?: (text: string) => void;
+    files?: Record<string, string>;
+    env?: Record<string, string>;
+    config?: string;
+    clock?: VirtualClock;
+    isLive?: boolean;
+  } = {},
+): Promise<Ran> {
+  const seen = { out: "", err: "", settings: given.config };
+  const streams: { exitCode?: number; stdout: Writer; stderr: Writer } = {
+    stdout: {
+      write(text) {
+        seen.out += text;
+      },
+    },
+    stderr: {
+      write(text) {
+        seen.err += text;
+        given.onNote?.(text);
+      },
+    },
+  };
+  const cli: Cli = {
+    process: streams,
+    clock: given.clock ?? new VirtualClock(startMs),
+    signal: new AbortController().signal,
+    env: { HOLDFAST_SERVER: serverUrl(), HOLDFAST_TOKEN: "good", ...given.env },
+    version: "0.0.1",
+    isLive: given.isLive ?? false,
+    files: {
+      settingsPath: "/home/me/config.yaml",
+      async read(name) {
+        const text = given.files?.[name];
+        if (text === undefined) throw new Error("no such file");
+        return text;
+      },
+      readSettings: async () => seen.settings,
+      async writeSettings(text) {
+        seen.settings = text;
+      },
+    },
+    connect,
+  };
+  await run(app, args, cli);
+  return { ...seen, code: streams.exitCode ?? 0 };
+}
