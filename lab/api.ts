@@ -1,3 +1,4 @@
+import type { DescService } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { MachineService as Progress } from "#gen/holdfast/api/v1/machine_pb.ts";
@@ -35,25 +36,27 @@ export function openApi(url: string, token: string): Api {
     request.header.set("authorization", `Bearer ${token}`);
     return next(request);
   };
-  const calls = createConnectTransport({
-    baseUrl: url,
-    httpVersion: "1.1",
-    interceptors: [withToken],
-    defaultTimeoutMs: callTimeoutMs,
-  });
-  const streams = createConnectTransport({ baseUrl: url, httpVersion: "1.1", interceptors: [withToken] });
+  const shared = { baseUrl: url, httpVersion: "1.1" as const, interceptors: [withToken] };
+  const calls = createConnectTransport({ ...shared, defaultTimeoutMs: callTimeoutMs });
+  // A stream lasts as long as it is wanted.
+  const streams = createConnectTransport(shared);
+  return { ...apiOver((service) => createClient(service, calls)), progress: createClient(Progress, streams) };
+}
+
+/** The same API over whatever makes clients. */
+export function apiOver(client: <S extends DescService>(service: S) => Client<S>): Api {
   return {
-    tenants: createClient(TenantService, calls),
-    projects: createClient(ProjectService, calls),
-    partitions: createClient(PartitionService, calls),
-    sizes: createClient(SizeService, calls),
-    images: createClient(ImageService, calls),
-    filesystems: createClient(FilesystemService, calls),
-    adminNetworks: createClient(AdminNetworks, calls),
-    networks: createClient(NetworkService, calls),
-    machines: createClient(MachineService, calls),
-    progress: createClient(Progress, streams),
-    tokens: createClient(TokenService, calls),
+    tenants: client(TenantService),
+    projects: client(ProjectService),
+    partitions: client(PartitionService),
+    sizes: client(SizeService),
+    images: client(ImageService),
+    filesystems: client(FilesystemService),
+    adminNetworks: client(AdminNetworks),
+    networks: client(NetworkService),
+    machines: client(MachineService),
+    progress: client(Progress),
+    tokens: client(TokenService),
   };
 }
 

@@ -54,7 +54,7 @@ async function ensureProject(api: Api): Promise<string> {
   return made.project.uuid;
 }
 
-const partitionOf = (plan: LabPlan, artifacts: Artifacts) => ({
+export const partitionOf = (plan: LabPlan, artifacts: Artifacts) => ({
   id: plan.partition,
   description: "A virtual datacenter",
   bootConfiguration: {
@@ -65,7 +65,7 @@ const partitionOf = (plan: LabPlan, artifacts: Artifacts) => ({
   },
 });
 
-function sizeOf(plan: LabPlan) {
+export function sizeOf(plan: LabPlan) {
   const { memoryMb, diskGb } = plan.machines[0]!;
   const memory = BigInt(memoryMb) << 20n;
   const disk = BigInt(diskGb) << 30n;
@@ -81,7 +81,7 @@ function sizeOf(plan: LabPlan) {
   };
 }
 
-const imageOf = (plan: LabPlan, artifacts: Artifacts) => ({
+export const imageOf = (plan: LabPlan, artifacts: Artifacts) => ({
   id: image,
   name: "Debian 12",
   description: `Made for ${plan.name}`,
@@ -92,7 +92,7 @@ const imageOf = (plan: LabPlan, artifacts: Artifacts) => ({
 });
 
 /** Sizes are in MiB; 0 takes what is left. */
-const layoutOf = () => ({
+export const layoutOf = () => ({
   id: layout,
   name: "One disk",
   disks: [
