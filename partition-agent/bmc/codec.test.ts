@@ -29,6 +29,7 @@ import { accepted, emptyWindow, type ReplayWindow } from "./replay-window.ts";
 import { decodePacket, encodeHandshakePacket, encodePlain, payloadTypes } from "./rmcp.ts";
 import { seal, unseal } from "./sealed-message.ts";
 import { sessionKeys } from "./session-keys.ts";
+import { parseBmcAddress } from "./transport.ts";
 
 const u8 = fc.nat(255);
 const u32 = fc.nat(0xffffffff);
@@ -216,6 +217,14 @@ test("codes are told in words, a command's own before the general ones", () => {
   assert.match(completionText(0x81), /only its maker knows/);
   assert.match(rmcpStatusText(1), /session table is full/);
   assert.equal(rmcpStatusText(0x77), "status 119");
+});
+
+test("a BMC's address has a port, 623 when it is left out", () => {
+  same(parseBmcAddress("10.0.0.1"), { ok: true, value: { host: "10.0.0.1", port: 623 } });
+  same(parseBmcAddress("[fd00::1]:6230"), { ok: true, value: { host: "fd00::1", port: 6230 } });
+  same(parseBmcAddress("bmc1.example:624"), { ok: true, value: { host: "bmc1.example", port: 624 } });
+  for (const wrong of ["", "10.0.0.1:0", "10.0.0.1:65536", "fd00::1", "http://bmc1", "a b"])
+    assert.match(JSON.stringify(parseBmcAddress(wrong)), /a host and perhaps a port are wanted/);
 });
 
 test("quirks are those of the product, on top of the usual ones", () => {

@@ -10,7 +10,8 @@ export interface Command<T> {
   readonly content: Uint8Array;
   /**
    * Whether it may be carried out twice: `harmless` is repeated under a new session sequence number, so that a BMC whose
-   * answer was lost answers again; `once` is repeated as the identical packet, which a BMC that got it already drops.
+   * answer was lost answers again; `once` is repeated late and as the identical packet, which a BMC that got it already
+   * drops.
    */
   readonly repeat: "harmless" | "once";
   /** Meanings of the completion codes 0x80 to 0xbe, which are this command's own. */

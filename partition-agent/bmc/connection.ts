@@ -26,6 +26,11 @@ export interface ConnectionLimits {
   readonly retransmission: Retransmission;
   /** Least time from the end of a command to the start of the next. */
   readonly gapMs: number;
+  /**
+   * Least wait before a command that must not be carried out twice is repeated. The repeat is the identical packet, which
+   * the specification lets a BMC drop, but some carry it out again: so they get the time to answer the first.
+   */
+  readonly onceMs: number;
   /** A session that had been idle is given up after this silence, and opened anew. */
   readonly staleMs: number;
   /** Pause before a busy BMC is asked again. */
@@ -38,6 +43,7 @@ export const usualLimits: ConnectionLimits = {
   operationMs: 15_000,
   retransmission: { firstMs: 1000, longestMs: 4000 },
   gapMs: 20,
+  onceMs: 5000,
   staleMs: 3000,
   busyMs: 500,
   closeMs: 1000,
@@ -157,7 +163,8 @@ export class Connection {
       return response.ok && response.value.completionCode !== completion.duplicate ? response.value : undefined;
     };
     try {
-      return await line.exchange.ask({ datagram, answer, deadlineMs }, signal);
+      const patienceMs = command.repeat === "once" ? this.#limits.onceMs : 0;
+      return await line.exchange.ask({ datagram, answer, deadlineMs, patienceMs }, signal);
     } finally {
       this.#quietFromMs = clock.monotonicMs();
     }

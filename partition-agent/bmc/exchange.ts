@@ -15,6 +15,8 @@ export interface Question<T> {
   readonly answer: (datagram: Uint8Array) => T | undefined;
   /** On Clock.monotonicMs. */
   readonly deadlineMs: number;
+  /** Least wait between two tries; absent: as the exchange's retransmission says. */
+  readonly patienceMs?: number;
 }
 
 /** Nobody answered. */
@@ -78,7 +80,11 @@ export class Exchange implements BmcListener {
       const left = question.deadlineMs - this.#clock.monotonicMs();
       if (left <= 0) throw new Silence(attempt, this.#clock.monotonicMs() - started);
       this.socket?.send(question.datagram(attempt));
-      const got = await this.#within(Math.min(left, this.#pauseMs(attempt)), answered, signal);
+      const got = await this.#within(
+        Math.min(left, Math.max(question.patienceMs ?? 0, this.#pauseMs(attempt))),
+        answered,
+        signal,
+      );
       if (got !== undefined) return got.answer;
     }
   }

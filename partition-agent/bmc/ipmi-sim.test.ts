@@ -71,6 +71,7 @@ describe("with ipmi_sim,", { skip }, () => {
     await bmc.power("on");
     await bmc.power("on");
     assert.equal(await bmc.powerState(), "on");
+    // The chassis program takes longer than the client waits before it repeats the packet.
     await bmc.power("reset");
     assert.deepEqual(
       calls().filter((c) => c.startsWith("set power") || c.startsWith("set reset")),
@@ -198,7 +199,7 @@ case $op in
 get) for p in "$@"; do case $p in
   power) echo "power:$(cat power 2>/dev/null || echo 0)";; boot) echo "boot:$(cat boot 2>/dev/null || echo default)";;
   *) echo "$p:0";; esac; done;;
-set) while [ $# -gt 1 ]; do case $1 in power) echo $2 > power;; boot) echo $2 > boot;; esac; shift 2; done;;
+set) while [ $# -gt 1 ]; do case $1 in power) echo $2 > power;; reset) sleep 1.3;; boot) echo $2 > boot;; esac; shift 2; done;;
 esac
 `;
 
