@@ -67,7 +67,7 @@ function noted<A>(request: object, context: HandlerContext, answer: A): A {
   return answer;
 }
 
-function routes(router: ConnectRouter): void {
+export function routes(router: ConnectRouter): void {
   router.service(VersionService, { get: () => ({ version: { version: "9.9.9" } }) });
   router.service(TokenService, {
     list: (_, context) => {
