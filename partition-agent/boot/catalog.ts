@@ -4,13 +4,20 @@ import type { Site } from "./site.ts";
 /** Who boots here: everybody. A server that nobody knows gets the discovery boot, which is how it becomes known. */
 export function bootCatalog(site: Site): Catalog {
   return {
-    host({ mac, uuid }: BootClient): HostAnswer {
+    host({ mac, uuid, architecture }: BootClient): HostAnswer {
       if (mac === undefined) return { kind: "silent", why: "the client shows no MAC address" };
       const machine = site.observations.byMac(mac);
-      const query = new URLSearchParams({ mac, ...(uuid !== undefined && { uuid }) });
+      const query = new URLSearchParams({
+        mac,
+        ...(uuid !== undefined && { uuid }),
+        firmware: firmwareOf(architecture),
+      });
       const hostname = machine && `machine-${machine.uuid.slice(0, 8)}`;
       return { kind: "serve", hostname, scriptUrl: `${site.url}/boot.ipxe?${query}` };
     },
     isReserved: () => false,
   };
 }
+
+/** Architecture 0 is a PC with BIOS (RFC 4578 §2.1); all others that boot here are UEFI. */
+const firmwareOf = (architecture: number | undefined): "pcbios" | "efi" => (architecture === 0 ? "pcbios" : "efi");

@@ -27,7 +27,7 @@ const outcomesMax = 16;
 
 /** How the reconciler reaches the site's switches. */
 export interface PortControl {
-  locate(machine: MachineObserved): Promise<PortFact>;
+  locate(machine: MachineObserved, signal: AbortSignal): Promise<PortFact>;
   /** Resolves when the port was read back in that network. */
   move(port: string, network: string, signal: AbortSignal): Promise<void>;
 }
@@ -55,7 +55,7 @@ export class MachineReconciler {
     const { site, log } = this.#ports;
     if (!site.observations.get(uuid) && !desiredOf(site, uuid)) return wait("the machine is gone", 24 * 3_600_000);
     for (let i = 0; i < effectsMax && !signal.aborted; i++) {
-      const facts = await this.#gather(uuid);
+      const facts = await this.#gather(uuid, signal);
       const decision = planMachine(facts);
       await this.#tell(uuid, facts, decision);
       if (decision.kind === "wait") return wait(decision.why, decision.recheckAfterMs);
@@ -71,12 +71,12 @@ export class MachineReconciler {
     await this.#ports.site.observations.update(uuid, (m) => this.#say(m, why, "it is tried again"));
   }
 
-  async #gather(uuid: string): Promise<MachineFacts> {
+  async #gather(uuid: string, signal: AbortSignal): Promise<MachineFacts> {
     const { site, ports, newMachines, listeningSinceMs, clock } = this.#ports;
     const desired = desiredOf(site, uuid);
     const observed = site.observations.get(uuid) ?? (await site.observations.update(uuid, () => {}));
     if (desired?.allocation?.image) this.#ports.files.prefetch(desired.allocation.image.url);
-    const [power, port] = await Promise.all([this.#power(uuid), ports.locate(observed)]);
+    const [power, port] = await Promise.all([this.#power(uuid), ports.locate(observed, signal)]);
     return { desired, observed, power, port, nowMs: clock.wallMs(), newMachines, listeningSinceMs };
   }
 

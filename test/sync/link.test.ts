@@ -1,0 +1,227 @@
+// The shipped central feed and the shipped agent link, joined in memory: what one commits the other applies, across cuts and restarts.
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { Ledger } from "#agent/ledger/ledger.ts";
+import { Link, type SyncClient } from "#agent/link/link.ts";
+import { Observations } from "#agent/observations/observations.ts";
+import { Outbox } from "#agent/outbox/outbox.ts";
+import { kinds } from "#central/store/kinds.ts";
+import { MemoryStore } from "#central/store/memory-store.ts";
+import { openState, type State } from "#central/store/state.ts";
+import { SyncBacklog } from "#central/sync/backlog.ts";
+import { Connections } from "#central/sync/connections.ts";
+import { followPartition } from "#central/sync/follow.ts";
+import { takeReport } from "#central/sync/report.ts";
+import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { ReportRequestSchema, ReportResponseSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
+import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
+import { systemRandom } from "#lib/io/system-random.ts";
+import { silentLog } from "#lib/log.ts";
+import { MemoryDisk } from "#lib/memory-disk.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
+
+const uuid = "0e6a6e2c-93c4-4a67-9b5f-000000000001";
+const stops: AbortController[] = [];
+afterEach(() => {
+  for (const stop of stops.splice(0)) stop.abort();
+});
+
+async function startCentral(clock: VirtualClock, store = new MemoryStore({ clock, random: systemRandom })) {
+  const stop = new AbortController();
+  stops.push(stop);
+  const state = await openState({ store, clock, random: systemRandom, log: silentLog }, stop.signal);
+  const backlog = new SyncBacklog(state);
+  void backlog.run(stop.signal).catch(() => {});
+  const ports = { state, backlog, connections: new Connections(), clock, log: silentLog };
+  return { store, state, ports, stop };
+}
+
+type Central = Awaited<ReturnType<typeof startCentral>>;
+
+async function startAgent(clock: VirtualClock, disk: MemoryDisk, reach: () => Central | undefined) {
+  const stop = new AbortController();
+  stops.push(stop);
+  const snapshots = { count: 0 };
+  const client: SyncClient = {
+    async *follow(request, signal) {
+      const central = reach();
+      if (!central) throw new Error("central is away");
+      for await (const message of followPartition(
+        central.ports,
+        request,
+        AbortSignal.any([signal, central.stop.signal]),
+      )) {
+        if (message.event.case === "snapshotEnd") snapshots.count++;
+        yield message;
+      }
+    },
+    async report(request) {
+      const central = reach();
+      if (!central) throw new Error("central is away");
+      return create(ReportResponseSchema, await takeReport(central.state, clock, request));
+    },
+  };
+  const changed: string[] = [];
+  const ledger = new Ledger(disk, silentLog, (kind, id) => changed.push(`${kind}/${id}`));
+  const wake = { ring: () => {} };
+  const outbox = await Outbox.open(disk, systemRandom, silentLog, () => wake.ring());
+  const observations = new Observations({ partition: "p1", disk, outbox, clock, log: silentLog, changed: () => {} });
+  const link = new Link({
+    partition: "p1",
+    agent: systemRandom.uuid(),
+    client,
+    ledger,
+    outbox,
+    clock,
+    random: systemRandom,
+    log: silentLog,
+  });
+  wake.ring = () => link.wake();
+  void link.run(stop.signal);
+  return { ledger, outbox, observations, link, changed, snapshots, stop };
+}
+
+/** Lets everything run, moving time on, until the condition holds. */
+async function until(clock: VirtualClock, what: string, condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 2000; i++) {
+    if (condition()) return;
+    await turn();
+    if (i % 10 === 9) clock.advance(1000);
+  }
+  assert.fail(`never happened: ${what}`);
+}
+
+const putSize = (state: State, id: string, name: string) =>
+  state.transact((tx) => tx.put(kinds.size, id, create(SizeSchema, { id, name })));
+
+const putPartition = (state: State) =>
+  state.transact((tx) => tx.put(kinds.partition, "p1", create(PartitionSchema, { id: "p1" })));
+
+test("an agent gets a snapshot, then every change of its partition, and nothing of another's", async () => {
+  const clock = new VirtualClock();
+  const central = await startCentral(clock);
+  await putPartition(central.state);
+  await putSize(central.state, "small", "one");
+  const agent = await startAgent(clock, new MemoryDisk(), () => central);
+  await until(clock, "snapshot", () => agent.ledger.get("size", "small", SizeSchema)?.name === "one");
+  await putSize(central.state, "small", "two");
+  await central.state.transact((tx) => {
+    for (const [id, partition] of [
+      [uuid, "p1"],
+      ["other", "p2"],
+    ] as const) {
+      tx.put(kinds.machineDesired, id, create(MachineDesiredSchema, { uuid: id, partition, epoch: 1n }));
+    }
+  });
+  await until(clock, "delta", () => agent.ledger.get("machine", uuid, MachineDesiredSchema)?.epoch === 1n);
+  assert.equal(agent.ledger.get("size", "small", SizeSchema)?.name, "two");
+  assert.equal(agent.ledger.get("machine", "other", MachineDesiredSchema), undefined);
+  assert.equal(agent.snapshots.count, 1);
+});
+
+test("after a cut the agent resumes with deltas, deletions included", async () => {
+  const clock = new VirtualClock();
+  const central = await startCentral(clock);
+  await putPartition(central.state);
+  await putSize(central.state, "a", "1");
+  const reach = { central: central as Central | undefined };
+  const disk = new MemoryDisk();
+  const agent = await startAgent(clock, disk, () => reach.central);
+  await until(clock, "snapshot", () => agent.ledger.get("size", "a", SizeSchema) !== undefined);
+  agent.stop.abort();
+  await putSize(central.state, "b", "1");
+  await central.state.transact((tx) => tx.delete(kinds.size, "a"));
+  const again = await startAgent(clock, disk, () => reach.central);
+  assert.equal(again.ledger.get("size", "a", SizeSchema)?.name, "1", "the ledger outlives the agent");
+  await until(clock, "deltas", () => again.ledger.get("size", "b", SizeSchema) !== undefined);
+  await until(clock, "deletion", () => again.ledger.get("size", "a", SizeSchema) === undefined);
+  assert.equal(again.snapshots.count, 0);
+});
+
+test("an agent of another history gets a snapshot that replaces what it had", async () => {
+  const clock = new VirtualClock();
+  const first = await startCentral(clock);
+  await putPartition(first.state);
+  await putSize(first.state, "old", "1");
+  const disk = new MemoryDisk();
+  const before = await startAgent(clock, disk, () => first);
+  await until(clock, "snapshot", () => before.ledger.get("size", "old", SizeSchema) !== undefined);
+  before.stop.abort();
+  const second = await startCentral(clock);
+  await putPartition(second.state);
+  await putSize(second.state, "new", "1");
+  const after = await startAgent(clock, disk, () => second);
+  await until(clock, "new set", () => after.ledger.get("size", "new", SizeSchema) !== undefined);
+  assert.equal(after.ledger.get("size", "old", SizeSchema), undefined);
+  assert.equal(after.ledger.cursor.history, second.state.history);
+});
+
+test("what the agent saw while central was away arrives once it is back, the latest of each machine", async () => {
+  const clock = new VirtualClock();
+  const central = await startCentral(clock);
+  await putPartition(central.state);
+  const reach = { central: undefined as Central | undefined };
+  const disk = new MemoryDisk();
+  const agent = await startAgent(clock, disk, () => reach.central);
+  for (let i = 1; i <= 5; i++) await agent.observations.update(uuid, (m) => void (m.rack = `rack${i}`));
+  assert.equal(agent.outbox.size, 1);
+  agent.stop.abort();
+  const again = await startAgent(clock, disk, () => reach.central);
+  assert.equal(again.outbox.size, 1, "the outbox outlives the agent");
+  reach.central = central;
+  await until(clock, "report", () => central.state.get(kinds.machineObserved, uuid)?.value.rack === "rack5");
+  assert.equal(central.state.get(kinds.machineDesired, uuid)?.value.epoch, 1n, "a new machine belongs to nobody");
+  await until(clock, "ack", () => again.outbox.size === 0);
+});
+
+test("a report that comes twice, or late, changes nothing", async () => {
+  const clock = new VirtualClock();
+  const central = await startCentral(clock);
+  await putPartition(central.state);
+  const disk = new MemoryDisk();
+  const agent = await startAgent(clock, disk, () => undefined);
+  await agent.observations.update(uuid, (m) => void (m.rack = "old"));
+  const late = create(ReportRequestSchema, {
+    partition: "p1",
+    outbox: agent.outbox.id,
+    entries: [...agent.outbox.pending(10)],
+  });
+  await agent.observations.update(uuid, (m) => void (m.rack = "new"));
+  const fresh = create(ReportRequestSchema, {
+    partition: "p1",
+    outbox: agent.outbox.id,
+    entries: [...agent.outbox.pending(10)],
+  });
+  const taken = await takeReport(central.state, clock, fresh);
+  assert.deepEqual(await takeReport(central.state, clock, late), { acknowledged: taken.acknowledged, rejected: [] });
+  assert.equal(central.state.get(kinds.machineObserved, uuid)?.value.rack, "new");
+});
+
+test("a report that cannot be read is rejected with the reason, and the others are taken", async () => {
+  const clock = new VirtualClock();
+  const central = await startCentral(clock);
+  const request = create(ReportRequestSchema, {
+    partition: "p1",
+    outbox: "o",
+    entries: [
+      { sequence: 1n, kind: "machine", id: uuid, value: new Uint8Array([0xff]) },
+      { sequence: 2n, kind: "weather", id: "x" },
+      {
+        sequence: 3n,
+        kind: "machine",
+        id: uuid,
+        value: toBinary(MachineObservedSchema, create(MachineObservedSchema, { uuid })),
+      },
+    ],
+  });
+  const taken = await takeReport(central.state, clock, request);
+  assert.equal(taken.acknowledged, 3n);
+  assert.deepEqual(
+    taken.rejected.map((r) => r.reason),
+    [`machine ${uuid}: the report cannot be read`, "kind weather is unknown to this central"],
+  );
+  assert.ok(central.state.get(kinds.machineObserved, uuid));
+});
