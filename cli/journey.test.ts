@@ -5,7 +5,7 @@ import { MachineBMCCommand } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { app } from "./app.ts";
 import type { Cli } from "./cli.ts";
 import { proposals } from "./command/propose.ts";
-import { fake, holdfast, project, reset, serverUrl, start, stop, uuid } from "./rehearsal.ts";
+import { fake, holdfast, project, reset, serverUrl, start, stop, uuid } from "./testing/rehearsal.ts";
 
 before(start);
 after(stop);

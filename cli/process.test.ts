@@ -9,7 +9,7 @@ import { text } from "node:stream/consumers";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { listen } from "#lib/io/one-port.ts";
 import { silentLog } from "#lib/log.ts";
-import { fake, holdfast, machine, reset, routes, serverUrl, start, stop, uuid } from "./rehearsal.ts";
+import { fake, holdfast, machine, reset, routes, serverUrl, start, stop, uuid } from "./testing/rehearsal.ts";
 
 const launcher = path.join(import.meta.dirname, "holdfast.mjs");
 let home: string;

@@ -19,7 +19,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   "pxe-boot": ["lib"],
   installer: ["gen", "lib"],
   cli: ["gen", "lib"],
-  scripts: ["gen", "lib"],
+  scripts: ["lab", "gen", "lib"],
   lab: ["domain", "central", "partition-agent", "pxe-boot", "installer", "cli", "gen", "lib", "scripts"],
   test: ["domain", "central", "partition-agent", "pxe-boot", "installer", "cli", "gen", "lib", "scripts", "lab"],
 };
@@ -68,7 +68,9 @@ function target(from: TsFile, specifier: string): string | undefined {
   return specifier.startsWith("#") ? path.posix.join(aliases[alias] ?? alias, ...rest) : undefined;
 }
 
-const isTest = (f: TsFile) => f.name.endsWith(".test.ts") || f.part === "test";
+/** What only tests use lies in testing/: builders, rehearsals, stand-ins for the other side. */
+const isSupport = (name: string) => name.includes("/testing/");
+const isTest = (f: TsFile) => f.name.endsWith(".test.ts") || f.part === "test" || isSupport(f.name);
 const isMain = (f: TsFile) => /(^|\/|-)main\.ts$/.test(f.name);
 const mayReachOutside = (f: TsFile) =>
   isTest(f) || isMain(f) || f.part === "lab" || f.part === "scripts" || /\/io\//.test(f.name);
@@ -91,6 +93,10 @@ describe("the house is tidy:", () => {
         return arrows[f.part]?.includes(to) ? [] : [`${f.part} must not import ${to} (${specifier})`];
       }),
     );
+  });
+
+  test("only tests import what is made for tests", () => {
+    each((f) => importsOf(f.source).filter((specifier) => !isTest(f) && isSupport(target(f, specifier) ?? "")));
   });
 
   test("an import names its file, with .ts", () => {
@@ -135,8 +141,8 @@ describe("the house is tidy:", () => {
     each((f) => [
       ...(f.text.split("\n").length - 1 > linesMax ? [`${f.text.split("\n").length - 1} lines`] : []),
       ...functionsOf(f.source)
-        .filter((x) => x.lines > functionLinesMax && !isTest(f))
-        .map((x) => `the function at line ${x.line} has ${x.lines} lines`),
+        .filter((x) => x.ownLines > functionLinesMax && !isTest(f))
+        .map((x) => `the function at line ${x.line} has ${x.ownLines} lines of its own`),
     ]);
   });
 
@@ -144,10 +150,15 @@ describe("the house is tidy:", () => {
     const imported = new Set(files.flatMap((f) => importsOf(f.source).map((s) => target(f, s))));
     const started = files.flatMap((f) => [...f.source.code.matchAll(/["'`/]([\w-]+(?:\/[\w.-]+)*\.ts)["'`]/g)]);
     const named = new Set(started.map((m) => m[1] as string));
-    const commands = readFileSync(path.join(root, "package.json"), "utf8");
+    const commands = ["package.json", ".ci/run"].map((name) => readFileSync(path.join(root, name), "utf8")).join();
     each((f) => {
       const isNamed = [...named].some((n) => n.includes("/") && f.name.endsWith(n));
-      const alive = isTest(f) || isMain(f) || imported.has(f.name) || isNamed || commands.includes(` ${f.name}`);
+      const alive =
+        (isTest(f) && !isSupport(f.name)) ||
+        isMain(f) ||
+        imported.has(f.name) ||
+        isNamed ||
+        commands.includes(` ${f.name}`);
       return alive ? [] : ["is imported by nobody"];
     });
   });
@@ -168,13 +179,19 @@ describe("the reader of sources", () => {
     assert.equal(strange.code.split("\n").length, 4);
   });
 
-  test("finds the functions and their lengths", () => {
-    const source = readSource(
-      ["export function f<T>(a: T): Promise<void> {", "  if (a) {", "  }", "}", "const g = () => {", "};"].join("\n"),
-    );
-    assert.deepEqual(functionsOf(source), [
-      { line: 1, lines: 4 },
-      { line: 5, lines: 2 },
+  test("finds the functions and their own lengths, without those inside", () => {
+    const lines = [
+      "function f<T>(a: T): Promise<void> {",
+      "  const g = () => {",
+      "    if (a) {}",
+      "  };",
+      "  if (a) {",
+      "  }",
+      "}",
+    ];
+    assert.deepEqual(functionsOf(readSource(lines.join("\n"))), [
+      { line: 2, ownLines: 3 },
+      { line: 1, ownLines: 4 },
     ]);
   });
 

@@ -105,18 +105,23 @@ function opensFunction(before: string): boolean {
   return word !== undefined && !notAFunction.has(word);
 }
 
-/** First line and number of lines of every function that has a body in braces, inner ones included. */
-export function functionsOf(source: Source): { readonly line: number; readonly lines: number }[] {
-  const found: { line: number; lines: number }[] = [];
-  const open: (number | undefined)[] = [];
+/** First line and number of lines of every function that has a body in braces; the lines of inner ones are theirs alone. */
+export function functionsOf(source: Source): { readonly line: number; readonly ownLines: number }[] {
+  const found: { line: number; ownLines: number }[] = [];
+  const open: { isFunction: boolean; from: number; inner: number }[] = [];
   let line = 1;
   for (let at = 0; at < source.bare.length; at++) {
     const c = source.bare[at];
     if (c === "\n") line++;
-    else if (c === "{") open.push(opensFunction(source.bare.slice(Math.max(0, at - 2000), at)) ? line : undefined);
-    else if (c === "}") {
-      const from = open.pop();
-      if (from !== undefined) found.push({ line: from, lines: line - from + 1 });
+    else if (c === "{") {
+      open.push({ isFunction: opensFunction(source.bare.slice(Math.max(0, at - 2000), at)), from: line, inner: 0 });
+    } else if (c === "}") {
+      const closed = open.pop();
+      if (closed === undefined) continue;
+      const lines = line - closed.from + 1;
+      if (closed.isFunction) found.push({ line: closed.from, ownLines: lines - closed.inner });
+      const around = open.at(-1);
+      if (around) around.inner += closed.isFunction ? lines : closed.inner;
     }
   }
   return found;

@@ -3,7 +3,18 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
-import { fake, holdfast, machine, project, reset, start, startMs, stop, uuid, type View } from "../rehearsal.ts";
+import {
+  fake,
+  holdfast,
+  machine,
+  project,
+  reset,
+  start,
+  startMs,
+  stop,
+  uuid,
+  type View,
+} from "../testing/rehearsal.ts";
 
 before(start);
 after(stop);

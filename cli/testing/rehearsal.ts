@@ -19,9 +19,9 @@ import { silentLog } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { connectErrorOf } from "#lib/rpc/refusal-to-connect.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
-import { app } from "./app.ts";
-import type { Cli } from "./cli.ts";
-import { connect } from "./io/connection.ts";
+import { app } from "../app.ts";
+import type { Cli } from "../cli.ts";
+import { connect } from "../io/connection.ts";
 
 export const startMs = Date.UTC(2026, 0, 1);
 export const uuid = "0b6e1c1e-0000-4000-8000-000000000001";
