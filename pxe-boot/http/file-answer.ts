@@ -22,7 +22,7 @@ export function fileAnswer(
   const base = { etag, "accept-ranges": "bytes", "content-type": "application/octet-stream" };
   if (matches(request.headers["if-none-match"], etag)) return { status: 304, headers: { etag }, body: undefined };
   const ifRange = request.headers["if-range"];
-  const asked = request.method === "GET" && (ifRange === undefined || ifRange === etag) ? request.headers["range"] : "";
+  const asked = request.method === "GET" && (ifRange === undefined || ifRange === etag) ? request.headers.range : "";
   const range = requestedRange(asked, file.sizeBytes);
   if (range === "unsatisfiable")
     return {
