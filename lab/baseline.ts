@@ -160,12 +160,15 @@ async function startHandMade(lab: Lab): Promise<{ stop(): Promise<void> }> {
   };
 }
 
-/** Takes `POST /phone-home/MAC`. */
+/** Takes `POST /phone-home/MAC` of the installed system and `POST /report/MAC?step=NAME` of the script. */
 async function receivePhoneHome(lab: Lab): Promise<Server> {
   const server = createServer((request, response) => {
-    const mac = request.url?.split("/").at(-1)?.toLowerCase();
-    const machine = lab.plan.machines.find((m) => m.mac === mac);
-    if (machine) lab.timeline.add({ machine: machine.name, stage: "phoned home", atMs: Date.now() });
+    const url = new URL(request.url ?? "/", "http://lab");
+    const [, what, mac] = url.pathname.split("/");
+    const machine = lab.plan.machines.find((m) => m.mac === mac?.toLowerCase());
+    const stage = what === "phone-home" ? "phoned home" : url.searchParams.get("step");
+    if (machine && stage !== null) lab.timeline.add({ machine: machine.name, stage, atMs: Date.now() });
+    request.resume();
     response.writeHead(machine ? 204 : 404).end();
   });
   server.listen(lab.plan.imagePort, lab.plan.provisioning.address);
@@ -173,19 +176,26 @@ async function receivePhoneHome(lab: Lab): Promise<Server> {
   return server;
 }
 
+/** One script for every machine: what differs between them, iPXE fills in from its lease. */
 export function bootScript(plan: LabPlan): string {
-  const { address } = plan.provisioning;
-  const base = `http://${address}:${plan.agentPort}`;
+  const { address, prefix } = plan.provisioning;
+  const files = `http://${address}:${plan.agentPort}`;
+  const reports = `http://${address}:${plan.imagePort}`;
+  const net = (name: string) => `\${net0/${name}}`;
   const words = [
     "console=ttyS0 quiet panic=10",
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: iPXE fills it in
-    "holdfast.mac=${net0/mac}",
-    `lab.script=${base}/install.sh`,
-    `lab.image=${base}/os.tar`,
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: iPXE fills it in
-    `lab.phone-home=http://${address}:${plan.imagePort}/phone-home/${"${net0/mac}"}`,
+    `holdfast.mac=${net("mac")}`,
+    `lab.script=${files}/install.sh`,
+    `lab.image=${files}/os.tar`,
+    `lab.base=${reports}/report/${net("mac")}`,
+    `lab.phone-home=${reports}/phone-home/${net("mac")}`,
+    "lab.disk=/dev/vda",
+    `lab.host=${net("mac:hexhyp")}`,
+    `lab.address=${net("ip")}/${prefix.length}`,
+    `lab.gateway=${net("gateway")}`,
+    "lab.key=none",
   ];
-  return `#!ipxe\nkernel ${base}/kernel ${words.join(" ")} initrd=initrd\ninitrd --name initrd ${base}/initrd\nboot\n`;
+  return `#!ipxe\nkernel ${files}/kernel ${words.join(" ")} initrd=initrd\ninitrd --name initrd ${files}/initrd\nboot\n`;
 }
 
 export function dnsmasqConfig(plan: LabPlan): string {

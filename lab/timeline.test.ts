@@ -59,7 +59,7 @@ test("lines of firmware, installer and system are stages", () => {
       "http://10.77.0.1:8080/boot.ipxe... ok",
       "http://10.77.0.1:8080/kernel... ok",
       "HOLDFAST 3.96 init kernel 6.1.0-56-cloud-amd64",
-      "HOLDFAST 14.31 phoned-home lab-alpha",
+      "lab-alpha login: HOLDFAST 14.31 phoned-home lab-alpha",
     ].map(serialStage),
     ["dhcp", "script", undefined, "kernel", "os up"],
   );

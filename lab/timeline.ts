@@ -8,12 +8,15 @@ export interface Mark {
   readonly atMs: number;
 }
 
-/** Lines of the serial console that prove a stage, as iPXE, the installer's init and the installed system print them. */
+/**
+ * Lines of the serial console that prove a stage, as iPXE, the installer's init and the installed system print them; a
+ * login prompt may stand before.
+ */
 const serialStages: readonly (readonly [RegExp, string])[] = [
   [/^Configuring \(net\d.*ok$|^DHCP \(net\d.*ok$/, "dhcp"],
   [/\.ipxe\.\.\. ?ok/, "script"],
-  [/^HOLDFAST \S+ init kernel/, "kernel"],
-  [/^HOLDFAST \S+ phoned-home/, "os up"],
+  [/HOLDFAST \S+ init kernel/, "kernel"],
+  [/HOLDFAST \S+ phoned-home/, "os up"],
 ];
 
 export const serialStage = (line: string): string | undefined =>
