@@ -92,7 +92,7 @@ test("what is not DHCP is refused with the reason", () => {
   };
   assert.equal(
     refused((w) => w.subarray(0, 100)),
-    "dhcp message: 64 bytes wanted at 44, 56 left",
+    "dhcp message: 100 bytes are fewer than 240",
   );
   assert.equal(
     refused((w) => w.fill(3, 0, 1)),

@@ -22,6 +22,7 @@ const inFile = 1;
 const inServerName = 2;
 
 export function decodeDhcp(bytes: Uint8Array): Result<DhcpMessage> {
+  if (bytes.length < fixedBytes) return fail(`dhcp message: ${bytes.length} bytes are fewer than ${fixedBytes}`);
   return decoding("dhcp message", () => {
     const r = new Reader(bytes);
     const op = r.u8();
