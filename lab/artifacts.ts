@@ -1,5 +1,6 @@
-import { mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import path from "node:path";
+import { bootProgramFolder } from "./daemons.ts";
 import { buildInitrd } from "./images/initrd.ts";
 import { buildOsImage } from "./images/os-image.ts";
 import type { LabPlan } from "./plan.ts";
@@ -10,6 +11,8 @@ export interface BuiltFiles {
   readonly kernel: BuiltFile;
   readonly initrd: BuiltFile;
   readonly os: BuiltFile;
+  /** Starts what is on the disk of a UEFI server that came by the network. */
+  readonly localEfi: BuiltFile;
 }
 
 export interface BuiltFile {
@@ -35,15 +38,24 @@ export async function buildFiles(cache: string, report: (text: string) => void):
     kernel: { file: installer.kernel, sha256: installer.sha256.kernel },
     initrd: { file: installer.initrd, sha256: installer.sha256.initrd },
     os: { file: os.file, sha256: os.sha256 },
+    localEfi: { file: installer.localEfi, sha256: installer.sha256.localEfi },
   };
 }
 
 const names = { kernel: "kernel", initrd: "initrd", os: "os.tar" } as const;
 
 export function artifactsAt(plan: LabPlan, files: BuiltFiles): Artifacts {
-  const url = (kind: keyof BuiltFiles) =>
+  const url = (kind: keyof typeof names) =>
     `http://${plan.core}:${plan.imagePort}/${names[kind]}#sha256=${files[kind].sha256}`;
   return { kernelUrl: url("kernel"), initrdUrl: url("initrd"), osUrl: url("os") };
+}
+
+/** Lays out what the agent's boot server hands out beside Debian's iPXE. */
+export function layBootPrograms(plan: LabPlan, files: BuiltFiles): void {
+  const folder = bootProgramFolder(plan);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(files.localEfi.file, path.join(folder, "local.efi"));
 }
 
 export interface StaticServer {

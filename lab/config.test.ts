@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
+import * as v from "valibot";
+import { agentConfigSchema } from "#agent/config.ts";
 import { bootScript, compare, dnsmasqConfig, median } from "./baseline.ts";
 import { agentConfig, centralConfig } from "./daemons.ts";
 import { diskHolds, hasPartitionTable } from "./disk.ts";
@@ -35,10 +37,10 @@ test("the network is one bridge with a tap per server, and addresses on loopback
 });
 
 test("the agent is told its network, its BMCs and its switch ports", () => {
-  const config = agentConfig(plan);
+  const config = v.parse(agentConfigSchema, agentConfig(plan));
   assert.deepEqual(config.boot.subnets[0]?.network, "10.77.0.0/24");
   assert.deepEqual(config.bmc.ranges, ["10.77.1.11-10.77.1.12"]);
-  assert.deepEqual(config.switch.ports, ["tap1", "tap2"]);
+  assert.deepEqual(config.switch?.ports, ["tap1", "tap2"]);
   assert.equal(config.central.url, "http://10.77.2.1:8081");
   assert.deepEqual(centralConfig(plan, { kind: "embedded", folder: "/x" }).listen, { host: "10.77.2.1", port: 8081 });
 });

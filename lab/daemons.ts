@@ -101,6 +101,9 @@ export const adminTokenFile = (plan: LabPlan): string => path.join(centralFolder
 export const agentTokenFile = (plan: LabPlan): string => path.join(agentFolder(plan), "token");
 export const centralUrl = (plan: LabPlan): string => `http://${plan.core}:${plan.centralPort}`;
 
+/** Boot programs that Debian has no package for. */
+export const bootProgramFolder = (plan: LabPlan): string => path.join(plan.folder, "boot-programs");
+
 export type StoreConfig =
   | { readonly kind: "embedded"; readonly folder: string }
   | { readonly kind: "etcd"; readonly endpoints: readonly string[] };
@@ -121,7 +124,7 @@ export const agentConfig = (plan: LabPlan) => {
     boot: {
       address: provisioning.address,
       httpPort: plan.agentPort,
-      tftpFolder: "/usr/lib/ipxe",
+      programFolders: [bootProgramFolder(plan), "/usr/lib/ipxe"],
       subnets: [
         {
           network: `${ipv4Text(provisioning.prefix.network)}/${provisioning.prefix.length}`,
@@ -137,6 +140,9 @@ export const agentConfig = (plan: LabPlan) => {
       ranges: [`${management.firstBmc}-${management.lastBmc}`],
       user: plan.bmcUser,
       passwordFile: bmcPasswordFile(plan),
+      pollSeconds: 10,
+      searchSeconds: 1,
+      newMachines: "power on",
     },
     switch: {
       id: plan.switchId,

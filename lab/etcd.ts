@@ -7,10 +7,11 @@ import { type Running, start } from "./process.ts";
 import { Late } from "./waiting.ts";
 
 const clientUrl = "http://127.0.0.1:2379";
+export const etcdStore: StoreConfig = { kind: "etcd", endpoints: [clientUrl] };
 const upDeadlineMs = 20_000;
 
 /** One real etcd inside the lab's namespace, with its data in the lab's folder. */
-export async function startEtcd(plan: LabPlan): Promise<{ readonly store: StoreConfig; readonly running: Running }> {
+export async function startEtcd(plan: LabPlan): Promise<Running> {
   const folder = path.join(plan.folder, "etcd");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const log = path.join(plan.folder, "etcd.log");
@@ -23,5 +24,5 @@ export async function startEtcd(plan: LabPlan): Promise<{ readonly store: StoreC
     if (performance.now() > deadline) throw new Late(`etcd listens at ${clientUrl}`, upDeadlineMs, "");
     await delay(100);
   }
-  return { store: { kind: "etcd", endpoints: [clientUrl] }, running };
+  return running;
 }

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { artifactsAt, serveFiles } from "./artifacts.ts";
+import { artifactsAt, layBootPrograms, serveFiles } from "./artifacts.ts";
 import { baseline } from "./baseline.ts";
 import { reasonOf } from "./checks.ts";
 import { adminTokenFile, centralUrl, type StoreConfig } from "./daemons.ts";
 import { demo } from "./demo.ts";
-import { startEtcd } from "./etcd.ts";
+import { etcdStore, startEtcd } from "./etcd.ts";
 import type { Handover } from "./handover.ts";
 import { type Lab, makeLab, startHoldfast } from "./lab.ts";
 import { labPlan } from "./plan.ts";
@@ -25,13 +25,14 @@ async function main(): Promise<number> {
   const children: Running[] = [];
   let lab: Lab | undefined;
   try {
-    const etcd = options.store === "etcd" ? await startEtcd(plan) : undefined;
-    if (etcd) children.push(etcd.running);
-    const store: StoreConfig = etcd?.store ?? { kind: "embedded", folder: `${plan.folder}/central/store` };
+    const embedded: StoreConfig = { kind: "embedded", folder: `${plan.folder}/central/store` };
+    const store = options.store === "etcd" ? etcdStore : embedded;
     const print = (line: string) => view.print(line);
     const artifacts = artifactsAt(plan, files);
     lab = makeLab({ options, plan, files, artifacts, store, print, signal: stopping });
     await lab.datacenter.open();
+    if (options.store === "etcd") children.push(await startEtcd(plan));
+    layBootPrograms(plan, files);
     const images = { address: plan.core, port: plan.imagePort, name: "images" };
     children.push(serveFiles(plan, files, images).running);
     return options.task === "baseline" ? await baseline(lab) : await withHoldfast(lab);

@@ -48,7 +48,7 @@ export const usage = `npm run lab -- [flags]      a virtual datacenter on this m
   --name NAME            name of the network namespace (hf-lab-PID)
   --dir FOLDER           disks, stores and logs of the lab (.holdfast/lab)
   --resume               go on from what the last lab left in its folder
-  --keep                 with --demo or --baseline: stay up afterwards until Ctrl-C
+  --keep                 with --demo: stay up afterwards until Ctrl-C
   --yes                  install missing Debian packages without asking
   --help                 this text
 `;

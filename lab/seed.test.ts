@@ -21,7 +21,7 @@ const parsed = parseLabOptions([], 1);
 assert(parsed.ok && parsed.value !== "help");
 const plan = labPlan(parsed.value);
 const file = { file: "/x", sha256: "ab".repeat(32) };
-const artifacts = artifactsAt(plan, { kernel: file, initrd: file, os: file });
+const artifacts = artifactsAt(plan, { kernel: file, initrd: file, os: file, localEfi: file });
 const size = create(SizeSchema, sizeOf(plan));
 const layout = create(FilesystemLayoutSchema, layoutOf());
 const image = create(ImageSchema, imageOf(plan, artifacts));
