@@ -1,0 +1,65 @@
+import type { DescMethod, Message } from "@bufbuild/protobuf";
+import type { Interceptor } from "@connectrpc/connect";
+import { Refusal } from "#lib/refusal.ts";
+import { type Caller, callerKey } from "./caller.ts";
+import { decide } from "./decide.ts";
+import { methodName, noSubject, type Rule, subjectOf } from "./rule.ts";
+
+export interface Access {
+  readonly rules: ReadonlyMap<string, Rule>;
+  /** Services without options that anybody may use: health and reflection. */
+  readonly open: ReadonlySet<string>;
+  /** @throws Refusal "unauthenticated" for a token that is no good; undefined without one */
+  readonly authenticate: (authorization: string | null) => Promise<Caller | undefined>;
+}
+
+/**
+ * Lets through what the method's rule allows, and hands the caller to the handler. Streams are decided on their first message
+ * before the handler runs, and again with every message, either way: a revoked token ends its streams.
+ */
+export function access({ rules, open, authenticate }: Access): Interceptor {
+  const check = async (method: DescMethod, header: Headers, request: Message | undefined) => {
+    const rule = rules.get(methodName(method));
+    const authorization = header.get("authorization");
+    const caller = await authenticate(authorization).catch((error: unknown) => {
+      // Who may call anyway need not be told that the token is stale.
+      if (rule?.isPublic && error instanceof Refusal) return undefined;
+      throw error;
+    });
+    const subject = request === undefined ? noSubject : subjectOf(method, request);
+    const decision = decide(rule, caller, subject);
+    if (!decision.allowed) throw new Refusal(decision.code, decision.why, { reason: "ACCESS" });
+    return caller;
+  };
+
+  return (next) => async (request) => {
+    if (open.has(request.service.typeName)) return next(request);
+    const { method, header, contextValues } = request;
+    if (!request.stream) {
+      contextValues.set(callerKey, await check(method, header, request.message));
+      return next(request);
+    }
+    const messages = request.message[Symbol.asyncIterator]();
+    const first = await messages.next();
+    const firstMessage = first.done ? undefined : first.value;
+    contextValues.set(callerKey, await check(method, header, firstMessage));
+    const checked = async function* () {
+      if (firstMessage === undefined) return;
+      yield firstMessage;
+      for (let at = await messages.next(); !at.done; at = await messages.next()) {
+        await check(method, header, at.value);
+        yield at.value;
+      }
+    };
+    const response = await next({ ...request, message: checked() });
+    if (!response.stream) return response;
+    const answers = response.message;
+    const guarded = async function* () {
+      for await (const answer of answers) {
+        await check(method, header, firstMessage);
+        yield answer;
+      }
+    };
+    return { ...response, message: guarded() };
+  };
+}

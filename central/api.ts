@@ -1,0 +1,52 @@
+// The public face of central: which services, behind which interceptors.
+import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import { Health } from "#gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import type { Clock } from "#lib/clock.ts";
+import type { Log } from "#lib/log.ts";
+import type { Random } from "#lib/random.ts";
+import { health, type Serving } from "#lib/rpc/health.ts";
+import { reflection } from "#lib/rpc/reflection.ts";
+import { refusals } from "#lib/rpc/refusal-to-connect.ts";
+import { validation } from "#lib/rpc/validation.ts";
+import { access } from "./access/interceptor.ts";
+import { rulesOf } from "./access/rule.ts";
+import type { Identity } from "./identity/identity.ts";
+import { type Implementation, routes, services } from "./services.ts";
+
+const open = new Set([Health, ServerReflection, ServerReflectionAlpha].map((s) => s.typeName));
+
+export interface Api {
+  readonly routes: (router: ConnectRouter) => void;
+  /** Outermost first: refusals, access, validation. */
+  readonly interceptors: readonly Interceptor[];
+}
+
+/** Takes a moment: compiles the rules of all requests. */
+export function api(ports: {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly identity: Identity;
+  readonly implementations: readonly Implementation[];
+  /** For the standard health service. @param service full name; empty: the whole server */
+  readonly serving: (service: string) => Serving;
+  /** For those who make many: it can be shared. */
+  readonly validate?: Interceptor;
+}): Api {
+  const { clock, identity, serving } = ports;
+  const known = new Set(["", ...services.map((s) => s.typeName)]);
+  const status = (service: string) => (known.has(service) ? serving(service) : undefined);
+  const all = [routes(ports.implementations), health({ status, clock }), reflection(services)];
+  return {
+    routes: (router) => {
+      for (const register of all) register(router);
+    },
+    interceptors: [
+      refusals(ports),
+      access({ rules: rulesOf(services), open, authenticate: (authorization) => identity.callerOf(authorization) }),
+      ports.validate ?? validation(services),
+    ],
+  };
+}

@@ -1,0 +1,135 @@
+// What all kinds of stored things have in common: found or not, created once, changed under a lock, deleted when nobody needs them.
+import { clone, type Message } from "@bufbuild/protobuf";
+import { checkLock, newMeta, touched } from "#domain/meta.ts";
+import type { Labels, Meta, UpdateLabels, UpdateMeta } from "#gen/metalstack/api/v2/common_pb.ts";
+import type { Clock } from "#lib/clock.ts";
+import { Refusal } from "#lib/refusal.ts";
+import type { Kind, Of } from "../store/kinds.ts";
+import type { State } from "../store/state.ts";
+import type { Tx } from "../store/tx.ts";
+
+export type Thing = Message & { meta?: Meta | undefined };
+
+export interface Change {
+  readonly updateMeta?: UpdateMeta | undefined;
+  readonly labels?: UpdateLabels | undefined;
+}
+
+export interface Catalog<T extends Thing> {
+  /** @throws Refusal "not-found" */
+  get(id: string): T;
+  list(where?: (thing: T) => boolean): T[];
+  /**
+   * @param check what must hold in the same transaction; it may also write
+   * @throws Refusal "exists"
+   */
+  create(id: string, thing: T, labels: Labels | undefined, check?: (tx: Tx, thing: T) => void): Promise<T>;
+  /** @param change edits its own copy */
+  update(id: string, lock: Change, change: (draft: T, tx: Tx, before: T) => void): Promise<T>;
+  /**
+   * In two steps, so that nothing can begin to use the thing in between: first it is marked, which `usable` refuses, then, with a
+   * view that is surely complete, it goes, unless somebody holds it.
+   * @param holders who still needs the thing, in words
+   * @param alongside writes that belong to the deletion
+   */
+  remove(
+    id: string,
+    holders: (tx: Tx, thing: T) => readonly string[],
+    alongside?: (tx: Tx, thing: T) => void,
+  ): Promise<T>;
+}
+
+/** @param noun such as "partition", for the texts of refusals */
+export function catalog<K extends Kind>(
+  { state, clock }: { readonly state: State; readonly clock: Clock },
+  kind: K,
+  noun: string,
+): Catalog<Of<K> & Thing> {
+  // Every kind that has a catalog is a message with meta; the compiler knows that only where the kind is named.
+  type T = Of<K> & Thing;
+  const read = (tx: Tx, id: string): T => (tx.get(kind, id) as T | undefined) ?? unknown(noun, id);
+  const copy = (thing: T): T => clone(kind.schema, thing) as T;
+  return {
+    get: (id) => (state.get(kind, id)?.value as T | undefined) ?? unknown(noun, id),
+    list: (where = () => true) =>
+      state
+        .list(kind)
+        .map((row) => row.value as T)
+        .filter(where),
+    async create(id, thing, labels, check) {
+      const created = copy(thing);
+      created.meta = newMeta(labels, clock.wallMs());
+      await state.transact((tx) => {
+        if (tx.get(kind, id) !== undefined) throw exists(noun, id);
+        check?.(tx, created);
+        tx.put(kind, id, created);
+      });
+      return created;
+    },
+    async update(id, { updateMeta, labels }, change) {
+      const { result } = await state.transact((tx) => {
+        const stored = read(tx, id);
+        checkLock(`${noun} ${id}`, stored.meta, updateMeta);
+        const draft = copy(stored);
+        change(draft, tx, stored);
+        draft.meta = touched(stored.meta, clock.wallMs(), labels);
+        tx.put(kind, id, draft);
+        return draft;
+      });
+      return result;
+    },
+    async remove(id, holders, alongside) {
+      const mark = (deletionTaskId: string | undefined) =>
+        state.transact((tx) => {
+          const draft = copy(read(tx, id));
+          const meta = touched(draft.meta, clock.wallMs());
+          if (deletionTaskId === undefined) delete meta.deletionTaskId;
+          else meta.deletionTaskId = deletionTaskId;
+          draft.meta = meta;
+          tx.put(kind, id, draft);
+        });
+      await mark(`${noun}:delete`);
+      try {
+        const { result } = await state.transact((tx) => {
+          const thing = read(tx, id);
+          const held = holders(tx, thing);
+          if (held.length > 0) throw inUse(noun, id, held);
+          alongside?.(tx, thing);
+          tx.delete(kind, id);
+          return thing;
+        });
+        return result;
+      } catch (error) {
+        await mark(undefined).catch(() => undefined);
+        throw error;
+      }
+    },
+  };
+}
+
+/**
+ * A thing that another is about to refer to: there, and not about to go. The commit fails when that changes.
+ * @throws Refusal "not-found" or "precondition"
+ */
+export function usable<K extends Kind>(tx: Tx, kind: K, id: string, noun: string): Of<K> {
+  const thing = tx.get(kind, id) as (Of<K> & Thing) | undefined;
+  if (thing === undefined) return unknown(noun, id);
+  if (thing.meta?.deletionTaskId === undefined) return thing;
+  throw new Refusal("precondition", `${noun} ${id} is being deleted`, { reason: "BEING_DELETED" });
+}
+
+export function unknown(noun: string, id: string): never {
+  throw new Refusal("not-found", `${noun} ${id.slice(0, 256)} is not known`, { reason: "NOT_FOUND" });
+}
+
+export const exists = (noun: string, id: string): Refusal =>
+  new Refusal("exists", `${noun} ${id} exists already`, { reason: "EXISTS" });
+
+const shown = 5;
+
+const inUse = (noun: string, id: string, holders: readonly string[]): Refusal => {
+  const more = holders.length > shown ? ` and ${holders.length - shown} more` : "";
+  return new Refusal("precondition", `${noun} ${id} is in use by ${holders.slice(0, shown).join(", ")}${more}`, {
+    reason: "IN_USE",
+  });
+};

@@ -1,0 +1,86 @@
+// Who belongs to a tenant or a project. One of them is always an owner.
+import { clone, create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { newMeta, touched } from "#domain/meta.ts";
+import type { Clock } from "#lib/clock.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { membershipId, membershipOf } from "../identity/membership.ts";
+import type { kinds, Of } from "../store/kinds.ts";
+import type { State } from "../store/state.ts";
+import type { Tx } from "../store/tx.ts";
+import { exists, unknown, usable } from "./catalog.ts";
+import { claimTurn } from "./claim.ts";
+
+type MemberKind = typeof kinds.tenantMember | typeof kinds.projectMember;
+
+export interface Members<K extends MemberKind> {
+  list(of: string): Of<K>[];
+  add(of: string, member: string, role: Of<K>["role"]): Promise<Of<K>>;
+  setRole(of: string, member: string, role: Of<K>["role"]): Promise<Of<K>>;
+  remove(of: string, member: string): Promise<Of<K>>;
+}
+
+export function members<K extends MemberKind>(
+  { state, clock }: { readonly state: State; readonly clock: Clock },
+  given: {
+    readonly of: typeof kinds.tenant | typeof kinds.project;
+    readonly kind: K;
+    readonly noun: string;
+    readonly owner: Of<K>["role"];
+  },
+): Members<K> {
+  const { kind, noun } = given;
+  const found = (tx: Tx, of: string, member: string): Of<K> =>
+    tx.get(kind, membershipId(of, member)) ?? unknown(`member of ${noun} ${of}:`, member);
+  const keepAnOwner = (tx: Tx, of: string, member: string): void => {
+    claimTurn(tx, `members/${of}`);
+    const rows = tx.list(kind).filter((row) => membershipOf(row.id).of === of);
+    if (rows.some((row) => row.value.role === given.owner && row.value.id !== member)) return;
+    throw new Refusal("precondition", `${member} is the last owner of ${noun} ${of}`, { reason: "LAST_OWNER" });
+  };
+  return {
+    list: (of) =>
+      state
+        .list(kind)
+        .filter((row) => membershipOf(row.id).of === of)
+        .map((row) => row.value),
+    async add(of, member, role) {
+      wanted(role);
+      const now = clock.wallMs();
+      const fields = { id: member, role, createdAt: timestampFromMs(now), meta: newMeta(undefined, now) };
+      // Both kinds' messages have these fields; the compiler does not join the two.
+      const added = create(kind.schema, fields as unknown as MessageInitShape<K["schema"]>) as Of<K>;
+      await state.transact((tx) => {
+        usable(tx, given.of, of, noun);
+        if (tx.get(kind, membershipId(of, member)) !== undefined) throw exists(`member of ${noun} ${of}:`, member);
+        tx.put(kind, membershipId(of, member), added);
+      });
+      return added;
+    },
+    async setRole(of, member, role) {
+      wanted(role);
+      const { result } = await state.transact((tx) => {
+        const draft = clone(kind.schema, found(tx, of, member)) as Of<K>;
+        if (role !== given.owner) keepAnOwner(tx, of, member);
+        draft.role = role;
+        draft.meta = touched(draft.meta, clock.wallMs());
+        tx.put(kind, membershipId(of, member), draft);
+        return draft;
+      });
+      return result;
+    },
+    async remove(of, member) {
+      const { result } = await state.transact((tx) => {
+        const removed = found(tx, of, member);
+        keepAnOwner(tx, of, member);
+        tx.delete(kind, membershipId(of, member));
+        return removed;
+      });
+      return result;
+    },
+  };
+}
+
+function wanted(role: number): void {
+  if (role === 0) throw new Refusal("invalid", "a role is wanted", { field: "role" });
+}

@@ -1,0 +1,12 @@
+import type { Clock } from "#lib/clock.ts";
+import type { Log } from "#lib/log.ts";
+import type { Random } from "#lib/random.ts";
+import type { State } from "../store/state.ts";
+
+/** What the services ask of the world. */
+export interface ServicePorts {
+  readonly state: State;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}

@@ -1,0 +1,77 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { imageMatches } from "#domain/image/query.ts";
+import { latestImage, parseImageName, resolveImage } from "#domain/image/version.ts";
+import { ImageService as AdminImageService } from "#gen/metalstack/admin/v2/image_pb.ts";
+import {
+  type Image,
+  ImageClassification,
+  ImageFeature,
+  ImageSchema,
+  ImageService,
+} from "#gen/metalstack/api/v2/image_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { catalog, unknown } from "../catalog/catalog.ts";
+import type { ServicePorts } from "../catalog/ports.ts";
+import { type Implementation, implement } from "../services.ts";
+import type { Stored } from "../store/cache.ts";
+import { kinds, type Of } from "../store/kinds.ts";
+
+/** How long an image is offered when nobody says otherwise. */
+const shelfLifeMs = 90 * 86_400_000;
+
+export function imageServices(ports: ServicePorts): Implementation[] {
+  const images = catalog(ports, kinds.image, "image");
+  const machines = () => ports.state.list(kinds.machineDesired);
+  return [
+    implement(ImageService, {
+      // The short form is understood here as well: it is what people type.
+      get: ({ id }) => ({ image: resolveImage(images.list(), id) ?? unknown("image", id) }),
+      list: ({ query }) => ({ images: images.list((i) => imageMatches(i, query)) }),
+      latest: ({ os, classification }) => ({
+        image: latestImage(images.list(), os, classification) ?? unknown("image of operating system", os),
+      }),
+    }),
+    implement(AdminImageService, {
+      async create({ image: given = create(ImageSchema) }) {
+        const image = withDefaults(given, ports.clock.wallMs());
+        return { image: await images.create(image.id, image, image.meta?.labels) };
+      },
+      update: async (request) => ({
+        image: await images.update(request.id, request, (draft) => {
+          if (request.url !== undefined) draft.url = request.url;
+          if (request.name !== undefined) draft.name = request.name;
+          if (request.description !== undefined) draft.description = request.description;
+          if (request.features.length > 0) draft.features = request.features;
+          if (request.classification !== ImageClassification.UNSPECIFIED) draft.classification = request.classification;
+          if (request.expiresAt !== undefined) draft.expiresAt = request.expiresAt;
+        }),
+      }),
+      delete: async ({ id }) => ({
+        image: await images.remove(id, (tx) => usersOf(id, tx.list(kinds.machineDesired)).map((m) => `machine ${m}`)),
+      }),
+      usage: ({ query }) => ({
+        imageUsage: images
+          .list((i) => imageMatches(i, query))
+          .map((image) => ({ image, usedBy: usersOf(image.id, machines()) })),
+      }),
+    }),
+  ];
+}
+
+const usersOf = (image: string, machines: readonly Stored<Of<typeof kinds.machineDesired>>[]): string[] =>
+  machines.filter((m) => m.value.allocation?.image?.id === image).map((m) => m.id);
+
+function withDefaults(given: Image, nowMs: number): Image {
+  const name = parseImageName(given.id);
+  if (!name.ok) throw new Refusal("invalid", name.error, { field: "image.id" });
+  if (given.url === "") throw new Refusal("invalid", `image ${given.id}: a URL is wanted`, { field: "image.url" });
+  const expiresAt = given.expiresAt ?? timestampFromMs(nowMs + shelfLifeMs);
+  const { UNSPECIFIED, PREVIEW } = ImageClassification;
+  return create(ImageSchema, {
+    ...given,
+    expiresAt,
+    features: given.features.length > 0 ? given.features : [ImageFeature.MACHINE],
+    classification: given.classification === UNSPECIFIED ? PREVIEW : given.classification,
+  });
+}

@@ -1,0 +1,110 @@
+import { create } from "@bufbuild/protobuf";
+import { machineLabel, machineOf } from "#domain/ip/machine-label.ts";
+import { canonicalIp, ipMatches } from "#domain/ip/query.ts";
+import { newMeta } from "#domain/meta.ts";
+import { IPService as AdminIPService } from "#gen/metalstack/admin/v2/ip_pb.ts";
+import { LabelsSchema, type UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
+import { type IP, IPSchema, IPService, type IPServiceCreateRequest, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { catalog, unknown, usable } from "../catalog/catalog.ts";
+import type { ServicePorts } from "../catalog/ports.ts";
+import { type Implementation, implement } from "../services.ts";
+import { kinds } from "../store/kinds.ts";
+import type { Tx } from "../store/tx.ts";
+import { addressFor } from "./address.ts";
+import { ipId } from "./ip-id.ts";
+
+export function ipServices(ports: ServicePorts): Implementation[] {
+  const { state, clock, random } = ports;
+  const ips = catalog(ports, kinds.ip, "address");
+
+  /** Without a namespace: the address outside of namespaces, else the one in the project's own. */
+  const idOf = (ip: string, project: string, namespace: string | undefined): string => {
+    const candidates = namespace === undefined ? [undefined, project] : [namespace];
+    const ids = candidates.map((n) => ipId(n, canonicalIp(ip)));
+    return ids.find((id) => state.get(kinds.ip, id)?.value.project === project) ?? unknown("address", ip);
+  };
+
+  return [
+    implement(IPService, {
+      get: ({ ip, project, namespace }) => ({ ip: ips.get(idOf(ip, project, namespace)) }),
+      list: ({ project, query }) => ({ ips: ips.list((ip) => ip.project === project && ipMatches(ip, query)) }),
+      async create(request) {
+        const uuid = random.uuid();
+        const { result } = await state.transact((tx) => take(tx, request, uuid, clock.wallMs()));
+        return { ip: result };
+      },
+      async update(request) {
+        const id = idOf(request.ip, request.project, undefined);
+        checkLabels(request.labels);
+        const ip = await ips.update(id, request, (draft, _tx, before) => {
+          if (request.name !== undefined) draft.name = request.name;
+          if (request.description !== undefined) draft.description = request.description;
+          if (request.type !== undefined) draft.type = retyped(before, request.type);
+          if (request.labels?.strategy.case === "replace" && machineOf(before) !== undefined) {
+            throw new Refusal("precondition", `address ${before.ip} is in use: patch its labels`, { field: "labels" });
+          }
+        });
+        return { ip };
+      },
+      async delete({ ip, project }) {
+        const id = idOf(ip, project, undefined);
+        const { result } = await state.transact((tx) => {
+          const stored = tx.get(kinds.ip, id) ?? unknown("address", ip);
+          const machine = machineOf(stored);
+          if (machine !== undefined) {
+            throw new Refusal("precondition", `address ${ip} is in use by machine ${machine}`, { reason: "IN_USE" });
+          }
+          tx.delete(kinds.ip, id);
+          return stored;
+        });
+        return { ip: result };
+      },
+    }),
+    implement(AdminIPService, { list: ({ query }) => ({ ips: ips.list((ip) => ipMatches(ip, query)) }) }),
+  ];
+}
+
+function take(tx: Tx, request: IPServiceCreateRequest, uuid: string, nowMs: number): IP {
+  const { project, machine } = request;
+  usable(tx, kinds.project, project, "project");
+  const network = usable(tx, kinds.network, request.network, "network");
+  const ip = addressFor(tx, network, request);
+  const allocation = machine === undefined ? undefined : tx.get(kinds.machineDesired, machine)?.allocation;
+  if (machine !== undefined && allocation?.project !== project) return unknown("machine", machine);
+  const labels = { ...request.labels?.labels, ...(machine === undefined ? {} : { [machineLabel]: machine }) };
+  if (machine === undefined && request.labels && Object.hasOwn(request.labels.labels, machineLabel)) {
+    throw new Refusal("invalid", `label ${machineLabel} is set by naming a machine`, { field: "labels" });
+  }
+  const stored = create(IPSchema, {
+    uuid,
+    ip,
+    network: network.id,
+    project,
+    name: request.name ?? "",
+    description: request.description ?? "",
+    type: request.type || IPType.IP_TYPE_EPHEMERAL,
+    meta: newMeta(create(LabelsSchema, { labels }), nowMs),
+    ...(network.namespace === undefined ? {} : { namespace: network.namespace }),
+  });
+  tx.put(kinds.ip, ipId(network.namespace, ip), stored);
+  return stored;
+}
+
+/** Which machine uses an address is not for its owner to write. */
+function checkLabels(change: UpdateLabels | undefined): void {
+  const { strategy } = change ?? {};
+  const touched =
+    strategy?.case === "patch"
+      ? [...Object.keys(strategy.value.update?.labels ?? {}), ...strategy.value.remove]
+      : Object.keys(strategy?.value?.labels ?? {});
+  if (!touched.includes(machineLabel)) return;
+  throw new Refusal("invalid", `label ${machineLabel} cannot be set or removed by hand`, { field: "labels" });
+}
+
+function retyped(before: IP, wanted: IPType): IPType {
+  if (before.type === IPType.IP_TYPE_STATIC && wanted === IPType.IP_TYPE_EPHEMERAL) {
+    throw new Refusal("precondition", `address ${before.ip} is static, and stays so`, { field: "type" });
+  }
+  return wanted === IPType.IP_TYPE_UNSPECIFIED ? before.type : wanted;
+}

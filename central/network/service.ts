@@ -1,0 +1,131 @@
+import { create } from "@bufbuild/protobuf";
+import { consumptions } from "#domain/network/consumption.ts";
+import { networkMatches } from "#domain/network/query.ts";
+import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
+import {
+  NATType,
+  type Network,
+  NetworkSchema,
+  NetworkService,
+  type NetworkServiceCreateRequest,
+  NetworkType,
+} from "#gen/metalstack/api/v2/network_pb.ts";
+import { catalog, unknown } from "../catalog/catalog.ts";
+import type { ServicePorts } from "../catalog/ports.ts";
+import { type Implementation, implement } from "../services.ts";
+import { kinds } from "../store/kinds.ts";
+import type { Tx } from "../store/tx.ts";
+import { checkAsked, holdersOf, isChild, recheck, settle } from "./change.ts";
+import { giveBackVrf } from "./vrf.ts";
+
+/** What everybody may build upon, beside their own networks. */
+export const isBase = (n: Network): boolean =>
+  n.type === NetworkType.CHILD_SHARED || (n.project === undefined && n.type !== NetworkType.UNDERLAY);
+
+export function networkServices(ports: ServicePorts): Implementation[] {
+  const { state, random } = ports;
+  const networks = catalog(ports, kinds.network, "network");
+
+  const shown = (found: readonly Network[]): Network[] => {
+    const consumptionOf = consumptions(
+      state.list(kinds.network).map((row) => row.value),
+      state.list(kinds.ip).map((row) => row.value),
+    );
+    return found.map((network) => ({ ...network, consumption: consumptionOf(network) }));
+  };
+  const show = (network: Network): Network => shown([network])[0] ?? network;
+
+  const own = (id: string, project: string): Network => {
+    const network = networks.get(id);
+    return network.project === project ? network : unknown("network", id);
+  };
+
+  const add = async (network: Network, labels: Parameters<typeof networks.create>[2], wanted: Wanted) => {
+    checkAsked(network);
+    if (isChild(network)) network.id = random.uuid();
+    const { length, addressFamily } = wanted;
+    const created = await networks.create(network.id, network, labels, (tx, draft) =>
+      settle(tx, draft, { length, addressFamily }, random),
+    );
+    return show(created);
+  };
+
+  const remove = async (id: string) =>
+    networks.remove(id, holdersOf, (tx: Tx, network) => giveBackVrf(tx, network.vrf, network.id));
+
+  return [
+    implement(NetworkService, {
+      get: ({ id, project }) => {
+        const network = networks.get(id);
+        return { network: show(network.project === project || isBase(network) ? network : unknown("network", id)) };
+      },
+      list: ({ project, query }) => ({
+        networks: shown(networks.list((n) => n.project === project && networkMatches(n, query))),
+      }),
+      listBaseNetworks: ({ query }) => ({
+        networks: shown(networks.list((n) => isBase(n) && networkMatches(n, query))),
+      }),
+      create: async (request) => ({ network: await add(childOf(request), request.labels, request) }),
+      update: async (request) => {
+        own(request.id, request.project);
+        return {
+          network: show(
+            await networks.update(request.id, request, (draft) => {
+              if (request.name !== undefined) draft.name = request.name;
+              if (request.description !== undefined) draft.description = request.description;
+            }),
+          ),
+        };
+      },
+      delete: async ({ id, project }) => {
+        own(id, project);
+        return { network: await remove(id) };
+      },
+    }),
+    implement(AdminNetworkService, {
+      get: ({ id }) => ({ network: show(networks.get(id)) }),
+      list: ({ query }) => ({ networks: shown(networks.list((n) => networkMatches(n, query))) }),
+      create: async (request) => {
+        const { labels, length, addressFamily, $typeName: _, $unknown: __, ...fields } = request;
+        const network = create(NetworkSchema, {
+          ...withoutAbsent(fields),
+          natType: fields.natType ?? NATType.NAT_TYPE_NONE,
+        });
+        return { network: await add(network, labels, { length, addressFamily }) };
+      },
+      update: async (request) => ({
+        network: show(
+          await networks.update(request.id, request, (draft, tx, before) => {
+            if (request.name !== undefined) draft.name = request.name;
+            if (request.description !== undefined) draft.description = request.description;
+            // An empty list leaves what is stored: the protocol cannot tell it from none.
+            if (request.prefixes.length > 0) draft.prefixes = request.prefixes;
+            if (request.destinationPrefixes.length > 0) draft.destinationPrefixes = request.destinationPrefixes;
+            if (request.defaultChildPrefixLength) draft.defaultChildPrefixLength = request.defaultChildPrefixLength;
+            if (request.minChildPrefixLength) draft.minChildPrefixLength = request.minChildPrefixLength;
+            if (request.natType !== undefined) draft.natType = request.natType;
+            if (request.additionalAnnouncableCidrs.length > 0) {
+              draft.additionalAnnouncableCidrs = request.additionalAnnouncableCidrs;
+            }
+            recheck(tx, before, draft, request.force);
+          }),
+        ),
+      }),
+      delete: async ({ id }) => ({ network: await remove(id) }),
+    }),
+  ];
+}
+
+type Wanted = Pick<NetworkServiceCreateRequest, "length" | "addressFamily">;
+
+const childOf = (request: NetworkServiceCreateRequest): Network => {
+  const { project, name, description, partition, parentNetwork } = request;
+  const fields = withoutAbsent({ name, description, partition, parentNetwork });
+  return create(NetworkSchema, { ...fields, project, type: NetworkType.CHILD });
+};
+
+/** Optional fields of a message are absent, not undefined. */
+function withoutAbsent<T extends object>(fields: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const present = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(present) as { [K in keyof T]: Exclude<T[K], undefined> };
+}

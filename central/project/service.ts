@@ -1,0 +1,122 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { newMeta } from "#domain/meta.ts";
+import { projectMatches } from "#domain/project/query.ts";
+import { ProjectService as AdminProjectService } from "#gen/metalstack/admin/v2/project_pb.ts";
+import { ProjectRole } from "#gen/metalstack/api/v2/common_pb.ts";
+import { type Project, ProjectMemberSchema, ProjectSchema, ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
+import { callerOf } from "../access/caller.ts";
+import { catalog, usable } from "../catalog/catalog.ts";
+import { members } from "../catalog/members.ts";
+import type { ServicePorts } from "../catalog/ports.ts";
+import { inheritedRole, membershipId, membershipOf } from "../identity/membership.ts";
+import { type Implementation, implement } from "../services.ts";
+import { kinds } from "../store/kinds.ts";
+import type { Tx } from "../store/tx.ts";
+
+/** Invites are not there yet; members are added by an owner. */
+export function projectServices(ports: ServicePorts): Implementation[] {
+  const { clock } = ports;
+  const projects = catalog(ports, kinds.project, "project");
+  const people = members(ports, {
+    of: kinds.project,
+    kind: kinds.projectMember,
+    noun: "project",
+    owner: ProjectRole.OWNER,
+  });
+
+  /** Direct members, and those of the tenant who are not. */
+  const allMembers = (project: Project) => {
+    const direct = people.list(project.uuid);
+    const known = new Set(direct.map((m) => m.id));
+    const inherited = ports.state
+      .list(kinds.tenantMember)
+      .filter((row) => membershipOf(row.id).of === project.tenant && !known.has(row.value.id))
+      .map(({ value: { id, role, createdAt } }) =>
+        create(ProjectMemberSchema, {
+          id,
+          role: inheritedRole(role),
+          inheritedMembership: true,
+          ...(createdAt === undefined ? {} : { createdAt }),
+        }),
+      );
+    return [...direct, ...inherited.filter((m) => m.role !== ProjectRole.UNSPECIFIED)];
+  };
+
+  return [
+    implement(ProjectService, {
+      list: ({ query }, context) => {
+        const { rights } = callerOf(context);
+        const isMine = (p: Project) => rights.projectRole(p.uuid) !== ProjectRole.UNSPECIFIED;
+        return { projects: projects.list((p) => projectMatches(p, query) && isMine(p)) };
+      },
+      get: ({ project: uuid }) => {
+        const project = projects.get(uuid);
+        return { project, projectMembers: allMembers(project) };
+      },
+      async create({ login: tenant, name, description, avatarUrl, labels }, context) {
+        const uuid = ports.random.uuid();
+        const { user } = callerOf(context);
+        const now = clock.wallMs();
+        const owner = {
+          id: user,
+          role: ProjectRole.OWNER,
+          createdAt: timestampFromMs(now),
+          meta: newMeta(undefined, now),
+        };
+        const wanted = { uuid, name, description, tenant, ...(avatarUrl === undefined ? {} : { avatarUrl }) };
+        const project = await projects.create(uuid, create(ProjectSchema, wanted), labels, (tx) => {
+          usable(tx, kinds.tenant, tenant, "tenant");
+          tx.put(kinds.projectMember, membershipId(uuid, user), create(ProjectMemberSchema, owner));
+        });
+        return { project };
+      },
+      update: async (request) => ({
+        project: await projects.update(request.project, request, (draft) => {
+          if (request.name !== undefined) draft.name = request.name;
+          if (request.description !== undefined) draft.description = request.description;
+          if (request.avatarUrl !== undefined) draft.avatarUrl = request.avatarUrl;
+        }),
+      }),
+      delete: async ({ project: uuid }) => ({ project: await projects.remove(uuid, held, forgetMembers) }),
+      addMember: async ({ project, member, role }) => ({
+        projectMember: (await people.add(project, member, role)).role,
+      }),
+      updateMember: async ({ project, member, role }) => ({
+        projectMember: await people.setRole(project, member, role),
+      }),
+      removeMember: async ({ project, member }) => {
+        await people.remove(project, member);
+        return {};
+      },
+      leave: async ({ project }, context) => {
+        await people.remove(project, callerOf(context).user);
+        return {};
+      },
+    }),
+    implement(AdminProjectService, {
+      list: ({ query }) => ({ projects: projects.list((p) => projectMatches(p, query)) }),
+    }),
+  ];
+}
+
+const held = (tx: Tx, { uuid }: Project): string[] => [
+  ...tx
+    .list(kinds.network)
+    .filter((n) => n.value.project === uuid)
+    .map((n) => `network ${n.id}`),
+  ...tx
+    .list(kinds.ip)
+    .filter((ip) => ip.value.project === uuid)
+    .map((ip) => `address ${ip.value.ip}`),
+  ...tx
+    .list(kinds.machineDesired)
+    .filter((m) => m.value.allocation?.project === uuid || m.value.release?.project === uuid)
+    .map((m) => `machine ${m.id}`),
+];
+
+function forgetMembers(tx: Tx, { uuid }: Project): void {
+  for (const { id } of tx.list(kinds.projectMember).filter((row) => membershipOf(row.id).of === uuid)) {
+    tx.delete(kinds.projectMember, id);
+  }
+}

@@ -1,0 +1,128 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { newMeta } from "#domain/meta.ts";
+import { page, tenantMatches } from "#domain/tenant/query.ts";
+import { TenantService as AdminTenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
+import { type Labels, TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
+import { type Tenant, TenantMemberSchema, TenantSchema, TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { callerOf } from "../access/caller.ts";
+import { catalog } from "../catalog/catalog.ts";
+import { members } from "../catalog/members.ts";
+import type { ServicePorts } from "../catalog/ports.ts";
+import { isReservedUser } from "../identity/identity.ts";
+import { membershipId, membershipOf } from "../identity/membership.ts";
+import { type Implementation, implement } from "../services.ts";
+import { kinds } from "../store/kinds.ts";
+
+interface Wanted {
+  readonly login: string;
+  readonly name: string;
+  readonly owner: string;
+  readonly description?: string | undefined;
+  readonly email?: string | undefined;
+  readonly avatarUrl?: string | undefined;
+}
+
+/** Invites are not there yet; members are added by an owner. */
+export function tenantServices(ports: ServicePorts & { readonly provider: string }): Implementation[] {
+  const { clock, provider } = ports;
+  const tenants = catalog(ports, kinds.tenant, "tenant");
+  const people = members(ports, {
+    of: kinds.tenant,
+    kind: kinds.tenantMember,
+    noun: "tenant",
+    owner: TenantRole.OWNER,
+  });
+
+  const createTenant = (wanted: Wanted, labels: Labels | undefined) => {
+    const { owner, login, name } = wanted;
+    if (isReservedUser(login)) throw new Refusal("invalid", `login ${login} is reserved`, { field: "name" });
+    const tenant = create(TenantSchema, {
+      login,
+      name,
+      createdBy: owner,
+      description: wanted.description ?? "",
+      email: wanted.email ?? "",
+      avatarUrl: wanted.avatarUrl ?? "",
+    });
+    const now = clock.wallMs();
+    const member = {
+      id: owner,
+      role: TenantRole.OWNER,
+      createdAt: timestampFromMs(now),
+      meta: newMeta(undefined, now),
+    };
+    return tenants.create(login, tenant, labels, (tx) =>
+      tx.put(kinds.tenantMember, membershipId(login, owner), create(TenantMemberSchema, member)),
+    );
+  };
+
+  return [
+    implement(TenantService, {
+      // The id is drawn, so that nobody can take a login that somebody else is known by.
+      create: async (request, context) => ({
+        tenant: await createTenant(
+          { ...request, login: ports.random.uuid(), owner: callerOf(context).user },
+          request.labels,
+        ),
+      }),
+      list: ({ query }, context) => {
+        const { rights } = callerOf(context);
+        const mine = (t: Tenant) => rights.tenantRole(t.login) !== TenantRole.UNSPECIFIED && tenantMatches(t, query);
+        return { tenants: [...page(tenants.list(mine), query?.paging).entries] };
+      },
+      get: ({ login }) => ({
+        tenant: tenants.get(login),
+        tenantMembers: people.list(login),
+      }),
+      update: async (request) => ({
+        tenant: await tenants.update(request.login, request, (draft) => {
+          if (request.name !== undefined) draft.name = request.name;
+          if (request.email !== undefined) draft.email = request.email;
+          if (request.description !== undefined) draft.description = request.description;
+          if (request.avatarUrl !== undefined) draft.avatarUrl = request.avatarUrl;
+        }),
+      }),
+      async delete({ login }) {
+        if (login === provider) {
+          throw new Refusal("precondition", `tenant ${login} runs this installation`, { reason: "PROVIDER" });
+        }
+        const tenant = await tenants.remove(
+          login,
+          (tx) =>
+            tx
+              .list(kinds.project)
+              .filter((p) => p.value.tenant === login)
+              .map((p) => `project ${p.id}`),
+          (tx) => {
+            const members = tx.list(kinds.tenantMember).filter((row) => membershipOf(row.id).of === login);
+            for (const { id } of members) tx.delete(kinds.tenantMember, id);
+          },
+        );
+        return { tenant };
+      },
+      addMember: async ({ login, member, role }) => ({ tenantMember: await people.add(login, member, role) }),
+      updateMember: async ({ login, member, role }) => ({ tenantMember: await people.setRole(login, member, role) }),
+      removeMember: async ({ login, member }) => ({ tenantMember: await people.remove(login, member) }),
+      leave: async ({ login }, context) => {
+        await people.remove(login, callerOf(context).user);
+        return {};
+      },
+    }),
+    implement(AdminTenantService, {
+      create: async (request, context) => ({
+        tenant: await createTenant({ ...request, login: request.name, owner: callerOf(context).user }, request.labels),
+      }),
+      list: ({ query }) => {
+        const { entries, next } = page(
+          tenants.list((t) => tenantMatches(t, query)),
+          query?.paging,
+        );
+        return { tenants: [...entries], ...(next === undefined ? {} : { nextPage: next }) };
+      },
+      addMember: async ({ tenant, member, role }) => ({ tenantMember: await people.add(tenant, member, role) }),
+      removeMember: async ({ tenant, member }) => ({ tenantMember: await people.remove(tenant, member) }),
+    }),
+  ];
+}

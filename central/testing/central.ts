@@ -1,0 +1,125 @@
+import type { DescService } from "@bufbuild/protobuf";
+import {
+  type Client,
+  createClient,
+  createRouterTransport,
+  type Interceptor,
+  type Transport,
+} from "@connectrpc/connect";
+import { systemRandom } from "#lib/io/system-random.ts";
+import { type Log, silentLog } from "#lib/log.ts";
+import type { Random } from "#lib/random.ts";
+import { validation } from "#lib/rpc/validation.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
+import type { Grants } from "../access/rights.ts";
+import { type Api, api } from "../api.ts";
+import { catalogServices } from "../catalog-services.ts";
+import { dayMs, ensureAdminToken, type SecretFile } from "../identity/admin-token.ts";
+import { type Identity, openIdentity } from "../identity/identity.ts";
+import { newSigningKey } from "../io/new-signing-key.ts";
+import { type Implementation, services } from "../services.ts";
+import { MemoryStore } from "../store/memory-store.ts";
+import { openState, type State } from "../store/state.ts";
+
+/** A central in this process over a store in memory, on a clock that stands. */
+export interface TestCentral {
+  readonly state: State;
+  readonly clock: VirtualClock;
+  readonly random: Random;
+  readonly identity: Identity;
+  readonly api: Api;
+  readonly provider: string;
+  readonly adminToken: string;
+  /** A client with the given token: by default the administrator's. */
+  client<S extends DescService>(service: S, token?: string): Client<S>;
+  /** As `client`, but without any token. */
+  anonymous<S extends DescService>(service: S): Client<S>;
+  /** A token for a user. Without grants it is a user's own token, which may what the user's memberships allow. */
+  tokenFor(user: string, grants?: Grants): Promise<string>;
+  close(): Promise<void>;
+}
+
+export const memoryFile = (path = "memory"): SecretFile & { text: string | undefined } => ({
+  path,
+  text: undefined,
+  async read() {
+    return this.text;
+  },
+  async write(text) {
+    this.text = text;
+  },
+});
+
+// Both cost time to make; all tests of one process share them.
+let sharedKey: ReturnType<typeof newSigningKey> | undefined;
+let sharedValidation: Interceptor | undefined;
+
+/** @param more implementations beside the catalog's, which may use the ports that they are given */
+export async function testCentral(
+  more: (ports: {
+    state: State;
+    clock: VirtualClock;
+    random: Random;
+    log: Log;
+  }) => readonly Implementation[] = () => [],
+  log: Log = silentLog,
+): Promise<TestCentral> {
+  const clock = new VirtualClock();
+  const random = systemRandom;
+  const stop = new AbortController();
+  const state = await openState({ store: new MemoryStore({ clock, random }), clock, random, log }, stop.signal);
+  const provider = "provider";
+  sharedKey ??= newSigningKey();
+  sharedValidation ??= validation(services);
+  const key = await sharedKey;
+  const identity = await openIdentity({
+    state,
+    clock,
+    random,
+    provider,
+    issuer: "test",
+    newSigningKey: async () => key,
+  });
+  const file = memoryFile();
+  await ensureAdminToken({ state, identity, clock, log, provider, file });
+  const adminToken = (file.text ?? "").trim();
+  const version = { version: "0", revision: "test", gitSha1: "", buildDate: "" };
+  const ports = { state, clock, random, log };
+  const catalog = catalogServices({ ...ports, identity, provider, version, health: () => [] });
+  const served = api({
+    ...ports,
+    identity,
+    implementations: [...catalog, ...more(ports)],
+    serving: () => "serving",
+    validate: sharedValidation,
+  });
+  const transportWith = (token: string | undefined): Transport => {
+    const authorize: Interceptor = (next) => (request) => {
+      if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
+      return next(request);
+    };
+    return createRouterTransport(served.routes, {
+      transport: { interceptors: [authorize] },
+      router: { interceptors: [...served.interceptors] },
+    });
+  };
+  return {
+    state,
+    clock,
+    random,
+    identity,
+    api: served,
+    provider,
+    adminToken,
+    client: (service, token = adminToken) => createClient(service, transportWith(token)),
+    anonymous: (service) => createClient(service, transportWith(undefined)),
+    async tokenFor(user, grants) {
+      const kind = grants === undefined ? { tokenType: 2 as const } : grants;
+      return (await identity.issue({ user, lifetimeMs: dayMs, ...kind })).secret.reveal();
+    },
+    async close() {
+      stop.abort();
+      await state.close();
+    },
+  };
+}
