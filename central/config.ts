@@ -1,0 +1,55 @@
+// Central's configuration: what may be said, what holds when nothing is said, and what each word means.
+import * as v from "valibot";
+
+const text = (meaning: string) => v.pipe(v.string(), v.nonEmpty(), v.description(meaning));
+
+export const centralConfigSchema = v.strictObject({
+  listen: v.optional(
+    v.strictObject({
+      host: v.optional(text("address that is listened on"), "127.0.0.1"),
+      port: v.optional(
+        v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535), v.description("TCP port")),
+        8443,
+      ),
+    }),
+    {},
+  ),
+  tls: v.optional(
+    v.strictObject({
+      certFile: text("certificate chain, PEM; read again on SIGHUP"),
+      keyFile: text("private key, PEM"),
+    }),
+  ),
+  store: v.optional(
+    v.strictObject({
+      kind: v.optional(
+        v.pipe(v.picklist(["embedded", "etcd", "memory"]), v.description("where everything is kept")),
+        "embedded",
+      ),
+      folder: v.optional(text("folder of the embedded store"), ".holdfast/central"),
+      endpoints: v.optional(v.pipe(v.array(v.string()), v.description("URLs of etcd's members")), []),
+      caFile: v.optional(text("certificate authority of etcd, PEM")),
+      certFile: v.optional(text("client certificate for etcd, PEM")),
+      keyFile: v.optional(text("its private key, PEM")),
+      user: v.optional(text("etcd user")),
+      passwordFile: v.optional(text("file with that user's password")),
+    }),
+    {},
+  ),
+  adminTokenFile: v.optional(
+    text("file into which the first start writes a token for the administrator"),
+    ".holdfast/admin-token",
+  ),
+  provider: v.optional(text("login of the tenant whose members run the installation"), "provider"),
+  log: v.optional(
+    v.strictObject({
+      level: v.optional(
+        v.pipe(v.picklist(["debug", "info", "warn", "error"]), v.description("least severe events that are logged")),
+        "info",
+      ),
+    }),
+    {},
+  ),
+});
+
+export type CentralConfig = v.InferOutput<typeof centralConfigSchema>;
