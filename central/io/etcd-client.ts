@@ -14,10 +14,11 @@ export interface EtcdConnection {
   readonly timeoutMs?: number;
 }
 
-type GlobalPolicy = NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>;
+type Policy = NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>;
 
-/** No member was reached, so nothing was asked of it and another may be tried. */
-const neverSent = /No connection established|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|Name resolution failed/;
+const restMs = 2_000;
+/** The member was not reached, so nothing was asked of it and another may be tried. */
+const neverSent = /No connection established|Name resolution failed|DEADLINE_EXCEEDED(?!.*remote_addr)|a moment ago/s;
 const tooMuch =
   /too many operations in txn|request is too large|received message larger than max|trying to send message larger/i;
 const isCompacted = /required revision has been compacted/;
@@ -44,7 +45,7 @@ export class EtcdClient {
         "grpc.initial_reconnect_backoff_ms": 100,
         "grpc.max_reconnect_backoff_ms": 2_000,
       },
-      faultHandling: { global: onceOnly },
+      faultHandling: { global: policy((work) => work()), host: memberPolicies(endpoints.length) },
     });
   }
 
@@ -84,12 +85,38 @@ export class EtcdClient {
   }
 }
 
-/** A policy in the shape that etcd3 wants, which runs the work one time; its events never fire. */
-const onceOnly = {
-  execute: (work: (context: { signal: AbortSignal }) => unknown) => work({ signal: new AbortController().signal }),
-  onSuccess: () => ({ dispose: () => undefined }),
-  onFailure: () => ({ dispose: () => undefined }),
-} as unknown as GlobalPolicy; // the interface has a property that exists for the type checker only
+type Run = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** A policy in the shape that etcd3 wants; its events never fire. */
+const policy = (run: Run) =>
+  ({
+    execute: async (work: (context: { signal: AbortSignal }) => unknown) =>
+      run(async () => work({ signal: new AbortController().signal })),
+    onSuccess: () => ({ dispose: () => undefined }),
+    onFailure: () => ({ dispose: () => undefined }),
+  }) as unknown as Policy; // the interface has a property that exists for the type checker only
+
+/**
+ * A member that did not answer rests while others can be asked. When all rest, as in an election, all are asked: etcd3's own
+ * breaker would then keep every member shut for seconds after the cluster is well again.
+ */
+function memberPolicies(members: number): () => Policy {
+  const restUntilMs = new Map<object, number>();
+  const isResting = (member: object) => (restUntilMs.get(member) ?? 0) > performance.now();
+  return () => {
+    const me = {};
+    return policy(async (work) => {
+      const resting = [...restUntilMs.keys()].filter(isResting).length;
+      if (isResting(me) && resting < members) throw new Error("this member did not answer a moment ago");
+      try {
+        return await work();
+      } catch (error) {
+        if (/UNAVAILABLE|DEADLINE_EXCEEDED/.test(String(error))) restUntilMs.set(me, performance.now() + restMs);
+        throw error;
+      }
+    });
+  };
+}
 
 function credentials({ ca, cert, key }: NonNullable<EtcdConnection["tls"]>) {
   return {

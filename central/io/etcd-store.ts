@@ -3,6 +3,7 @@
 import type { IRangeResponse, IResponseOp } from "etcd3";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
+import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import { checkCommit } from "../store/limits.ts";
 import {
@@ -34,16 +35,18 @@ const pageItems = 500;
 export class EtcdStore implements Store {
   readonly #client: EtcdClient;
   readonly #clock: Clock;
+  readonly #log: Log;
   readonly #root: string;
   readonly #keep: number;
   readonly #history: EtcdHistory;
   readonly #closing = new AbortController();
   #compacted = 0n;
 
-  constructor(ports: { readonly clock: Clock; readonly random: Random }, options: EtcdStoreOptions) {
+  constructor(ports: { readonly clock: Clock; readonly random: Random; readonly log: Log }, options: EtcdStoreOptions) {
     const { root = "/holdfast", keep = 100_000 } = options;
     this.#client = new EtcdClient(options);
     this.#clock = ports.clock;
+    this.#log = ports.log;
     this.#root = root;
     this.#keep = keep;
     this.#history = new EtcdHistory(this.#client, `${root}/history`, ports.random);
@@ -163,12 +166,17 @@ export class EtcdStore implements Store {
     );
     const revision = BigInt(header.revision);
     this.#history.saw(revision);
-    const keep = BigInt(this.#keep);
-    if (keep > 0n && revision - this.#compacted > (keep * 11n) / 10n) {
-      await this.compact(revision - keep);
-      this.#compacted = revision - keep;
-    }
+    await this.#compactOld(revision - BigInt(this.#keep));
     return revision;
+  }
+
+  /** In steps of a tenth of what is kept. Another user of the store may be first; a failure is tried again at the next step. */
+  async #compactOld(revision: bigint): Promise<void> {
+    if (this.#keep === 0 || revision - this.#compacted <= BigInt(this.#keep) / 10n) return;
+    this.#compacted = revision;
+    await this.compact(revision).catch((error: unknown) => {
+      this.#log.warn("store-compaction-failed", { store: this.#client.name, revision, error });
+    });
   }
 
   #items(kvs: IRangeResponse["kvs"]): Item[] {

@@ -104,8 +104,8 @@ function batchesOf(response: IWatchResponse, seen: bigint): readonly Batch[] {
 }
 
 /**
- * Resolves with what is wrong when the stream does not begin, or has not moved since the last check though the store has. On an
- * etcd that others use as well that is said without need, and costs one new stream per check.
+ * Resolves with what is wrong when the stream does not begin, when the store does not answer, or when the stream has not moved
+ * since the last check though the store has. On an etcd that others use as well that is said without need, and costs one new stream per check.
  */
 async function supervise(
   client: EtcdClient,
@@ -124,7 +124,11 @@ async function supervise(
         `the watch of ${client.name} stays at ${progress.revision}, the store is at ${expected}`,
       );
     }
-    expected = await currentRevision().catch(() => 0n);
+    try {
+      expected = await currentRevision();
+    } catch (error) {
+      return new StoreUnavailable("the store does not answer while it is watched", { cause: error });
+    }
   }
   return undefined;
 }

@@ -8,6 +8,7 @@ import { type Database, open, type RootDatabase } from "lmdb";
 import { Bell } from "#lib/bell.ts";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
+import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import type { Result } from "#lib/result.ts";
 import { Expiry } from "../store/expiry.ts";
@@ -44,6 +45,7 @@ export class LmdbStore implements Store {
   readonly #folder: string;
   readonly #keep: number;
   readonly #clock: Clock;
+  readonly #eventLog: Log;
   readonly #root: RootDatabase<Buffer, string>;
   readonly #items: Database<Buffer, string>;
   readonly #log: Database<Buffer, number>;
@@ -54,11 +56,15 @@ export class LmdbStore implements Store {
   readonly #closing = new AbortController();
 
   /** @throws StoreUnavailable when another process has the folder open, or it is of another version's format */
-  constructor(ports: { readonly clock: Clock; readonly random: Random }, { folder, keep = 100_000 }: LmdbStoreOptions) {
+  constructor(
+    ports: { readonly clock: Clock; readonly random: Random; readonly log: Log },
+    { folder, keep = 100_000 }: LmdbStoreOptions,
+  ) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#folder = folder;
     this.#keep = keep;
     this.#clock = ports.clock;
+    this.#eventLog = ports.log;
     this.#root = open<Buffer, string>({
       path: folder,
       encoding: "binary",
@@ -214,8 +220,9 @@ export class LmdbStore implements Store {
         this.#write([], due);
       });
       this.#bell.ring();
-    } catch {
+    } catch (error) {
       if (this.#closing.signal.aborted) return;
+      this.#eventLog.warn("store-expiry-failed", { keys, error });
       for (const key of keys) this.#expiry.set(key, this.#clock.wallMs() + expiryRetryMs);
     }
   }

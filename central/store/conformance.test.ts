@@ -6,6 +6,7 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { systemClock } from "#lib/io/system-clock.ts";
 import { systemRandom } from "#lib/io/system-random.ts";
+import { silentLog } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { EtcdStore } from "../io/etcd-store.ts";
@@ -43,7 +44,8 @@ function lmdb(): Subject {
   let opened = 0;
   return {
     name: "lmdb",
-    open: async () => new LmdbStore({ clock, random: systemRandom }, { folder: path.join(folder, `lmdb-${opened++}`) }),
+    open: async () =>
+      new LmdbStore({ clock, random: systemRandom, log: silentLog }, { folder: path.join(folder, `lmdb-${opened++}`) }),
     pass: (ms) => clock.advance(ms),
     stop: async () => undefined,
   };
@@ -56,7 +58,10 @@ function etcd(): Subject {
     skip: etcdMissing(),
     async open() {
       cluster ??= await startEtcd({ dataDir: path.join(folder, "etcd"), flush: "none" });
-      return new EtcdStore({ clock: systemClock, random: systemRandom }, { endpoints: cluster.endpoints });
+      return new EtcdStore(
+        { clock: systemClock, random: systemRandom, log: silentLog },
+        { endpoints: cluster.endpoints },
+      );
     },
     pass: () => undefined,
     stop: async () => cluster?.stop(),
