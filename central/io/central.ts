@@ -1,0 +1,128 @@
+// Builds central from its parts and starts them: the store first, the port last.
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
+import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
+import { SwitchService as AdminSwitchService } from "#gen/metalstack/admin/v2/switch_pb.ts";
+import { Service, ServiceStatus } from "#gen/metalstack/api/v2/health_pb.ts";
+import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { listen, type TlsMaterial } from "#lib/io/one-port.ts";
+import { systemClock as clock } from "#lib/io/system-clock.ts";
+import { systemRandom as random } from "#lib/io/system-random.ts";
+import type { Lifetime } from "#lib/lifetime.ts";
+import type { Log } from "#lib/log.ts";
+import { Secret } from "#lib/secret.ts";
+import { api } from "../api.ts";
+import { catalogServices } from "../catalog-services.ts";
+import type { CentralConfig } from "../config.ts";
+import { ensureAdminToken } from "../identity/admin-token.ts";
+import { openIdentity } from "../identity/identity.ts";
+import { adminMachineService } from "../machine/admin-service.ts";
+import { machineService } from "../machine/api-service.ts";
+import { holdfastMachineService } from "../machine/holdfast-service.ts";
+import { implement } from "../services.ts";
+import { MemoryStore } from "../store/memory-store.ts";
+import { openState, type State } from "../store/state.ts";
+import type { Store } from "../store/store.ts";
+import { adminSwitchService } from "../switch/admin-service.ts";
+import { SyncBacklog } from "../sync/backlog.ts";
+import { Connections } from "../sync/connections.ts";
+import { syncService } from "../sync/service.ts";
+import { EtcdStore } from "./etcd-store.ts";
+import { LmdbStore } from "./lmdb-store.ts";
+import { newSigningKey } from "./new-signing-key.ts";
+import { secretFile } from "./secret-file.ts";
+
+export async function startCentral(
+  config: CentralConfig,
+  { log, lifetime }: { readonly log: Log; readonly lifetime: Lifetime },
+): Promise<void> {
+  const { provider } = config;
+  const store = await openStore(config, log);
+  lifetime.onStop("store", () => store.close());
+  const state = await openState({ store, clock, random, log }, lifetime.signal);
+  lifetime.onStop("state", () => state.close());
+  const issuer = "holdfast";
+  const identity = await openIdentity({ state, clock, random, newSigningKey, provider, issuer });
+  await ensureAdminToken({ state, identity, clock, log, provider, file: secretFile(config.adminTokenFile) });
+
+  const connections = new Connections();
+  const backlog = new SyncBacklog(state);
+  lifetime.own("sync-backlog", backlog.run(lifetime.signal));
+  const ports = { state, clock, random, log, connections, backlog, identity, provider };
+  const { routes, interceptors } = api({
+    clock,
+    random,
+    log,
+    identity,
+    implementations: [
+      ...catalogServices({ ...ports, version: versionFacts(), health: () => healthFacts(state) }),
+      implement(MachineService, machineService(ports)),
+      implement(AdminMachineService, adminMachineService(ports)),
+      implement(HoldfastMachineService, holdfastMachineService(ports)),
+      implement(AdminSwitchService, adminSwitchService(state)),
+      implement(SyncService, syncService(ports)),
+    ],
+    serving: () => (state.away === undefined ? "serving" : "not-serving"),
+  });
+  const { tls } = config;
+  const server = await listen(
+    { routes, interceptors, log, ...(tls && { tls: () => tlsMaterial(tls) }) },
+    config.listen,
+  );
+  lifetime.onStop("port", () => server.stop());
+  if (tls) reloadOnHangup(() => server.reload(), log, lifetime);
+  const url = `${tls ? "https" : "http"}://${server.address}:${server.port}`;
+  log.info("listening", { url, store: config.store.kind, history: state.history, revision: `${state.revision}` });
+}
+
+async function openStore({ store }: CentralConfig, log: Log): Promise<Store> {
+  const ports = { clock, random, log };
+  switch (store.kind) {
+    case "memory":
+      return new MemoryStore(ports);
+    case "embedded":
+      return new LmdbStore(ports, { folder: store.folder });
+    case "etcd": {
+      const ca = store.caFile && (await readFile(store.caFile, "utf8"));
+      const cert = store.certFile && (await readFile(store.certFile, "utf8"));
+      const key = store.keyFile && new Secret(await readFile(store.keyFile, "utf8"));
+      const password = store.passwordFile && new Secret((await readFile(store.passwordFile, "utf8")).trim());
+      return new EtcdStore(ports, {
+        endpoints: store.endpoints,
+        ...((ca || cert) && { tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) } }),
+        ...(store.user && password && { user: { name: store.user, password } }),
+      });
+    }
+  }
+}
+
+const tlsMaterial = async (tls: NonNullable<CentralConfig["tls"]>): Promise<TlsMaterial> => ({
+  certificate: await readFile(tls.certFile),
+  key: await readFile(tls.keyFile),
+});
+
+function reloadOnHangup(reload: () => Promise<void>, log: Log, lifetime: Lifetime): void {
+  const hangup = () => {
+    reload().then(
+      () => log.info("certificate-reloaded"),
+      (error: unknown) => log.error("certificate-not-reloaded", { error }),
+    );
+  };
+  process.on("SIGHUP", hangup);
+  lifetime.onStop("hangup", () => void process.off("SIGHUP", hangup));
+}
+
+function versionFacts() {
+  const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
+  return { version, revision: "", gitSha1: "", buildDate: "" };
+}
+
+const healthFacts = ({ away }: State) => [
+  {
+    name: Service.MACHINES,
+    status: away === undefined ? ServiceStatus.HEALTHY : ServiceStatus.DEGRADED,
+    message: away ?? "",
+  },
+];

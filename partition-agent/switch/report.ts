@@ -1,0 +1,100 @@
+// The site's switch as central shows it: its ports, where they belong, and which machine hangs on which.
+import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { MetaSchema } from "#gen/metalstack/api/v2/common_pb.ts";
+import {
+  MachineConnectionSchema,
+  NicStateSchema,
+  type Switch,
+  SwitchNicSchema,
+  SwitchPortStatus,
+  SwitchReplaceMode,
+  SwitchSchema,
+} from "#gen/metalstack/api/v2/switch_pb.ts";
+import { equalBytes } from "#lib/bytes.ts";
+import type { Clock } from "#lib/clock.ts";
+import type { Disk } from "#lib/disk.ts";
+import type { Log } from "#lib/log.ts";
+import type { Observations } from "../observations/observations.ts";
+import type { Outbox } from "../outbox/outbox.ts";
+import type { SwitchNames } from "./control.ts";
+import type { SwitchDriver, SwitchState } from "./switch.ts";
+
+export interface SwitchReportPorts {
+  readonly partition: string;
+  readonly rack: string;
+  readonly managementAddress: string;
+  readonly driver: SwitchDriver;
+  readonly names: SwitchNames;
+  readonly observations: Observations;
+  readonly outbox: Outbox;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const readEveryMs = 10_000;
+
+/** Reads the switch again and again and reports what is new, until the signal aborts. */
+export async function reportSwitch(ports: SwitchReportPorts, signal: AbortSignal): Promise<void> {
+  let last: Uint8Array | undefined;
+  let lastError = "";
+  while (!signal.aborted) {
+    try {
+      const state = await ports.driver.read(signal);
+      await placeMachines(ports, state);
+      const value = toBinary(SwitchSchema, describe(ports, state));
+      if (!last || !equalBytes(last, value)) await put(ports, state.id, value);
+      last = value;
+      lastError = "";
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      if (!signal.aborted && text !== lastError) ports.log.warn("switch-not-read", { error: text });
+      lastError = text;
+    }
+    await ports.clock.sleep(readEveryMs, signal).catch(() => {});
+  }
+}
+
+async function put({ outbox, disk, clock }: SwitchReportPorts, id: string, value: Uint8Array): Promise<void> {
+  const report = outbox.prepare({ kind: "switch", id, value, seenMs: clock.wallMs() });
+  await disk.write(report.changes);
+  report.done();
+}
+
+/** A machine is in the rack of the switch that it hangs on. */
+async function placeMachines({ observations, rack }: SwitchReportPorts, state: SwitchState): Promise<void> {
+  for (const machine of observations.list()) {
+    if (machine.port?.switch !== state.id || machine.rack === rack) continue;
+    await observations.update(machine.uuid, (m) => {
+      m.rack = rack;
+    });
+  }
+}
+
+function describe(ports: SwitchReportPorts, state: SwitchState): Switch {
+  const nics = state.ports.map((port) =>
+    create(SwitchNicSchema, {
+      name: port.name,
+      identifier: port.name,
+      mac: port.mac,
+      ...(port.network !== undefined && { vrf: ports.names.fromSwitch(port.network) }),
+      state: create(NicStateSchema, { actual: port.up ? SwitchPortStatus.UP : SwitchPortStatus.DOWN }),
+    }),
+  );
+  const machineConnections = ports.observations.list().flatMap(({ uuid, port }) => {
+    const nic = port?.switch === state.id ? nics.find((n) => n.name === port.port) : undefined;
+    return nic ? [create(MachineConnectionSchema, { machineId: uuid, nic })] : [];
+  });
+  return create(SwitchSchema, {
+    id: state.id,
+    meta: create(MetaSchema, { createdAt: timestampFromMs(0), updatedAt: timestampFromMs(0) }),
+    description: "driven by the partition's agent",
+    rack: ports.rack,
+    partition: ports.partition,
+    replaceMode: SwitchReplaceMode.OPERATIONAL,
+    managementIp: ports.managementAddress,
+    nics,
+    machineConnections,
+  });
+}
