@@ -33,20 +33,19 @@ import { bootScript } from "../boot/script.ts";
 import { partitionOf, type Site } from "../boot/site.ts";
 import { bootServerConfig } from "../boot/subnets.ts";
 import type { AgentConfig } from "../config.ts";
-import { ImageCache } from "../image/image-cache.ts";
+import type { ImageCache } from "../image/image-cache.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { Link } from "../link/link.ts";
 import { MachineReconciler, type PortControl } from "../machine/reconciler.ts";
 import { Observations } from "../observations/observations.ts";
 import { Outbox } from "../outbox/outbox.ts";
-import { onlyPorts, switchControl } from "../switch/control.ts";
+import { switchControl } from "../switch/control.ts";
 import { switchNames } from "../switch/names.ts";
 import { reportSwitch } from "../switch/report.ts";
 import { nodeBmcCrypto } from "./bmc-crypto.ts";
 import { bootHttp } from "./boot-http.ts";
-import { openImageFolder, sha256OfText } from "./image-folder.ts";
-import { imageSource } from "./image-source.ts";
-import { LinuxBridgeDriver } from "./linux-bridge.ts";
+import { openImageCache } from "./image-cache.ts";
+import { LinuxBridge } from "./linux-bridge.ts";
 import { udpTransport } from "./rmcp-transport.ts";
 import { syncClient } from "./sync-client.ts";
 
@@ -75,7 +74,11 @@ export async function startAgent(config: AgentConfig, { disk, bmcPassword, log, 
   });
   const tokens = await BootTokens.open(disk, random);
   const site: Site = { partition, url, ledger, observations, tokens, disk, bell, clock, log };
-  const cache = await openImageCache(config, log);
+  const cache = await openImageCache(
+    path.join(config.dataDir, "images"),
+    { bytesMax: config.imageCacheGigabytes * 1e9 },
+    { clock, log },
+  );
   const files = new BootFiles(cache, url, clock, log, signal);
   await forgetWaiting(observations);
 
@@ -127,12 +130,6 @@ export async function startAgent(config: AgentConfig, { disk, bmcPassword, log, 
   lifetime.own("bmc-directory", directory.run(signal));
   if (report) lifetime.own("switch-report", report(signal));
   lifetime.own("link", link.run(signal));
-}
-
-async function openImageCache({ dataDir, imageCacheGigabytes }: AgentConfig, log: Log): Promise<ImageCache> {
-  const folder = await openImageFolder(path.join(dataDir, "images"));
-  const ports = { folder, source: imageSource(), hashText: sha256OfText, clock, log };
-  return await ImageCache.load(ports, { bytesMax: imageCacheGigabytes * 1e9 });
 }
 
 /** Streams of waiting installers ended with the former life of this agent. */
@@ -189,7 +186,7 @@ function switchOf(
   const { partition, boot } = config;
   if (!config.switch) return { control: unmanaged };
   const { id, rack, provisioningBridge, ports } = config.switch;
-  const driver = onlyPorts(new LinuxBridgeDriver({ id }), ports);
+  const driver = new LinuxBridge({ id, provisioning: provisioningBridge, ports });
   const names = switchNames(parts.ledger, provisioningBridge);
   const reportPorts = { partition, rack, managementAddress: boot.address, driver, names, clock, ...parts };
   return { control: switchControl(driver, names), report: (signal) => reportSwitch(reportPorts, signal) };

@@ -63,12 +63,3 @@ function locateIn(state: SwitchState, machine: MachineObserved, names: SwitchNam
   const network = port.network === undefined ? "no network" : names.fromSwitch(port.network);
   return { kind: "at", switch: state.id, port: port.name, network };
 }
-
-/** The driver, as if the switch had no other ports than these: what is not ours is never moved. */
-export const onlyPorts = (driver: SwitchDriver, ports: readonly string[]): SwitchDriver => ({
-  async read(signal) {
-    const state = await driver.read(signal);
-    return { ...state, ports: state.ports.filter((port) => ports.includes(port.name)) };
-  },
-  apply: (edits, signal) => driver.apply(edits, signal),
-});
