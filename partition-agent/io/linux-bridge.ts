@@ -1,8 +1,16 @@
 import { execFile } from "node:child_process";
-import { type BridgeOutput, bridgeState, commandsOf, readCommands, shows } from "../switch/linux-bridge.ts";
+import {
+  type BridgeOutput,
+  bridgeState,
+  commandsOf,
+  type Owned,
+  ownedState,
+  readCommands,
+  shows,
+} from "../switch/linux-bridge.ts";
 import type { SwitchDriver, SwitchEdit, SwitchState } from "../switch/switch.ts";
 
-export interface LinuxBridgeOptions {
+export interface LinuxBridgeOptions extends Owned {
   /** Name of the switch. */
   readonly id: string;
   /** Put before every command, such as `ip netns exec leaf1`; absent: this process's own network namespace. */
@@ -14,7 +22,7 @@ export interface LinuxBridgeOptions {
 const outputBytesMax = 8 << 20;
 
 /** This host's bridges as a switch. Needs CAP_NET_ADMIN to change anything. Calls run one after the other. */
-export class LinuxBridgeDriver implements SwitchDriver {
+export class LinuxBridge implements SwitchDriver {
   readonly #options: LinuxBridgeOptions;
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -23,7 +31,7 @@ export class LinuxBridgeDriver implements SwitchDriver {
   }
 
   read(signal: AbortSignal): Promise<SwitchState> {
-    return this.#next(() => this.#read(signal));
+    return this.#next(async () => ownedState(await this.#read(signal), this.#options));
   }
 
   apply(edits: readonly SwitchEdit[], signal: AbortSignal): Promise<void> {
@@ -38,7 +46,7 @@ export class LinuxBridgeDriver implements SwitchDriver {
   }
 
   async #carryOut(edit: SwitchEdit, state: SwitchState, signal: AbortSignal): Promise<void> {
-    const commands = commandsOf(edit, state);
+    const commands = commandsOf(edit, state, this.#options);
     if (!commands.ok) throw new Error(`switch ${this.#options.id}: ${editText(edit)}: ${commands.error}`);
     for (const command of commands.value) await this.#run(command, signal);
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
-import { LinuxBridgeDriver } from "../io/linux-bridge.ts";
+import { LinuxBridge } from "../io/linux-bridge.ts";
 import { diffSwitch } from "./diff.ts";
 import { bridgeState, commandsOf } from "./linux-bridge.ts";
 import type { SwitchState } from "./switch.ts";
@@ -95,20 +95,33 @@ describe("the driver refuses", () => {
     ],
   };
   const refused = (edit: Parameters<typeof commandsOf>[0]) => {
-    const commands = commandsOf(edit, state);
+    const commands = commandsOf(edit, state, { provisioning: "prov", ports: ["p1"] });
     return commands.ok ? "" : commands.error;
   };
 
   test("to create or remove a network that is not a tenant's", () => {
     assert.match(refused({ kind: "remove-network", network: "prov" }), /only tenants' networks .* are removed/);
-    assert.match(refused({ kind: "create-network", network: "br0" }), /only tenants' networks .* are created/);
+    assert.match(refused({ kind: "create-network", network: "br0" }), /network br0 is neither prov nor a tenant's/);
   });
 
-  test("names that are no names", () => {
-    for (const network of ["", "-x", "a b", "a/b", "sixteen-letters-", "x;y"]) {
-      assert.match(refused({ kind: "create-network", network }), /1 to 15 letters|only tenants'/, network);
+  test("to touch what the configuration does not give to the switch", () => {
+    assert.match(
+      refused({ kind: "move-port", port: "p1", network: "docker0" }),
+      /docker0 is neither prov nor a tenant/,
+    );
+    assert.match(refused({ kind: "move-port", port: "uplink", network: "prov" }), /port uplink is not among the ports/);
+    assert.match(refused({ kind: "add-gateway", network: "docker0", gateway: "10.0.0.1/24" }), /is neither prov/);
+  });
+
+  test("names and addresses that are none", () => {
+    for (const network of ["", "-x", "hf0", "hf1 up", "hf1;y"]) {
+      assert.match(refused({ kind: "remove-network", network }), /is neither prov nor a tenant's/, network);
     }
-    assert.match(refused({ kind: "move-port", port: "p9", network: "prov" }), /port p9 does not exist/);
+    assert.match(refused({ kind: "move-port", port: "p1", network: "prov" }), /port p1 does not exist/);
+    assert.match(
+      refused({ kind: "add-gateway", network: "prov", gateway: "-4" }),
+      /gateway -4: an address and a prefix/,
+    );
   });
 });
 
@@ -128,7 +141,7 @@ describe("with real bridges,", { skip }, () => {
   const server = `hf-srv-${process.pid}`;
   const prefix = ["ip", "netns", "exec", leaf];
   const signal = AbortSignal.timeout(60_000);
-  const driver = new LinuxBridgeDriver({ id: "leaf1", prefix });
+  const driver = new LinuxBridge({ id: "leaf1", provisioning: "prov", ports: ["p1", "p2"], prefix });
   const run = (netns: string, command: string): string =>
     execFileSync("ip", ["netns", "exec", netns, ...command.split(" ")], { encoding: "utf8", stdio: "pipe" });
 

@@ -101,15 +101,37 @@ function gatewayOf(address: v.InferOutput<typeof Address>): readonly string[] {
   return gateway.ok ? [gateway.value] : [];
 }
 
+/** What of the host's network is this switch's; all else is neither shown nor touched. */
+export interface Owned {
+  /** Bridge in which machines boot. Tenants' bridges are the switch's as well. */
+  readonly provisioning: string;
+  /** Links that are the switch's ports; absent: all but bridges and loopback. */
+  readonly ports?: readonly string[] | undefined;
+}
+
+const ownsNetwork = (owned: Owned, name: string): boolean =>
+  name === owned.provisioning || vrfOfNetwork(name) !== undefined;
+
+const ownsPort = (owned: Owned, name: string): boolean => owned.ports?.includes(name) ?? true;
+
+/** The owned part of what the host shows. */
+export const ownedState = (state: SwitchState, owned: Owned): SwitchState => ({
+  id: state.id,
+  ports: state.ports.filter((p) => ownsPort(owned, p.name)),
+  networks: state.networks.filter((n) => ownsNetwork(owned, n.name)),
+});
+
 /**
  * The commands of one edit, none when the switch shows it already.
- * @param state as it was before this edit
+ * @param state of the whole host, as it was before this edit
  * @returns an error for an edit that this driver must not make
  */
-export function commandsOf(edit: SwitchEdit, state: SwitchState): Result<readonly (readonly string[])[]> {
+export function commandsOf(edit: SwitchEdit, state: SwitchState, owned: Owned): Result<readonly (readonly string[])[]> {
+  if (!ownsNetwork(owned, edit.network))
+    return fail(`network ${edit.network} is neither ${owned.provisioning} nor a tenant's (hf and a number)`);
+  if (edit.kind === "move-port" && !ownsPort(owned, edit.port))
+    return fail(`port ${edit.port} is not among the ports of this switch in its configuration`);
   if (shows(state, edit)) return ok([]);
-  const network = networkName(edit.network);
-  if (!network.ok) return network;
   switch (edit.kind) {
     case "create-network":
       return createNetwork(edit.network);
@@ -146,14 +168,6 @@ export function shows(state: SwitchState, edit: SwitchEdit): boolean {
       return state.ports.find((p) => p.name === edit.port)?.network === edit.network;
   }
 }
-
-/** Longest name of a Linux interface. */
-const nameMax = 15;
-
-const networkName = (name: string): Result<string> =>
-  /^[\w.-]+$/.test(name) && name.length <= nameMax && !name.startsWith("-")
-    ? ok(name)
-    : fail(`network ${name}: 1 to ${nameMax} letters, digits, dots, dashes or underscores are wanted`);
 
 function createNetwork(name: string): Result<readonly (readonly string[])[]> {
   const vrf = vrfOfNetwork(name);
