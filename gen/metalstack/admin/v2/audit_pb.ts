@@ -17,6 +17,8 @@ export const file_metalstack_admin_v2_audit: GenFile = /*@__PURE__*/
   fileDesc("Ch9tZXRhbHN0YWNrL2FkbWluL3YyL2F1ZGl0LnByb3RvEhNtZXRhbHN0YWNrLmFkbWluLnYyIkcKF0F1ZGl0U2VydmljZUxpc3RSZXF1ZXN0EiwKBXF1ZXJ5GAEgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuQXVkaXRRdWVyeSJJChhBdWRpdFNlcnZpY2VMaXN0UmVzcG9uc2USLQoGdHJhY2VzGAEgAygLMh0ubWV0YWxzdGFjay5hcGkudjIuQXVkaXRUcmFjZSJ3ChZBdWRpdFNlcnZpY2VHZXRSZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEjsKBXBoYXNlGAIgASgOMh0ubWV0YWxzdGFjay5hcGkudjIuQXVkaXRQaGFzZUIIukgFggECEAFIAIgBAUIICgZfcGhhc2UiRwoXQXVkaXRTZXJ2aWNlR2V0UmVzcG9uc2USLAoFdHJhY2UYASABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5BdWRpdFRyYWNlMu0BCgxBdWRpdFNlcnZpY2USbAoDR2V0EisubWV0YWxzdGFjay5hZG1pbi52Mi5BdWRpdFNlcnZpY2VHZXRSZXF1ZXN0GiwubWV0YWxzdGFjay5hZG1pbi52Mi5BdWRpdFNlcnZpY2VHZXRSZXNwb25zZSIK0vMYAgEC4PMYARJvCgRMaXN0EiwubWV0YWxzdGFjay5hZG1pbi52Mi5BdWRpdFNlcnZpY2VMaXN0UmVxdWVzdBotLm1ldGFsc3RhY2suYWRtaW4udjIuQXVkaXRTZXJ2aWNlTGlzdFJlc3BvbnNlIgrS8xgCAQLg8xgBYgZwcm90bzM", [file_buf_validate_validate, file_metalstack_api_v2_audit, file_metalstack_api_v2_common]);
 
 /**
+ * Which traces to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.admin.v2.AuditServiceListRequest
  */
 export type AuditServiceListRequest = Message<"metalstack.admin.v2.AuditServiceListRequest"> & {
@@ -34,6 +36,8 @@ export const AuditServiceListRequestSchema: GenMessage<AuditServiceListRequest> 
   messageDesc(file_metalstack_admin_v2_audit, 0);
 
 /**
+ * The traces that match, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.AuditServiceListResponse
  */
 export type AuditServiceListResponse = Message<"metalstack.admin.v2.AuditServiceListResponse"> & {
@@ -51,6 +55,8 @@ export const AuditServiceListResponseSchema: GenMessage<AuditServiceListResponse
   messageDesc(file_metalstack_admin_v2_audit, 1);
 
 /**
+ * Names the trace to get.
+ *
  * @generated from message metalstack.admin.v2.AuditServiceGetRequest
  */
 export type AuditServiceGetRequest = Message<"metalstack.admin.v2.AuditServiceGetRequest"> & {
@@ -60,6 +66,8 @@ export type AuditServiceGetRequest = Message<"metalstack.admin.v2.AuditServiceGe
   uuid: string;
 
   /**
+   * The request's trace when absent.
+   *
    * @generated from field: optional metalstack.api.v2.AuditPhase phase = 2;
    */
   phase?: AuditPhase | undefined;
@@ -73,6 +81,8 @@ export const AuditServiceGetRequestSchema: GenMessage<AuditServiceGetRequest> = 
   messageDesc(file_metalstack_admin_v2_audit, 2);
 
 /**
+ * The trace that was asked for.
+ *
  * @generated from message metalstack.admin.v2.AuditServiceGetResponse
  */
 export type AuditServiceGetResponse = Message<"metalstack.admin.v2.AuditServiceGetResponse"> & {
@@ -90,10 +100,14 @@ export const AuditServiceGetResponseSchema: GenMessage<AuditServiceGetResponse> 
   messageDesc(file_metalstack_admin_v2_audit, 3);
 
 /**
+ * What was done anywhere, and by whom.
+ *
  * @generated from service metalstack.admin.v2.AuditService
  */
 export const AuditService: GenService<{
   /**
+   * One trace of whichever tenant.
+   *
    * @generated from rpc metalstack.admin.v2.AuditService.Get
    */
   get: {
@@ -102,6 +116,8 @@ export const AuditService: GenService<{
     output: typeof AuditServiceGetResponseSchema;
   },
   /**
+   * The traces that match the query, newest first.
+   *
    * @generated from rpc metalstack.admin.v2.AuditService.List
    */
   list: {

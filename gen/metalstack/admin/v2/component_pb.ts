@@ -17,6 +17,8 @@ export const file_metalstack_admin_v2_component: GenFile = /*@__PURE__*/
   fileDesc("CiNtZXRhbHN0YWNrL2FkbWluL3YyL2NvbXBvbmVudC5wcm90bxITbWV0YWxzdGFjay5hZG1pbi52MiJPChtDb21wb25lbnRTZXJ2aWNlTGlzdFJlcXVlc3QSMAoFcXVlcnkYASABKAsyIS5tZXRhbHN0YWNrLmFwaS52Mi5Db21wb25lbnRRdWVyeSJQChxDb21wb25lbnRTZXJ2aWNlTGlzdFJlc3BvbnNlEjAKCmNvbXBvbmVudHMYASADKAsyHC5tZXRhbHN0YWNrLmFwaS52Mi5Db21wb25lbnQiNAoaQ29tcG9uZW50U2VydmljZUdldFJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQEiTgobQ29tcG9uZW50U2VydmljZUdldFJlc3BvbnNlEi8KCWNvbXBvbmVudBgBIAEoCzIcLm1ldGFsc3RhY2suYXBpLnYyLkNvbXBvbmVudCI3Ch1Db21wb25lbnRTZXJ2aWNlRGVsZXRlUmVxdWVzdBIWCgR1dWlkGAEgASgJQgi6SAVyA7ABASJRCh5Db21wb25lbnRTZXJ2aWNlRGVsZXRlUmVzcG9uc2USLwoJY29tcG9uZW50GAEgASgLMhwubWV0YWxzdGFjay5hcGkudjIuQ29tcG9uZW50Mv8CChBDb21wb25lbnRTZXJ2aWNlEnQKA0dldBIvLm1ldGFsc3RhY2suYWRtaW4udjIuQ29tcG9uZW50U2VydmljZUdldFJlcXVlc3QaMC5tZXRhbHN0YWNrLmFkbWluLnYyLkNvbXBvbmVudFNlcnZpY2VHZXRSZXNwb25zZSIK0vMYAgEC4PMYAhJ8CgZEZWxldGUSMi5tZXRhbHN0YWNrLmFkbWluLnYyLkNvbXBvbmVudFNlcnZpY2VEZWxldGVSZXF1ZXN0GjMubWV0YWxzdGFjay5hZG1pbi52Mi5Db21wb25lbnRTZXJ2aWNlRGVsZXRlUmVzcG9uc2UiCdLzGAEB4PMYARJ3CgRMaXN0EjAubWV0YWxzdGFjay5hZG1pbi52Mi5Db21wb25lbnRTZXJ2aWNlTGlzdFJlcXVlc3QaMS5tZXRhbHN0YWNrLmFkbWluLnYyLkNvbXBvbmVudFNlcnZpY2VMaXN0UmVzcG9uc2UiCtLzGAIBAuDzGAJiBnByb3RvMw", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_component]);
 
 /**
+ * Which components to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.admin.v2.ComponentServiceListRequest
  */
 export type ComponentServiceListRequest = Message<"metalstack.admin.v2.ComponentServiceListRequest"> & {
@@ -34,6 +36,8 @@ export const ComponentServiceListRequestSchema: GenMessage<ComponentServiceListR
   messageDesc(file_metalstack_admin_v2_component, 0);
 
 /**
+ * The components that match, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.ComponentServiceListResponse
  */
 export type ComponentServiceListResponse = Message<"metalstack.admin.v2.ComponentServiceListResponse"> & {
@@ -51,6 +55,8 @@ export const ComponentServiceListResponseSchema: GenMessage<ComponentServiceList
   messageDesc(file_metalstack_admin_v2_component, 1);
 
 /**
+ * Names the component to get.
+ *
  * @generated from message metalstack.admin.v2.ComponentServiceGetRequest
  */
 export type ComponentServiceGetRequest = Message<"metalstack.admin.v2.ComponentServiceGetRequest"> & {
@@ -68,6 +74,8 @@ export const ComponentServiceGetRequestSchema: GenMessage<ComponentServiceGetReq
   messageDesc(file_metalstack_admin_v2_component, 2);
 
 /**
+ * The component that was asked for.
+ *
  * @generated from message metalstack.admin.v2.ComponentServiceGetResponse
  */
 export type ComponentServiceGetResponse = Message<"metalstack.admin.v2.ComponentServiceGetResponse"> & {
@@ -85,6 +93,8 @@ export const ComponentServiceGetResponseSchema: GenMessage<ComponentServiceGetRe
   messageDesc(file_metalstack_admin_v2_component, 3);
 
 /**
+ * Names the component to delete.
+ *
  * @generated from message metalstack.admin.v2.ComponentServiceDeleteRequest
  */
 export type ComponentServiceDeleteRequest = Message<"metalstack.admin.v2.ComponentServiceDeleteRequest"> & {
@@ -102,6 +112,8 @@ export const ComponentServiceDeleteRequestSchema: GenMessage<ComponentServiceDel
   messageDesc(file_metalstack_admin_v2_component, 4);
 
 /**
+ * The component as it was before it was deleted.
+ *
  * @generated from message metalstack.admin.v2.ComponentServiceDeleteResponse
  */
 export type ComponentServiceDeleteResponse = Message<"metalstack.admin.v2.ComponentServiceDeleteResponse"> & {
@@ -119,10 +131,14 @@ export const ComponentServiceDeleteResponseSchema: GenMessage<ComponentServiceDe
   messageDesc(file_metalstack_admin_v2_component, 5);
 
 /**
+ * Daemons that report to the server.
+ *
  * @generated from service metalstack.admin.v2.ComponentService
  */
 export const ComponentService: GenService<{
   /**
+   * One component.
+   *
    * @generated from rpc metalstack.admin.v2.ComponentService.Get
    */
   get: {
@@ -131,6 +147,8 @@ export const ComponentService: GenService<{
     output: typeof ComponentServiceGetResponseSchema;
   },
   /**
+   * Forgets a component. It is there again when it reports again.
+   *
    * @generated from rpc metalstack.admin.v2.ComponentService.Delete
    */
   delete: {
@@ -139,6 +157,8 @@ export const ComponentService: GenService<{
     output: typeof ComponentServiceDeleteResponseSchema;
   },
   /**
+   * The components that match the query.
+   *
    * @generated from rpc metalstack.admin.v2.ComponentService.List
    */
   list: {

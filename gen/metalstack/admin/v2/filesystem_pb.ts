@@ -19,6 +19,8 @@ export const file_metalstack_admin_v2_filesystem: GenFile = /*@__PURE__*/
   fileDesc("CiRtZXRhbHN0YWNrL2FkbWluL3YyL2ZpbGVzeXN0ZW0ucHJvdG8SE21ldGFsc3RhY2suYWRtaW4udjIiYAoeRmlsZXN5c3RlbVNlcnZpY2VDcmVhdGVSZXF1ZXN0Ej4KEWZpbGVzeXN0ZW1fbGF5b3V0GAEgASgLMiMubWV0YWxzdGFjay5hcGkudjIuRmlsZXN5c3RlbUxheW91dCJhCh9GaWxlc3lzdGVtU2VydmljZUNyZWF0ZVJlc3BvbnNlEj4KEWZpbGVzeXN0ZW1fbGF5b3V0GAEgASgLMiMubWV0YWxzdGFjay5hcGkudjIuRmlsZXN5c3RlbUxheW91dCKPBAoeRmlsZXN5c3RlbVNlcnZpY2VVcGRhdGVSZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAhyBsCzrrECARI6Cgt1cGRhdGVfbWV0YRgCIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLlVwZGF0ZU1ldGFCBrpIA8gBARIeCgRuYW1lGAMgASgJQgu6SAhyBsCzrrECAUgAiAEBEiUKC2Rlc2NyaXB0aW9uGAQgASgJQgu6SAhyBsizrrECAUgBiAEBEjIKC2ZpbGVzeXN0ZW1zGAUgAygLMh0ubWV0YWxzdGFjay5hcGkudjIuRmlsZXN5c3RlbRImCgVkaXNrcxgGIAMoCzIXLm1ldGFsc3RhY2suYXBpLnYyLkRpc2sSJQoEcmFpZBgHIAMoCzIXLm1ldGFsc3RhY2suYXBpLnYyLlJhaWQSNQoNdm9sdW1lX2dyb3VwcxgIIAMoCzIeLm1ldGFsc3RhY2suYXBpLnYyLlZvbHVtZUdyb3VwEjkKD2xvZ2ljYWxfdm9sdW1lcxgJIAMoCzIgLm1ldGFsc3RhY2suYXBpLnYyLkxvZ2ljYWxWb2x1bWUSQwoLY29uc3RyYWludHMYCiABKAsyLi5tZXRhbHN0YWNrLmFwaS52Mi5GaWxlc3lzdGVtTGF5b3V0Q29uc3RyYWludHNCBwoFX25hbWVCDgoMX2Rlc2NyaXB0aW9uImEKH0ZpbGVzeXN0ZW1TZXJ2aWNlVXBkYXRlUmVzcG9uc2USPgoRZmlsZXN5c3RlbV9sYXlvdXQYASABKAsyIy5tZXRhbHN0YWNrLmFwaS52Mi5GaWxlc3lzdGVtTGF5b3V0IjkKHkZpbGVzeXN0ZW1TZXJ2aWNlRGVsZXRlUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIcgbAs66xAgEiYQofRmlsZXN5c3RlbVNlcnZpY2VEZWxldGVSZXNwb25zZRI+ChFmaWxlc3lzdGVtX2xheW91dBgBIAEoCzIjLm1ldGFsc3RhY2suYXBpLnYyLkZpbGVzeXN0ZW1MYXlvdXQizwEKHUZpbGVzeXN0ZW1TZXJ2aWNlTWF0Y2hSZXF1ZXN0EkAKDnNpemVfYW5kX2ltYWdlGAEgASgLMiYubWV0YWxzdGFjay5hZG1pbi52Mi5NYXRjaEltYWdlQW5kU2l6ZUgAElwKHG1hY2hpbmVfYW5kX2ZpbGVzeXN0ZW1sYXlvdXQYAiABKAsyNC5tZXRhbHN0YWNrLmFkbWluLnYyLk1hdGNoTWFjaGluZUFuZEZpbGVzeXN0ZW1MYXlvdXRIAEIOCgVtYXRjaBIFukgCCAEiSgoRTWF0Y2hJbWFnZUFuZFNpemUSGQoEc2l6ZRgBIAEoCUILukgIcgbAs66xAgESGgoFaW1hZ2UYAiABKAlCC7pICHIGwLOusQIBImQKH01hdGNoTWFjaGluZUFuZEZpbGVzeXN0ZW1MYXlvdXQSGQoHbWFjaGluZRgBIAEoCUIIukgFcgOwAQESJgoRZmlsZXN5c3RlbV9sYXlvdXQYAiABKAlCC7pICHIGwLOusQIBImAKHkZpbGVzeXN0ZW1TZXJ2aWNlTWF0Y2hSZXNwb25zZRI+ChFmaWxlc3lzdGVtX2xheW91dBgBIAEoCzIjLm1ldGFsc3RhY2suYXBpLnYyLkZpbGVzeXN0ZW1MYXlvdXQykQQKEUZpbGVzeXN0ZW1TZXJ2aWNlEn4KBkNyZWF0ZRIzLm1ldGFsc3RhY2suYWRtaW4udjIuRmlsZXN5c3RlbVNlcnZpY2VDcmVhdGVSZXF1ZXN0GjQubWV0YWxzdGFjay5hZG1pbi52Mi5GaWxlc3lzdGVtU2VydmljZUNyZWF0ZVJlc3BvbnNlIgnS8xgBAeDzGAESfgoGVXBkYXRlEjMubWV0YWxzdGFjay5hZG1pbi52Mi5GaWxlc3lzdGVtU2VydmljZVVwZGF0ZVJlcXVlc3QaNC5tZXRhbHN0YWNrLmFkbWluLnYyLkZpbGVzeXN0ZW1TZXJ2aWNlVXBkYXRlUmVzcG9uc2UiCdLzGAEB4PMYARJ+CgZEZWxldGUSMy5tZXRhbHN0YWNrLmFkbWluLnYyLkZpbGVzeXN0ZW1TZXJ2aWNlRGVsZXRlUmVxdWVzdBo0Lm1ldGFsc3RhY2suYWRtaW4udjIuRmlsZXN5c3RlbVNlcnZpY2VEZWxldGVSZXNwb25zZSIJ0vMYAQHg8xgBEnwKBU1hdGNoEjIubWV0YWxzdGFjay5hZG1pbi52Mi5GaWxlc3lzdGVtU2VydmljZU1hdGNoUmVxdWVzdBozLm1ldGFsc3RhY2suYWRtaW4udjIuRmlsZXN5c3RlbVNlcnZpY2VNYXRjaFJlc3BvbnNlIgrS8xgCAQLg8xgCYgZwcm90bzM", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_filesystem, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * The filesystem layout to create.
+ *
  * @generated from message metalstack.admin.v2.FilesystemServiceCreateRequest
  */
 export type FilesystemServiceCreateRequest = Message<"metalstack.admin.v2.FilesystemServiceCreateRequest"> & {
@@ -36,6 +38,8 @@ export const FilesystemServiceCreateRequestSchema: GenMessage<FilesystemServiceC
   messageDesc(file_metalstack_admin_v2_filesystem, 0);
 
 /**
+ * The filesystem layout as it was stored.
+ *
  * @generated from message metalstack.admin.v2.FilesystemServiceCreateResponse
  */
 export type FilesystemServiceCreateResponse = Message<"metalstack.admin.v2.FilesystemServiceCreateResponse"> & {
@@ -53,6 +57,8 @@ export const FilesystemServiceCreateResponseSchema: GenMessage<FilesystemService
   messageDesc(file_metalstack_admin_v2_filesystem, 1);
 
 /**
+ * What to change of a filesystem layout. What is absent stays as it is.
+ *
  * @generated from message metalstack.admin.v2.FilesystemServiceUpdateRequest
  */
 export type FilesystemServiceUpdateRequest = Message<"metalstack.admin.v2.FilesystemServiceUpdateRequest"> & {
@@ -115,6 +121,8 @@ export const FilesystemServiceUpdateRequestSchema: GenMessage<FilesystemServiceU
   messageDesc(file_metalstack_admin_v2_filesystem, 2);
 
 /**
+ * The filesystem layout after the change.
+ *
  * @generated from message metalstack.admin.v2.FilesystemServiceUpdateResponse
  */
 export type FilesystemServiceUpdateResponse = Message<"metalstack.admin.v2.FilesystemServiceUpdateResponse"> & {
@@ -132,6 +140,8 @@ export const FilesystemServiceUpdateResponseSchema: GenMessage<FilesystemService
   messageDesc(file_metalstack_admin_v2_filesystem, 3);
 
 /**
+ * Names the filesystem layout to delete.
+ *
  * @generated from message metalstack.admin.v2.FilesystemServiceDeleteRequest
  */
 export type FilesystemServiceDeleteRequest = Message<"metalstack.admin.v2.FilesystemServiceDeleteRequest"> & {
@@ -149,6 +159,8 @@ export const FilesystemServiceDeleteRequestSchema: GenMessage<FilesystemServiceD
   messageDesc(file_metalstack_admin_v2_filesystem, 4);
 
 /**
+ * The filesystem layout as it was before it was deleted.
+ *
  * @generated from message metalstack.admin.v2.FilesystemServiceDeleteResponse
  */
 export type FilesystemServiceDeleteResponse = Message<"metalstack.admin.v2.FilesystemServiceDeleteResponse"> & {
@@ -166,6 +178,8 @@ export const FilesystemServiceDeleteResponseSchema: GenMessage<FilesystemService
   messageDesc(file_metalstack_admin_v2_filesystem, 5);
 
 /**
+ * What is to be brought together.
+ *
  * @generated from message metalstack.admin.v2.FilesystemServiceMatchRequest
  */
 export type FilesystemServiceMatchRequest = Message<"metalstack.admin.v2.FilesystemServiceMatchRequest"> & {
@@ -174,12 +188,16 @@ export type FilesystemServiceMatchRequest = Message<"metalstack.admin.v2.Filesys
    */
   match: {
     /**
+     * Which layout do these get?
+     *
      * @generated from field: metalstack.admin.v2.MatchImageAndSize size_and_image = 1;
      */
     value: MatchImageAndSize;
     case: "sizeAndImage";
   } | {
     /**
+     * Can this machine take this layout?
+     *
      * @generated from field: metalstack.admin.v2.MatchMachineAndFilesystemLayout machine_and_filesystemlayout = 2;
      */
     value: MatchMachineAndFilesystemLayout;
@@ -195,6 +213,8 @@ export const FilesystemServiceMatchRequestSchema: GenMessage<FilesystemServiceMa
   messageDesc(file_metalstack_admin_v2_filesystem, 6);
 
 /**
+ * A size and an image.
+ *
  * @generated from message metalstack.admin.v2.MatchImageAndSize
  */
 export type MatchImageAndSize = Message<"metalstack.admin.v2.MatchImageAndSize"> & {
@@ -217,10 +237,14 @@ export const MatchImageAndSizeSchema: GenMessage<MatchImageAndSize> = /*@__PURE_
   messageDesc(file_metalstack_admin_v2_filesystem, 7);
 
 /**
+ * A machine and a layout.
+ *
  * @generated from message metalstack.admin.v2.MatchMachineAndFilesystemLayout
  */
 export type MatchMachineAndFilesystemLayout = Message<"metalstack.admin.v2.MatchMachineAndFilesystemLayout"> & {
   /**
+   * Uuid of the machine.
+   *
    * @generated from field: string machine = 1;
    */
   machine: string;
@@ -239,6 +263,8 @@ export const MatchMachineAndFilesystemLayoutSchema: GenMessage<MatchMachineAndFi
   messageDesc(file_metalstack_admin_v2_filesystem, 8);
 
 /**
+ * The layout that fits.
+ *
  * @generated from message metalstack.admin.v2.FilesystemServiceMatchResponse
  */
 export type FilesystemServiceMatchResponse = Message<"metalstack.admin.v2.FilesystemServiceMatchResponse"> & {
@@ -256,10 +282,15 @@ export const FilesystemServiceMatchResponseSchema: GenMessage<FilesystemServiceM
   messageDesc(file_metalstack_admin_v2_filesystem, 9);
 
 /**
+ * Filesystem layouts, for those who make them.
+ *
  * @generated from service metalstack.admin.v2.FilesystemService
  */
 export const FilesystemService: GenService<{
   /**
+   * Creates a layout. AlreadyExists when its id is taken, InvalidArgument when it cannot be carried out, or when its
+   * constraints fit a pair of size and image that another layout fits.
+   *
    * @generated from rpc metalstack.admin.v2.FilesystemService.Create
    */
   create: {
@@ -268,6 +299,8 @@ export const FilesystemService: GenService<{
     output: typeof FilesystemServiceCreateResponseSchema;
   },
   /**
+   * Changes a layout. Machines that were installed with it keep what they have.
+   *
    * @generated from rpc metalstack.admin.v2.FilesystemService.Update
    */
   update: {
@@ -276,6 +309,8 @@ export const FilesystemService: GenService<{
     output: typeof FilesystemServiceUpdateResponseSchema;
   },
   /**
+   * Deletes a layout. FailedPrecondition while a machine uses it.
+   *
    * @generated from rpc metalstack.admin.v2.FilesystemService.Delete
    */
   delete: {
@@ -284,6 +319,9 @@ export const FilesystemService: GenService<{
     output: typeof FilesystemServiceDeleteResponseSchema;
   },
   /**
+   * Which layout a size and an image get, or whether a machine's disks take a layout. NotFound, or FailedPrecondition
+   * with what is missing, when not.
+   *
    * @generated from rpc metalstack.admin.v2.FilesystemService.Match
    */
   match: {

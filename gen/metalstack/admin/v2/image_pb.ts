@@ -21,6 +21,8 @@ export const file_metalstack_admin_v2_image: GenFile = /*@__PURE__*/
   fileDesc("Ch9tZXRhbHN0YWNrL2FkbWluL3YyL2ltYWdlLnByb3RvEhNtZXRhbHN0YWNrLmFkbWluLnYyIkQKGUltYWdlU2VydmljZUNyZWF0ZVJlcXVlc3QSJwoFaW1hZ2UYASABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZSJFChpJbWFnZVNlcnZpY2VDcmVhdGVSZXNwb25zZRInCgVpbWFnZRgBIAEoCzIYLm1ldGFsc3RhY2suYXBpLnYyLkltYWdlIvYDChlJbWFnZVNlcnZpY2VVcGRhdGVSZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAhyBsCzrrECARI6Cgt1cGRhdGVfbWV0YRgCIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLlVwZGF0ZU1ldGFCBrpIA8gBARIdCgN1cmwYAyABKAlCC7pICHIG4LOusQIBSACIAQESHgoEbmFtZRgEIAEoCUILukgIcgbAs66xAgFIAYgBARIlCgtkZXNjcmlwdGlvbhgFIAEoCUILukgIcgbIs66xAgFIAogBARJCCghmZWF0dXJlcxgGIAMoDjIfLm1ldGFsc3RhY2suYXBpLnYyLkltYWdlRmVhdHVyZUIPukgMkgEJGAEiBYIBAhABEkgKDmNsYXNzaWZpY2F0aW9uGAcgASgOMiYubWV0YWxzdGFjay5hcGkudjIuSW1hZ2VDbGFzc2lmaWNhdGlvbkIIukgFggECEAESLgoKZXhwaXJlc19hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoGbGFiZWxzGAkgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuVXBkYXRlTGFiZWxzSAOIAQFCBgoEX3VybEIHCgVfbmFtZUIOCgxfZGVzY3JpcHRpb25CCQoHX2xhYmVscyJFChpJbWFnZVNlcnZpY2VVcGRhdGVSZXNwb25zZRInCgVpbWFnZRgBIAEoCzIYLm1ldGFsc3RhY2suYXBpLnYyLkltYWdlIjQKGUltYWdlU2VydmljZURlbGV0ZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICHIGwLOusQIBIkUKGkltYWdlU2VydmljZURlbGV0ZVJlc3BvbnNlEicKBWltYWdlGAEgASgLMhgubWV0YWxzdGFjay5hcGkudjIuSW1hZ2UiSAoYSW1hZ2VTZXJ2aWNlVXNhZ2VSZXF1ZXN0EiwKBXF1ZXJ5GAEgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuSW1hZ2VRdWVyeSJPChlJbWFnZVNlcnZpY2VVc2FnZVJlc3BvbnNlEjIKC2ltYWdlX3VzYWdlGAEgAygLMh0ubWV0YWxzdGFjay5hcGkudjIuSW1hZ2VVc2FnZTLkAwoMSW1hZ2VTZXJ2aWNlEnQKBkNyZWF0ZRIuLm1ldGFsc3RhY2suYWRtaW4udjIuSW1hZ2VTZXJ2aWNlQ3JlYXRlUmVxdWVzdBovLm1ldGFsc3RhY2suYWRtaW4udjIuSW1hZ2VTZXJ2aWNlQ3JlYXRlUmVzcG9uc2UiCdLzGAEB4PMYARJ0CgZVcGRhdGUSLi5tZXRhbHN0YWNrLmFkbWluLnYyLkltYWdlU2VydmljZVVwZGF0ZVJlcXVlc3QaLy5tZXRhbHN0YWNrLmFkbWluLnYyLkltYWdlU2VydmljZVVwZGF0ZVJlc3BvbnNlIgnS8xgBAeDzGAESdAoGRGVsZXRlEi4ubWV0YWxzdGFjay5hZG1pbi52Mi5JbWFnZVNlcnZpY2VEZWxldGVSZXF1ZXN0Gi8ubWV0YWxzdGFjay5hZG1pbi52Mi5JbWFnZVNlcnZpY2VEZWxldGVSZXNwb25zZSIJ0vMYAQHg8xgBEnIKBVVzYWdlEi0ubWV0YWxzdGFjay5hZG1pbi52Mi5JbWFnZVNlcnZpY2VVc2FnZVJlcXVlc3QaLi5tZXRhbHN0YWNrLmFkbWluLnYyLkltYWdlU2VydmljZVVzYWdlUmVzcG9uc2UiCtLzGAIBAuDzGAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_image, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * The image to create.
+ *
  * @generated from message metalstack.admin.v2.ImageServiceCreateRequest
  */
 export type ImageServiceCreateRequest = Message<"metalstack.admin.v2.ImageServiceCreateRequest"> & {
@@ -38,6 +40,8 @@ export const ImageServiceCreateRequestSchema: GenMessage<ImageServiceCreateReque
   messageDesc(file_metalstack_admin_v2_image, 0);
 
 /**
+ * The image as it was stored.
+ *
  * @generated from message metalstack.admin.v2.ImageServiceCreateResponse
  */
 export type ImageServiceCreateResponse = Message<"metalstack.admin.v2.ImageServiceCreateResponse"> & {
@@ -55,6 +59,8 @@ export const ImageServiceCreateResponseSchema: GenMessage<ImageServiceCreateResp
   messageDesc(file_metalstack_admin_v2_image, 1);
 
 /**
+ * What to change of a image. What is absent stays as it is.
+ *
  * @generated from message metalstack.admin.v2.ImageServiceUpdateRequest
  */
 export type ImageServiceUpdateRequest = Message<"metalstack.admin.v2.ImageServiceUpdateRequest"> & {
@@ -112,6 +118,8 @@ export const ImageServiceUpdateRequestSchema: GenMessage<ImageServiceUpdateReque
   messageDesc(file_metalstack_admin_v2_image, 2);
 
 /**
+ * The image after the change.
+ *
  * @generated from message metalstack.admin.v2.ImageServiceUpdateResponse
  */
 export type ImageServiceUpdateResponse = Message<"metalstack.admin.v2.ImageServiceUpdateResponse"> & {
@@ -129,6 +137,8 @@ export const ImageServiceUpdateResponseSchema: GenMessage<ImageServiceUpdateResp
   messageDesc(file_metalstack_admin_v2_image, 3);
 
 /**
+ * Names the image to delete.
+ *
  * @generated from message metalstack.admin.v2.ImageServiceDeleteRequest
  */
 export type ImageServiceDeleteRequest = Message<"metalstack.admin.v2.ImageServiceDeleteRequest"> & {
@@ -146,6 +156,8 @@ export const ImageServiceDeleteRequestSchema: GenMessage<ImageServiceDeleteReque
   messageDesc(file_metalstack_admin_v2_image, 4);
 
 /**
+ * The image as it was before it was deleted.
+ *
  * @generated from message metalstack.admin.v2.ImageServiceDeleteResponse
  */
 export type ImageServiceDeleteResponse = Message<"metalstack.admin.v2.ImageServiceDeleteResponse"> & {
@@ -163,6 +175,8 @@ export const ImageServiceDeleteResponseSchema: GenMessage<ImageServiceDeleteResp
   messageDesc(file_metalstack_admin_v2_image, 5);
 
 /**
+ * Which images are meant.
+ *
  * @generated from message metalstack.admin.v2.ImageServiceUsageRequest
  */
 export type ImageServiceUsageRequest = Message<"metalstack.admin.v2.ImageServiceUsageRequest"> & {
@@ -180,6 +194,8 @@ export const ImageServiceUsageRequestSchema: GenMessage<ImageServiceUsageRequest
   messageDesc(file_metalstack_admin_v2_image, 6);
 
 /**
+ * Images with the machines that run them.
+ *
  * @generated from message metalstack.admin.v2.ImageServiceUsageResponse
  */
 export type ImageServiceUsageResponse = Message<"metalstack.admin.v2.ImageServiceUsageResponse"> & {
@@ -197,10 +213,14 @@ export const ImageServiceUsageResponseSchema: GenMessage<ImageServiceUsageRespon
   messageDesc(file_metalstack_admin_v2_image, 7);
 
 /**
+ * Images, for those who make them.
+ *
  * @generated from service metalstack.admin.v2.ImageService
  */
 export const ImageService: GenService<{
   /**
+   * Makes an image known. The file behind its URL has to be there.
+   *
    * @generated from rpc metalstack.admin.v2.ImageService.Create
    */
   create: {
@@ -209,6 +229,8 @@ export const ImageService: GenService<{
     output: typeof ImageServiceCreateResponseSchema;
   },
   /**
+   * Changes an image: usually its classification.
+   *
    * @generated from rpc metalstack.admin.v2.ImageService.Update
    */
   update: {
@@ -217,6 +239,8 @@ export const ImageService: GenService<{
     output: typeof ImageServiceUpdateResponseSchema;
   },
   /**
+   * Forgets an image. FailedPrecondition while a machine runs it.
+   *
    * @generated from rpc metalstack.admin.v2.ImageService.Delete
    */
   delete: {
@@ -225,6 +249,8 @@ export const ImageService: GenService<{
     output: typeof ImageServiceDeleteResponseSchema;
   },
   /**
+   * Which machines run which images.
+   *
    * @generated from rpc metalstack.admin.v2.ImageService.Usage
    */
   usage: {

@@ -16,6 +16,8 @@ export const file_metalstack_admin_v2_ip: GenFile = /*@__PURE__*/
   fileDesc("ChxtZXRhbHN0YWNrL2FkbWluL3YyL2lwLnByb3RvEhNtZXRhbHN0YWNrLmFkbWluLnYyIkEKFElQU2VydmljZUxpc3RSZXF1ZXN0EikKBXF1ZXJ5GAEgASgLMhoubWV0YWxzdGFjay5hcGkudjIuSVBRdWVyeSI7ChVJUFNlcnZpY2VMaXN0UmVzcG9uc2USIgoDaXBzGAEgAygLMhUubWV0YWxzdGFjay5hcGkudjIuSVAydgoJSVBTZXJ2aWNlEmkKBExpc3QSKS5tZXRhbHN0YWNrLmFkbWluLnYyLklQU2VydmljZUxpc3RSZXF1ZXN0GioubWV0YWxzdGFjay5hZG1pbi52Mi5JUFNlcnZpY2VMaXN0UmVzcG9uc2UiCtLzGAIBAuDzGAJiBnByb3RvMw", [file_metalstack_api_v2_common, file_metalstack_api_v2_ip]);
 
 /**
+ * Which addresses to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.admin.v2.IPServiceListRequest
  */
 export type IPServiceListRequest = Message<"metalstack.admin.v2.IPServiceListRequest"> & {
@@ -33,6 +35,8 @@ export const IPServiceListRequestSchema: GenMessage<IPServiceListRequest> = /*@_
   messageDesc(file_metalstack_admin_v2_ip, 0);
 
 /**
+ * The addresses that match, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.IPServiceListResponse
  */
 export type IPServiceListResponse = Message<"metalstack.admin.v2.IPServiceListResponse"> & {
@@ -50,10 +54,14 @@ export const IPServiceListResponseSchema: GenMessage<IPServiceListResponse> = /*
   messageDesc(file_metalstack_admin_v2_ip, 1);
 
 /**
+ * Addresses of all projects.
+ *
  * @generated from service metalstack.admin.v2.IPService
  */
 export const IPService: GenService<{
   /**
+   * The addresses that match the query.
+   *
    * @generated from rpc metalstack.admin.v2.IPService.List
    */
   list: {

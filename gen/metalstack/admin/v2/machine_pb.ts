@@ -18,6 +18,8 @@ export const file_metalstack_admin_v2_machine: GenFile = /*@__PURE__*/
   fileDesc("CiFtZXRhbHN0YWNrL2FkbWluL3YyL21hY2hpbmUucHJvdG8SE21ldGFsc3RhY2suYWRtaW4udjIiMgoYTWFjaGluZVNlcnZpY2VHZXRSZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBIkgKGU1hY2hpbmVTZXJ2aWNlR2V0UmVzcG9uc2USKwoHbWFjaGluZRgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUifgoZTWFjaGluZVNlcnZpY2VMaXN0UmVxdWVzdBIuCgVxdWVyeRgBIAEoCzIfLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVRdWVyeRIjCglwYXJ0aXRpb24YAiABKAlCC7pICHIG0LOusQIBSACIAQFCDAoKX3BhcnRpdGlvbiJKChpNYWNoaW5lU2VydmljZUxpc3RSZXNwb25zZRIsCghtYWNoaW5lcxgBIAMoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUiNQobTWFjaGluZVNlcnZpY2VEZWxldGVSZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBIksKHE1hY2hpbmVTZXJ2aWNlRGVsZXRlUmVzcG9uc2USKwoHbWFjaGluZRgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUiegofTWFjaGluZVNlcnZpY2VCTUNDb21tYW5kUmVxdWVzdBIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARI/Cgdjb21tYW5kGAIgASgOMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUJNQ0NvbW1hbmRCCLpIBYIBAhABIiIKIE1hY2hpbmVTZXJ2aWNlQk1DQ29tbWFuZFJlc3BvbnNlIjUKG01hY2hpbmVTZXJ2aWNlR2V0Qk1DUmVxdWVzdBIWCgR1dWlkGAEgASgJQgi6SAVyA7ABASJZChxNYWNoaW5lU2VydmljZUdldEJNQ1Jlc3BvbnNlEjkKC2JtY19kZXRhaWxzGAEgASgLMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUJNQ0RldGFpbHMiTgocTWFjaGluZVNlcnZpY2VMaXN0Qk1DUmVxdWVzdBIuCgVxdWVyeRgBIAEoCzIfLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVRdWVyeSJaCh1NYWNoaW5lU2VydmljZUxpc3RCTUNSZXNwb25zZRI5CgtibWNfZGV0YWlscxgBIAMoCzIkLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCTUNEZXRhaWxzIloKJE1hY2hpbmVTZXJ2aWNlQ29uc29sZVBhc3N3b3JkUmVxdWVzdBIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARIaCgZyZWFzb24YAiABKAlCCrpIB3IFEAoYgAQiUQolTWFjaGluZVNlcnZpY2VDb25zb2xlUGFzc3dvcmRSZXNwb25zZRIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARIQCghwYXNzd29yZBgCIAEoCSKTAQodTWFjaGluZVNlcnZpY2VTZXRTdGF0ZVJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQESOAoFc3RhdGUYAiABKA4yHy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lU3RhdGVCCLpIBYIBAhABEiAKC2Rlc2NyaXB0aW9uGAMgASgJQgu6SAhyBsizrrECASJNCh5NYWNoaW5lU2VydmljZVNldFN0YXRlUmVzcG9uc2USKwoHbWFjaGluZRgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUiUwobTWFjaGluZVNlcnZpY2VJc3N1ZXNSZXF1ZXN0EjQKBXF1ZXJ5GAEgASgLMiUubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUlzc3Vlc1F1ZXJ5IlAKHE1hY2hpbmVTZXJ2aWNlSXNzdWVzUmVzcG9uc2USMAoGaXNzdWVzGAEgAygLMiAubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUlzc3VlczKDCQoOTWFjaGluZVNlcnZpY2UScAoDR2V0Ei0ubWV0YWxzdGFjay5hZG1pbi52Mi5NYWNoaW5lU2VydmljZUdldFJlcXVlc3QaLi5tZXRhbHN0YWNrLmFkbWluLnYyLk1hY2hpbmVTZXJ2aWNlR2V0UmVzcG9uc2UiCtLzGAIBAuDzGAIScwoETGlzdBIuLm1ldGFsc3RhY2suYWRtaW4udjIuTWFjaGluZVNlcnZpY2VMaXN0UmVxdWVzdBovLm1ldGFsc3RhY2suYWRtaW4udjIuTWFjaGluZVNlcnZpY2VMaXN0UmVzcG9uc2UiCtLzGAIBAuDzGAISeAoGRGVsZXRlEjAubWV0YWxzdGFjay5hZG1pbi52Mi5NYWNoaW5lU2VydmljZURlbGV0ZVJlcXVlc3QaMS5tZXRhbHN0YWNrLmFkbWluLnYyLk1hY2hpbmVTZXJ2aWNlRGVsZXRlUmVzcG9uc2UiCdLzGAEB4PMYARKEAQoKQk1DQ29tbWFuZBI0Lm1ldGFsc3RhY2suYWRtaW4udjIuTWFjaGluZVNlcnZpY2VCTUNDb21tYW5kUmVxdWVzdBo1Lm1ldGFsc3RhY2suYWRtaW4udjIuTWFjaGluZVNlcnZpY2VCTUNDb21tYW5kUmVzcG9uc2UiCdLzGAEB4PMYARJ5CgZHZXRCTUMSMC5tZXRhbHN0YWNrLmFkbWluLnYyLk1hY2hpbmVTZXJ2aWNlR2V0Qk1DUmVxdWVzdBoxLm1ldGFsc3RhY2suYWRtaW4udjIuTWFjaGluZVNlcnZpY2VHZXRCTUNSZXNwb25zZSIK0vMYAgEC4PMYARJ8CgdMaXN0Qk1DEjEubWV0YWxzdGFjay5hZG1pbi52Mi5NYWNoaW5lU2VydmljZUxpc3RCTUNSZXF1ZXN0GjIubWV0YWxzdGFjay5hZG1pbi52Mi5NYWNoaW5lU2VydmljZUxpc3RCTUNSZXNwb25zZSIK0vMYAgEC4PMYARKUAQoPQ29uc29sZVBhc3N3b3JkEjkubWV0YWxzdGFjay5hZG1pbi52Mi5NYWNoaW5lU2VydmljZUNvbnNvbGVQYXNzd29yZFJlcXVlc3QaOi5tZXRhbHN0YWNrLmFkbWluLnYyLk1hY2hpbmVTZXJ2aWNlQ29uc29sZVBhc3N3b3JkUmVzcG9uc2UiCtLzGAIBAuDzGAESfgoIU2V0U3RhdGUSMi5tZXRhbHN0YWNrLmFkbWluLnYyLk1hY2hpbmVTZXJ2aWNlU2V0U3RhdGVSZXF1ZXN0GjMubWV0YWxzdGFjay5hZG1pbi52Mi5NYWNoaW5lU2VydmljZVNldFN0YXRlUmVzcG9uc2UiCdLzGAEB4PMYARJ5CgZJc3N1ZXMSMC5tZXRhbHN0YWNrLmFkbWluLnYyLk1hY2hpbmVTZXJ2aWNlSXNzdWVzUmVxdWVzdBoxLm1ldGFsc3RhY2suYWRtaW4udjIuTWFjaGluZVNlcnZpY2VJc3N1ZXNSZXNwb25zZSIK0vMYAgEC4PMYAmIGcHJvdG8z", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_machine, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * Names the machine to get.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceGetRequest
  */
 export type MachineServiceGetRequest = Message<"metalstack.admin.v2.MachineServiceGetRequest"> & {
@@ -35,6 +37,8 @@ export const MachineServiceGetRequestSchema: GenMessage<MachineServiceGetRequest
   messageDesc(file_metalstack_admin_v2_machine, 0);
 
 /**
+ * The machine that was asked for.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceGetResponse
  */
 export type MachineServiceGetResponse = Message<"metalstack.admin.v2.MachineServiceGetResponse"> & {
@@ -52,6 +56,8 @@ export const MachineServiceGetResponseSchema: GenMessage<MachineServiceGetRespon
   messageDesc(file_metalstack_admin_v2_machine, 1);
 
 /**
+ * Which machines to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceListRequest
  */
 export type MachineServiceListRequest = Message<"metalstack.admin.v2.MachineServiceListRequest"> & {
@@ -61,6 +67,8 @@ export type MachineServiceListRequest = Message<"metalstack.admin.v2.MachineServ
   query?: MachineQuery | undefined;
 
   /**
+   * Only in this partition.
+   *
    * @generated from field: optional string partition = 2;
    */
   partition?: string | undefined;
@@ -74,6 +82,8 @@ export const MachineServiceListRequestSchema: GenMessage<MachineServiceListReque
   messageDesc(file_metalstack_admin_v2_machine, 2);
 
 /**
+ * The machines that match, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceListResponse
  */
 export type MachineServiceListResponse = Message<"metalstack.admin.v2.MachineServiceListResponse"> & {
@@ -91,6 +101,8 @@ export const MachineServiceListResponseSchema: GenMessage<MachineServiceListResp
   messageDesc(file_metalstack_admin_v2_machine, 3);
 
 /**
+ * Names the machine to delete.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceDeleteRequest
  */
 export type MachineServiceDeleteRequest = Message<"metalstack.admin.v2.MachineServiceDeleteRequest"> & {
@@ -108,6 +120,8 @@ export const MachineServiceDeleteRequestSchema: GenMessage<MachineServiceDeleteR
   messageDesc(file_metalstack_admin_v2_machine, 4);
 
 /**
+ * The machine as it was.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceDeleteResponse
  */
 export type MachineServiceDeleteResponse = Message<"metalstack.admin.v2.MachineServiceDeleteResponse"> & {
@@ -125,6 +139,8 @@ export const MachineServiceDeleteResponseSchema: GenMessage<MachineServiceDelete
   messageDesc(file_metalstack_admin_v2_machine, 5);
 
 /**
+ * An order to a machine's management controller.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceBMCCommandRequest
  */
 export type MachineServiceBMCCommandRequest = Message<"metalstack.admin.v2.MachineServiceBMCCommandRequest"> & {
@@ -147,6 +163,8 @@ export const MachineServiceBMCCommandRequestSchema: GenMessage<MachineServiceBMC
   messageDesc(file_metalstack_admin_v2_machine, 6);
 
 /**
+ * The order was stored. Whether it was carried out is told by the machine's state later.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceBMCCommandResponse
  */
 export type MachineServiceBMCCommandResponse = Message<"metalstack.admin.v2.MachineServiceBMCCommandResponse"> & {
@@ -160,6 +178,8 @@ export const MachineServiceBMCCommandResponseSchema: GenMessage<MachineServiceBM
   messageDesc(file_metalstack_admin_v2_machine, 7);
 
 /**
+ * Names the machine whose management controller is asked for.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceGetBMCRequest
  */
 export type MachineServiceGetBMCRequest = Message<"metalstack.admin.v2.MachineServiceGetBMCRequest"> & {
@@ -177,6 +197,8 @@ export const MachineServiceGetBMCRequestSchema: GenMessage<MachineServiceGetBMCR
   messageDesc(file_metalstack_admin_v2_machine, 8);
 
 /**
+ * The management controller and what it reports.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceGetBMCResponse
  */
 export type MachineServiceGetBMCResponse = Message<"metalstack.admin.v2.MachineServiceGetBMCResponse"> & {
@@ -194,6 +216,8 @@ export const MachineServiceGetBMCResponseSchema: GenMessage<MachineServiceGetBMC
   messageDesc(file_metalstack_admin_v2_machine, 9);
 
 /**
+ * Which machines are meant.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceListBMCRequest
  */
 export type MachineServiceListBMCRequest = Message<"metalstack.admin.v2.MachineServiceListBMCRequest"> & {
@@ -211,6 +235,8 @@ export const MachineServiceListBMCRequestSchema: GenMessage<MachineServiceListBM
   messageDesc(file_metalstack_admin_v2_machine, 10);
 
 /**
+ * Their management controllers.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceListBMCResponse
  */
 export type MachineServiceListBMCResponse = Message<"metalstack.admin.v2.MachineServiceListBMCResponse"> & {
@@ -228,6 +254,8 @@ export const MachineServiceListBMCResponseSchema: GenMessage<MachineServiceListB
   messageDesc(file_metalstack_admin_v2_machine, 11);
 
 /**
+ * Whose password is wanted, and why.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceConsolePasswordRequest
  */
 export type MachineServiceConsolePasswordRequest = Message<"metalstack.admin.v2.MachineServiceConsolePasswordRequest"> & {
@@ -237,6 +265,8 @@ export type MachineServiceConsolePasswordRequest = Message<"metalstack.admin.v2.
   uuid: string;
 
   /**
+   * 10 to 512 characters.
+   *
    * @generated from field: string reason = 2;
    */
   reason: string;
@@ -250,6 +280,8 @@ export const MachineServiceConsolePasswordRequestSchema: GenMessage<MachineServi
   messageDesc(file_metalstack_admin_v2_machine, 12);
 
 /**
+ * The password, for the user `metal`.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceConsolePasswordResponse
  */
 export type MachineServiceConsolePasswordResponse = Message<"metalstack.admin.v2.MachineServiceConsolePasswordResponse"> & {
@@ -272,6 +304,8 @@ export const MachineServiceConsolePasswordResponseSchema: GenMessage<MachineServ
   messageDesc(file_metalstack_admin_v2_machine, 13);
 
 /**
+ * The state that a machine gets.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceSetStateRequest
  */
 export type MachineServiceSetStateRequest = Message<"metalstack.admin.v2.MachineServiceSetStateRequest"> & {
@@ -286,6 +320,8 @@ export type MachineServiceSetStateRequest = Message<"metalstack.admin.v2.Machine
   state: MachineState;
 
   /**
+   * Why. Has to be empty with AVAILABLE.
+   *
    * @generated from field: string description = 3;
    */
   description: string;
@@ -299,6 +335,8 @@ export const MachineServiceSetStateRequestSchema: GenMessage<MachineServiceSetSt
   messageDesc(file_metalstack_admin_v2_machine, 14);
 
 /**
+ * The machine with its new state.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceSetStateResponse
  */
 export type MachineServiceSetStateResponse = Message<"metalstack.admin.v2.MachineServiceSetStateResponse"> & {
@@ -316,6 +354,8 @@ export const MachineServiceSetStateResponseSchema: GenMessage<MachineServiceSetS
   messageDesc(file_metalstack_admin_v2_machine, 15);
 
 /**
+ * Which issues of which machines.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceIssuesRequest
  */
 export type MachineServiceIssuesRequest = Message<"metalstack.admin.v2.MachineServiceIssuesRequest"> & {
@@ -333,6 +373,8 @@ export const MachineServiceIssuesRequestSchema: GenMessage<MachineServiceIssuesR
   messageDesc(file_metalstack_admin_v2_machine, 16);
 
 /**
+ * Machines that have issues, with these.
+ *
  * @generated from message metalstack.admin.v2.MachineServiceIssuesResponse
  */
 export type MachineServiceIssuesResponse = Message<"metalstack.admin.v2.MachineServiceIssuesResponse"> & {
@@ -350,10 +392,14 @@ export const MachineServiceIssuesResponseSchema: GenMessage<MachineServiceIssues
   messageDesc(file_metalstack_admin_v2_machine, 17);
 
 /**
+ * All machines, free ones included.
+ *
  * @generated from service metalstack.admin.v2.MachineService
  */
 export const MachineService: GenService<{
   /**
+   * One machine.
+   *
    * @generated from rpc metalstack.admin.v2.MachineService.Get
    */
   get: {
@@ -362,6 +408,8 @@ export const MachineService: GenService<{
     output: typeof MachineServiceGetResponseSchema;
   },
   /**
+   * The machines that match the query.
+   *
    * @generated from rpc metalstack.admin.v2.MachineService.List
    */
   list: {
@@ -370,6 +418,9 @@ export const MachineService: GenService<{
     output: typeof MachineServiceListResponseSchema;
   },
   /**
+   * Forgets a machine that is gone. FailedPrecondition while it is allocated or alive; one that comes back is known
+   * again.
+   *
    * @generated from rpc metalstack.admin.v2.MachineService.Delete
    */
   delete: {
@@ -378,6 +429,9 @@ export const MachineService: GenService<{
     output: typeof MachineServiceDeleteResponseSchema;
   },
   /**
+   * Orders something from the machine's management controller, whoever uses the machine. The order is void after its
+   * deadline and when the machine has changed hands.
+   *
    * @generated from rpc metalstack.admin.v2.MachineService.BMCCommand
    */
   bMCCommand: {
@@ -386,6 +440,8 @@ export const MachineService: GenService<{
     output: typeof MachineServiceBMCCommandResponseSchema;
   },
   /**
+   * The machine's management controller and what it reports.
+   *
    * @generated from rpc metalstack.admin.v2.MachineService.GetBMC
    */
   getBMC: {
@@ -394,6 +450,8 @@ export const MachineService: GenService<{
     output: typeof MachineServiceGetBMCResponseSchema;
   },
   /**
+   * Management controllers of the machines that match the query.
+   *
    * @generated from rpc metalstack.admin.v2.MachineService.ListBMC
    */
   listBMC: {
@@ -402,6 +460,8 @@ export const MachineService: GenService<{
     output: typeof MachineServiceListBMCResponseSchema;
   },
   /**
+   * Password for the machine's serial console. The reason is written to the audit trail.
+   *
    * @generated from rpc metalstack.admin.v2.MachineService.ConsolePassword
    */
   consolePassword: {
@@ -410,6 +470,8 @@ export const MachineService: GenService<{
     output: typeof MachineServiceConsolePasswordResponseSchema;
   },
   /**
+   * Lets a machine be used, or holds it back.
+   *
    * @generated from rpc metalstack.admin.v2.MachineService.SetState
    */
   setState: {
@@ -418,6 +480,8 @@ export const MachineService: GenService<{
     output: typeof MachineServiceSetStateResponseSchema;
   },
   /**
+   * What is wrong with machines.
+   *
    * @generated from rpc metalstack.admin.v2.MachineService.Issues
    */
   issues: {

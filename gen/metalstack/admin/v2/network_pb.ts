@@ -19,6 +19,8 @@ export const file_metalstack_admin_v2_network: GenFile = /*@__PURE__*/
   fileDesc("CiFtZXRhbHN0YWNrL2FkbWluL3YyL25ldHdvcmsucHJvdG8SE21ldGFsc3RhY2suYWRtaW4udjIiMwoYTmV0d29ya1NlcnZpY2VHZXRSZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAhyBsCzrrECASJIChlOZXR3b3JrU2VydmljZUdldFJlc3BvbnNlEisKB25ldHdvcmsYASABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrItAHChtOZXR3b3JrU2VydmljZUNyZWF0ZVJlcXVlc3QSHAoCaWQYASABKAlCC7pICHIGwLOusQIBSACIAQESHgoEbmFtZRgCIAEoCUILukgIcgbAs66xAgFIAYgBARIlCgtkZXNjcmlwdGlvbhgDIAEoCUILukgIcgbIs66xAgFIAogBARIjCglwYXJ0aXRpb24YBCABKAlCC7pICHIG0LOusQIBSAOIAQESHgoHcHJvamVjdBgFIAEoCUIIukgFcgOwAQFIBIgBARI2CgR0eXBlGAYgASgOMh4ubWV0YWxzdGFjay5hcGkudjIuTmV0d29ya1R5cGVCCLpIBYIBAhABEi4KBmxhYmVscxgHIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLkxhYmVsc0gFiAEBEh4KCHByZWZpeGVzGAggAygJQgy6SAmSAQa4pLOxAgESKgoUZGVzdGluYXRpb25fcHJlZml4ZXMYCSADKAlCDLpICZIBBriks7ECARJJChtkZWZhdWx0X2NoaWxkX3ByZWZpeF9sZW5ndGgYCiABKAsyJC5tZXRhbHN0YWNrLmFwaS52Mi5DaGlsZFByZWZpeExlbmd0aBJFChdtaW5fY2hpbGRfcHJlZml4X2xlbmd0aBgLIAEoCzIkLm1ldGFsc3RhY2suYXBpLnYyLkNoaWxkUHJlZml4TGVuZ3RoEjsKCG5hdF90eXBlGAwgASgOMhoubWV0YWxzdGFjay5hcGkudjIuTkFUVHlwZUIIukgFggECEAFIBogBARIQCgN2cmYYDSABKA1IB4gBARIoCg5wYXJlbnRfbmV0d29yaxgOIAEoCUILukgIcgbAs66xAgFICIgBARIyChxhZGRpdGlvbmFsX2Fubm91bmNhYmxlX2NpZHJzGA8gAygJQgy6SAmSAQa4pLOxAgESOQoGbGVuZ3RoGBAgASgLMiQubWV0YWxzdGFjay5hcGkudjIuQ2hpbGRQcmVmaXhMZW5ndGhICYgBARJOCg5hZGRyZXNzX2ZhbWlseRgRIAEoDjInLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmtBZGRyZXNzRmFtaWx5Qgi6SAWCAQIQAUgKiAEBQgUKA19pZEIHCgVfbmFtZUIOCgxfZGVzY3JpcHRpb25CDAoKX3BhcnRpdGlvbkIKCghfcHJvamVjdEIJCgdfbGFiZWxzQgsKCV9uYXRfdHlwZUIGCgRfdnJmQhEKD19wYXJlbnRfbmV0d29ya0IJCgdfbGVuZ3RoQhEKD19hZGRyZXNzX2ZhbWlseSLEBQobTmV0d29ya1NlcnZpY2VVcGRhdGVSZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAhyBsCzrrECARI6Cgt1cGRhdGVfbWV0YRgCIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLlVwZGF0ZU1ldGFCBrpIA8gBARIeCgRuYW1lGAMgASgJQgu6SAhyBsCzrrECAUgAiAEBEiUKC2Rlc2NyaXB0aW9uGAQgASgJQgu6SAhyBsizrrECAUgBiAEBEjQKBmxhYmVscxgFIAEoCzIfLm1ldGFsc3RhY2suYXBpLnYyLlVwZGF0ZUxhYmVsc0gCiAEBEh4KCHByZWZpeGVzGAYgAygJQgy6SAmSAQa4pLOxAgESKgoUZGVzdGluYXRpb25fcHJlZml4ZXMYByADKAlCDLpICZIBBriks7ECARJOChtkZWZhdWx0X2NoaWxkX3ByZWZpeF9sZW5ndGgYCCABKAsyJC5tZXRhbHN0YWNrLmFwaS52Mi5DaGlsZFByZWZpeExlbmd0aEgDiAEBEkoKF21pbl9jaGlsZF9wcmVmaXhfbGVuZ3RoGAkgASgLMiQubWV0YWxzdGFjay5hcGkudjIuQ2hpbGRQcmVmaXhMZW5ndGhIBIgBARI7CghuYXRfdHlwZRgKIAEoDjIaLm1ldGFsc3RhY2suYXBpLnYyLk5BVFR5cGVCCLpIBYIBAhABSAWIAQESMgocYWRkaXRpb25hbF9hbm5vdW5jYWJsZV9jaWRycxgLIAMoCUIMukgJkgEGuKSzsQIBEg0KBWZvcmNlGAwgASgIQgcKBV9uYW1lQg4KDF9kZXNjcmlwdGlvbkIJCgdfbGFiZWxzQh4KHF9kZWZhdWx0X2NoaWxkX3ByZWZpeF9sZW5ndGhCGgoYX21pbl9jaGlsZF9wcmVmaXhfbGVuZ3RoQgsKCV9uYXRfdHlwZSI2ChtOZXR3b3JrU2VydmljZURlbGV0ZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICHIGwLOusQIBIksKGU5ldHdvcmtTZXJ2aWNlTGlzdFJlcXVlc3QSLgoFcXVlcnkYASABKAsyHy5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrUXVlcnkiSwocTmV0d29ya1NlcnZpY2VDcmVhdGVSZXNwb25zZRIrCgduZXR3b3JrGAEgASgLMhoubWV0YWxzdGFjay5hcGkudjIuTmV0d29yayJLChxOZXR3b3JrU2VydmljZVVwZGF0ZVJlc3BvbnNlEisKB25ldHdvcmsYASABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrIksKHE5ldHdvcmtTZXJ2aWNlRGVsZXRlUmVzcG9uc2USKwoHbmV0d29yaxgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmsiSgoaTmV0d29ya1NlcnZpY2VMaXN0UmVzcG9uc2USLAoIbmV0d29ya3MYASADKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrMuUECg5OZXR3b3JrU2VydmljZRJwCgNHZXQSLS5tZXRhbHN0YWNrLmFkbWluLnYyLk5ldHdvcmtTZXJ2aWNlR2V0UmVxdWVzdBouLm1ldGFsc3RhY2suYWRtaW4udjIuTmV0d29ya1NlcnZpY2VHZXRSZXNwb25zZSIK0vMYAgEC4PMYAhJ4CgZDcmVhdGUSMC5tZXRhbHN0YWNrLmFkbWluLnYyLk5ldHdvcmtTZXJ2aWNlQ3JlYXRlUmVxdWVzdBoxLm1ldGFsc3RhY2suYWRtaW4udjIuTmV0d29ya1NlcnZpY2VDcmVhdGVSZXNwb25zZSIJ0vMYAQHg8xgBEngKBlVwZGF0ZRIwLm1ldGFsc3RhY2suYWRtaW4udjIuTmV0d29ya1NlcnZpY2VVcGRhdGVSZXF1ZXN0GjEubWV0YWxzdGFjay5hZG1pbi52Mi5OZXR3b3JrU2VydmljZVVwZGF0ZVJlc3BvbnNlIgnS8xgBAeDzGAESeAoGRGVsZXRlEjAubWV0YWxzdGFjay5hZG1pbi52Mi5OZXR3b3JrU2VydmljZURlbGV0ZVJlcXVlc3QaMS5tZXRhbHN0YWNrLmFkbWluLnYyLk5ldHdvcmtTZXJ2aWNlRGVsZXRlUmVzcG9uc2UiCdLzGAEB4PMYARJzCgRMaXN0Ei4ubWV0YWxzdGFjay5hZG1pbi52Mi5OZXR3b3JrU2VydmljZUxpc3RSZXF1ZXN0Gi8ubWV0YWxzdGFjay5hZG1pbi52Mi5OZXR3b3JrU2VydmljZUxpc3RSZXNwb25zZSIK0vMYAgEC4PMYAmIGcHJvdG8z", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_network, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * Names the network to get.
+ *
  * @generated from message metalstack.admin.v2.NetworkServiceGetRequest
  */
 export type NetworkServiceGetRequest = Message<"metalstack.admin.v2.NetworkServiceGetRequest"> & {
@@ -36,6 +38,8 @@ export const NetworkServiceGetRequestSchema: GenMessage<NetworkServiceGetRequest
   messageDesc(file_metalstack_admin_v2_network, 0);
 
 /**
+ * The network that was asked for.
+ *
  * @generated from message metalstack.admin.v2.NetworkServiceGetResponse
  */
 export type NetworkServiceGetResponse = Message<"metalstack.admin.v2.NetworkServiceGetResponse"> & {
@@ -53,10 +57,14 @@ export const NetworkServiceGetResponseSchema: GenMessage<NetworkServiceGetRespon
   messageDesc(file_metalstack_admin_v2_network, 1);
 
 /**
+ * The network to create.
+ *
  * @generated from message metalstack.admin.v2.NetworkServiceCreateRequest
  */
 export type NetworkServiceCreateRequest = Message<"metalstack.admin.v2.NetworkServiceCreateRequest"> & {
   /**
+   * Drawn by the server when absent. Not for child networks.
+   *
    * @generated from field: optional string id = 1;
    */
   id?: string | undefined;
@@ -92,6 +100,8 @@ export type NetworkServiceCreateRequest = Message<"metalstack.admin.v2.NetworkSe
   labels?: Labels | undefined;
 
   /**
+   * Not for child networks: theirs are taken from the parent.
+   *
    * @generated from field: repeated string prefixes = 8;
    */
   prefixes: string[];
@@ -117,6 +127,8 @@ export type NetworkServiceCreateRequest = Message<"metalstack.admin.v2.NetworkSe
   natType?: NATType | undefined;
 
   /**
+   * VXLAN network id; drawn from the pool when a network needs one and none is given.
+   *
    * @generated from field: optional uint32 vrf = 13;
    */
   vrf?: number | undefined;
@@ -132,11 +144,15 @@ export type NetworkServiceCreateRequest = Message<"metalstack.admin.v2.NetworkSe
   additionalAnnouncableCidrs: string[];
 
   /**
+   * Prefix lengths of a child; the parent's default when absent.
+   *
    * @generated from field: optional metalstack.api.v2.ChildPrefixLength length = 16;
    */
   length?: ChildPrefixLength | undefined;
 
   /**
+   * Families of a child; all of its parent's when absent.
+   *
    * @generated from field: optional metalstack.api.v2.NetworkAddressFamily address_family = 17;
    */
   addressFamily?: NetworkAddressFamily | undefined;
@@ -150,6 +166,8 @@ export const NetworkServiceCreateRequestSchema: GenMessage<NetworkServiceCreateR
   messageDesc(file_metalstack_admin_v2_network, 2);
 
 /**
+ * What to change of a network. What is absent stays as it is.
+ *
  * @generated from message metalstack.admin.v2.NetworkServiceUpdateRequest
  */
 export type NetworkServiceUpdateRequest = Message<"metalstack.admin.v2.NetworkServiceUpdateRequest"> & {
@@ -179,11 +197,15 @@ export type NetworkServiceUpdateRequest = Message<"metalstack.admin.v2.NetworkSe
   labels?: UpdateLabels | undefined;
 
   /**
+   * All of them from now on; when empty, they stay as they are.
+   *
    * @generated from field: repeated string prefixes = 6;
    */
   prefixes: string[];
 
   /**
+   * All of them from now on; when empty, they stay as they are.
+   *
    * @generated from field: repeated string destination_prefixes = 7;
    */
   destinationPrefixes: string[];
@@ -204,11 +226,16 @@ export type NetworkServiceUpdateRequest = Message<"metalstack.admin.v2.NetworkSe
   natType?: NATType | undefined;
 
   /**
+   * All of them from now on; when empty, they stay as they are. Taking one away needs `force`: machines may be
+   * announcing it.
+   *
    * @generated from field: repeated string additional_announcable_cidrs = 11;
    */
   additionalAnnouncableCidrs: string[];
 
   /**
+   * Make a change that can cut running machines off.
+   *
    * @generated from field: bool force = 12;
    */
   force: boolean;
@@ -222,6 +249,8 @@ export const NetworkServiceUpdateRequestSchema: GenMessage<NetworkServiceUpdateR
   messageDesc(file_metalstack_admin_v2_network, 3);
 
 /**
+ * Names the network to delete.
+ *
  * @generated from message metalstack.admin.v2.NetworkServiceDeleteRequest
  */
 export type NetworkServiceDeleteRequest = Message<"metalstack.admin.v2.NetworkServiceDeleteRequest"> & {
@@ -239,6 +268,8 @@ export const NetworkServiceDeleteRequestSchema: GenMessage<NetworkServiceDeleteR
   messageDesc(file_metalstack_admin_v2_network, 4);
 
 /**
+ * Which networks to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.admin.v2.NetworkServiceListRequest
  */
 export type NetworkServiceListRequest = Message<"metalstack.admin.v2.NetworkServiceListRequest"> & {
@@ -256,6 +287,8 @@ export const NetworkServiceListRequestSchema: GenMessage<NetworkServiceListReque
   messageDesc(file_metalstack_admin_v2_network, 5);
 
 /**
+ * The network as it was stored.
+ *
  * @generated from message metalstack.admin.v2.NetworkServiceCreateResponse
  */
 export type NetworkServiceCreateResponse = Message<"metalstack.admin.v2.NetworkServiceCreateResponse"> & {
@@ -273,6 +306,8 @@ export const NetworkServiceCreateResponseSchema: GenMessage<NetworkServiceCreate
   messageDesc(file_metalstack_admin_v2_network, 6);
 
 /**
+ * The network after the change.
+ *
  * @generated from message metalstack.admin.v2.NetworkServiceUpdateResponse
  */
 export type NetworkServiceUpdateResponse = Message<"metalstack.admin.v2.NetworkServiceUpdateResponse"> & {
@@ -290,6 +325,8 @@ export const NetworkServiceUpdateResponseSchema: GenMessage<NetworkServiceUpdate
   messageDesc(file_metalstack_admin_v2_network, 7);
 
 /**
+ * The network as it was before it was deleted.
+ *
  * @generated from message metalstack.admin.v2.NetworkServiceDeleteResponse
  */
 export type NetworkServiceDeleteResponse = Message<"metalstack.admin.v2.NetworkServiceDeleteResponse"> & {
@@ -307,6 +344,8 @@ export const NetworkServiceDeleteResponseSchema: GenMessage<NetworkServiceDelete
   messageDesc(file_metalstack_admin_v2_network, 8);
 
 /**
+ * The networks that match, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.NetworkServiceListResponse
  */
 export type NetworkServiceListResponse = Message<"metalstack.admin.v2.NetworkServiceListResponse"> & {
@@ -324,10 +363,14 @@ export const NetworkServiceListResponseSchema: GenMessage<NetworkServiceListResp
   messageDesc(file_metalstack_admin_v2_network, 9);
 
 /**
+ * Networks of all types.
+ *
  * @generated from service metalstack.admin.v2.NetworkService
  */
 export const NetworkService: GenService<{
   /**
+   * One network.
+   *
    * @generated from rpc metalstack.admin.v2.NetworkService.Get
    */
   get: {
@@ -336,6 +379,9 @@ export const NetworkService: GenService<{
     output: typeof NetworkServiceGetResponseSchema;
   },
   /**
+   * Creates a network of any type. What each type has to have, and what it must not have, stands at NetworkType.
+   * AlreadyExists when a prefix overlaps that of another network.
+   *
    * @generated from rpc metalstack.admin.v2.NetworkService.Create
    */
   create: {
@@ -344,6 +390,8 @@ export const NetworkService: GenService<{
     output: typeof NetworkServiceCreateResponseSchema;
   },
   /**
+   * Changes a network. FailedPrecondition when a prefix would go in which addresses are taken.
+   *
    * @generated from rpc metalstack.admin.v2.NetworkService.Update
    */
   update: {
@@ -352,6 +400,8 @@ export const NetworkService: GenService<{
     output: typeof NetworkServiceUpdateResponseSchema;
   },
   /**
+   * Deletes a network. FailedPrecondition while it has children, addresses or machines.
+   *
    * @generated from rpc metalstack.admin.v2.NetworkService.Delete
    */
   delete: {
@@ -360,6 +410,8 @@ export const NetworkService: GenService<{
     output: typeof NetworkServiceDeleteResponseSchema;
   },
   /**
+   * The networks that match the query.
+   *
    * @generated from rpc metalstack.admin.v2.NetworkService.List
    */
   list: {

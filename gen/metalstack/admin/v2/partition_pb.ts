@@ -19,6 +19,8 @@ export const file_metalstack_admin_v2_partition: GenFile = /*@__PURE__*/
   fileDesc("CiNtZXRhbHN0YWNrL2FkbWluL3YyL3BhcnRpdGlvbi5wcm90bxITbWV0YWxzdGFjay5hZG1pbi52MiJQCh1QYXJ0aXRpb25TZXJ2aWNlQ3JlYXRlUmVxdWVzdBIvCglwYXJ0aXRpb24YASABKAsyHC5tZXRhbHN0YWNrLmFwaS52Mi5QYXJ0aXRpb24i3wMKHVBhcnRpdGlvblNlcnZpY2VVcGRhdGVSZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAhyBtCzrrECARI6Cgt1cGRhdGVfbWV0YRgCIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLlVwZGF0ZU1ldGFCBrpIA8gBARIlCgtkZXNjcmlwdGlvbhgDIAEoCUILukgIcgbIs66xAgFIAIgBARJJChJib290X2NvbmZpZ3VyYXRpb24YBCABKAsyLS5tZXRhbHN0YWNrLmFwaS52Mi5QYXJ0aXRpb25Cb290Q29uZmlndXJhdGlvbhI7CgtkbnNfc2VydmVycxgFIAMoCzIcLm1ldGFsc3RhY2suYXBpLnYyLkROU1NlcnZlckIIukgFkgECEAMSOwoLbnRwX3NlcnZlcnMYBiADKAsyHC5tZXRhbHN0YWNrLmFwaS52Mi5OVFBTZXJ2ZXJCCLpIBZIBAhAKEiwKFm1nbXRfc2VydmljZV9hZGRyZXNzZXMYByADKAlCDLpICZIBBsiks7ECARI0CgZsYWJlbHMYCCABKAsyHy5tZXRhbHN0YWNrLmFwaS52Mi5VcGRhdGVMYWJlbHNIAYgBAUIOCgxfZGVzY3JpcHRpb25CCQoHX2xhYmVscyI4Ch1QYXJ0aXRpb25TZXJ2aWNlRGVsZXRlUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIcgbQs66xAgEiUQoeUGFydGl0aW9uU2VydmljZUNyZWF0ZVJlc3BvbnNlEi8KCXBhcnRpdGlvbhgBIAEoCzIcLm1ldGFsc3RhY2suYXBpLnYyLlBhcnRpdGlvbiJRCh5QYXJ0aXRpb25TZXJ2aWNlVXBkYXRlUmVzcG9uc2USLwoJcGFydGl0aW9uGAEgASgLMhwubWV0YWxzdGFjay5hcGkudjIuUGFydGl0aW9uIlEKHlBhcnRpdGlvblNlcnZpY2VEZWxldGVSZXNwb25zZRIvCglwYXJ0aXRpb24YASABKAsyHC5tZXRhbHN0YWNrLmFwaS52Mi5QYXJ0aXRpb24imwEKH1BhcnRpdGlvblNlcnZpY2VDYXBhY2l0eVJlcXVlc3QSHAoCaWQYASABKAlCC7pICHIG0LOusQIBSACIAQESHgoEc2l6ZRgCIAEoCUILukgIcgbAs66xAgFIAYgBARIeCgdwcm9qZWN0GAMgASgJQgi6SAVyA7ABAUgCiAEBQgUKA19pZEIHCgVfc2l6ZUIKCghfcHJvamVjdCJmCiBQYXJ0aXRpb25TZXJ2aWNlQ2FwYWNpdHlSZXNwb25zZRJCChJwYXJ0aXRpb25fY2FwYWNpdHkYASADKAsyJi5tZXRhbHN0YWNrLmFkbWluLnYyLlBhcnRpdGlvbkNhcGFjaXR5In4KEVBhcnRpdGlvbkNhcGFjaXR5Eh4KCXBhcnRpdGlvbhgBIAEoCUILukgIcgbQs66xAgESSQoXbWFjaGluZV9zaXplX2NhcGFjaXRpZXMYAiADKAsyKC5tZXRhbHN0YWNrLmFkbWluLnYyLk1hY2hpbmVTaXplQ2FwYWNpdHki0QIKE01hY2hpbmVTaXplQ2FwYWNpdHkSGQoEc2l6ZRgCIAEoCUILukgIcgbAs66xAgESDQoFdG90YWwYAyABKAMSEwoLcGhvbmVkX2hvbWUYBCABKAMSDwoHd2FpdGluZxgFIAEoAxINCgVvdGhlchgGIAEoAxIWCg5vdGhlcl9tYWNoaW5lcxgHIAMoCRIRCglhbGxvY2F0ZWQYCCABKAMSEwoLYWxsb2NhdGFibGUYCSABKAMSDAoEZnJlZRgKIAEoAxITCgt1bmF2YWlsYWJsZRgLIAEoAxIOCgZmYXVsdHkYDCABKAMSFwoPZmF1bHR5X21hY2hpbmVzGA0gAygJEhQKDHJlc2VydmF0aW9ucxgOIAEoAxIZChF1c2VkX3Jlc2VydmF0aW9ucxgPIAEoAxIeChZyZW1haW5pbmdfcmVzZXJ2YXRpb25zGBAgASgDMpIEChBQYXJ0aXRpb25TZXJ2aWNlEnwKBkNyZWF0ZRIyLm1ldGFsc3RhY2suYWRtaW4udjIuUGFydGl0aW9uU2VydmljZUNyZWF0ZVJlcXVlc3QaMy5tZXRhbHN0YWNrLmFkbWluLnYyLlBhcnRpdGlvblNlcnZpY2VDcmVhdGVSZXNwb25zZSIJ0vMYAQHg8xgBEnwKBlVwZGF0ZRIyLm1ldGFsc3RhY2suYWRtaW4udjIuUGFydGl0aW9uU2VydmljZVVwZGF0ZVJlcXVlc3QaMy5tZXRhbHN0YWNrLmFkbWluLnYyLlBhcnRpdGlvblNlcnZpY2VVcGRhdGVSZXNwb25zZSIJ0vMYAQHg8xgBEnwKBkRlbGV0ZRIyLm1ldGFsc3RhY2suYWRtaW4udjIuUGFydGl0aW9uU2VydmljZURlbGV0ZVJlcXVlc3QaMy5tZXRhbHN0YWNrLmFkbWluLnYyLlBhcnRpdGlvblNlcnZpY2VEZWxldGVSZXNwb25zZSIJ0vMYAQHg8xgBEoMBCghDYXBhY2l0eRI0Lm1ldGFsc3RhY2suYWRtaW4udjIuUGFydGl0aW9uU2VydmljZUNhcGFjaXR5UmVxdWVzdBo1Lm1ldGFsc3RhY2suYWRtaW4udjIuUGFydGl0aW9uU2VydmljZUNhcGFjaXR5UmVzcG9uc2UiCtLzGAICAeDzGAJiBnByb3RvMw", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_partition, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * The partition to create.
+ *
  * @generated from message metalstack.admin.v2.PartitionServiceCreateRequest
  */
 export type PartitionServiceCreateRequest = Message<"metalstack.admin.v2.PartitionServiceCreateRequest"> & {
@@ -36,6 +38,8 @@ export const PartitionServiceCreateRequestSchema: GenMessage<PartitionServiceCre
   messageDesc(file_metalstack_admin_v2_partition, 0);
 
 /**
+ * What to change of a partition. What is absent stays as it is.
+ *
  * @generated from message metalstack.admin.v2.PartitionServiceUpdateRequest
  */
 export type PartitionServiceUpdateRequest = Message<"metalstack.admin.v2.PartitionServiceUpdateRequest"> & {
@@ -60,16 +64,22 @@ export type PartitionServiceUpdateRequest = Message<"metalstack.admin.v2.Partiti
   bootConfiguration?: PartitionBootConfiguration | undefined;
 
   /**
+   * All of them from now on, at most 3; when empty, they stay as they are.
+   *
    * @generated from field: repeated metalstack.api.v2.DNSServer dns_servers = 5;
    */
   dnsServers: DNSServer[];
 
   /**
+   * All of them from now on, at most 10; when empty, they stay as they are.
+   *
    * @generated from field: repeated metalstack.api.v2.NTPServer ntp_servers = 6;
    */
   ntpServers: NTPServer[];
 
   /**
+   * All of them from now on; when empty, they stay as they are.
+   *
    * @generated from field: repeated string mgmt_service_addresses = 7;
    */
   mgmtServiceAddresses: string[];
@@ -88,6 +98,8 @@ export const PartitionServiceUpdateRequestSchema: GenMessage<PartitionServiceUpd
   messageDesc(file_metalstack_admin_v2_partition, 1);
 
 /**
+ * Names the partition to delete.
+ *
  * @generated from message metalstack.admin.v2.PartitionServiceDeleteRequest
  */
 export type PartitionServiceDeleteRequest = Message<"metalstack.admin.v2.PartitionServiceDeleteRequest"> & {
@@ -105,6 +117,8 @@ export const PartitionServiceDeleteRequestSchema: GenMessage<PartitionServiceDel
   messageDesc(file_metalstack_admin_v2_partition, 2);
 
 /**
+ * The partition as it was stored.
+ *
  * @generated from message metalstack.admin.v2.PartitionServiceCreateResponse
  */
 export type PartitionServiceCreateResponse = Message<"metalstack.admin.v2.PartitionServiceCreateResponse"> & {
@@ -122,6 +136,8 @@ export const PartitionServiceCreateResponseSchema: GenMessage<PartitionServiceCr
   messageDesc(file_metalstack_admin_v2_partition, 3);
 
 /**
+ * The partition after the change.
+ *
  * @generated from message metalstack.admin.v2.PartitionServiceUpdateResponse
  */
 export type PartitionServiceUpdateResponse = Message<"metalstack.admin.v2.PartitionServiceUpdateResponse"> & {
@@ -139,6 +155,8 @@ export const PartitionServiceUpdateResponseSchema: GenMessage<PartitionServiceUp
   messageDesc(file_metalstack_admin_v2_partition, 4);
 
 /**
+ * The partition as it was before it was deleted.
+ *
  * @generated from message metalstack.admin.v2.PartitionServiceDeleteResponse
  */
 export type PartitionServiceDeleteResponse = Message<"metalstack.admin.v2.PartitionServiceDeleteResponse"> & {
@@ -156,6 +174,8 @@ export const PartitionServiceDeleteResponseSchema: GenMessage<PartitionServiceDe
   messageDesc(file_metalstack_admin_v2_partition, 5);
 
 /**
+ * Which partition and size are meant; all when absent.
+ *
  * @generated from message metalstack.admin.v2.PartitionServiceCapacityRequest
  */
 export type PartitionServiceCapacityRequest = Message<"metalstack.admin.v2.PartitionServiceCapacityRequest"> & {
@@ -170,6 +190,8 @@ export type PartitionServiceCapacityRequest = Message<"metalstack.admin.v2.Parti
   size?: string | undefined;
 
   /**
+   * Count only reservations of this project.
+   *
    * @generated from field: optional string project = 3;
    */
   project?: string | undefined;
@@ -183,6 +205,8 @@ export const PartitionServiceCapacityRequestSchema: GenMessage<PartitionServiceC
   messageDesc(file_metalstack_admin_v2_partition, 6);
 
 /**
+ * Capacity of each partition.
+ *
  * @generated from message metalstack.admin.v2.PartitionServiceCapacityResponse
  */
 export type PartitionServiceCapacityResponse = Message<"metalstack.admin.v2.PartitionServiceCapacityResponse"> & {
@@ -200,6 +224,8 @@ export const PartitionServiceCapacityResponseSchema: GenMessage<PartitionService
   messageDesc(file_metalstack_admin_v2_partition, 7);
 
 /**
+ * Capacity of one partition, by size.
+ *
  * @generated from message metalstack.admin.v2.PartitionCapacity
  */
 export type PartitionCapacity = Message<"metalstack.admin.v2.PartitionCapacity"> & {
@@ -222,6 +248,8 @@ export const PartitionCapacitySchema: GenMessage<PartitionCapacity> = /*@__PURE_
   messageDesc(file_metalstack_admin_v2_partition, 8);
 
 /**
+ * Counts of the machines of one size in one partition.
+ *
  * @generated from message metalstack.admin.v2.MachineSizeCapacity
  */
 export type MachineSizeCapacity = Message<"metalstack.admin.v2.MachineSizeCapacity"> & {
@@ -231,71 +259,99 @@ export type MachineSizeCapacity = Message<"metalstack.admin.v2.MachineSizeCapaci
   size: string;
 
   /**
+   * All of them.
+   *
    * @generated from field: int64 total = 3;
    */
   total: bigint;
 
   /**
+   * Whose operating system runs.
+   *
    * @generated from field: int64 phoned_home = 4;
    */
   phonedHome: bigint;
 
   /**
+   * Whose installer waits.
+   *
    * @generated from field: int64 waiting = 5;
    */
   waiting: bigint;
 
   /**
+   * In any other phase.
+   *
    * @generated from field: int64 other = 6;
    */
   other: bigint;
 
   /**
+   * Uuids of these.
+   *
    * @generated from field: repeated string other_machines = 7;
    */
   otherMachines: string[];
 
   /**
+   * In use.
+   *
    * @generated from field: int64 allocated = 8;
    */
   allocated: bigint;
 
   /**
+   * Waiting, AVAILABLE, alive and free.
+   *
    * @generated from field: int64 allocatable = 9;
    */
   allocatable: bigint;
 
   /**
+   * Allocatable, less what is reserved and not yet used.
+   *
    * @generated from field: int64 free = 10;
    */
   free: bigint;
 
   /**
+   * Held back by people: LOCKED or TAINTED.
+   *
    * @generated from field: int64 unavailable = 11;
    */
   unavailable: bigint;
 
   /**
+   * With an issue that keeps them from being used.
+   *
    * @generated from field: int64 faulty = 12;
    */
   faulty: bigint;
 
   /**
+   * Uuids of these.
+   *
    * @generated from field: repeated string faulty_machines = 13;
    */
   faultyMachines: string[];
 
   /**
+   * Reserved for projects.
+   *
    * @generated from field: int64 reservations = 14;
    */
   reservations: bigint;
 
   /**
+   * Of these, those that the projects have in use.
+   *
    * @generated from field: int64 used_reservations = 15;
    */
   usedReservations: bigint;
 
   /**
+   * Of these, those that are still kept free.
+   *
    * @generated from field: int64 remaining_reservations = 16;
    */
   remainingReservations: bigint;
@@ -309,10 +365,14 @@ export const MachineSizeCapacitySchema: GenMessage<MachineSizeCapacity> = /*@__P
   messageDesc(file_metalstack_admin_v2_partition, 9);
 
 /**
+ * Partitions, for those who run them.
+ *
  * @generated from service metalstack.admin.v2.PartitionService
  */
 export const PartitionService: GenService<{
   /**
+   * Makes a partition known. Its agent can connect from then on.
+   *
    * @generated from rpc metalstack.admin.v2.PartitionService.Create
    */
   create: {
@@ -321,6 +381,8 @@ export const PartitionService: GenService<{
     output: typeof PartitionServiceCreateResponseSchema;
   },
   /**
+   * Changes a partition.
+   *
    * @generated from rpc metalstack.admin.v2.PartitionService.Update
    */
   update: {
@@ -329,6 +391,8 @@ export const PartitionService: GenService<{
     output: typeof PartitionServiceUpdateResponseSchema;
   },
   /**
+   * Forgets a partition. FailedPrecondition while it has machines, networks or switches.
+   *
    * @generated from rpc metalstack.admin.v2.PartitionService.Delete
    */
   delete: {
@@ -337,6 +401,8 @@ export const PartitionService: GenService<{
     output: typeof PartitionServiceDeleteResponseSchema;
   },
   /**
+   * How many machines there are and what they are doing, by partition and size.
+   *
    * @generated from rpc metalstack.admin.v2.PartitionService.Capacity
    */
   capacity: {

@@ -16,6 +16,8 @@ export const file_metalstack_admin_v2_project: GenFile = /*@__PURE__*/
   fileDesc("CiFtZXRhbHN0YWNrL2FkbWluL3YyL3Byb2plY3QucHJvdG8SE21ldGFsc3RhY2suYWRtaW4udjIiWgoZUHJvamVjdFNlcnZpY2VMaXN0UmVxdWVzdBIzCgVxdWVyeRgBIAEoCzIfLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RRdWVyeUgAiAEBQggKBl9xdWVyeSJKChpQcm9qZWN0U2VydmljZUxpc3RSZXNwb25zZRIsCghwcm9qZWN0cxgBIAMoCzIaLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3QyhQEKDlByb2plY3RTZXJ2aWNlEnMKBExpc3QSLi5tZXRhbHN0YWNrLmFkbWluLnYyLlByb2plY3RTZXJ2aWNlTGlzdFJlcXVlc3QaLy5tZXRhbHN0YWNrLmFkbWluLnYyLlByb2plY3RTZXJ2aWNlTGlzdFJlc3BvbnNlIgrS8xgCAQLg8xgCYgZwcm90bzM", [file_metalstack_api_v2_common, file_metalstack_api_v2_project]);
 
 /**
+ * Which projects to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.admin.v2.ProjectServiceListRequest
  */
 export type ProjectServiceListRequest = Message<"metalstack.admin.v2.ProjectServiceListRequest"> & {
@@ -33,6 +35,8 @@ export const ProjectServiceListRequestSchema: GenMessage<ProjectServiceListReque
   messageDesc(file_metalstack_admin_v2_project, 0);
 
 /**
+ * The projects that match, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.ProjectServiceListResponse
  */
 export type ProjectServiceListResponse = Message<"metalstack.admin.v2.ProjectServiceListResponse"> & {
@@ -50,10 +54,14 @@ export const ProjectServiceListResponseSchema: GenMessage<ProjectServiceListResp
   messageDesc(file_metalstack_admin_v2_project, 1);
 
 /**
+ * Projects of all tenants.
+ *
  * @generated from service metalstack.admin.v2.ProjectService
  */
 export const ProjectService: GenService<{
   /**
+   * The projects that match the query.
+   *
    * @generated from rpc metalstack.admin.v2.ProjectService.List
    */
   list: {

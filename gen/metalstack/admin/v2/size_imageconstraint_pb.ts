@@ -19,6 +19,8 @@ export const file_metalstack_admin_v2_size_imageconstraint: GenFile = /*@__PURE_
   fileDesc("Ci5tZXRhbHN0YWNrL2FkbWluL3YyL3NpemVfaW1hZ2Vjb25zdHJhaW50LnByb3RvEhNtZXRhbHN0YWNrLmFkbWluLnYyIooCCidTaXplSW1hZ2VDb25zdHJhaW50U2VydmljZUNyZWF0ZVJlcXVlc3QSGQoEc2l6ZRgBIAEoCUILukgIcgbAs66xAgESPQoRaW1hZ2VfY29uc3RyYWludHMYAiADKAsyIi5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZUNvbnN0cmFpbnQSJQoEbWV0YRgDIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGESHgoEbmFtZRgEIAEoCUILukgIcgbAs66xAgFIAIgBARIlCgtkZXNjcmlwdGlvbhgFIAEoCUILukgIcgbIs66xAgFIAYgBAUIHCgVfbmFtZUIOCgxfZGVzY3JpcHRpb24icQooU2l6ZUltYWdlQ29uc3RyYWludFNlcnZpY2VDcmVhdGVSZXNwb25zZRJFChVzaXplX2ltYWdlX2NvbnN0cmFpbnQYASABKAsyJi5tZXRhbHN0YWNrLmFwaS52Mi5TaXplSW1hZ2VDb25zdHJhaW50Ip8CCidTaXplSW1hZ2VDb25zdHJhaW50U2VydmljZVVwZGF0ZVJlcXVlc3QSGQoEc2l6ZRgBIAEoCUILukgIcgbAs66xAgESOgoLdXBkYXRlX21ldGEYAiABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5VcGRhdGVNZXRhQga6SAPIAQESPQoRaW1hZ2VfY29uc3RyYWludHMYAyADKAsyIi5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZUNvbnN0cmFpbnQSHgoEbmFtZRgEIAEoCUILukgIcgbAs66xAgFIAIgBARIlCgtkZXNjcmlwdGlvbhgFIAEoCUILukgIcgbIs66xAgFIAYgBAUIHCgVfbmFtZUIOCgxfZGVzY3JpcHRpb24icQooU2l6ZUltYWdlQ29uc3RyYWludFNlcnZpY2VVcGRhdGVSZXNwb25zZRJFChVzaXplX2ltYWdlX2NvbnN0cmFpbnQYASABKAsyJi5tZXRhbHN0YWNrLmFwaS52Mi5TaXplSW1hZ2VDb25zdHJhaW50IkQKJ1NpemVJbWFnZUNvbnN0cmFpbnRTZXJ2aWNlRGVsZXRlUmVxdWVzdBIZCgRzaXplGAEgASgJQgu6SAhyBsCzrrECASJxCihTaXplSW1hZ2VDb25zdHJhaW50U2VydmljZURlbGV0ZVJlc3BvbnNlEkUKFXNpemVfaW1hZ2VfY29uc3RyYWludBgBIAEoCzImLm1ldGFsc3RhY2suYXBpLnYyLlNpemVJbWFnZUNvbnN0cmFpbnQiQQokU2l6ZUltYWdlQ29uc3RyYWludFNlcnZpY2VHZXRSZXF1ZXN0EhkKBHNpemUYASABKAlCC7pICHIGwLOusQIBIm4KJVNpemVJbWFnZUNvbnN0cmFpbnRTZXJ2aWNlR2V0UmVzcG9uc2USRQoVc2l6ZV9pbWFnZV9jb25zdHJhaW50GAEgASgLMiYubWV0YWxzdGFjay5hcGkudjIuU2l6ZUltYWdlQ29uc3RyYWludCJjCiVTaXplSW1hZ2VDb25zdHJhaW50U2VydmljZUxpc3RSZXF1ZXN0EjoKBXF1ZXJ5GAEgASgLMisubWV0YWxzdGFjay5hcGkudjIuU2l6ZUltYWdlQ29uc3RyYWludFF1ZXJ5InAKJlNpemVJbWFnZUNvbnN0cmFpbnRTZXJ2aWNlTGlzdFJlc3BvbnNlEkYKFnNpemVfaW1hZ2VfY29uc3RyYWludHMYASADKAsyJi5tZXRhbHN0YWNrLmFwaS52Mi5TaXplSW1hZ2VDb25zdHJhaW50Mu4FChpTaXplSW1hZ2VDb25zdHJhaW50U2VydmljZRKQAQoGQ3JlYXRlEjwubWV0YWxzdGFjay5hZG1pbi52Mi5TaXplSW1hZ2VDb25zdHJhaW50U2VydmljZUNyZWF0ZVJlcXVlc3QaPS5tZXRhbHN0YWNrLmFkbWluLnYyLlNpemVJbWFnZUNvbnN0cmFpbnRTZXJ2aWNlQ3JlYXRlUmVzcG9uc2UiCdLzGAEB4PMYARKQAQoGVXBkYXRlEjwubWV0YWxzdGFjay5hZG1pbi52Mi5TaXplSW1hZ2VDb25zdHJhaW50U2VydmljZVVwZGF0ZVJlcXVlc3QaPS5tZXRhbHN0YWNrLmFkbWluLnYyLlNpemVJbWFnZUNvbnN0cmFpbnRTZXJ2aWNlVXBkYXRlUmVzcG9uc2UiCdLzGAEB4PMYARKQAQoGRGVsZXRlEjwubWV0YWxzdGFjay5hZG1pbi52Mi5TaXplSW1hZ2VDb25zdHJhaW50U2VydmljZURlbGV0ZVJlcXVlc3QaPS5tZXRhbHN0YWNrLmFkbWluLnYyLlNpemVJbWFnZUNvbnN0cmFpbnRTZXJ2aWNlRGVsZXRlUmVzcG9uc2UiCdLzGAEB4PMYARKIAQoDR2V0EjkubWV0YWxzdGFjay5hZG1pbi52Mi5TaXplSW1hZ2VDb25zdHJhaW50U2VydmljZUdldFJlcXVlc3QaOi5tZXRhbHN0YWNrLmFkbWluLnYyLlNpemVJbWFnZUNvbnN0cmFpbnRTZXJ2aWNlR2V0UmVzcG9uc2UiCtLzGAIBAuDzGAISiwEKBExpc3QSOi5tZXRhbHN0YWNrLmFkbWluLnYyLlNpemVJbWFnZUNvbnN0cmFpbnRTZXJ2aWNlTGlzdFJlcXVlc3QaOy5tZXRhbHN0YWNrLmFkbWluLnYyLlNpemVJbWFnZUNvbnN0cmFpbnRTZXJ2aWNlTGlzdFJlc3BvbnNlIgrS8xgCAQLg8xgCYgZwcm90bzM", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules, file_metalstack_api_v2_size_imageconstraint]);
 
 /**
+ * The constraint to create.
+ *
  * @generated from message metalstack.admin.v2.SizeImageConstraintServiceCreateRequest
  */
 export type SizeImageConstraintServiceCreateRequest = Message<"metalstack.admin.v2.SizeImageConstraintServiceCreateRequest"> & {
@@ -56,6 +58,8 @@ export const SizeImageConstraintServiceCreateRequestSchema: GenMessage<SizeImage
   messageDesc(file_metalstack_admin_v2_size_imageconstraint, 0);
 
 /**
+ * The constraint as it was stored.
+ *
  * @generated from message metalstack.admin.v2.SizeImageConstraintServiceCreateResponse
  */
 export type SizeImageConstraintServiceCreateResponse = Message<"metalstack.admin.v2.SizeImageConstraintServiceCreateResponse"> & {
@@ -73,6 +77,8 @@ export const SizeImageConstraintServiceCreateResponseSchema: GenMessage<SizeImag
   messageDesc(file_metalstack_admin_v2_size_imageconstraint, 1);
 
 /**
+ * What to change of a constraint. What is absent stays as it is.
+ *
  * @generated from message metalstack.admin.v2.SizeImageConstraintServiceUpdateRequest
  */
 export type SizeImageConstraintServiceUpdateRequest = Message<"metalstack.admin.v2.SizeImageConstraintServiceUpdateRequest"> & {
@@ -110,6 +116,8 @@ export const SizeImageConstraintServiceUpdateRequestSchema: GenMessage<SizeImage
   messageDesc(file_metalstack_admin_v2_size_imageconstraint, 2);
 
 /**
+ * The constraint after the change.
+ *
  * @generated from message metalstack.admin.v2.SizeImageConstraintServiceUpdateResponse
  */
 export type SizeImageConstraintServiceUpdateResponse = Message<"metalstack.admin.v2.SizeImageConstraintServiceUpdateResponse"> & {
@@ -127,6 +135,8 @@ export const SizeImageConstraintServiceUpdateResponseSchema: GenMessage<SizeImag
   messageDesc(file_metalstack_admin_v2_size_imageconstraint, 3);
 
 /**
+ * Names the constraint to delete.
+ *
  * @generated from message metalstack.admin.v2.SizeImageConstraintServiceDeleteRequest
  */
 export type SizeImageConstraintServiceDeleteRequest = Message<"metalstack.admin.v2.SizeImageConstraintServiceDeleteRequest"> & {
@@ -144,6 +154,8 @@ export const SizeImageConstraintServiceDeleteRequestSchema: GenMessage<SizeImage
   messageDesc(file_metalstack_admin_v2_size_imageconstraint, 4);
 
 /**
+ * The constraint as it was before it was deleted.
+ *
  * @generated from message metalstack.admin.v2.SizeImageConstraintServiceDeleteResponse
  */
 export type SizeImageConstraintServiceDeleteResponse = Message<"metalstack.admin.v2.SizeImageConstraintServiceDeleteResponse"> & {
@@ -161,6 +173,8 @@ export const SizeImageConstraintServiceDeleteResponseSchema: GenMessage<SizeImag
   messageDesc(file_metalstack_admin_v2_size_imageconstraint, 5);
 
 /**
+ * Names the constraint to get.
+ *
  * @generated from message metalstack.admin.v2.SizeImageConstraintServiceGetRequest
  */
 export type SizeImageConstraintServiceGetRequest = Message<"metalstack.admin.v2.SizeImageConstraintServiceGetRequest"> & {
@@ -178,6 +192,8 @@ export const SizeImageConstraintServiceGetRequestSchema: GenMessage<SizeImageCon
   messageDesc(file_metalstack_admin_v2_size_imageconstraint, 6);
 
 /**
+ * The constraint that was asked for.
+ *
  * @generated from message metalstack.admin.v2.SizeImageConstraintServiceGetResponse
  */
 export type SizeImageConstraintServiceGetResponse = Message<"metalstack.admin.v2.SizeImageConstraintServiceGetResponse"> & {
@@ -195,6 +211,8 @@ export const SizeImageConstraintServiceGetResponseSchema: GenMessage<SizeImageCo
   messageDesc(file_metalstack_admin_v2_size_imageconstraint, 7);
 
 /**
+ * Which constraints to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.admin.v2.SizeImageConstraintServiceListRequest
  */
 export type SizeImageConstraintServiceListRequest = Message<"metalstack.admin.v2.SizeImageConstraintServiceListRequest"> & {
@@ -212,6 +230,8 @@ export const SizeImageConstraintServiceListRequestSchema: GenMessage<SizeImageCo
   messageDesc(file_metalstack_admin_v2_size_imageconstraint, 8);
 
 /**
+ * The constraints that match, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.SizeImageConstraintServiceListResponse
  */
 export type SizeImageConstraintServiceListResponse = Message<"metalstack.admin.v2.SizeImageConstraintServiceListResponse"> & {
@@ -229,10 +249,14 @@ export const SizeImageConstraintServiceListResponseSchema: GenMessage<SizeImageC
   messageDesc(file_metalstack_admin_v2_size_imageconstraint, 9);
 
 /**
+ * Which images run on which sizes.
+ *
  * @generated from service metalstack.admin.v2.SizeImageConstraintService
  */
 export const SizeImageConstraintService: GenService<{
   /**
+   * Creates the constraint of a size. AlreadyExists when it has one.
+   *
    * @generated from rpc metalstack.admin.v2.SizeImageConstraintService.Create
    */
   create: {
@@ -241,6 +265,8 @@ export const SizeImageConstraintService: GenService<{
     output: typeof SizeImageConstraintServiceCreateResponseSchema;
   },
   /**
+   * Changes the constraint of a size. Running machines are not touched.
+   *
    * @generated from rpc metalstack.admin.v2.SizeImageConstraintService.Update
    */
   update: {
@@ -249,6 +275,8 @@ export const SizeImageConstraintService: GenService<{
     output: typeof SizeImageConstraintServiceUpdateResponseSchema;
   },
   /**
+   * Deletes the constraint of a size: it takes every image then.
+   *
    * @generated from rpc metalstack.admin.v2.SizeImageConstraintService.Delete
    */
   delete: {
@@ -257,6 +285,8 @@ export const SizeImageConstraintService: GenService<{
     output: typeof SizeImageConstraintServiceDeleteResponseSchema;
   },
   /**
+   * The constraint of a size.
+   *
    * @generated from rpc metalstack.admin.v2.SizeImageConstraintService.Get
    */
   get: {
@@ -265,6 +295,8 @@ export const SizeImageConstraintService: GenService<{
     output: typeof SizeImageConstraintServiceGetResponseSchema;
   },
   /**
+   * The constraints that match the query.
+   *
    * @generated from rpc metalstack.admin.v2.SizeImageConstraintService.List
    */
   list: {

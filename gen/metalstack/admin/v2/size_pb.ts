@@ -19,6 +19,8 @@ export const file_metalstack_admin_v2_size: GenFile = /*@__PURE__*/
   fileDesc("Ch5tZXRhbHN0YWNrL2FkbWluL3YyL3NpemUucHJvdG8SE21ldGFsc3RhY2suYWRtaW4udjIiQQoYU2l6ZVNlcnZpY2VDcmVhdGVSZXF1ZXN0EiUKBHNpemUYASABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5TaXplIkIKGVNpemVTZXJ2aWNlQ3JlYXRlUmVzcG9uc2USJQoEc2l6ZRgBIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLlNpemUiyAIKGFNpemVTZXJ2aWNlVXBkYXRlUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIcgbAs66xAgESOgoLdXBkYXRlX21ldGEYAiABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5VcGRhdGVNZXRhQga6SAPIAQESHgoEbmFtZRgDIAEoCUILukgIcgbAs66xAgFIAIgBARIlCgtkZXNjcmlwdGlvbhgEIAEoCUILukgIcgbIs66xAgFIAYgBARI2Cgtjb25zdHJhaW50cxgFIAMoCzIhLm1ldGFsc3RhY2suYXBpLnYyLlNpemVDb25zdHJhaW50EjQKBmxhYmVscxgGIAEoCzIfLm1ldGFsc3RhY2suYXBpLnYyLlVwZGF0ZUxhYmVsc0gCiAEBQgcKBV9uYW1lQg4KDF9kZXNjcmlwdGlvbkIJCgdfbGFiZWxzIkIKGVNpemVTZXJ2aWNlVXBkYXRlUmVzcG9uc2USJQoEc2l6ZRgBIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLlNpemUiMwoYU2l6ZVNlcnZpY2VEZWxldGVSZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAhyBsCzrrECASJCChlTaXplU2VydmljZURlbGV0ZVJlc3BvbnNlEiUKBHNpemUYASABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5TaXplMukCCgtTaXplU2VydmljZRJyCgZDcmVhdGUSLS5tZXRhbHN0YWNrLmFkbWluLnYyLlNpemVTZXJ2aWNlQ3JlYXRlUmVxdWVzdBouLm1ldGFsc3RhY2suYWRtaW4udjIuU2l6ZVNlcnZpY2VDcmVhdGVSZXNwb25zZSIJ0vMYAQHg8xgBEnIKBlVwZGF0ZRItLm1ldGFsc3RhY2suYWRtaW4udjIuU2l6ZVNlcnZpY2VVcGRhdGVSZXF1ZXN0Gi4ubWV0YWxzdGFjay5hZG1pbi52Mi5TaXplU2VydmljZVVwZGF0ZVJlc3BvbnNlIgnS8xgBAeDzGAEScgoGRGVsZXRlEi0ubWV0YWxzdGFjay5hZG1pbi52Mi5TaXplU2VydmljZURlbGV0ZVJlcXVlc3QaLi5tZXRhbHN0YWNrLmFkbWluLnYyLlNpemVTZXJ2aWNlRGVsZXRlUmVzcG9uc2UiCdLzGAEB4PMYAWIGcHJvdG8z", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules, file_metalstack_api_v2_size]);
 
 /**
+ * The size to create.
+ *
  * @generated from message metalstack.admin.v2.SizeServiceCreateRequest
  */
 export type SizeServiceCreateRequest = Message<"metalstack.admin.v2.SizeServiceCreateRequest"> & {
@@ -36,6 +38,8 @@ export const SizeServiceCreateRequestSchema: GenMessage<SizeServiceCreateRequest
   messageDesc(file_metalstack_admin_v2_size, 0);
 
 /**
+ * The size as it was stored.
+ *
  * @generated from message metalstack.admin.v2.SizeServiceCreateResponse
  */
 export type SizeServiceCreateResponse = Message<"metalstack.admin.v2.SizeServiceCreateResponse"> & {
@@ -53,6 +57,8 @@ export const SizeServiceCreateResponseSchema: GenMessage<SizeServiceCreateRespon
   messageDesc(file_metalstack_admin_v2_size, 1);
 
 /**
+ * What to change of a size. What is absent stays as it is.
+ *
  * @generated from message metalstack.admin.v2.SizeServiceUpdateRequest
  */
 export type SizeServiceUpdateRequest = Message<"metalstack.admin.v2.SizeServiceUpdateRequest"> & {
@@ -77,6 +83,8 @@ export type SizeServiceUpdateRequest = Message<"metalstack.admin.v2.SizeServiceU
   description?: string | undefined;
 
   /**
+   * All of them from now on; when empty, they stay as they are.
+   *
    * @generated from field: repeated metalstack.api.v2.SizeConstraint constraints = 5;
    */
   constraints: SizeConstraint[];
@@ -95,6 +103,8 @@ export const SizeServiceUpdateRequestSchema: GenMessage<SizeServiceUpdateRequest
   messageDesc(file_metalstack_admin_v2_size, 2);
 
 /**
+ * The size after the change.
+ *
  * @generated from message metalstack.admin.v2.SizeServiceUpdateResponse
  */
 export type SizeServiceUpdateResponse = Message<"metalstack.admin.v2.SizeServiceUpdateResponse"> & {
@@ -112,6 +122,8 @@ export const SizeServiceUpdateResponseSchema: GenMessage<SizeServiceUpdateRespon
   messageDesc(file_metalstack_admin_v2_size, 3);
 
 /**
+ * Names the size to delete.
+ *
  * @generated from message metalstack.admin.v2.SizeServiceDeleteRequest
  */
 export type SizeServiceDeleteRequest = Message<"metalstack.admin.v2.SizeServiceDeleteRequest"> & {
@@ -129,6 +141,8 @@ export const SizeServiceDeleteRequestSchema: GenMessage<SizeServiceDeleteRequest
   messageDesc(file_metalstack_admin_v2_size, 4);
 
 /**
+ * The size as it was before it was deleted.
+ *
  * @generated from message metalstack.admin.v2.SizeServiceDeleteResponse
  */
 export type SizeServiceDeleteResponse = Message<"metalstack.admin.v2.SizeServiceDeleteResponse"> & {
@@ -146,10 +160,14 @@ export const SizeServiceDeleteResponseSchema: GenMessage<SizeServiceDeleteRespon
   messageDesc(file_metalstack_admin_v2_size, 5);
 
 /**
+ * Sizes, for those who make them.
+ *
  * @generated from service metalstack.admin.v2.SizeService
  */
 export const SizeService: GenService<{
   /**
+   * Creates a size. InvalidArgument when the same hardware could have another size too.
+   *
    * @generated from rpc metalstack.admin.v2.SizeService.Create
    */
   create: {
@@ -158,6 +176,8 @@ export const SizeService: GenService<{
     output: typeof SizeServiceCreateResponseSchema;
   },
   /**
+   * Changes a size. Machines get their size anew when they register.
+   *
    * @generated from rpc metalstack.admin.v2.SizeService.Update
    */
   update: {
@@ -166,6 +186,8 @@ export const SizeService: GenService<{
     output: typeof SizeServiceUpdateResponseSchema;
   },
   /**
+   * Deletes a size. FailedPrecondition while machines have it.
+   *
    * @generated from rpc metalstack.admin.v2.SizeService.Delete
    */
   delete: {

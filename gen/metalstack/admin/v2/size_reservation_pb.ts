@@ -19,6 +19,8 @@ export const file_metalstack_admin_v2_size_reservation: GenFile = /*@__PURE__*/
   fileDesc("CiptZXRhbHN0YWNrL2FkbWluL3YyL3NpemVfcmVzZXJ2YXRpb24ucHJvdG8SE21ldGFsc3RhY2suYWRtaW4udjIiYwojU2l6ZVJlc2VydmF0aW9uU2VydmljZUNyZWF0ZVJlcXVlc3QSPAoQc2l6ZV9yZXNlcnZhdGlvbhgBIAEoCzIiLm1ldGFsc3RhY2suYXBpLnYyLlNpemVSZXNlcnZhdGlvbiJkCiRTaXplUmVzZXJ2YXRpb25TZXJ2aWNlQ3JlYXRlUmVzcG9uc2USPAoQc2l6ZV9yZXNlcnZhdGlvbhgBIAEoCzIiLm1ldGFsc3RhY2suYXBpLnYyLlNpemVSZXNlcnZhdGlvbiLrAgojU2l6ZVJlc2VydmF0aW9uU2VydmljZVVwZGF0ZVJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBEh4KBG5hbWUYAiABKAlCC7pICHIGwLOusQIBSACIAQESJQoLZGVzY3JpcHRpb24YAyABKAlCC7pICHIGyLOusQIBSAGIAQESOgoLdXBkYXRlX21ldGEYBCABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5VcGRhdGVNZXRhQga6SAPIAQESKAoKcGFydGl0aW9ucxgFIAMoCUIUukgRkgEOCAEYASIIcgbQs66xAgESHAoGYW1vdW50GAYgASgFQge6SAQaAiAASAKIAQESNAoGbGFiZWxzGAcgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuVXBkYXRlTGFiZWxzSAOIAQFCBwoFX25hbWVCDgoMX2Rlc2NyaXB0aW9uQgkKB19hbW91bnRCCQoHX2xhYmVscyJkCiRTaXplUmVzZXJ2YXRpb25TZXJ2aWNlVXBkYXRlUmVzcG9uc2USPAoQc2l6ZV9yZXNlcnZhdGlvbhgBIAEoCzIiLm1ldGFsc3RhY2suYXBpLnYyLlNpemVSZXNlcnZhdGlvbiI7CiNTaXplUmVzZXJ2YXRpb25TZXJ2aWNlRGVsZXRlUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQEiZAokU2l6ZVJlc2VydmF0aW9uU2VydmljZURlbGV0ZVJlc3BvbnNlEjwKEHNpemVfcmVzZXJ2YXRpb24YASABKAsyIi5tZXRhbHN0YWNrLmFwaS52Mi5TaXplUmVzZXJ2YXRpb24iWwohU2l6ZVJlc2VydmF0aW9uU2VydmljZUxpc3RSZXF1ZXN0EjYKBXF1ZXJ5GAEgASgLMicubWV0YWxzdGFjay5hcGkudjIuU2l6ZVJlc2VydmF0aW9uUXVlcnkiYwoiU2l6ZVJlc2VydmF0aW9uU2VydmljZUxpc3RSZXNwb25zZRI9ChFzaXplX3Jlc2VydmF0aW9ucxgBIAMoCzIiLm1ldGFsc3RhY2suYXBpLnYyLlNpemVSZXNlcnZhdGlvbjK/BAoWU2l6ZVJlc2VydmF0aW9uU2VydmljZRKIAQoGQ3JlYXRlEjgubWV0YWxzdGFjay5hZG1pbi52Mi5TaXplUmVzZXJ2YXRpb25TZXJ2aWNlQ3JlYXRlUmVxdWVzdBo5Lm1ldGFsc3RhY2suYWRtaW4udjIuU2l6ZVJlc2VydmF0aW9uU2VydmljZUNyZWF0ZVJlc3BvbnNlIgnS8xgBAeDzGAESiAEKBlVwZGF0ZRI4Lm1ldGFsc3RhY2suYWRtaW4udjIuU2l6ZVJlc2VydmF0aW9uU2VydmljZVVwZGF0ZVJlcXVlc3QaOS5tZXRhbHN0YWNrLmFkbWluLnYyLlNpemVSZXNlcnZhdGlvblNlcnZpY2VVcGRhdGVSZXNwb25zZSIJ0vMYAQHg8xgBEogBCgZEZWxldGUSOC5tZXRhbHN0YWNrLmFkbWluLnYyLlNpemVSZXNlcnZhdGlvblNlcnZpY2VEZWxldGVSZXF1ZXN0GjkubWV0YWxzdGFjay5hZG1pbi52Mi5TaXplUmVzZXJ2YXRpb25TZXJ2aWNlRGVsZXRlUmVzcG9uc2UiCdLzGAEB4PMYARKDAQoETGlzdBI2Lm1ldGFsc3RhY2suYWRtaW4udjIuU2l6ZVJlc2VydmF0aW9uU2VydmljZUxpc3RSZXF1ZXN0GjcubWV0YWxzdGFjay5hZG1pbi52Mi5TaXplUmVzZXJ2YXRpb25TZXJ2aWNlTGlzdFJlc3BvbnNlIgrS8xgCAQLg8xgCYgZwcm90bzM", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules, file_metalstack_api_v2_size_reservation]);
 
 /**
+ * The reservation to create.
+ *
  * @generated from message metalstack.admin.v2.SizeReservationServiceCreateRequest
  */
 export type SizeReservationServiceCreateRequest = Message<"metalstack.admin.v2.SizeReservationServiceCreateRequest"> & {
@@ -36,6 +38,8 @@ export const SizeReservationServiceCreateRequestSchema: GenMessage<SizeReservati
   messageDesc(file_metalstack_admin_v2_size_reservation, 0);
 
 /**
+ * The reservation as it was stored.
+ *
  * @generated from message metalstack.admin.v2.SizeReservationServiceCreateResponse
  */
 export type SizeReservationServiceCreateResponse = Message<"metalstack.admin.v2.SizeReservationServiceCreateResponse"> & {
@@ -53,6 +57,8 @@ export const SizeReservationServiceCreateResponseSchema: GenMessage<SizeReservat
   messageDesc(file_metalstack_admin_v2_size_reservation, 1);
 
 /**
+ * What to change of a reservation. What is absent stays as it is.
+ *
  * @generated from message metalstack.admin.v2.SizeReservationServiceUpdateRequest
  */
 export type SizeReservationServiceUpdateRequest = Message<"metalstack.admin.v2.SizeReservationServiceUpdateRequest"> & {
@@ -100,6 +106,8 @@ export const SizeReservationServiceUpdateRequestSchema: GenMessage<SizeReservati
   messageDesc(file_metalstack_admin_v2_size_reservation, 2);
 
 /**
+ * The reservation after the change.
+ *
  * @generated from message metalstack.admin.v2.SizeReservationServiceUpdateResponse
  */
 export type SizeReservationServiceUpdateResponse = Message<"metalstack.admin.v2.SizeReservationServiceUpdateResponse"> & {
@@ -117,6 +125,8 @@ export const SizeReservationServiceUpdateResponseSchema: GenMessage<SizeReservat
   messageDesc(file_metalstack_admin_v2_size_reservation, 3);
 
 /**
+ * Names the reservation to delete.
+ *
  * @generated from message metalstack.admin.v2.SizeReservationServiceDeleteRequest
  */
 export type SizeReservationServiceDeleteRequest = Message<"metalstack.admin.v2.SizeReservationServiceDeleteRequest"> & {
@@ -134,6 +144,8 @@ export const SizeReservationServiceDeleteRequestSchema: GenMessage<SizeReservati
   messageDesc(file_metalstack_admin_v2_size_reservation, 4);
 
 /**
+ * The reservation as it was before it was deleted.
+ *
  * @generated from message metalstack.admin.v2.SizeReservationServiceDeleteResponse
  */
 export type SizeReservationServiceDeleteResponse = Message<"metalstack.admin.v2.SizeReservationServiceDeleteResponse"> & {
@@ -151,6 +163,8 @@ export const SizeReservationServiceDeleteResponseSchema: GenMessage<SizeReservat
   messageDesc(file_metalstack_admin_v2_size_reservation, 5);
 
 /**
+ * Which reservations to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.admin.v2.SizeReservationServiceListRequest
  */
 export type SizeReservationServiceListRequest = Message<"metalstack.admin.v2.SizeReservationServiceListRequest"> & {
@@ -168,6 +182,8 @@ export const SizeReservationServiceListRequestSchema: GenMessage<SizeReservation
   messageDesc(file_metalstack_admin_v2_size_reservation, 6);
 
 /**
+ * The reservations that match, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.SizeReservationServiceListResponse
  */
 export type SizeReservationServiceListResponse = Message<"metalstack.admin.v2.SizeReservationServiceListResponse"> & {
@@ -185,10 +201,14 @@ export const SizeReservationServiceListResponseSchema: GenMessage<SizeReservatio
   messageDesc(file_metalstack_admin_v2_size_reservation, 7);
 
 /**
+ * Machines that are kept for projects.
+ *
  * @generated from service metalstack.admin.v2.SizeReservationService
  */
 export const SizeReservationService: GenService<{
   /**
+   * Keeps machines for a project. FailedPrecondition when there are not so many.
+   *
    * @generated from rpc metalstack.admin.v2.SizeReservationService.Create
    */
   create: {
@@ -197,6 +217,8 @@ export const SizeReservationService: GenService<{
     output: typeof SizeReservationServiceCreateResponseSchema;
   },
   /**
+   * Changes a reservation. Machines in use are not touched.
+   *
    * @generated from rpc metalstack.admin.v2.SizeReservationService.Update
    */
   update: {
@@ -205,6 +227,8 @@ export const SizeReservationService: GenService<{
     output: typeof SizeReservationServiceUpdateResponseSchema;
   },
   /**
+   * Ends a reservation. Machines in use are not touched.
+   *
    * @generated from rpc metalstack.admin.v2.SizeReservationService.Delete
    */
   delete: {
@@ -213,6 +237,8 @@ export const SizeReservationService: GenService<{
     output: typeof SizeReservationServiceDeleteResponseSchema;
   },
   /**
+   * The reservations that match the query.
+   *
    * @generated from rpc metalstack.admin.v2.SizeReservationService.List
    */
   list: {

@@ -23,6 +23,8 @@ export const file_metalstack_admin_v2_switch: GenFile = /*@__PURE__*/
   fileDesc("CiBtZXRhbHN0YWNrL2FkbWluL3YyL3N3aXRjaC5wcm90bxITbWV0YWxzdGFjay5hZG1pbi52MiI0ChdTd2l0Y2hTZXJ2aWNlR2V0UmVxdWVzdBIZCgJpZBgBIAEoCUINukgKcgjAs66xAgFoASJFChhTd2l0Y2hTZXJ2aWNlR2V0UmVzcG9uc2USKQoGc3dpdGNoGAEgASgLMhkubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoIkkKGFN3aXRjaFNlcnZpY2VMaXN0UmVxdWVzdBItCgVxdWVyeRgBIAEoCzIeLm1ldGFsc3RhY2suYXBpLnYyLlN3aXRjaFF1ZXJ5IkgKGVN3aXRjaFNlcnZpY2VMaXN0UmVzcG9uc2USKwoIc3dpdGNoZXMYASADKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2gizAQKGlN3aXRjaFNlcnZpY2VVcGRhdGVSZXF1ZXN0EhkKAmlkGAEgASgJQg26SApyCMCzrrECAWgBEjoKC3VwZGF0ZV9tZXRhGAIgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuVXBkYXRlTWV0YUIGukgDyAEBEi4KCnVwZGF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKC2Rlc2NyaXB0aW9uGAQgASgJQgu6SAhyBsizrrECAUgAiAEBEkkKDHJlcGxhY2VfbW9kZRgFIAEoDjIkLm1ldGFsc3RhY2suYXBpLnYyLlN3aXRjaFJlcGxhY2VNb2RlQgi6SAWCAQIQAUgBiAEBEiMKDW1hbmFnZW1lbnRfaXAYBiABKAlCB7pIBHICcAFIAogBARIpCg9tYW5hZ2VtZW50X3VzZXIYByABKAlCC7pICHIGwLOusQIBSAOIAQESKQoPY29uc29sZV9jb21tYW5kGAggASgJQgu6SAhyBsizrrECAUgEiAEBEioKBG5pY3MYCSADKAsyHC5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hOaWMSLAoCb3MYCiABKAsyGy5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hPU0gFiAEBQg4KDF9kZXNjcmlwdGlvbkIPCg1fcmVwbGFjZV9tb2RlQhAKDl9tYW5hZ2VtZW50X2lwQhIKEF9tYW5hZ2VtZW50X3VzZXJCEgoQX2NvbnNvbGVfY29tbWFuZEIFCgNfb3MiSAobU3dpdGNoU2VydmljZVVwZGF0ZVJlc3BvbnNlEikKBnN3aXRjaBgBIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLlN3aXRjaCJGChpTd2l0Y2hTZXJ2aWNlRGVsZXRlUmVxdWVzdBIZCgJpZBgBIAEoCUINukgKcgjAs66xAgFoARINCgVmb3JjZRgCIAEoCCJIChtTd2l0Y2hTZXJ2aWNlRGVsZXRlUmVzcG9uc2USKQoGc3dpdGNoGAEgASgLMhkubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoImMKG1N3aXRjaFNlcnZpY2VNaWdyYXRlUmVxdWVzdBIhCgpvbGRfc3dpdGNoGAEgASgJQg26SApyCMCzrrECAWgBEiEKCm5ld19zd2l0Y2gYAiABKAlCDbpICnIIwLOusQIBaAEiSQocU3dpdGNoU2VydmljZU1pZ3JhdGVSZXNwb25zZRIpCgZzd2l0Y2gYASABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2gikwEKGFN3aXRjaFNlcnZpY2VQb3J0UmVxdWVzdBIZCgJpZBgBIAEoCUINukgKcgjAs66xAgFoARIdCghuaWNfbmFtZRgCIAEoCUILukgIcgbAs66xAgESPQoGc3RhdHVzGAMgASgOMiMubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoUG9ydFN0YXR1c0IIukgFggECEAEiRgoZU3dpdGNoU2VydmljZVBvcnRSZXNwb25zZRIpCgZzd2l0Y2gYASABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2gijgEKJVN3aXRjaFNlcnZpY2VDb25uZWN0ZWRNYWNoaW5lc1JlcXVlc3QSLQoFcXVlcnkYASABKAsyHi5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hRdWVyeRI2Cg1tYWNoaW5lX3F1ZXJ5GAIgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVF1ZXJ5Im8KJlN3aXRjaFNlcnZpY2VDb25uZWN0ZWRNYWNoaW5lc1Jlc3BvbnNlEkUKFnN3aXRjaGVzX3dpdGhfbWFjaGluZXMYASADKAsyJS5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hXaXRoTWFjaGluZXMy6gYKDVN3aXRjaFNlcnZpY2USbgoDR2V0EiwubWV0YWxzdGFjay5hZG1pbi52Mi5Td2l0Y2hTZXJ2aWNlR2V0UmVxdWVzdBotLm1ldGFsc3RhY2suYWRtaW4udjIuU3dpdGNoU2VydmljZUdldFJlc3BvbnNlIgrS8xgCAQLg8xgCEnEKBExpc3QSLS5tZXRhbHN0YWNrLmFkbWluLnYyLlN3aXRjaFNlcnZpY2VMaXN0UmVxdWVzdBouLm1ldGFsc3RhY2suYWRtaW4udjIuU3dpdGNoU2VydmljZUxpc3RSZXNwb25zZSIK0vMYAgEC4PMYAhJ2CgZVcGRhdGUSLy5tZXRhbHN0YWNrLmFkbWluLnYyLlN3aXRjaFNlcnZpY2VVcGRhdGVSZXF1ZXN0GjAubWV0YWxzdGFjay5hZG1pbi52Mi5Td2l0Y2hTZXJ2aWNlVXBkYXRlUmVzcG9uc2UiCdLzGAEB4PMYARJ2CgZEZWxldGUSLy5tZXRhbHN0YWNrLmFkbWluLnYyLlN3aXRjaFNlcnZpY2VEZWxldGVSZXF1ZXN0GjAubWV0YWxzdGFjay5hZG1pbi52Mi5Td2l0Y2hTZXJ2aWNlRGVsZXRlUmVzcG9uc2UiCdLzGAEB4PMYARJ5CgdNaWdyYXRlEjAubWV0YWxzdGFjay5hZG1pbi52Mi5Td2l0Y2hTZXJ2aWNlTWlncmF0ZVJlcXVlc3QaMS5tZXRhbHN0YWNrLmFkbWluLnYyLlN3aXRjaFNlcnZpY2VNaWdyYXRlUmVzcG9uc2UiCdLzGAEB4PMYARJwCgRQb3J0Ei0ubWV0YWxzdGFjay5hZG1pbi52Mi5Td2l0Y2hTZXJ2aWNlUG9ydFJlcXVlc3QaLi5tZXRhbHN0YWNrLmFkbWluLnYyLlN3aXRjaFNlcnZpY2VQb3J0UmVzcG9uc2UiCdLzGAEB4PMYARKYAQoRQ29ubmVjdGVkTWFjaGluZXMSOi5tZXRhbHN0YWNrLmFkbWluLnYyLlN3aXRjaFNlcnZpY2VDb25uZWN0ZWRNYWNoaW5lc1JlcXVlc3QaOy5tZXRhbHN0YWNrLmFkbWluLnYyLlN3aXRjaFNlcnZpY2VDb25uZWN0ZWRNYWNoaW5lc1Jlc3BvbnNlIgrS8xgCAQLg8xgCYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_machine, file_metalstack_api_v2_predefined_rules, file_metalstack_api_v2_switch]);
 
 /**
+ * Names the switch to get.
+ *
  * @generated from message metalstack.admin.v2.SwitchServiceGetRequest
  */
 export type SwitchServiceGetRequest = Message<"metalstack.admin.v2.SwitchServiceGetRequest"> & {
@@ -40,6 +42,8 @@ export const SwitchServiceGetRequestSchema: GenMessage<SwitchServiceGetRequest> 
   messageDesc(file_metalstack_admin_v2_switch, 0);
 
 /**
+ * The switch that was asked for.
+ *
  * @generated from message metalstack.admin.v2.SwitchServiceGetResponse
  */
 export type SwitchServiceGetResponse = Message<"metalstack.admin.v2.SwitchServiceGetResponse"> & {
@@ -57,6 +61,8 @@ export const SwitchServiceGetResponseSchema: GenMessage<SwitchServiceGetResponse
   messageDesc(file_metalstack_admin_v2_switch, 1);
 
 /**
+ * Which switches to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.admin.v2.SwitchServiceListRequest
  */
 export type SwitchServiceListRequest = Message<"metalstack.admin.v2.SwitchServiceListRequest"> & {
@@ -74,6 +80,8 @@ export const SwitchServiceListRequestSchema: GenMessage<SwitchServiceListRequest
   messageDesc(file_metalstack_admin_v2_switch, 2);
 
 /**
+ * The switches that match, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.SwitchServiceListResponse
  */
 export type SwitchServiceListResponse = Message<"metalstack.admin.v2.SwitchServiceListResponse"> & {
@@ -91,6 +99,8 @@ export const SwitchServiceListResponseSchema: GenMessage<SwitchServiceListRespon
   messageDesc(file_metalstack_admin_v2_switch, 3);
 
 /**
+ * What to change of a switch. What is absent stays as it is.
+ *
  * @generated from message metalstack.admin.v2.SwitchServiceUpdateRequest
  */
 export type SwitchServiceUpdateRequest = Message<"metalstack.admin.v2.SwitchServiceUpdateRequest"> & {
@@ -135,6 +145,8 @@ export type SwitchServiceUpdateRequest = Message<"metalstack.admin.v2.SwitchServ
   consoleCommand?: string | undefined;
 
   /**
+   * All of them from now on; when empty, they stay as they are.
+   *
    * @generated from field: repeated metalstack.api.v2.SwitchNic nics = 9;
    */
   nics: SwitchNic[];
@@ -153,6 +165,8 @@ export const SwitchServiceUpdateRequestSchema: GenMessage<SwitchServiceUpdateReq
   messageDesc(file_metalstack_admin_v2_switch, 4);
 
 /**
+ * The switch after the change.
+ *
  * @generated from message metalstack.admin.v2.SwitchServiceUpdateResponse
  */
 export type SwitchServiceUpdateResponse = Message<"metalstack.admin.v2.SwitchServiceUpdateResponse"> & {
@@ -170,6 +184,8 @@ export const SwitchServiceUpdateResponseSchema: GenMessage<SwitchServiceUpdateRe
   messageDesc(file_metalstack_admin_v2_switch, 5);
 
 /**
+ * Names the switch to delete.
+ *
  * @generated from message metalstack.admin.v2.SwitchServiceDeleteRequest
  */
 export type SwitchServiceDeleteRequest = Message<"metalstack.admin.v2.SwitchServiceDeleteRequest"> & {
@@ -179,6 +195,8 @@ export type SwitchServiceDeleteRequest = Message<"metalstack.admin.v2.SwitchServ
   id: string;
 
   /**
+   * Delete it even though machines are cabled to it. They lose their place until they register again.
+   *
    * @generated from field: bool force = 2;
    */
   force: boolean;
@@ -192,6 +210,8 @@ export const SwitchServiceDeleteRequestSchema: GenMessage<SwitchServiceDeleteReq
   messageDesc(file_metalstack_admin_v2_switch, 6);
 
 /**
+ * The switch as it was before it was deleted.
+ *
  * @generated from message metalstack.admin.v2.SwitchServiceDeleteResponse
  */
 export type SwitchServiceDeleteResponse = Message<"metalstack.admin.v2.SwitchServiceDeleteResponse"> & {
@@ -209,6 +229,8 @@ export const SwitchServiceDeleteResponseSchema: GenMessage<SwitchServiceDeleteRe
   messageDesc(file_metalstack_admin_v2_switch, 7);
 
 /**
+ * From which switch to which.
+ *
  * @generated from message metalstack.admin.v2.SwitchServiceMigrateRequest
  */
 export type SwitchServiceMigrateRequest = Message<"metalstack.admin.v2.SwitchServiceMigrateRequest"> & {
@@ -231,6 +253,8 @@ export const SwitchServiceMigrateRequestSchema: GenMessage<SwitchServiceMigrateR
   messageDesc(file_metalstack_admin_v2_switch, 8);
 
 /**
+ * The new switch with the machines.
+ *
  * @generated from message metalstack.admin.v2.SwitchServiceMigrateResponse
  */
 export type SwitchServiceMigrateResponse = Message<"metalstack.admin.v2.SwitchServiceMigrateResponse"> & {
@@ -248,6 +272,8 @@ export const SwitchServiceMigrateResponseSchema: GenMessage<SwitchServiceMigrate
   messageDesc(file_metalstack_admin_v2_switch, 9);
 
 /**
+ * Which port, and how it shall be.
+ *
  * @generated from message metalstack.admin.v2.SwitchServicePortRequest
  */
 export type SwitchServicePortRequest = Message<"metalstack.admin.v2.SwitchServicePortRequest"> & {
@@ -262,6 +288,8 @@ export type SwitchServicePortRequest = Message<"metalstack.admin.v2.SwitchServic
   nicName: string;
 
   /**
+   * UP or DOWN.
+   *
    * @generated from field: metalstack.api.v2.SwitchPortStatus status = 3;
    */
   status: SwitchPortStatus;
@@ -275,6 +303,8 @@ export const SwitchServicePortRequestSchema: GenMessage<SwitchServicePortRequest
   messageDesc(file_metalstack_admin_v2_switch, 10);
 
 /**
+ * The switch with the port as it is wanted now.
+ *
  * @generated from message metalstack.admin.v2.SwitchServicePortResponse
  */
 export type SwitchServicePortResponse = Message<"metalstack.admin.v2.SwitchServicePortResponse"> & {
@@ -292,6 +322,8 @@ export const SwitchServicePortResponseSchema: GenMessage<SwitchServicePortRespon
   messageDesc(file_metalstack_admin_v2_switch, 11);
 
 /**
+ * Which switches and which machines.
+ *
  * @generated from message metalstack.admin.v2.SwitchServiceConnectedMachinesRequest
  */
 export type SwitchServiceConnectedMachinesRequest = Message<"metalstack.admin.v2.SwitchServiceConnectedMachinesRequest"> & {
@@ -314,6 +346,8 @@ export const SwitchServiceConnectedMachinesRequestSchema: GenMessage<SwitchServi
   messageDesc(file_metalstack_admin_v2_switch, 12);
 
 /**
+ * Switches with their machines.
+ *
  * @generated from message metalstack.admin.v2.SwitchServiceConnectedMachinesResponse
  */
 export type SwitchServiceConnectedMachinesResponse = Message<"metalstack.admin.v2.SwitchServiceConnectedMachinesResponse"> & {
@@ -331,10 +365,14 @@ export const SwitchServiceConnectedMachinesResponseSchema: GenMessage<SwitchServ
   messageDesc(file_metalstack_admin_v2_switch, 13);
 
 /**
+ * Leaf switches, for those who run them.
+ *
  * @generated from service metalstack.admin.v2.SwitchService
  */
 export const SwitchService: GenService<{
   /**
+   * One switch.
+   *
    * @generated from rpc metalstack.admin.v2.SwitchService.Get
    */
   get: {
@@ -343,6 +381,8 @@ export const SwitchService: GenService<{
     output: typeof SwitchServiceGetResponseSchema;
   },
   /**
+   * The switches that match the query.
+   *
    * @generated from rpc metalstack.admin.v2.SwitchService.List
    */
   list: {
@@ -351,6 +391,8 @@ export const SwitchService: GenService<{
     output: typeof SwitchServiceListResponseSchema;
   },
   /**
+   * Changes a switch.
+   *
    * @generated from rpc metalstack.admin.v2.SwitchService.Update
    */
   update: {
@@ -359,6 +401,8 @@ export const SwitchService: GenService<{
     output: typeof SwitchServiceUpdateResponseSchema;
   },
   /**
+   * Forgets a switch. FailedPrecondition while machines are cabled to it, unless forced.
+   *
    * @generated from rpc metalstack.admin.v2.SwitchService.Delete
    */
   delete: {
@@ -367,6 +411,8 @@ export const SwitchService: GenService<{
     output: typeof SwitchServiceDeleteResponseSchema;
   },
   /**
+   * Hands the machines of one switch over to another of the same rack, whose ports have the same names.
+   *
    * @generated from rpc metalstack.admin.v2.SwitchService.Migrate
    */
   migrate: {
@@ -375,6 +421,8 @@ export const SwitchService: GenService<{
     output: typeof SwitchServiceMigrateResponseSchema;
   },
   /**
+   * Puts a port up or down for good.
+   *
    * @generated from rpc metalstack.admin.v2.SwitchService.Port
    */
   port: {
@@ -383,6 +431,8 @@ export const SwitchService: GenService<{
     output: typeof SwitchServicePortResponseSchema;
   },
   /**
+   * Switches with the machines that are cabled to them.
+   *
    * @generated from rpc metalstack.admin.v2.SwitchService.ConnectedMachines
    */
   connectedMachines: {

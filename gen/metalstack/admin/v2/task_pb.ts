@@ -16,6 +16,8 @@ export const file_metalstack_admin_v2_task: GenFile = /*@__PURE__*/
   fileDesc("Ch5tZXRhbHN0YWNrL2FkbWluL3YyL3Rhc2sucHJvdG8SE21ldGFsc3RhY2suYWRtaW4udjIiNwoVVGFza1NlcnZpY2VHZXRSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSDQoFcXVldWUYAiABKAkiRQoWVGFza1NlcnZpY2VHZXRSZXNwb25zZRIrCgR0YXNrGAEgASgLMh0ubWV0YWxzdGFjay5hZG1pbi52Mi5UYXNrSW5mbyI6ChhUYXNrU2VydmljZURlbGV0ZVJlcXVlc3QSDwoHdGFza19pZBgBIAEoCRINCgVxdWV1ZRgCIAEoCSIbChlUYXNrU2VydmljZURlbGV0ZVJlc3BvbnNlIhoKGFRhc2tTZXJ2aWNlUXVldWVzUmVxdWVzdCIrChlUYXNrU2VydmljZVF1ZXVlc1Jlc3BvbnNlEg4KBnF1ZXVlcxgBIAMoCSJwChZUYXNrU2VydmljZUxpc3RSZXF1ZXN0EhIKBXF1ZXVlGAEgASgJSACIAQESEgoFY291bnQYAiABKA1IAYgBARIRCgRwYWdlGAMgASgNSAKIAQFCCAoGX3F1ZXVlQggKBl9jb3VudEIHCgVfcGFnZSJHChdUYXNrU2VydmljZUxpc3RSZXNwb25zZRIsCgV0YXNrcxgBIAMoCzIdLm1ldGFsc3RhY2suYWRtaW4udjIuVGFza0luZm8iggQKCFRhc2tJbmZvEgoKAmlkGAEgASgJEg0KBXF1ZXVlGAIgASgJEgwKBHR5cGUYAyABKAkSDwoHcGF5bG9hZBgEIAEoDBItCgVzdGF0ZRgFIAEoDjIeLm1ldGFsc3RhY2suYWRtaW4udjIuVGFza1N0YXRlEhEKCW1heF9yZXRyeRgGIAEoBRIPCgdyZXRyaWVkGAcgASgFEhIKCmxhc3RfZXJyb3IYCCABKAkSMgoObGFzdF9mYWlsZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKB3RpbWVvdXQYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoIZGVhZGxpbmUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWdyb3VwGAwgASgJEjMKD25leHRfcHJvY2Vzc19hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLaXNfb3JwaGFuZWQYDiABKAgSLAoJcmV0ZW50aW9uGA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjAKDGNvbXBsZXRlZF9hdBgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVzdWx0GBEgASgMKrYCCglUYXNrU3RhdGUSGgoWVEFTS19TVEFURV9VTlNQRUNJRklFRBAAEiEKEVRBU0tfU1RBVEVfQUNUSVZFEAEaCoKyGQZhY3RpdmUSIwoSVEFTS19TVEFURV9QRU5ESU5HEAIaC4KyGQdwZW5kaW5nEicKFFRBU0tfU1RBVEVfU0NIRURVTEVEEAMaDYKyGQlzY2hlZHVsZWQSHwoQVEFTS19TVEFURV9SRVRSWRAEGgmCshkFcmV0cnkSJQoTVEFTS19TVEFURV9BUkNISVZFRBAFGgyCshkIYXJjaGl2ZWQSJwoUVEFTS19TVEFURV9DT01QTEVURUQQBhoNgrIZCWNvbXBsZXRlZBIrChZUQVNLX1NUQVRFX0FHR1JFR0FUSU5HEAcaD4KyGQthZ2dyZWdhdGluZzLRAwoLVGFza1NlcnZpY2USagoDR2V0EioubWV0YWxzdGFjay5hZG1pbi52Mi5UYXNrU2VydmljZUdldFJlcXVlc3QaKy5tZXRhbHN0YWNrLmFkbWluLnYyLlRhc2tTZXJ2aWNlR2V0UmVzcG9uc2UiCtLzGAIBAuDzGAEScgoGRGVsZXRlEi0ubWV0YWxzdGFjay5hZG1pbi52Mi5UYXNrU2VydmljZURlbGV0ZVJlcXVlc3QaLi5tZXRhbHN0YWNrLmFkbWluLnYyLlRhc2tTZXJ2aWNlRGVsZXRlUmVzcG9uc2UiCdLzGAEB4PMYARJzCgZRdWV1ZXMSLS5tZXRhbHN0YWNrLmFkbWluLnYyLlRhc2tTZXJ2aWNlUXVldWVzUmVxdWVzdBouLm1ldGFsc3RhY2suYWRtaW4udjIuVGFza1NlcnZpY2VRdWV1ZXNSZXNwb25zZSIK0vMYAgEC4PMYARJtCgRMaXN0EisubWV0YWxzdGFjay5hZG1pbi52Mi5UYXNrU2VydmljZUxpc3RSZXF1ZXN0GiwubWV0YWxzdGFjay5hZG1pbi52Mi5UYXNrU2VydmljZUxpc3RSZXNwb25zZSIK0vMYAgEC4PMYAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_metalstack_api_v2_common]);
 
 /**
+ * Names the task to get.
+ *
  * @generated from message metalstack.admin.v2.TaskServiceGetRequest
  */
 export type TaskServiceGetRequest = Message<"metalstack.admin.v2.TaskServiceGetRequest"> & {
@@ -38,6 +40,8 @@ export const TaskServiceGetRequestSchema: GenMessage<TaskServiceGetRequest> = /*
   messageDesc(file_metalstack_admin_v2_task, 0);
 
 /**
+ * The task that was asked for.
+ *
  * @generated from message metalstack.admin.v2.TaskServiceGetResponse
  */
 export type TaskServiceGetResponse = Message<"metalstack.admin.v2.TaskServiceGetResponse"> & {
@@ -55,6 +59,8 @@ export const TaskServiceGetResponseSchema: GenMessage<TaskServiceGetResponse> = 
   messageDesc(file_metalstack_admin_v2_task, 1);
 
 /**
+ * Names the task to delete.
+ *
  * @generated from message metalstack.admin.v2.TaskServiceDeleteRequest
  */
 export type TaskServiceDeleteRequest = Message<"metalstack.admin.v2.TaskServiceDeleteRequest"> & {
@@ -77,6 +83,8 @@ export const TaskServiceDeleteRequestSchema: GenMessage<TaskServiceDeleteRequest
   messageDesc(file_metalstack_admin_v2_task, 2);
 
 /**
+ * The task is forgotten.
+ *
  * @generated from message metalstack.admin.v2.TaskServiceDeleteResponse
  */
 export type TaskServiceDeleteResponse = Message<"metalstack.admin.v2.TaskServiceDeleteResponse"> & {
@@ -90,6 +98,8 @@ export const TaskServiceDeleteResponseSchema: GenMessage<TaskServiceDeleteRespon
   messageDesc(file_metalstack_admin_v2_task, 3);
 
 /**
+ * Asks for all of them.
+ *
  * @generated from message metalstack.admin.v2.TaskServiceQueuesRequest
  */
 export type TaskServiceQueuesRequest = Message<"metalstack.admin.v2.TaskServiceQueuesRequest"> & {
@@ -103,6 +113,8 @@ export const TaskServiceQueuesRequestSchema: GenMessage<TaskServiceQueuesRequest
   messageDesc(file_metalstack_admin_v2_task, 4);
 
 /**
+ * All queues.
+ *
  * @generated from message metalstack.admin.v2.TaskServiceQueuesResponse
  */
 export type TaskServiceQueuesResponse = Message<"metalstack.admin.v2.TaskServiceQueuesResponse"> & {
@@ -120,20 +132,28 @@ export const TaskServiceQueuesResponseSchema: GenMessage<TaskServiceQueuesRespon
   messageDesc(file_metalstack_admin_v2_task, 5);
 
 /**
+ * Which tasks to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.admin.v2.TaskServiceListRequest
  */
 export type TaskServiceListRequest = Message<"metalstack.admin.v2.TaskServiceListRequest"> & {
   /**
+   * All queues when absent.
+   *
    * @generated from field: optional string queue = 1;
    */
   queue?: string | undefined;
 
   /**
+   * Entries on a page.
+   *
    * @generated from field: optional uint32 count = 2;
    */
   count?: number | undefined;
 
   /**
+   * The first page is 0.
+   *
    * @generated from field: optional uint32 page = 3;
    */
   page?: number | undefined;
@@ -147,6 +167,8 @@ export const TaskServiceListRequestSchema: GenMessage<TaskServiceListRequest> = 
   messageDesc(file_metalstack_admin_v2_task, 6);
 
 /**
+ * The tasks that match, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.TaskServiceListResponse
  */
 export type TaskServiceListResponse = Message<"metalstack.admin.v2.TaskServiceListResponse"> & {
@@ -164,6 +186,8 @@ export const TaskServiceListResponseSchema: GenMessage<TaskServiceListResponse> 
   messageDesc(file_metalstack_admin_v2_task, 7);
 
 /**
+ * One task.
+ *
  * @generated from message metalstack.admin.v2.TaskInfo
  */
 export type TaskInfo = Message<"metalstack.admin.v2.TaskInfo"> & {
@@ -178,11 +202,15 @@ export type TaskInfo = Message<"metalstack.admin.v2.TaskInfo"> & {
   queue: string;
 
   /**
+   * What is done, such as `machine:delete`.
+   *
    * @generated from field: string type = 3;
    */
   type: string;
 
   /**
+   * What it is done to, as JSON.
+   *
    * @generated from field: bytes payload = 4;
    */
   payload: Uint8Array;
@@ -193,16 +221,22 @@ export type TaskInfo = Message<"metalstack.admin.v2.TaskInfo"> & {
   state: TaskState;
 
   /**
+   * Attempts after the first that are made at most.
+   *
    * @generated from field: int32 max_retry = 6;
    */
   maxRetry: number;
 
   /**
+   * Attempts after the first that were made.
+   *
    * @generated from field: int32 retried = 7;
    */
   retried: number;
 
   /**
+   * Why the latest attempt failed.
+   *
    * @generated from field: string last_error = 8;
    */
   lastError: string;
@@ -213,11 +247,15 @@ export type TaskInfo = Message<"metalstack.admin.v2.TaskInfo"> & {
   lastFailedAt?: Timestamp | undefined;
 
   /**
+   * Longest duration of one attempt.
+   *
    * @generated from field: google.protobuf.Duration timeout = 10;
    */
   timeout?: Duration | undefined;
 
   /**
+   * After this it is given up.
+   *
    * @generated from field: google.protobuf.Timestamp deadline = 11;
    */
   deadline?: Timestamp | undefined;
@@ -228,16 +266,22 @@ export type TaskInfo = Message<"metalstack.admin.v2.TaskInfo"> & {
   group: string;
 
   /**
+   * When the next attempt is made.
+   *
    * @generated from field: google.protobuf.Timestamp next_process_at = 13;
    */
   nextProcessAt?: Timestamp | undefined;
 
   /**
+   * Whoever worked on it is gone.
+   *
    * @generated from field: bool is_orphaned = 14;
    */
   isOrphaned: boolean;
 
   /**
+   * How long it is kept once it is done.
+   *
    * @generated from field: google.protobuf.Duration retention = 15;
    */
   retention?: Duration | undefined;
@@ -261,51 +305,71 @@ export const TaskInfoSchema: GenMessage<TaskInfo> = /*@__PURE__*/
   messageDesc(file_metalstack_admin_v2_task, 8);
 
 /**
+ * What becomes of a task.
+ *
  * @generated from enum metalstack.admin.v2.TaskState
  */
 export const TaskState = {
   /**
+   * Not given.
+   *
    * @generated from enum value: TASK_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Being worked on.
+   *
    * @generated from enum value: TASK_STATE_ACTIVE = 1;
    */
   ACTIVE: 1,
 
   /**
+   * Ready, and next in turn.
+   *
    * @generated from enum value: TASK_STATE_PENDING = 2;
    */
   PENDING: 2,
 
   /**
+   * To be done at a certain time.
+   *
    * @generated from enum value: TASK_STATE_SCHEDULED = 3;
    */
   SCHEDULED: 3,
 
   /**
+   * Failed, and tried again later.
+   *
    * @generated from enum value: TASK_STATE_RETRY = 4;
    */
   RETRY: 4,
 
   /**
+   * Failed for good.
+   *
    * @generated from enum value: TASK_STATE_ARCHIVED = 5;
    */
   ARCHIVED: 5,
 
   /**
+   * Done.
+   *
    * @generated from enum value: TASK_STATE_COMPLETED = 6;
    */
   COMPLETED: 6,
 
   /**
+   * Waiting for others to be done together with.
+   *
    * @generated from enum value: TASK_STATE_AGGREGATING = 7;
    */
   AGGREGATING: 7,
 } as const;
 
 /**
+ * What becomes of a task.
+ *
  * @generated from enum metalstack.admin.v2.TaskState
  */
 export type TaskState = (typeof TaskState)[keyof typeof TaskState] | UnknownEnum;
@@ -317,10 +381,14 @@ export const TaskStateSchema: GenEnum<TaskState> = /*@__PURE__*/
   enumDesc(file_metalstack_admin_v2_task, 0);
 
 /**
+ * Work that the server does in the background.
+ *
  * @generated from service metalstack.admin.v2.TaskService
  */
 export const TaskService: GenService<{
   /**
+   * One task.
+   *
    * @generated from rpc metalstack.admin.v2.TaskService.Get
    */
   get: {
@@ -329,6 +397,8 @@ export const TaskService: GenService<{
     output: typeof TaskServiceGetResponseSchema;
   },
   /**
+   * Forgets a task. FailedPrecondition while it is being worked on.
+   *
    * @generated from rpc metalstack.admin.v2.TaskService.Delete
    */
   delete: {
@@ -337,6 +407,8 @@ export const TaskService: GenService<{
     output: typeof TaskServiceDeleteResponseSchema;
   },
   /**
+   * Names of the queues that tasks wait in.
+   *
    * @generated from rpc metalstack.admin.v2.TaskService.Queues
    */
   queues: {
@@ -345,6 +417,8 @@ export const TaskService: GenService<{
     output: typeof TaskServiceQueuesResponseSchema;
   },
   /**
+   * Tasks of a queue, in pages.
+   *
    * @generated from rpc metalstack.admin.v2.TaskService.List
    */
   list: {

@@ -19,6 +19,8 @@ export const file_metalstack_admin_v2_tenant: GenFile = /*@__PURE__*/
   fileDesc("CiBtZXRhbHN0YWNrL2FkbWluL3YyL3RlbmFudC5wcm90bxITbWV0YWxzdGFjay5hZG1pbi52MiL1AQoaVGVuYW50U2VydmljZUNyZWF0ZVJlcXVlc3QSGQoEbmFtZRgBIAEoCUILukgIcgaQtK6xAgESJQoLZGVzY3JpcHRpb24YAiABKAlCC7pICHIGyLOusQIBSACIAQESGwoFZW1haWwYAyABKAlCB7pIBHICYAFIAYgBARIkCgphdmF0YXJfdXJsGAQgASgJQgu6SAhyBuCzrrECAUgCiAEBEikKBmxhYmVscxgFIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLkxhYmVsc0IOCgxfZGVzY3JpcHRpb25CCAoGX2VtYWlsQg0KC19hdmF0YXJfdXJsIkgKG1RlbmFudFNlcnZpY2VDcmVhdGVSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnQiSQoYVGVuYW50U2VydmljZUxpc3RSZXF1ZXN0Ei0KBXF1ZXJ5GAEgASgLMh4ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50UXVlcnkibQoZVGVuYW50U2VydmljZUxpc3RSZXNwb25zZRIqCgd0ZW5hbnRzGAEgAygLMhkubWV0YWxzdGFjay5hcGkudjIuVGVuYW50EhYKCW5leHRfcGFnZRgCIAEoBEgAiAEBQgwKCl9uZXh0X3BhZ2UikAEKHVRlbmFudFNlcnZpY2VBZGRNZW1iZXJSZXF1ZXN0EhsKBnRlbmFudBgBIAEoCUILukgIcgaQtK6xAgESGwoGbWVtYmVyGAIgASgJQgu6SAhyBpC0rrECARI1CgRyb2xlGAMgASgOMh0ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50Um9sZUIIukgFggECEAEiWAoeVGVuYW50U2VydmljZUFkZE1lbWJlclJlc3BvbnNlEjYKDXRlbmFudF9tZW1iZXIYASABKAsyHy5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRNZW1iZXIiXAogVGVuYW50U2VydmljZVJlbW92ZU1lbWJlclJlcXVlc3QSGwoGdGVuYW50GAEgASgJQgu6SAhyBpC0rrECARIbCgZtZW1iZXIYAiABKAlCC7pICHIGkLSusQIBIlsKIVRlbmFudFNlcnZpY2VSZW1vdmVNZW1iZXJSZXNwb25zZRI2Cg10ZW5hbnRfbWVtYmVyGAEgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50TWVtYmVyMoYECg1UZW5hbnRTZXJ2aWNlEnYKBkNyZWF0ZRIvLm1ldGFsc3RhY2suYWRtaW4udjIuVGVuYW50U2VydmljZUNyZWF0ZVJlcXVlc3QaMC5tZXRhbHN0YWNrLmFkbWluLnYyLlRlbmFudFNlcnZpY2VDcmVhdGVSZXNwb25zZSIJ0vMYAQHg8xgBEnEKBExpc3QSLS5tZXRhbHN0YWNrLmFkbWluLnYyLlRlbmFudFNlcnZpY2VMaXN0UmVxdWVzdBouLm1ldGFsc3RhY2suYWRtaW4udjIuVGVuYW50U2VydmljZUxpc3RSZXNwb25zZSIK0vMYAgEC4PMYARJ/CglBZGRNZW1iZXISMi5tZXRhbHN0YWNrLmFkbWluLnYyLlRlbmFudFNlcnZpY2VBZGRNZW1iZXJSZXF1ZXN0GjMubWV0YWxzdGFjay5hZG1pbi52Mi5UZW5hbnRTZXJ2aWNlQWRkTWVtYmVyUmVzcG9uc2UiCdLzGAEB4PMYARKIAQoMUmVtb3ZlTWVtYmVyEjUubWV0YWxzdGFjay5hZG1pbi52Mi5UZW5hbnRTZXJ2aWNlUmVtb3ZlTWVtYmVyUmVxdWVzdBo2Lm1ldGFsc3RhY2suYWRtaW4udjIuVGVuYW50U2VydmljZVJlbW92ZU1lbWJlclJlc3BvbnNlIgnS8xgBAeDzGAFiBnByb3RvMw", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules, file_metalstack_api_v2_tenant]);
 
 /**
+ * The tenant to create.
+ *
  * @generated from message metalstack.admin.v2.TenantServiceCreateRequest
  */
 export type TenantServiceCreateRequest = Message<"metalstack.admin.v2.TenantServiceCreateRequest"> & {
@@ -56,6 +58,8 @@ export const TenantServiceCreateRequestSchema: GenMessage<TenantServiceCreateReq
   messageDesc(file_metalstack_admin_v2_tenant, 0);
 
 /**
+ * The tenant as it was stored.
+ *
  * @generated from message metalstack.admin.v2.TenantServiceCreateResponse
  */
 export type TenantServiceCreateResponse = Message<"metalstack.admin.v2.TenantServiceCreateResponse"> & {
@@ -73,6 +77,8 @@ export const TenantServiceCreateResponseSchema: GenMessage<TenantServiceCreateRe
   messageDesc(file_metalstack_admin_v2_tenant, 1);
 
 /**
+ * Which tenants to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.admin.v2.TenantServiceListRequest
  */
 export type TenantServiceListRequest = Message<"metalstack.admin.v2.TenantServiceListRequest"> & {
@@ -90,6 +96,8 @@ export const TenantServiceListRequestSchema: GenMessage<TenantServiceListRequest
   messageDesc(file_metalstack_admin_v2_tenant, 2);
 
 /**
+ * The tenants that match, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.TenantServiceListResponse
  */
 export type TenantServiceListResponse = Message<"metalstack.admin.v2.TenantServiceListResponse"> & {
@@ -99,6 +107,8 @@ export type TenantServiceListResponse = Message<"metalstack.admin.v2.TenantServi
   tenants: Tenant[];
 
   /**
+   * Absent on the last page.
+   *
    * @generated from field: optional uint64 next_page = 2;
    */
   nextPage?: bigint | undefined;
@@ -112,15 +122,21 @@ export const TenantServiceListResponseSchema: GenMessage<TenantServiceListRespon
   messageDesc(file_metalstack_admin_v2_tenant, 3);
 
 /**
+ * Who becomes a member of which tenant as what.
+ *
  * @generated from message metalstack.admin.v2.TenantServiceAddMemberRequest
  */
 export type TenantServiceAddMemberRequest = Message<"metalstack.admin.v2.TenantServiceAddMemberRequest"> & {
   /**
+   * Login of the tenant.
+   *
    * @generated from field: string tenant = 1;
    */
   tenant: string;
 
   /**
+   * Login of the user.
+   *
    * @generated from field: string member = 2;
    */
   member: string;
@@ -139,6 +155,8 @@ export const TenantServiceAddMemberRequestSchema: GenMessage<TenantServiceAddMem
   messageDesc(file_metalstack_admin_v2_tenant, 4);
 
 /**
+ * The new member.
+ *
  * @generated from message metalstack.admin.v2.TenantServiceAddMemberResponse
  */
 export type TenantServiceAddMemberResponse = Message<"metalstack.admin.v2.TenantServiceAddMemberResponse"> & {
@@ -156,15 +174,21 @@ export const TenantServiceAddMemberResponseSchema: GenMessage<TenantServiceAddMe
   messageDesc(file_metalstack_admin_v2_tenant, 5);
 
 /**
+ * Whose membership ends.
+ *
  * @generated from message metalstack.admin.v2.TenantServiceRemoveMemberRequest
  */
 export type TenantServiceRemoveMemberRequest = Message<"metalstack.admin.v2.TenantServiceRemoveMemberRequest"> & {
   /**
+   * Login of the tenant.
+   *
    * @generated from field: string tenant = 1;
    */
   tenant: string;
 
   /**
+   * Login of the user.
+   *
    * @generated from field: string member = 2;
    */
   member: string;
@@ -178,6 +202,8 @@ export const TenantServiceRemoveMemberRequestSchema: GenMessage<TenantServiceRem
   messageDesc(file_metalstack_admin_v2_tenant, 6);
 
 /**
+ * The member that was.
+ *
  * @generated from message metalstack.admin.v2.TenantServiceRemoveMemberResponse
  */
 export type TenantServiceRemoveMemberResponse = Message<"metalstack.admin.v2.TenantServiceRemoveMemberResponse"> & {
@@ -195,10 +221,14 @@ export const TenantServiceRemoveMemberResponseSchema: GenMessage<TenantServiceRe
   messageDesc(file_metalstack_admin_v2_tenant, 7);
 
 /**
+ * All tenants.
+ *
  * @generated from service metalstack.admin.v2.TenantService
  */
 export const TenantService: GenService<{
   /**
+   * Creates a tenant whose login is its name.
+   *
    * @generated from rpc metalstack.admin.v2.TenantService.Create
    */
   create: {
@@ -207,6 +237,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceCreateResponseSchema;
   },
   /**
+   * The tenants that match the query, in pages.
+   *
    * @generated from rpc metalstack.admin.v2.TenantService.List
    */
   list: {
@@ -215,6 +247,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceListResponseSchema;
   },
   /**
+   * Makes a user a member.
+   *
    * @generated from rpc metalstack.admin.v2.TenantService.AddMember
    */
   addMember: {
@@ -223,6 +257,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceAddMemberResponseSchema;
   },
   /**
+   * Ends a membership. FailedPrecondition for the last owner.
+   *
    * @generated from rpc metalstack.admin.v2.TenantService.RemoveMember
    */
   removeMember: {

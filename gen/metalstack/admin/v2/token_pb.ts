@@ -18,6 +18,8 @@ export const file_metalstack_admin_v2_token: GenFile = /*@__PURE__*/
   fileDesc("Ch9tZXRhbHN0YWNrL2FkbWluL3YyL3Rva2VuLnByb3RvEhNtZXRhbHN0YWNrLmFkbWluLnYyIkcKF1Rva2VuU2VydmljZUxpc3RSZXF1ZXN0EiwKBXF1ZXJ5GAEgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuVG9rZW5RdWVyeSJEChhUb2tlblNlcnZpY2VMaXN0UmVzcG9uc2USKAoGdG9rZW5zGAEgAygLMhgubWV0YWxzdGFjay5hcGkudjIuVG9rZW4iTgoZVG9rZW5TZXJ2aWNlUmV2b2tlUmVxdWVzdBIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARIZCgR1c2VyGAIgASgJQgu6SAhyBvizrrECASIcChpUb2tlblNlcnZpY2VSZXZva2VSZXNwb25zZSKQAQoZVG9rZW5TZXJ2aWNlQ3JlYXRlUmVxdWVzdBIeCgR1c2VyGAEgASgJQgu6SAhyBvizrrECAUgAiAEBEkoKFHRva2VuX2NyZWF0ZV9yZXF1ZXN0GAIgASgLMiwubWV0YWxzdGFjay5hcGkudjIuVG9rZW5TZXJ2aWNlQ3JlYXRlUmVxdWVzdEIHCgVfdXNlciJVChpUb2tlblNlcnZpY2VDcmVhdGVSZXNwb25zZRInCgV0b2tlbhgBIAEoCzIYLm1ldGFsc3RhY2suYXBpLnYyLlRva2VuEg4KBnNlY3JldBgCIAEoCTLrAgoMVG9rZW5TZXJ2aWNlEm8KBExpc3QSLC5tZXRhbHN0YWNrLmFkbWluLnYyLlRva2VuU2VydmljZUxpc3RSZXF1ZXN0Gi0ubWV0YWxzdGFjay5hZG1pbi52Mi5Ub2tlblNlcnZpY2VMaXN0UmVzcG9uc2UiCtLzGAIBAuDzGAESdAoGUmV2b2tlEi4ubWV0YWxzdGFjay5hZG1pbi52Mi5Ub2tlblNlcnZpY2VSZXZva2VSZXF1ZXN0Gi8ubWV0YWxzdGFjay5hZG1pbi52Mi5Ub2tlblNlcnZpY2VSZXZva2VSZXNwb25zZSIJ0vMYAQHg8xgBEnQKBkNyZWF0ZRIuLm1ldGFsc3RhY2suYWRtaW4udjIuVG9rZW5TZXJ2aWNlQ3JlYXRlUmVxdWVzdBovLm1ldGFsc3RhY2suYWRtaW4udjIuVG9rZW5TZXJ2aWNlQ3JlYXRlUmVzcG9uc2UiCdLzGAEB4PMYAWIGcHJvdG8z", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules, file_metalstack_api_v2_token]);
 
 /**
+ * Which tokens to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.admin.v2.TokenServiceListRequest
  */
 export type TokenServiceListRequest = Message<"metalstack.admin.v2.TokenServiceListRequest"> & {
@@ -35,6 +37,8 @@ export const TokenServiceListRequestSchema: GenMessage<TokenServiceListRequest> 
   messageDesc(file_metalstack_admin_v2_token, 0);
 
 /**
+ * The tokens that match, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.TokenServiceListResponse
  */
 export type TokenServiceListResponse = Message<"metalstack.admin.v2.TokenServiceListResponse"> & {
@@ -52,6 +56,8 @@ export const TokenServiceListResponseSchema: GenMessage<TokenServiceListResponse
   messageDesc(file_metalstack_admin_v2_token, 1);
 
 /**
+ * Names the token and its user.
+ *
  * @generated from message metalstack.admin.v2.TokenServiceRevokeRequest
  */
 export type TokenServiceRevokeRequest = Message<"metalstack.admin.v2.TokenServiceRevokeRequest"> & {
@@ -74,6 +80,8 @@ export const TokenServiceRevokeRequestSchema: GenMessage<TokenServiceRevokeReque
   messageDesc(file_metalstack_admin_v2_token, 2);
 
 /**
+ * The token is worthless.
+ *
  * @generated from message metalstack.admin.v2.TokenServiceRevokeResponse
  */
 export type TokenServiceRevokeResponse = Message<"metalstack.admin.v2.TokenServiceRevokeResponse"> & {
@@ -87,15 +95,21 @@ export const TokenServiceRevokeResponseSchema: GenMessage<TokenServiceRevokeResp
   messageDesc(file_metalstack_admin_v2_token, 3);
 
 /**
+ * The token to create.
+ *
  * @generated from message metalstack.admin.v2.TokenServiceCreateRequest
  */
 export type TokenServiceCreateRequest = Message<"metalstack.admin.v2.TokenServiceCreateRequest"> & {
   /**
+   * Whose token it shall be; the caller's when absent.
+   *
    * @generated from field: optional string user = 1;
    */
   user?: string | undefined;
 
   /**
+   * What it may do, and for how long.
+   *
    * @generated from field: metalstack.api.v2.TokenServiceCreateRequest token_create_request = 2;
    */
   tokenCreateRequest?: TokenServiceCreateRequest$1 | undefined;
@@ -109,6 +123,8 @@ export const TokenServiceCreateRequestSchema: GenMessage<TokenServiceCreateReque
   messageDesc(file_metalstack_admin_v2_token, 4);
 
 /**
+ * The token and, this once, its secret.
+ *
  * @generated from message metalstack.admin.v2.TokenServiceCreateResponse
  */
 export type TokenServiceCreateResponse = Message<"metalstack.admin.v2.TokenServiceCreateResponse"> & {
@@ -118,6 +134,8 @@ export type TokenServiceCreateResponse = Message<"metalstack.admin.v2.TokenServi
   token?: Token | undefined;
 
   /**
+   * To be sent as `Authorization: Bearer …`.
+   *
    * @generated from field: string secret = 2;
    */
   secret: string;
@@ -131,10 +149,14 @@ export const TokenServiceCreateResponseSchema: GenMessage<TokenServiceCreateResp
   messageDesc(file_metalstack_admin_v2_token, 5);
 
 /**
+ * Tokens of all users.
+ *
  * @generated from service metalstack.admin.v2.TokenService
  */
 export const TokenService: GenService<{
   /**
+   * The tokens that match the query.
+   *
    * @generated from rpc metalstack.admin.v2.TokenService.List
    */
   list: {
@@ -143,6 +165,8 @@ export const TokenService: GenService<{
     output: typeof TokenServiceListResponseSchema;
   },
   /**
+   * Makes a token of any user worthless at once.
+   *
    * @generated from rpc metalstack.admin.v2.TokenService.Revoke
    */
   revoke: {
@@ -151,6 +175,8 @@ export const TokenService: GenService<{
     output: typeof TokenServiceRevokeResponseSchema;
   },
   /**
+   * Makes a token for another user, such as a daemon.
+   *
    * @generated from rpc metalstack.admin.v2.TokenService.Create
    */
   create: {

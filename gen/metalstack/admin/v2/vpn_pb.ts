@@ -19,25 +19,35 @@ export const file_metalstack_admin_v2_vpn: GenFile = /*@__PURE__*/
   fileDesc("Ch1tZXRhbHN0YWNrL2FkbWluL3YyL3Zwbi5wcm90bxITbWV0YWxzdGFjay5hZG1pbi52MiKQAQoYVlBOU2VydmljZUF1dGhLZXlSZXF1ZXN0EhkKB3Byb2plY3QYASABKAlCCLpIBXIDsAEBEhEKCWVwaGVtZXJhbBgCIAEoCBIqCgdleHBpcmVzGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhoKBnJlYXNvbhgEIAEoCUIKukgHcgUQChiABCKxAQoZVlBOU2VydmljZUF1dGhLZXlSZXNwb25zZRIPCgdhZGRyZXNzGAEgASgJEhAKCGF1dGhfa2V5GAIgASgJEhEKCWVwaGVtZXJhbBgDIAEoCBIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpjcmVhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI+ChpWUE5TZXJ2aWNlTGlzdE5vZGVzUmVxdWVzdBIUCgdwcm9qZWN0GAEgASgJSACIAQFCCgoIX3Byb2plY3QiSAobVlBOU2VydmljZUxpc3ROb2Rlc1Jlc3BvbnNlEikKBW5vZGVzGAEgAygLMhoubWV0YWxzdGFjay5hcGkudjIuVlBOTm9kZTL9AQoKVlBOU2VydmljZRJzCgdBdXRoS2V5Ei0ubWV0YWxzdGFjay5hZG1pbi52Mi5WUE5TZXJ2aWNlQXV0aEtleVJlcXVlc3QaLi5tZXRhbHN0YWNrLmFkbWluLnYyLlZQTlNlcnZpY2VBdXRoS2V5UmVzcG9uc2UiCdLzGAEB4PMYARJ6CglMaXN0Tm9kZXMSLy5tZXRhbHN0YWNrLmFkbWluLnYyLlZQTlNlcnZpY2VMaXN0Tm9kZXNSZXF1ZXN0GjAubWV0YWxzdGFjay5hZG1pbi52Mi5WUE5TZXJ2aWNlTGlzdE5vZGVzUmVzcG9uc2UiCtLzGAIBAuDzGAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_vpn]);
 
 /**
+ * For whom a key is wanted, and why.
+ *
  * @generated from message metalstack.admin.v2.VPNServiceAuthKeyRequest
  */
 export type VPNServiceAuthKeyRequest = Message<"metalstack.admin.v2.VPNServiceAuthKeyRequest"> & {
   /**
+   * Project whose firewalls shall be reached.
+   *
    * @generated from field: string project = 1;
    */
   project: string;
 
   /**
+   * Whoever joins with it is forgotten when it leaves.
+   *
    * @generated from field: bool ephemeral = 2;
    */
   ephemeral: boolean;
 
   /**
+   * How long the key can be used.
+   *
    * @generated from field: google.protobuf.Duration expires = 3;
    */
   expires?: Duration | undefined;
 
   /**
+   * 10 to 512 characters.
+   *
    * @generated from field: string reason = 4;
    */
   reason: string;
@@ -51,15 +61,21 @@ export const VPNServiceAuthKeyRequestSchema: GenMessage<VPNServiceAuthKeyRequest
   messageDesc(file_metalstack_admin_v2_vpn, 0);
 
 /**
+ * The key, and where to use it.
+ *
  * @generated from message metalstack.admin.v2.VPNServiceAuthKeyResponse
  */
 export type VPNServiceAuthKeyResponse = Message<"metalstack.admin.v2.VPNServiceAuthKeyResponse"> & {
   /**
+   * Server to join.
+   *
    * @generated from field: string address = 1;
    */
   address: string;
 
   /**
+   * Shown this once.
+   *
    * @generated from field: string auth_key = 2;
    */
   authKey: string;
@@ -88,10 +104,14 @@ export const VPNServiceAuthKeyResponseSchema: GenMessage<VPNServiceAuthKeyRespon
   messageDesc(file_metalstack_admin_v2_vpn, 1);
 
 /**
+ * Which nodes to list.
+ *
  * @generated from message metalstack.admin.v2.VPNServiceListNodesRequest
  */
 export type VPNServiceListNodesRequest = Message<"metalstack.admin.v2.VPNServiceListNodesRequest"> & {
   /**
+   * Only this project's.
+   *
    * @generated from field: optional string project = 1;
    */
   project?: string | undefined;
@@ -105,6 +125,8 @@ export const VPNServiceListNodesRequestSchema: GenMessage<VPNServiceListNodesReq
   messageDesc(file_metalstack_admin_v2_vpn, 2);
 
 /**
+ * The nodes, in no promised order.
+ *
  * @generated from message metalstack.admin.v2.VPNServiceListNodesResponse
  */
 export type VPNServiceListNodesResponse = Message<"metalstack.admin.v2.VPNServiceListNodesResponse"> & {
@@ -122,10 +144,14 @@ export const VPNServiceListNodesResponseSchema: GenMessage<VPNServiceListNodesRe
   messageDesc(file_metalstack_admin_v2_vpn, 3);
 
 /**
+ * The VPN through which people reach firewalls.
+ *
  * @generated from service metalstack.admin.v2.VPNService
  */
 export const VPNService: GenService<{
   /**
+   * A key to join the VPN with. The reason is written to the audit trail.
+   *
    * @generated from rpc metalstack.admin.v2.VPNService.AuthKey
    */
   authKey: {
@@ -134,6 +160,8 @@ export const VPNService: GenService<{
     output: typeof VPNServiceAuthKeyResponseSchema;
   },
   /**
+   * Who has joined.
+   *
    * @generated from rpc metalstack.admin.v2.VPNService.ListNodes
    */
   listNodes: {

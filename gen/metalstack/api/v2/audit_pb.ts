@@ -19,10 +19,14 @@ export const file_metalstack_api_v2_audit: GenFile = /*@__PURE__*/
   fileDesc("Ch1tZXRhbHN0YWNrL2FwaS92Mi9hdWRpdC5wcm90bxIRbWV0YWxzdGFjay5hcGkudjIi0QIKCkF1ZGl0VHJhY2USFgoEdXVpZBgBIAEoCUIIukgFcgOwAQESLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR1c2VyGAMgASgJEg4KBnRlbmFudBgEIAEoCRIUCgdwcm9qZWN0GAUgASgJSACIAQESDgoGbWV0aG9kGAYgASgJEhEKBGJvZHkYByABKAlIAYgBARIRCglzb3VyY2VfaXAYCCABKAkSGAoLcmVzdWx0X2NvZGUYCSABKAVIAogBARIsCgVwaGFzZRgKIAEoDjIdLm1ldGFsc3RhY2suYXBpLnYyLkF1ZGl0UGhhc2USJQoEbWV0YRgLIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGFCCgoIX3Byb2plY3RCBwoFX2JvZHlCDgoMX3Jlc3VsdF9jb2RlIpoECgpBdWRpdFF1ZXJ5EhsKBHV1aWQYAiABKAlCCLpIBXIDsAEBSACIAQESLQoEZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIAYgBARIrCgJ0bxgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIAogBARIeCgR1c2VyGAUgASgJQgu6SAhyBsCzrrECAUgDiAEBEh4KB3Byb2plY3QYBiABKAlCCLpIBXIDsAEBSASIAQESHwoGbWV0aG9kGAcgASgJQgq6SAdyBRACGIACSAWIAQESHwoJc291cmNlX2lwGAggASgJQge6SARyAnABSAaIAQESIQoLcmVzdWx0X2NvZGUYCSABKAVCB7pIBBoCKABIB4gBARIdCgRib2R5GAogASgJQgq6SAdyBRACGIACSAiIAQESHgoFbGltaXQYCyABKAVCCrpIBxoFGOgHIABICYgBARI7CgVwaGFzZRgMIAEoDjIdLm1ldGFsc3RhY2suYXBpLnYyLkF1ZGl0UGhhc2VCCLpIBYIBAhABSAqIAQFCBwoFX3V1aWRCBwoFX2Zyb21CBQoDX3RvQgcKBV91c2VyQgoKCF9wcm9qZWN0QgkKB19tZXRob2RCDAoKX3NvdXJjZV9pcEIOCgxfcmVzdWx0X2NvZGVCBwoFX2JvZHlCCAoGX2xpbWl0QggKBl9waGFzZSJjChdBdWRpdFNlcnZpY2VMaXN0UmVxdWVzdBIaCgVsb2dpbhgBIAEoCUILukgIcgbAs66xAgESLAoFcXVlcnkYAiABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5BdWRpdFF1ZXJ5IkkKGEF1ZGl0U2VydmljZUxpc3RSZXNwb25zZRItCgZ0cmFjZXMYASADKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5BdWRpdFRyYWNlIpMBChZBdWRpdFNlcnZpY2VHZXRSZXF1ZXN0EhoKBWxvZ2luGAEgASgJQgu6SAhyBsCzrrECARIWCgR1dWlkGAIgASgJQgi6SAVyA7ABARI7CgVwaGFzZRgDIAEoDjIdLm1ldGFsc3RhY2suYXBpLnYyLkF1ZGl0UGhhc2VCCLpIBYIBAhABSACIAQFCCAoGX3BoYXNlIkcKF0F1ZGl0U2VydmljZUdldFJlc3BvbnNlEiwKBXRyYWNlGAEgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuQXVkaXRUcmFjZSpcCgpBdWRpdFBoYXNlEhsKF0FVRElUX1BIQVNFX1VOU1BFQ0lGSUVEEAASFwoTQVVESVRfUEhBU0VfUkVRVUVTVBABEhgKFEFVRElUX1BIQVNFX1JFU1BPTlNFEAIy4wEKDEF1ZGl0U2VydmljZRJnCgNHZXQSKS5tZXRhbHN0YWNrLmFwaS52Mi5BdWRpdFNlcnZpY2VHZXRSZXF1ZXN0GioubWV0YWxzdGFjay5hcGkudjIuQXVkaXRTZXJ2aWNlR2V0UmVzcG9uc2UiCcLzGAEB4PMYAhJqCgRMaXN0EioubWV0YWxzdGFjay5hcGkudjIuQXVkaXRTZXJ2aWNlTGlzdFJlcXVlc3QaKy5tZXRhbHN0YWNrLmFwaS52Mi5BdWRpdFNlcnZpY2VMaXN0UmVzcG9uc2UiCcLzGAEB4PMYAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * One call as it was written down. A call has two traces with the same uuid: its request and its answer.
+ *
  * @generated from message metalstack.api.v2.AuditTrace
  */
 export type AuditTrace = Message<"metalstack.api.v2.AuditTrace"> & {
   /**
+   * Of the call, the same in both phases.
+   *
    * @generated from field: string uuid = 1;
    */
   uuid: string;
@@ -33,26 +37,36 @@ export type AuditTrace = Message<"metalstack.api.v2.AuditTrace"> & {
   timestamp?: Timestamp | undefined;
 
   /**
+   * Who called: the subject of the token.
+   *
    * @generated from field: string user = 3;
    */
   user: string;
 
   /**
+   * Tenant that the call was about.
+   *
    * @generated from field: string tenant = 4;
    */
   tenant: string;
 
   /**
+   * Absent when the call was about no project.
+   *
    * @generated from field: optional string project = 5;
    */
   project?: string | undefined;
 
   /**
+   * Full name, such as `/metalstack.api.v2.IPService/Get`.
+   *
    * @generated from field: string method = 6;
    */
   method: string;
 
   /**
+   * Request or answer as JSON, without secrets.
+   *
    * @generated from field: optional string body = 7;
    */
   body?: string | undefined;
@@ -63,6 +77,8 @@ export type AuditTrace = Message<"metalstack.api.v2.AuditTrace"> & {
   sourceIp: string;
 
   /**
+   * gRPC status code of the answer; 0 is success. Absent in the request's phase.
+   *
    * @generated from field: optional int32 result_code = 9;
    */
   resultCode?: number | undefined;
@@ -86,6 +102,8 @@ export const AuditTraceSchema: GenMessage<AuditTrace> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_audit, 0);
 
 /**
+ * Which traces. All that is given has to hold.
+ *
  * @generated from message metalstack.api.v2.AuditQuery
  */
 export type AuditQuery = Message<"metalstack.api.v2.AuditQuery"> & {
@@ -95,11 +113,15 @@ export type AuditQuery = Message<"metalstack.api.v2.AuditQuery"> & {
   uuid?: string | undefined;
 
   /**
+   * Eight hours ago when absent.
+   *
    * @generated from field: optional google.protobuf.Timestamp from = 3;
    */
   from?: Timestamp | undefined;
 
   /**
+   * Now when absent.
+   *
    * @generated from field: optional google.protobuf.Timestamp to = 4;
    */
   to?: Timestamp | undefined;
@@ -115,6 +137,8 @@ export type AuditQuery = Message<"metalstack.api.v2.AuditQuery"> & {
   project?: string | undefined;
 
   /**
+   * Full name of a method.
+   *
    * @generated from field: optional string method = 7;
    */
   method?: string | undefined;
@@ -130,11 +154,15 @@ export type AuditQuery = Message<"metalstack.api.v2.AuditQuery"> & {
   resultCode?: number | undefined;
 
   /**
+   * Text that the body contains.
+   *
    * @generated from field: optional string body = 10;
    */
   body?: string | undefined;
 
   /**
+   * Most traces to answer, up to 1000; 200 when absent.
+   *
    * @generated from field: optional int32 limit = 11;
    */
   limit?: number | undefined;
@@ -153,10 +181,14 @@ export const AuditQuerySchema: GenMessage<AuditQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_audit, 1);
 
 /**
+ * Which traces to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.api.v2.AuditServiceListRequest
  */
 export type AuditServiceListRequest = Message<"metalstack.api.v2.AuditServiceListRequest"> & {
   /**
+   * Tenant whose traces are wanted.
+   *
    * @generated from field: string login = 1;
    */
   login: string;
@@ -175,6 +207,8 @@ export const AuditServiceListRequestSchema: GenMessage<AuditServiceListRequest> 
   messageDesc(file_metalstack_api_v2_audit, 2);
 
 /**
+ * The traces that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.AuditServiceListResponse
  */
 export type AuditServiceListResponse = Message<"metalstack.api.v2.AuditServiceListResponse"> & {
@@ -192,10 +226,14 @@ export const AuditServiceListResponseSchema: GenMessage<AuditServiceListResponse
   messageDesc(file_metalstack_api_v2_audit, 3);
 
 /**
+ * Names the trace to get.
+ *
  * @generated from message metalstack.api.v2.AuditServiceGetRequest
  */
 export type AuditServiceGetRequest = Message<"metalstack.api.v2.AuditServiceGetRequest"> & {
   /**
+   * Tenant that the trace belongs to.
+   *
    * @generated from field: string login = 1;
    */
   login: string;
@@ -206,6 +244,8 @@ export type AuditServiceGetRequest = Message<"metalstack.api.v2.AuditServiceGetR
   uuid: string;
 
   /**
+   * The request's trace when absent.
+   *
    * @generated from field: optional metalstack.api.v2.AuditPhase phase = 3;
    */
   phase?: AuditPhase | undefined;
@@ -219,6 +259,8 @@ export const AuditServiceGetRequestSchema: GenMessage<AuditServiceGetRequest> = 
   messageDesc(file_metalstack_api_v2_audit, 4);
 
 /**
+ * The trace that was asked for.
+ *
  * @generated from message metalstack.api.v2.AuditServiceGetResponse
  */
 export type AuditServiceGetResponse = Message<"metalstack.api.v2.AuditServiceGetResponse"> & {
@@ -236,26 +278,36 @@ export const AuditServiceGetResponseSchema: GenMessage<AuditServiceGetResponse> 
   messageDesc(file_metalstack_api_v2_audit, 5);
 
 /**
+ * Which half of a call a trace is about.
+ *
  * @generated from enum metalstack.api.v2.AuditPhase
  */
 export const AuditPhase = {
   /**
+   * Not given.
+   *
    * @generated from enum value: AUDIT_PHASE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Written before the call was carried out.
+   *
    * @generated from enum value: AUDIT_PHASE_REQUEST = 1;
    */
   REQUEST: 1,
 
   /**
+   * Written after it.
+   *
    * @generated from enum value: AUDIT_PHASE_RESPONSE = 2;
    */
   RESPONSE: 2,
 } as const;
 
 /**
+ * Which half of a call a trace is about.
+ *
  * @generated from enum metalstack.api.v2.AuditPhase
  */
 export type AuditPhase = (typeof AuditPhase)[keyof typeof AuditPhase] | UnknownEnum;
@@ -267,10 +319,14 @@ export const AuditPhaseSchema: GenEnum<AuditPhase> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_audit, 0);
 
 /**
+ * What was done in a tenant, and by whom.
+ *
  * @generated from service metalstack.api.v2.AuditService
  */
 export const AuditService: GenService<{
   /**
+   * One trace of the tenant. NotFound when it belongs to another one.
+   *
    * @generated from rpc metalstack.api.v2.AuditService.Get
    */
   get: {
@@ -279,6 +335,8 @@ export const AuditService: GenService<{
     output: typeof AuditServiceGetResponseSchema;
   },
   /**
+   * The tenant's traces that match the query, newest first.
+   *
    * @generated from rpc metalstack.api.v2.AuditService.List
    */
   list: {

@@ -17,15 +17,21 @@ export const file_metalstack_api_v2_common: GenFile = /*@__PURE__*/
   fileDesc("Ch5tZXRhbHN0YWNrL2FwaS92Mi9jb21tb24ucHJvdG8SEW1ldGFsc3RhY2suYXBpLnYyIkIKBlBhZ2luZxIRCgRwYWdlGAEgASgESACIAQESEgoFY291bnQYAiABKARIAYgBAUIHCgVfcGFnZUIICgZfY291bnQijgEKBkxhYmVscxJVCgZsYWJlbHMYASADKAsyJS5tZXRhbHN0YWNrLmFwaS52Mi5MYWJlbHMuTGFiZWxzRW50cnlCHrpIG5oBGLiVuLECASIHcgUQARiAAioHcgUQABiAAhotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIukBCgRNZXRhEi4KBmxhYmVscxgBIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLkxhYmVsc0gAiAEBEi4KCmNyZWF0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmdlbmVyYXRpb24YBCABKAQSHQoQZGVsZXRpb25fdGFza19pZBgFIAEoCUgBiAEBQgkKB19sYWJlbHNCEwoRX2RlbGV0aW9uX3Rhc2tfaWQigAEKDFVwZGF0ZUxhYmVscxIsCgdyZXBsYWNlGAEgASgLMhkubWV0YWxzdGFjay5hcGkudjIuTGFiZWxzSAASLwoFcGF0Y2gYAiABKAsyHi5tZXRhbHN0YWNrLmFwaS52Mi5MYWJlbHNQYXRjaEgAQhEKCHN0cmF0ZWd5EgW6SAIIASJcCgtMYWJlbHNQYXRjaBIpCgZ1cGRhdGUYASABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5MYWJlbHMSIgoGcmVtb3ZlGAIgAygJQhK6SA+SAQwYASIIcgbws66xAgEijgEKClVwZGF0ZU1ldGESLgoKdXBkYXRlZF9hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASUAoQbG9ja2luZ19zdHJhdGVneRgCIAEoDjIsLm1ldGFsc3RhY2suYXBpLnYyLk9wdGltaXN0aWNMb2NraW5nU3RyYXRlZ3lCCLpIBYIBAhABKocBCgpUZW5hbnRSb2xlEhsKF1RFTkFOVF9ST0xFX1VOU1BFQ0lGSUVEEAASFQoRVEVOQU5UX1JPTEVfT1dORVIQARIWChJURU5BTlRfUk9MRV9FRElUT1IQAhIWChJURU5BTlRfUk9MRV9WSUVXRVIQAxIVChFURU5BTlRfUk9MRV9HVUVTVBAEKnUKC1Byb2plY3RSb2xlEhwKGFBST0pFQ1RfUk9MRV9VTlNQRUNJRklFRBAAEhYKElBST0pFQ1RfUk9MRV9PV05FUhABEhcKE1BST0pFQ1RfUk9MRV9FRElUT1IQAhIXChNQUk9KRUNUX1JPTEVfVklFV0VSEAMqVQoJQWRtaW5Sb2xlEhoKFkFETUlOX1JPTEVfVU5TUEVDSUZJRUQQABIVChFBRE1JTl9ST0xFX0VESVRPUhABEhUKEUFETUlOX1JPTEVfVklFV0VSEAIqVQoJSW5mcmFSb2xlEhoKFklORlJBX1JPTEVfVU5TUEVDSUZJRUQQABIVChFJTkZSQV9ST0xFX0VESVRPUhABEhUKEUlORlJBX1JPTEVfVklFV0VSEAIqXQoLTWFjaGluZVJvbGUSHAoYTUFDSElORV9ST0xFX1VOU1BFQ0lGSUVEEAASFwoTTUFDSElORV9ST0xFX0VESVRPUhABEhcKE01BQ0hJTkVfUk9MRV9WSUVXRVIQAipUCgpWaXNpYmlsaXR5EhoKFlZJU0lCSUxJVFlfVU5TUEVDSUZJRUQQABIVChFWSVNJQklMSVRZX1BVQkxJQxABEhMKD1ZJU0lCSUxJVFlfU0VMRhACKlIKCEF1ZGl0aW5nEhgKFEFVRElUSU5HX1VOU1BFQ0lGSUVEEAASFQoRQVVESVRJTkdfSU5DTFVERUQQARIVChFBVURJVElOR19FWENMVURFRBACKpgBChlPcHRpbWlzdGljTG9ja2luZ1N0cmF0ZWd5EisKJ09QVElNSVNUSUNfTE9DS0lOR19TVFJBVEVHWV9VTlNQRUNJRklFRBAAEiYKIk9QVElNSVNUSUNfTE9DS0lOR19TVFJBVEVHWV9DTElFTlQQARImCiJPUFRJTUlTVElDX0xPQ0tJTkdfU1RSQVRFR1lfU0VSVkVSEAI6YgoMdGVuYW50X3JvbGVzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYuI4DIAMoDjIdLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudFJvbGVSC3RlbmFudFJvbGVzOmUKDXByb2plY3Rfcm9sZXMSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi5jgMgAygOMh4ubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFJvbGVSDHByb2plY3RSb2xlczpfCgthZG1pbl9yb2xlcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLqOAyADKA4yHC5tZXRhbHN0YWNrLmFwaS52Mi5BZG1pblJvbGVSCmFkbWluUm9sZXM6YgoKdmlzaWJpbGl0eRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLuOAyABKA4yHS5tZXRhbHN0YWNrLmFwaS52Mi5WaXNpYmlsaXR5Ugp2aXNpYmlsaXR5iAEBOlwKCGF1ZGl0aW5nEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYvI4DIAEoDjIbLm1ldGFsc3RhY2suYXBpLnYyLkF1ZGl0aW5nUghhdWRpdGluZ4gBATpfCgtpbmZyYV9yb2xlcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGL2OAyADKA4yHC5tZXRhbHN0YWNrLmFwaS52Mi5JbmZyYVJvbGVSCmluZnJhUm9sZXM6ZQoNbWFjaGluZV9yb2xlcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGL6OAyADKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUm9sZVIMbWFjaGluZVJvbGVzOlIKEWVudW1fc3RyaW5nX3ZhbHVlEiEuZ29vZ2xlLnByb3RvYnVmLkVudW1WYWx1ZU9wdGlvbnMYoJYDIAEoCVIPZW51bVN0cmluZ1ZhbHVliAEBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_descriptor, file_google_protobuf_timestamp, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * Which part of a long list to answer. Pages count from 0.
+ *
  * @generated from message metalstack.api.v2.Paging
  */
 export type Paging = Message<"metalstack.api.v2.Paging"> & {
   /**
+   * First page is 0; absent means the first.
+   *
    * @generated from field: optional uint64 page = 1;
    */
   page?: bigint | undefined;
 
   /**
+   * Entries on a page, at most 1,000; 100 when only `page` is given. Without both: everything.
+   *
    * @generated from field: optional uint64 count = 2;
    */
   count?: bigint | undefined;
@@ -39,6 +45,10 @@ export const PagingSchema: GenMessage<Paging> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_common, 0);
 
 /**
+ * Free words that users and tools attach to things. A key has 1 to 256 characters, a value at most 256, neither begins
+ * or ends with white space. The server gives them no meaning beyond selecting by them, apart from the keys under
+ * `machine.metal-stack.io/` that it sets itself.
+ *
  * @generated from message metalstack.api.v2.Labels
  */
 export type Labels = Message<"metalstack.api.v2.Labels"> & {
@@ -56,6 +66,9 @@ export const LabelsSchema: GenMessage<Labels> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_common, 1);
 
 /**
+ * What the server keeps about every stored thing. Callers may set labels; the rest is the server's, and is ignored
+ * when it is sent.
+ *
  * @generated from message metalstack.api.v2.Meta
  */
 export type Meta = Message<"metalstack.api.v2.Meta"> & {
@@ -65,21 +78,29 @@ export type Meta = Message<"metalstack.api.v2.Meta"> & {
   labels?: Labels | undefined;
 
   /**
+   * When it was created, by the server's clock.
+   *
    * @generated from field: google.protobuf.Timestamp created_at = 2;
    */
   createdAt?: Timestamp | undefined;
 
   /**
+   * When it was last changed. It is what `UpdateMeta.updated_at` has to repeat.
+   *
    * @generated from field: google.protobuf.Timestamp updated_at = 3;
    */
   updatedAt?: Timestamp | undefined;
 
   /**
+   * Rises with every change of what is wanted.
+   *
    * @generated from field: uint64 generation = 4;
    */
   generation: bigint;
 
   /**
+   * Set while the thing is being deleted in the background.
+   *
    * @generated from field: optional string deletion_task_id = 5;
    */
   deletionTaskId?: string | undefined;
@@ -93,6 +114,8 @@ export const MetaSchema: GenMessage<Meta> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_common, 2);
 
 /**
+ * How an update treats labels: take these in place of the old ones, or change some. One of the two has to be given.
+ *
  * @generated from message metalstack.api.v2.UpdateLabels
  */
 export type UpdateLabels = Message<"metalstack.api.v2.UpdateLabels"> & {
@@ -101,12 +124,16 @@ export type UpdateLabels = Message<"metalstack.api.v2.UpdateLabels"> & {
    */
   strategy: {
     /**
+     * The labels from now on; all others are gone.
+     *
      * @generated from field: metalstack.api.v2.Labels replace = 1;
      */
     value: Labels;
     case: "replace";
   } | {
     /**
+     * Single labels to set or to take away.
+     *
      * @generated from field: metalstack.api.v2.LabelsPatch patch = 2;
      */
     value: LabelsPatch;
@@ -122,15 +149,21 @@ export const UpdateLabelsSchema: GenMessage<UpdateLabels> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_common, 3);
 
 /**
+ * Changes of single labels. What is removed and set at once ends set.
+ *
  * @generated from message metalstack.api.v2.LabelsPatch
  */
 export type LabelsPatch = Message<"metalstack.api.v2.LabelsPatch"> & {
   /**
+   * Labels to add, or to give a new value.
+   *
    * @generated from field: metalstack.api.v2.Labels update = 1;
    */
   update?: Labels | undefined;
 
   /**
+   * Keys to take away; one that is not there is no error. No key twice.
+   *
    * @generated from field: repeated string remove = 2;
    */
   remove: string[];
@@ -144,15 +177,21 @@ export const LabelsPatchSchema: GenMessage<LabelsPatch> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_common, 4);
 
 /**
+ * Guards an update against changes that the caller has not seen.
+ *
  * @generated from message metalstack.api.v2.UpdateMeta
  */
 export type UpdateMeta = Message<"metalstack.api.v2.UpdateMeta"> & {
   /**
+   * `Meta.updated_at` as the caller read it. Needed under CLIENT.
+   *
    * @generated from field: google.protobuf.Timestamp updated_at = 1;
    */
   updatedAt?: Timestamp | undefined;
 
   /**
+   * Who watches over concurrent changes. Not given is CLIENT.
+   *
    * @generated from field: metalstack.api.v2.OptimisticLockingStrategy locking_strategy = 2;
    */
   lockingStrategy: OptimisticLockingStrategy;
@@ -166,36 +205,50 @@ export const UpdateMetaSchema: GenMessage<UpdateMeta> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_common, 5);
 
 /**
+ * What a member may do with a tenant. Each role may do all that the ones below it may.
+ *
  * @generated from enum metalstack.api.v2.TenantRole
  */
 export const TenantRole = {
   /**
+   * Not given.
+   *
    * @generated from enum value: TENANT_ROLE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Everything, members and deletion included.
+   *
    * @generated from enum value: TENANT_ROLE_OWNER = 1;
    */
   OWNER: 1,
 
   /**
+   * Change the tenant and create projects in it.
+   *
    * @generated from enum value: TENANT_ROLE_EDITOR = 2;
    */
   EDITOR: 2,
 
   /**
+   * Read the tenant, its members and its projects.
+   *
    * @generated from enum value: TENANT_ROLE_VIEWER = 3;
    */
   VIEWER: 3,
 
   /**
+   * See that the tenant exists. It is what members of a single project are.
+   *
    * @generated from enum value: TENANT_ROLE_GUEST = 4;
    */
   GUEST: 4,
 } as const;
 
 /**
+ * What a member may do with a tenant. Each role may do all that the ones below it may.
+ *
  * @generated from enum metalstack.api.v2.TenantRole
  */
 export type TenantRole = (typeof TenantRole)[keyof typeof TenantRole] | UnknownEnum;
@@ -207,31 +260,43 @@ export const TenantRoleSchema: GenEnum<TenantRole> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_common, 0);
 
 /**
+ * What a member may do with a project and the machines, networks and addresses in it.
+ *
  * @generated from enum metalstack.api.v2.ProjectRole
  */
 export const ProjectRole = {
   /**
+   * Not given.
+   *
    * @generated from enum value: PROJECT_ROLE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Everything, members and deletion included.
+   *
    * @generated from enum value: PROJECT_ROLE_OWNER = 1;
    */
   OWNER: 1,
 
   /**
+   * Create, change and delete what the project contains.
+   *
    * @generated from enum value: PROJECT_ROLE_EDITOR = 2;
    */
   EDITOR: 2,
 
   /**
+   * Read.
+   *
    * @generated from enum value: PROJECT_ROLE_VIEWER = 3;
    */
   VIEWER: 3,
 } as const;
 
 /**
+ * What a member may do with a project and the machines, networks and addresses in it.
+ *
  * @generated from enum metalstack.api.v2.ProjectRole
  */
 export type ProjectRole = (typeof ProjectRole)[keyof typeof ProjectRole] | UnknownEnum;
@@ -243,26 +308,36 @@ export const ProjectRoleSchema: GenEnum<ProjectRole> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_common, 1);
 
 /**
+ * What somebody may do over all tenants: the people who run the cloud.
+ *
  * @generated from enum metalstack.api.v2.AdminRole
  */
 export const AdminRole = {
   /**
+   * Not given.
+   *
    * @generated from enum value: ADMIN_ROLE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Read and change everything that the admin services offer.
+   *
    * @generated from enum value: ADMIN_ROLE_EDITOR = 1;
    */
   EDITOR: 1,
 
   /**
+   * Read it.
+   *
    * @generated from enum value: ADMIN_ROLE_VIEWER = 2;
    */
   VIEWER: 2,
 } as const;
 
 /**
+ * What somebody may do over all tenants: the people who run the cloud.
+ *
  * @generated from enum metalstack.api.v2.AdminRole
  */
 export type AdminRole = (typeof AdminRole)[keyof typeof AdminRole] | UnknownEnum;
@@ -274,26 +349,36 @@ export const AdminRoleSchema: GenEnum<AdminRole> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_common, 2);
 
 /**
+ * What a daemon of a partition may do.
+ *
  * @generated from enum metalstack.api.v2.InfraRole
  */
 export const InfraRole = {
   /**
+   * Not given.
+   *
    * @generated from enum value: INFRA_ROLE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Report and fetch what belongs to its partition.
+   *
    * @generated from enum value: INFRA_ROLE_EDITOR = 1;
    */
   EDITOR: 1,
 
   /**
+   * Fetch only.
+   *
    * @generated from enum value: INFRA_ROLE_VIEWER = 2;
    */
   VIEWER: 2,
 } as const;
 
 /**
+ * What a daemon of a partition may do.
+ *
  * @generated from enum metalstack.api.v2.InfraRole
  */
 export type InfraRole = (typeof InfraRole)[keyof typeof InfraRole] | UnknownEnum;
@@ -305,26 +390,36 @@ export const InfraRoleSchema: GenEnum<InfraRole> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_common, 3);
 
 /**
+ * What a token may do in the name of one machine; installers have such tokens.
+ *
  * @generated from enum metalstack.api.v2.MachineRole
  */
 export const MachineRole = {
   /**
+   * Not given.
+   *
    * @generated from enum value: MACHINE_ROLE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Register the machine, wait for its allocation, report how it goes.
+   *
    * @generated from enum value: MACHINE_ROLE_EDITOR = 1;
    */
   EDITOR: 1,
 
   /**
+   * Read the machine.
+   *
    * @generated from enum value: MACHINE_ROLE_VIEWER = 2;
    */
   VIEWER: 2,
 } as const;
 
 /**
+ * What a token may do in the name of one machine; installers have such tokens.
+ *
  * @generated from enum metalstack.api.v2.MachineRole
  */
 export type MachineRole = (typeof MachineRole)[keyof typeof MachineRole] | UnknownEnum;
@@ -336,26 +431,36 @@ export const MachineRoleSchema: GenEnum<MachineRole> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_common, 4);
 
 /**
+ * Who may call a method for which no role is asked.
+ *
  * @generated from enum metalstack.api.v2.Visibility
  */
 export const Visibility = {
   /**
+   * Not given.
+   *
    * @generated from enum value: VISIBILITY_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Anybody, without a token too.
+   *
    * @generated from enum value: VISIBILITY_PUBLIC = 1;
    */
   PUBLIC: 1,
 
   /**
+   * Whoever has a valid token; the answer is about the caller's own things.
+   *
    * @generated from enum value: VISIBILITY_SELF = 2;
    */
   SELF: 2,
 } as const;
 
 /**
+ * Who may call a method for which no role is asked.
+ *
  * @generated from enum metalstack.api.v2.Visibility
  */
 export type Visibility = (typeof Visibility)[keyof typeof Visibility] | UnknownEnum;
@@ -367,26 +472,36 @@ export const VisibilitySchema: GenEnum<Visibility> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_common, 5);
 
 /**
+ * Whether calls of a method are written to the audit trail.
+ *
  * @generated from enum metalstack.api.v2.Auditing
  */
 export const Auditing = {
   /**
+   * Not given.
+   *
    * @generated from enum value: AUDITING_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Request and answer are written down.
+   *
    * @generated from enum value: AUDITING_INCLUDED = 1;
    */
   INCLUDED: 1,
 
   /**
+   * They are not: the call changes nothing, or comes too often.
+   *
    * @generated from enum value: AUDITING_EXCLUDED = 2;
    */
   EXCLUDED: 2,
 } as const;
 
 /**
+ * Whether calls of a method are written to the audit trail.
+ *
  * @generated from enum metalstack.api.v2.Auditing
  */
 export type Auditing = (typeof Auditing)[keyof typeof Auditing] | UnknownEnum;
@@ -398,26 +513,36 @@ export const AuditingSchema: GenEnum<Auditing> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_common, 6);
 
 /**
+ * What happens when a thing has changed since the caller read it.
+ *
  * @generated from enum metalstack.api.v2.OptimisticLockingStrategy
  */
 export const OptimisticLockingStrategy = {
   /**
+   * Not given.
+   *
    * @generated from enum value: OPTIMISTIC_LOCKING_STRATEGY_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * The update is refused with Aborted, unless `UpdateMeta.updated_at` is the present one.
+   *
    * @generated from enum value: OPTIMISTIC_LOCKING_STRATEGY_CLIENT = 1;
    */
   CLIENT: 1,
 
   /**
+   * The update is made on whatever is stored now.
+   *
    * @generated from enum value: OPTIMISTIC_LOCKING_STRATEGY_SERVER = 2;
    */
   SERVER: 2,
 } as const;
 
 /**
+ * What happens when a thing has changed since the caller read it.
+ *
  * @generated from enum metalstack.api.v2.OptimisticLockingStrategy
  */
 export type OptimisticLockingStrategy = (typeof OptimisticLockingStrategy)[keyof typeof OptimisticLockingStrategy] | UnknownEnum;
@@ -429,24 +554,32 @@ export const OptimisticLockingStrategySchema: GenEnum<OptimisticLockingStrategy>
   enumDesc(file_metalstack_api_v2_common, 7);
 
 /**
+ * Roles in the tenant that the request names in its `login`.
+ *
  * @generated from extension: repeated metalstack.api.v2.TenantRole tenant_roles = 51000;
  */
 export const tenant_roles: GenExtension<MethodOptions, TenantRole[]> = /*@__PURE__*/
   extDesc(file_metalstack_api_v2_common, 0);
 
 /**
+ * Roles in the project that the request names in its `project`.
+ *
  * @generated from extension: repeated metalstack.api.v2.ProjectRole project_roles = 51001;
  */
 export const project_roles: GenExtension<MethodOptions, ProjectRole[]> = /*@__PURE__*/
   extDesc(file_metalstack_api_v2_common, 1);
 
 /**
+ * Roles over everything.
+ *
  * @generated from extension: repeated metalstack.api.v2.AdminRole admin_roles = 51002;
  */
 export const admin_roles: GenExtension<MethodOptions, AdminRole[]> = /*@__PURE__*/
   extDesc(file_metalstack_api_v2_common, 2);
 
 /**
+ * Only where no role is named.
+ *
  * @generated from extension: optional metalstack.api.v2.Visibility visibility = 51003;
  */
 export const visibility: GenExtension<MethodOptions, Visibility> = /*@__PURE__*/
@@ -459,12 +592,16 @@ export const auditing: GenExtension<MethodOptions, Auditing> = /*@__PURE__*/
   extDesc(file_metalstack_api_v2_common, 4);
 
 /**
+ * Roles of daemons.
+ *
  * @generated from extension: repeated metalstack.api.v2.InfraRole infra_roles = 51005;
  */
 export const infra_roles: GenExtension<MethodOptions, InfraRole[]> = /*@__PURE__*/
   extDesc(file_metalstack_api_v2_common, 5);
 
 /**
+ * Roles for the machine that the request names in its `uuid`.
+ *
  * @generated from extension: repeated metalstack.api.v2.MachineRole machine_roles = 51006;
  */
 export const machine_roles: GenExtension<MethodOptions, MachineRole[]> = /*@__PURE__*/

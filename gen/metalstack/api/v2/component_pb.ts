@@ -23,6 +23,8 @@ export const file_metalstack_api_v2_component: GenFile = /*@__PURE__*/
   fileDesc("CiFtZXRhbHN0YWNrL2FwaS92Mi9jb21wb25lbnQucHJvdG8SEW1ldGFsc3RhY2suYXBpLnYyIokDCglDb21wb25lbnQSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQESOAoEdHlwZRgCIAEoDjIgLm1ldGFsc3RhY2suYXBpLnYyLkNvbXBvbmVudFR5cGVCCLpIBYIBAhABEh8KCmlkZW50aWZpZXIYAyABKAlCC7pICHIGwLOusQIBEi4KCnN0YXJ0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JlcG9ydGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghpbnRlcnZhbBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgd2ZXJzaW9uGAcgASgLMhoubWV0YWxzdGFjay5hcGkudjIuVmVyc2lvbhInCgV0b2tlbhgIIAEoCzIYLm1ldGFsc3RhY2suYXBpLnYyLlRva2VuEiUKBG1ldGEYCSABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5NZXRhIrMBCg5Db21wb25lbnRRdWVyeRIbCgR1dWlkGAEgASgJQgi6SAVyA7ABAUgAiAEBEj0KBHR5cGUYAiABKA4yIC5tZXRhbHN0YWNrLmFwaS52Mi5Db21wb25lbnRUeXBlQgi6SAWCAQIQAUgBiAEBEiQKCmlkZW50aWZpZXIYAyABKAlCC7pICHIGwLOusQIBSAKIAQFCBwoFX3V1aWRCBwoFX3R5cGVCDQoLX2lkZW50aWZpZXIqjAMKDUNvbXBvbmVudFR5cGUSLwoaQ09NUE9ORU5UX1RZUEVfVU5TUEVDSUZJRUQQABoPgrIZC3Vuc3BlY2lmaWVkEisKGENPTVBPTkVOVF9UWVBFX1BJWElFQ09SRRABGg2CshkJcGl4aWVjb3JlEi0KGUNPTVBPTkVOVF9UWVBFX01FVEFMX0NPUkUQAhoOgrIZCm1ldGFsLWNvcmUSKwoYQ09NUE9ORU5UX1RZUEVfTUVUQUxfQk1DEAMaDYKyGQltZXRhbC1ibWMSRQolQ09NUE9ORU5UX1RZUEVfTUVUQUxfSU1BR0VfQ0FDSEVfU1lOQxAEGhqCshkWbWV0YWwtaW1hZ2UtY2FjaGUtc3luYxIzChxDT01QT05FTlRfVFlQRV9NRVRBTF9DT05TT0xFEAUaEYKyGQ1tZXRhbC1jb25zb2xlEkUKJUNPTVBPTkVOVF9UWVBFX01FVEFMX01FVFJJQ1NfRVhQT1JURVIQBhoagrIZFm1ldGFsLW1ldHJpY3MtZXhwb3J0ZXJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules, file_metalstack_api_v2_token, file_metalstack_api_v2_version]);
 
 /**
+ * A daemon that reports to the server, as it last did. Forgotten after 24 hours of silence.
+ *
  * @generated from message metalstack.api.v2.Component
  */
 export type Component = Message<"metalstack.api.v2.Component"> & {
@@ -37,21 +39,29 @@ export type Component = Message<"metalstack.api.v2.Component"> & {
   type: ComponentType;
 
   /**
+   * Which one of its type: usually host or partition.
+   *
    * @generated from field: string identifier = 3;
    */
   identifier: string;
 
   /**
+   * When its process started.
+   *
    * @generated from field: google.protobuf.Timestamp started_at = 4;
    */
   startedAt?: Timestamp | undefined;
 
   /**
+   * When it last reported, by the server's clock.
+   *
    * @generated from field: google.protobuf.Timestamp reported_at = 5;
    */
   reportedAt?: Timestamp | undefined;
 
   /**
+   * How often it means to report. It is late after that.
+   *
    * @generated from field: google.protobuf.Duration interval = 6;
    */
   interval?: Duration | undefined;
@@ -62,6 +72,8 @@ export type Component = Message<"metalstack.api.v2.Component"> & {
   version?: Version | undefined;
 
   /**
+   * The token that it reports with, without its secret.
+   *
    * @generated from field: metalstack.api.v2.Token token = 8;
    */
   token?: Token | undefined;
@@ -80,6 +92,8 @@ export const ComponentSchema: GenMessage<Component> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_component, 0);
 
 /**
+ * Which components. All that is given has to hold.
+ *
  * @generated from message metalstack.api.v2.ComponentQuery
  */
 export type ComponentQuery = Message<"metalstack.api.v2.ComponentQuery"> & {
@@ -107,46 +121,64 @@ export const ComponentQuerySchema: GenMessage<ComponentQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_component, 1);
 
 /**
+ * What a daemon does. The names are those of the programs that first did it.
+ *
  * @generated from enum metalstack.api.v2.ComponentType
  */
 export const ComponentType = {
   /**
+   * Not given.
+   *
    * @generated from enum value: COMPONENT_TYPE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Boots servers from the network.
+   *
    * @generated from enum value: COMPONENT_TYPE_PIXIECORE = 1;
    */
   PIXIECORE: 1,
 
   /**
+   * Configures a switch.
+   *
    * @generated from enum value: COMPONENT_TYPE_METAL_CORE = 2;
    */
   METAL_CORE: 2,
 
   /**
+   * Talks to management controllers.
+   *
    * @generated from enum value: COMPONENT_TYPE_METAL_BMC = 3;
    */
   METAL_BMC: 3,
 
   /**
+   * Keeps images near the servers.
+   *
    * @generated from enum value: COMPONENT_TYPE_METAL_IMAGE_CACHE_SYNC = 4;
    */
   METAL_IMAGE_CACHE_SYNC: 4,
 
   /**
+   * Leads to serial consoles.
+   *
    * @generated from enum value: COMPONENT_TYPE_METAL_CONSOLE = 5;
    */
   METAL_CONSOLE: 5,
 
   /**
+   * Counts machines, networks and capacity for monitoring.
+   *
    * @generated from enum value: COMPONENT_TYPE_METAL_METRICS_EXPORTER = 6;
    */
   METAL_METRICS_EXPORTER: 6,
 } as const;
 
 /**
+ * What a daemon does. The names are those of the programs that first did it.
+ *
  * @generated from enum metalstack.api.v2.ComponentType
  */
 export type ComponentType = (typeof ComponentType)[keyof typeof ComponentType] | UnknownEnum;

@@ -17,6 +17,8 @@ export const file_metalstack_api_v2_filesystem: GenFile = /*@__PURE__*/
   fileDesc("CiJtZXRhbHN0YWNrL2FwaS92Mi9maWxlc3lzdGVtLnByb3RvEhFtZXRhbHN0YWNrLmFwaS52MiI2ChtGaWxlc3lzdGVtU2VydmljZUdldFJlcXVlc3QSFwoCaWQYASABKAlCC7pICHIGwLOusQIBIkMKHEZpbGVzeXN0ZW1TZXJ2aWNlTGlzdFJlcXVlc3QSHAoCaWQYASABKAlCC7pICHIGwLOusQIBSACIAQFCBQoDX2lkIl4KHEZpbGVzeXN0ZW1TZXJ2aWNlR2V0UmVzcG9uc2USPgoRZmlsZXN5c3RlbV9sYXlvdXQYASABKAsyIy5tZXRhbHN0YWNrLmFwaS52Mi5GaWxlc3lzdGVtTGF5b3V0ImAKHUZpbGVzeXN0ZW1TZXJ2aWNlTGlzdFJlc3BvbnNlEj8KEmZpbGVzeXN0ZW1fbGF5b3V0cxgBIAMoCzIjLm1ldGFsc3RhY2suYXBpLnYyLkZpbGVzeXN0ZW1MYXlvdXQi7AMKEEZpbGVzeXN0ZW1MYXlvdXQSFwoCaWQYASABKAlCC7pICHIGwLOusQIBEiUKBG1ldGEYAiABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5NZXRhEh4KBG5hbWUYAyABKAlCC7pICHIGwLOusQIBSACIAQESJQoLZGVzY3JpcHRpb24YBCABKAlCC7pICHIGyLOusQIBSAGIAQESMgoLZmlsZXN5c3RlbXMYBSADKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5GaWxlc3lzdGVtEiYKBWRpc2tzGAYgAygLMhcubWV0YWxzdGFjay5hcGkudjIuRGlzaxIlCgRyYWlkGAcgAygLMhcubWV0YWxzdGFjay5hcGkudjIuUmFpZBI1Cg12b2x1bWVfZ3JvdXBzGAggAygLMh4ubWV0YWxzdGFjay5hcGkudjIuVm9sdW1lR3JvdXASOQoPbG9naWNhbF92b2x1bWVzGAkgAygLMiAubWV0YWxzdGFjay5hcGkudjIuTG9naWNhbFZvbHVtZRJDCgtjb25zdHJhaW50cxgKIAEoCzIuLm1ldGFsc3RhY2suYXBpLnYyLkZpbGVzeXN0ZW1MYXlvdXRDb25zdHJhaW50c0IHCgVfbmFtZUIOCgxfZGVzY3JpcHRpb24ipwEKG0ZpbGVzeXN0ZW1MYXlvdXRDb25zdHJhaW50cxINCgVzaXplcxgBIAMoCRJKCgZpbWFnZXMYAiADKAsyOi5tZXRhbHN0YWNrLmFwaS52Mi5GaWxlc3lzdGVtTGF5b3V0Q29uc3RyYWludHMuSW1hZ2VzRW50cnkaLQoLSW1hZ2VzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASL1AgoKRmlsZXN5c3RlbRIbCgZkZXZpY2UYASABKAlCC7pICHIGwLOusQIBEjYKBmZvcm1hdBgCIAEoDjIZLm1ldGFsc3RhY2suYXBpLnYyLkZvcm1hdEILukgIyAEBggECEAESHgoEbmFtZRgDIAEoCUILukgIcgbAs66xAgFIAIgBARIlCgtkZXNjcmlwdGlvbhgEIAEoCUILukgIcgbIs66xAgFIAYgBARIdCgRwYXRoGAUgASgJQgq6SAdyBRABGIAgSAKIAQESJQoFbGFiZWwYBiABKAlCEbpIDnIMwLOusQIB8LOusQIBSAOIAQESKwoNbW91bnRfb3B0aW9ucxgHIAMoCUIUukgRkgEOECAYASIIcgaAtK6xAgESLAoOY3JlYXRlX29wdGlvbnMYCCADKAlCFLpIEZIBDhAgGAEiCHIGgLSusQIBQgcKBV9uYW1lQg4KDF9kZXNjcmlwdGlvbkIHCgVfcGF0aEIICgZfbGFiZWwiXwoERGlzaxIhCgZkZXZpY2UYASABKAlCEbpIDnIMwLOusQIB8LOusQIBEjQKCnBhcnRpdGlvbnMYAiADKAsyIC5tZXRhbHN0YWNrLmFwaS52Mi5EaXNrUGFydGl0aW9uItEBCgRSYWlkEiUKCmFycmF5X25hbWUYASABKAlCEbpIDnIMwLOusQIB8LOusQIBEioKB2RldmljZXMYAiADKAlCGbpIFpIBE9Cks7ECARCAASIIcgbAs66xAgESOAoFbGV2ZWwYAyABKA4yHC5tZXRhbHN0YWNrLmFwaS52Mi5SYWlkTGV2ZWxCC7pICMgBAYIBAhABEiwKDmNyZWF0ZV9vcHRpb25zGAQgAygJQhS6SBGSAQ4QIBgBIghyBoC0rrECARIOCgZzcGFyZXMYBSABKAUiqwEKDURpc2tQYXJ0aXRpb24SDgoGbnVtYmVyGAEgASgNEiUKBWxhYmVsGAIgASgJQhG6SA5yDMCzrrECAfCzrrECAUgAiAEBEgwKBHNpemUYAyABKAQSPgoIZ3B0X3R5cGUYBCABKA4yGi5tZXRhbHN0YWNrLmFwaS52Mi5HUFRUeXBlQgu6SAjIAQGCAQIQAUgBiAEBQggKBl9sYWJlbEILCglfZ3B0X3R5cGUifQoLVm9sdW1lR3JvdXASGQoEbmFtZRgBIAEoCUILukgIcgbAs66xAgESKgoHZGV2aWNlcxgCIAMoCUIZukgWkgET0KSzsQIBEIABIghyBsCzrrECARInCgR0YWdzGAMgAygJQhm6SBaSARPQpLOxAgEQgAEiCHIGwLOusQIBIpMBCg1Mb2dpY2FsVm9sdW1lEhkKBG5hbWUYASABKAlCC7pICHIGwLOusQIBEiEKDHZvbHVtZV9ncm91cBgCIAEoCUILukgIcgbAs66xAgESDAoEc2l6ZRgDIAEoBBI2Cghsdm1fdHlwZRgEIAEoDjIaLm1ldGFsc3RhY2suYXBpLnYyLkxWTVR5cGVCCLpIBYIBAhABKoYBCgdMVk1UeXBlEhgKFExWTV9UWVBFX1VOU1BFQ0lGSUVEEAASHwoPTFZNX1RZUEVfTElORUFSEAEaCoKyGQZsaW5lYXISIQoQTFZNX1RZUEVfU1RSSVBFRBACGguCshkHc3RyaXBlZBIdCg5MVk1fVFlQRV9SQUlEMRADGgmCshkFcmFpZDEqxAEKBkZvcm1hdBIWChJGT1JNQVRfVU5TUEVDSUZJRUQQABIZCgtGT1JNQVRfVkZBVBABGgiCshkEdmZhdBIZCgtGT1JNQVRfRVhUMxACGgiCshkEZXh0MxIZCgtGT1JNQVRfRVhUNBADGgiCshkEZXh0NBIZCgtGT1JNQVRfU1dBUBAEGgiCshkEc3dhcBIbCgxGT1JNQVRfVE1QRlMQBRoJgrIZBXRtcGZzEhkKC0ZPUk1BVF9OT05FEAYaCIKyGQRub25lKqMBCgdHUFRUeXBlEhgKFEdQVF9UWVBFX1VOU1BFQ0lGSUVEEAASGwoNR1BUX1RZUEVfQk9PVBABGgiCshkEZWYwMBIcCg5HUFRfVFlQRV9MSU5VWBACGgiCshkEODMwMBIhChNHUFRfVFlQRV9MSU5VWF9SQUlEEAMaCIKyGQRmZDAwEiAKEkdQVF9UWVBFX0xJTlVYX0xWTRAEGgiCshkEOGUwMCpZCglSYWlkTGV2ZWwSGgoWUkFJRF9MRVZFTF9VTlNQRUNJRklFRBAAEhcKDFJBSURfTEVWRUxfMBABGgWCshkBMBIXCgxSQUlEX0xFVkVMXzEQAhoFgrIZATEy+gEKEUZpbGVzeXN0ZW1TZXJ2aWNlEnAKA0dldBIuLm1ldGFsc3RhY2suYXBpLnYyLkZpbGVzeXN0ZW1TZXJ2aWNlR2V0UmVxdWVzdBovLm1ldGFsc3RhY2suYXBpLnYyLkZpbGVzeXN0ZW1TZXJ2aWNlR2V0UmVzcG9uc2UiCNjzGALg8xgCEnMKBExpc3QSLy5tZXRhbHN0YWNrLmFwaS52Mi5GaWxlc3lzdGVtU2VydmljZUxpc3RSZXF1ZXN0GjAubWV0YWxzdGFjay5hcGkudjIuRmlsZXN5c3RlbVNlcnZpY2VMaXN0UmVzcG9uc2UiCNjzGALg8xgCYgZwcm90bzM", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * Names the filesystem layout to get.
+ *
  * @generated from message metalstack.api.v2.FilesystemServiceGetRequest
  */
 export type FilesystemServiceGetRequest = Message<"metalstack.api.v2.FilesystemServiceGetRequest"> & {
@@ -34,10 +36,14 @@ export const FilesystemServiceGetRequestSchema: GenMessage<FilesystemServiceGetR
   messageDesc(file_metalstack_api_v2_filesystem, 0);
 
 /**
+ * Which layouts to list.
+ *
  * @generated from message metalstack.api.v2.FilesystemServiceListRequest
  */
 export type FilesystemServiceListRequest = Message<"metalstack.api.v2.FilesystemServiceListRequest"> & {
   /**
+   * Only this one.
+   *
    * @generated from field: optional string id = 1;
    */
   id?: string | undefined;
@@ -51,6 +57,8 @@ export const FilesystemServiceListRequestSchema: GenMessage<FilesystemServiceLis
   messageDesc(file_metalstack_api_v2_filesystem, 1);
 
 /**
+ * The filesystem layout that was asked for.
+ *
  * @generated from message metalstack.api.v2.FilesystemServiceGetResponse
  */
 export type FilesystemServiceGetResponse = Message<"metalstack.api.v2.FilesystemServiceGetResponse"> & {
@@ -68,6 +76,8 @@ export const FilesystemServiceGetResponseSchema: GenMessage<FilesystemServiceGet
   messageDesc(file_metalstack_api_v2_filesystem, 2);
 
 /**
+ * The filesystem layouts that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.FilesystemServiceListResponse
  */
 export type FilesystemServiceListResponse = Message<"metalstack.api.v2.FilesystemServiceListResponse"> & {
@@ -85,6 +95,8 @@ export const FilesystemServiceListResponseSchema: GenMessage<FilesystemServiceLi
   messageDesc(file_metalstack_api_v2_filesystem, 3);
 
 /**
+ * Everything between bare disks and mounted file systems. Which machines it is for is said by its constraints.
+ *
  * @generated from message metalstack.api.v2.FilesystemLayout
  */
 export type FilesystemLayout = Message<"metalstack.api.v2.FilesystemLayout"> & {
@@ -109,26 +121,36 @@ export type FilesystemLayout = Message<"metalstack.api.v2.FilesystemLayout"> & {
   description?: string | undefined;
 
   /**
+   * Made and mounted in this order.
+   *
    * @generated from field: repeated metalstack.api.v2.Filesystem filesystems = 5;
    */
   filesystems: Filesystem[];
 
   /**
+   * Disks to divide. Disks that are not named are left alone after they were wiped.
+   *
    * @generated from field: repeated metalstack.api.v2.Disk disks = 6;
    */
   disks: Disk[];
 
   /**
+   * Software arrays over partitions or disks.
+   *
    * @generated from field: repeated metalstack.api.v2.Raid raid = 7;
    */
   raid: Raid[];
 
   /**
+   * LVM volume groups over partitions, disks or arrays.
+   *
    * @generated from field: repeated metalstack.api.v2.VolumeGroup volume_groups = 8;
    */
   volumeGroups: VolumeGroup[];
 
   /**
+   * LVM volumes in these groups.
+   *
    * @generated from field: repeated metalstack.api.v2.LogicalVolume logical_volumes = 9;
    */
   logicalVolumes: LogicalVolume[];
@@ -147,15 +169,23 @@ export const FilesystemLayoutSchema: GenMessage<FilesystemLayout> = /*@__PURE__*
   messageDesc(file_metalstack_api_v2_filesystem, 4);
 
 /**
+ * Which machines a layout is for. No two layouts may fit one pair of size and image. Without sizes and images a layout
+ * is used only when it is named.
+ *
  * @generated from message metalstack.api.v2.FilesystemLayoutConstraints
  */
 export type FilesystemLayoutConstraints = Message<"metalstack.api.v2.FilesystemLayoutConstraints"> & {
   /**
+   * Ids of sizes, none twice.
+   *
    * @generated from field: repeated string sizes = 1;
    */
   sizes: string[];
 
   /**
+   * Operating system to the versions that fit, such as `debian` to `>= 12`; written as `ImageConstraint.semver_match`
+   * is.
+   *
    * @generated from field: map<string, string> images = 2;
    */
   images: { [key: string]: string };
@@ -169,10 +199,14 @@ export const FilesystemLayoutConstraintsSchema: GenMessage<FilesystemLayoutConst
   messageDesc(file_metalstack_api_v2_filesystem, 5);
 
 /**
+ * One file system.
+ *
  * @generated from message metalstack.api.v2.Filesystem
  */
 export type Filesystem = Message<"metalstack.api.v2.Filesystem"> & {
   /**
+   * Block device to make it on; `tmpfs` for one in memory.
+   *
    * @generated from field: string device = 1;
    */
   device: string;
@@ -193,21 +227,29 @@ export type Filesystem = Message<"metalstack.api.v2.Filesystem"> & {
   description?: string | undefined;
 
   /**
+   * Where it is mounted; absent for swap and for what is not mounted.
+   *
    * @generated from field: optional string path = 5;
    */
   path?: string | undefined;
 
   /**
+   * At most what the format allows.
+   *
    * @generated from field: optional string label = 6;
    */
   label?: string | undefined;
 
   /**
+   * For mount(8), one an entry.
+   *
    * @generated from field: repeated string mount_options = 7;
    */
   mountOptions: string[];
 
   /**
+   * For the program that makes it, one an entry.
+   *
    * @generated from field: repeated string create_options = 8;
    */
   createOptions: string[];
@@ -221,15 +263,21 @@ export const FilesystemSchema: GenMessage<Filesystem> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_filesystem, 6);
 
 /**
+ * One disk with its partition table (GPT).
+ *
  * @generated from message metalstack.api.v2.Disk
  */
 export type Disk = Message<"metalstack.api.v2.Disk"> & {
   /**
+   * Path such as `/dev/sda`.
+   *
    * @generated from field: string device = 1;
    */
   device: string;
 
   /**
+   * In the order of their numbers; only the last may take the rest.
+   *
    * @generated from field: repeated metalstack.api.v2.DiskPartition partitions = 2;
    */
   partitions: DiskPartition[];
@@ -243,15 +291,21 @@ export const DiskSchema: GenMessage<Disk> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_filesystem, 7);
 
 /**
+ * One software array (Linux MD).
+ *
  * @generated from message metalstack.api.v2.Raid
  */
 export type Raid = Message<"metalstack.api.v2.Raid"> & {
   /**
+   * Device of the array, such as `/dev/md1`.
+   *
    * @generated from field: string array_name = 1;
    */
   arrayName: string;
 
   /**
+   * Block devices that it is made of.
+   *
    * @generated from field: repeated string devices = 2;
    */
   devices: string[];
@@ -262,11 +316,15 @@ export type Raid = Message<"metalstack.api.v2.Raid"> & {
   level: RaidLevel;
 
   /**
+   * For mdadm, one an entry.
+   *
    * @generated from field: repeated string create_options = 4;
    */
   createOptions: string[];
 
   /**
+   * How many of the devices stand by.
+   *
    * @generated from field: int32 spares = 5;
    */
   spares: number;
@@ -280,20 +338,28 @@ export const RaidSchema: GenMessage<Raid> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_filesystem, 8);
 
 /**
+ * One partition of a disk.
+ *
  * @generated from message metalstack.api.v2.DiskPartition
  */
 export type DiskPartition = Message<"metalstack.api.v2.DiskPartition"> & {
   /**
+   * From 1; every number once on a disk.
+   *
    * @generated from field: uint32 number = 1;
    */
   number: number;
 
   /**
+   * GPT name of the partition.
+   *
    * @generated from field: optional string label = 2;
    */
   label?: string | undefined;
 
   /**
+   * Mebibytes; 0 takes the rest, and only the last partition of a disk may.
+   *
    * @generated from field: uint64 size = 3;
    */
   size: bigint;
@@ -312,6 +378,8 @@ export const DiskPartitionSchema: GenMessage<DiskPartition> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_filesystem, 9);
 
 /**
+ * One LVM volume group.
+ *
  * @generated from message metalstack.api.v2.VolumeGroup
  */
 export type VolumeGroup = Message<"metalstack.api.v2.VolumeGroup"> & {
@@ -321,6 +389,8 @@ export type VolumeGroup = Message<"metalstack.api.v2.VolumeGroup"> & {
   name: string;
 
   /**
+   * Block devices that it is made of.
+   *
    * @generated from field: repeated string devices = 2;
    */
   devices: string[];
@@ -339,6 +409,8 @@ export const VolumeGroupSchema: GenMessage<VolumeGroup> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_filesystem, 10);
 
 /**
+ * One LVM volume.
+ *
  * @generated from message metalstack.api.v2.LogicalVolume
  */
 export type LogicalVolume = Message<"metalstack.api.v2.LogicalVolume"> & {
@@ -348,11 +420,15 @@ export type LogicalVolume = Message<"metalstack.api.v2.LogicalVolume"> & {
   name: string;
 
   /**
+   * Name of its group.
+   *
    * @generated from field: string volume_group = 2;
    */
   volumeGroup: string;
 
   /**
+   * Mebibytes; 0 takes the rest of the group, and only its last volume may.
+   *
    * @generated from field: uint64 size = 3;
    */
   size: bigint;
@@ -371,31 +447,43 @@ export const LogicalVolumeSchema: GenMessage<LogicalVolume> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_filesystem, 11);
 
 /**
+ * How a volume lies on the devices of its group.
+ *
  * @generated from enum metalstack.api.v2.LVMType
  */
 export const LVMType = {
   /**
+   * Not given.
+   *
    * @generated from enum value: LVM_TYPE_UNSPECIFIED = 0;
    */
   LVM_TYPE_UNSPECIFIED: 0,
 
   /**
+   * One device after the other.
+   *
    * @generated from enum value: LVM_TYPE_LINEAR = 1;
    */
   LVM_TYPE_LINEAR: 1,
 
   /**
+   * In turn over all devices: faster, and gone with any one of them.
+   *
    * @generated from enum value: LVM_TYPE_STRIPED = 2;
    */
   LVM_TYPE_STRIPED: 2,
 
   /**
+   * The same on two devices.
+   *
    * @generated from enum value: LVM_TYPE_RAID1 = 3;
    */
   LVM_TYPE_RAID1: 3,
 } as const;
 
 /**
+ * How a volume lies on the devices of its group.
+ *
  * @generated from enum metalstack.api.v2.LVMType
  */
 export type LVMType = (typeof LVMType)[keyof typeof LVMType] | UnknownEnum;
@@ -407,46 +495,64 @@ export const LVMTypeSchema: GenEnum<LVMType> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_filesystem, 0);
 
 /**
+ * What a file system is.
+ *
  * @generated from enum metalstack.api.v2.Format
  */
 export const Format = {
   /**
+   * Not given.
+   *
    * @generated from enum value: FORMAT_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * FAT; what UEFI firmware boots from.
+   *
    * @generated from enum value: FORMAT_VFAT = 1;
    */
   VFAT: 1,
 
   /**
+   * ext3.
+   *
    * @generated from enum value: FORMAT_EXT3 = 2;
    */
   EXT3: 2,
 
   /**
+   * ext4.
+   *
    * @generated from enum value: FORMAT_EXT4 = 3;
    */
   EXT4: 3,
 
   /**
+   * Swap space.
+   *
    * @generated from enum value: FORMAT_SWAP = 4;
    */
   SWAP: 4,
 
   /**
+   * In memory.
+   *
    * @generated from enum value: FORMAT_TMPFS = 5;
    */
   TMPFS: 5,
 
   /**
+   * None: the device is left as it is.
+   *
    * @generated from enum value: FORMAT_NONE = 6;
    */
   NONE: 6,
 } as const;
 
 /**
+ * What a file system is.
+ *
  * @generated from enum metalstack.api.v2.Format
  */
 export type Format = (typeof Format)[keyof typeof Format] | UnknownEnum;
@@ -458,36 +564,50 @@ export const FormatSchema: GenEnum<Format> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_filesystem, 1);
 
 /**
+ * What a partition is for, as its GPT type says.
+ *
  * @generated from enum metalstack.api.v2.GPTType
  */
 export const GPTType = {
   /**
+   * Not given.
+   *
    * @generated from enum value: GPT_TYPE_UNSPECIFIED = 0;
    */
   GPT_TYPE_UNSPECIFIED: 0,
 
   /**
+   * EFI system partition (ef00).
+   *
    * @generated from enum value: GPT_TYPE_BOOT = 1;
    */
   GPT_TYPE_BOOT: 1,
 
   /**
+   * Linux file system (8300).
+   *
    * @generated from enum value: GPT_TYPE_LINUX = 2;
    */
   GPT_TYPE_LINUX: 2,
 
   /**
+   * Part of a Linux MD array (fd00).
+   *
    * @generated from enum value: GPT_TYPE_LINUX_RAID = 3;
    */
   GPT_TYPE_LINUX_RAID: 3,
 
   /**
+   * Part of an LVM volume group (8e00).
+   *
    * @generated from enum value: GPT_TYPE_LINUX_LVM = 4;
    */
   GPT_TYPE_LINUX_LVM: 4,
 } as const;
 
 /**
+ * What a partition is for, as its GPT type says.
+ *
  * @generated from enum metalstack.api.v2.GPTType
  */
 export type GPTType = (typeof GPTType)[keyof typeof GPTType] | UnknownEnum;
@@ -499,26 +619,36 @@ export const GPTTypeSchema: GenEnum<GPTType> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_filesystem, 2);
 
 /**
+ * How an array uses its devices.
+ *
  * @generated from enum metalstack.api.v2.RaidLevel
  */
 export const RaidLevel = {
   /**
+   * Not given.
+   *
    * @generated from enum value: RAID_LEVEL_UNSPECIFIED = 0;
    */
   RAID_LEVEL_UNSPECIFIED: 0,
 
   /**
+   * In turn over all: gone with any one of them.
+   *
    * @generated from enum value: RAID_LEVEL_0 = 1;
    */
   RAID_LEVEL_0: 1,
 
   /**
+   * The same on each.
+   *
    * @generated from enum value: RAID_LEVEL_1 = 2;
    */
   RAID_LEVEL_1: 2,
 } as const;
 
 /**
+ * How an array uses its devices.
+ *
  * @generated from enum metalstack.api.v2.RaidLevel
  */
 export type RaidLevel = (typeof RaidLevel)[keyof typeof RaidLevel] | UnknownEnum;
@@ -530,10 +660,14 @@ export const RaidLevelSchema: GenEnum<RaidLevel> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_filesystem, 3);
 
 /**
+ * How the disks of a machine are divided and mounted.
+ *
  * @generated from service metalstack.api.v2.FilesystemService
  */
 export const FilesystemService: GenService<{
   /**
+   * One layout.
+   *
    * @generated from rpc metalstack.api.v2.FilesystemService.Get
    */
   get: {
@@ -542,6 +676,8 @@ export const FilesystemService: GenService<{
     output: typeof FilesystemServiceGetResponseSchema;
   },
   /**
+   * All layouts, or the one with an id.
+   *
    * @generated from rpc metalstack.api.v2.FilesystemService.List
    */
   list: {

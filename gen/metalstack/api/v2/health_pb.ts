@@ -14,6 +14,8 @@ export const file_metalstack_api_v2_health: GenFile = /*@__PURE__*/
   fileDesc("Ch5tZXRhbHN0YWNrL2FwaS92Mi9oZWFsdGgucHJvdG8SEW1ldGFsc3RhY2suYXBpLnYyIjsKBkhlYWx0aBIxCghzZXJ2aWNlcxgBIAMoCzIfLm1ldGFsc3RhY2suYXBpLnYyLkhlYWx0aFN0YXR1cyKXAgoMSGVhbHRoU3RhdHVzEigKBG5hbWUYASABKA4yGi5tZXRhbHN0YWNrLmFwaS52Mi5TZXJ2aWNlEjAKBnN0YXR1cxgCIAEoDjIgLm1ldGFsc3RhY2suYXBpLnYyLlNlcnZpY2VTdGF0dXMSDwoHbWVzc2FnZRgDIAEoCRJDCgpwYXJ0aXRpb25zGAQgAygLMi8ubWV0YWxzdGFjay5hcGkudjIuSGVhbHRoU3RhdHVzLlBhcnRpdGlvbnNFbnRyeRpVCg9QYXJ0aXRpb25zRW50cnkSCwoDa2V5GAEgASgJEjEKBXZhbHVlGAIgASgLMiIubWV0YWxzdGFjay5hcGkudjIuUGFydGl0aW9uSGVhbHRoOgI4ASJUCg9QYXJ0aXRpb25IZWFsdGgSMAoGc3RhdHVzGAEgASgOMiAubWV0YWxzdGFjay5hcGkudjIuU2VydmljZVN0YXR1cxIPCgdtZXNzYWdlGAIgASgJIhkKF0hlYWx0aFNlcnZpY2VHZXRSZXF1ZXN0IkUKGEhlYWx0aFNlcnZpY2VHZXRSZXNwb25zZRIpCgZoZWFsdGgYASABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5IZWFsdGgqhgEKDVNlcnZpY2VTdGF0dXMSHgoaU0VSVklDRV9TVEFUVVNfVU5TUEVDSUZJRUQQABIbChdTRVJWSUNFX1NUQVRVU19ERUdSQURFRBABEhwKGFNFUlZJQ0VfU1RBVFVTX1VOSEVBTFRIWRACEhoKFlNFUlZJQ0VfU1RBVFVTX0hFQUxUSFkQAyquAgoHU2VydmljZRIXChNTRVJWSUNFX1VOU1BFQ0lGSUVEEAASGgoMU0VSVklDRV9JUEFNEAEaCIKyGQRpcGFtEiIKD1NFUlZJQ0VfUkVUSElOSxACGg2CshkJcmV0aGlua2RiEjIKGFNFUlZJQ0VfVEVOQU5UX0FQSVNFUlZFUhADGhSCshkQdGVuYW50LWFwaXNlcnZlchIiChBTRVJWSUNFX01BQ0hJTkVTEAQaDIKyGQhtYWNoaW5lcxIcCg1TRVJWSUNFX0FVRElUEAUaCYKyGQVhdWRpdBIYCgtTRVJWSUNFX1ZQThAGGgeCshkDdnBuEhwKDVNFUlZJQ0VfUkVESVMQBxoJgrIZBXJlZGlzEhwKDVNFUlZJQ0VfVEFTS1MQCBoJgrIZBXRhc2tzMnkKDUhlYWx0aFNlcnZpY2USaAoDR2V0EioubWV0YWxzdGFjay5hcGkudjIuSGVhbHRoU2VydmljZUdldFJlcXVlc3QaKy5tZXRhbHN0YWNrLmFwaS52Mi5IZWFsdGhTZXJ2aWNlR2V0UmVzcG9uc2UiCNjzGAHg8xgCYgZwcm90bzM", [file_metalstack_api_v2_common]);
 
 /**
+ * The health of all parts.
+ *
  * @generated from message metalstack.api.v2.Health
  */
 export type Health = Message<"metalstack.api.v2.Health"> & {
@@ -31,6 +33,8 @@ export const HealthSchema: GenMessage<Health> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_health, 0);
 
 /**
+ * The health of one part.
+ *
  * @generated from message metalstack.api.v2.HealthStatus
  */
 export type HealthStatus = Message<"metalstack.api.v2.HealthStatus"> & {
@@ -45,11 +49,15 @@ export type HealthStatus = Message<"metalstack.api.v2.HealthStatus"> & {
   status: ServiceStatus;
 
   /**
+   * Why it is not healthy, for people.
+   *
    * @generated from field: string message = 3;
    */
   message: string;
 
   /**
+   * Where the part works in partitions: partition id to its health there.
+   *
    * @generated from field: map<string, metalstack.api.v2.PartitionHealth> partitions = 4;
    */
   partitions: { [key: string]: PartitionHealth };
@@ -63,6 +71,8 @@ export const HealthStatusSchema: GenMessage<HealthStatus> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_health, 1);
 
 /**
+ * The health of one part in one partition.
+ *
  * @generated from message metalstack.api.v2.PartitionHealth
  */
 export type PartitionHealth = Message<"metalstack.api.v2.PartitionHealth"> & {
@@ -72,6 +82,8 @@ export type PartitionHealth = Message<"metalstack.api.v2.PartitionHealth"> & {
   status: ServiceStatus;
 
   /**
+   * Why it is not healthy, for people.
+   *
    * @generated from field: string message = 2;
    */
   message: string;
@@ -85,6 +97,8 @@ export const PartitionHealthSchema: GenMessage<PartitionHealth> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_health, 2);
 
 /**
+ * Asks for all of it.
+ *
  * @generated from message metalstack.api.v2.HealthServiceGetRequest
  */
 export type HealthServiceGetRequest = Message<"metalstack.api.v2.HealthServiceGetRequest"> & {
@@ -98,6 +112,8 @@ export const HealthServiceGetRequestSchema: GenMessage<HealthServiceGetRequest> 
   messageDesc(file_metalstack_api_v2_health, 3);
 
 /**
+ * The health of all parts.
+ *
  * @generated from message metalstack.api.v2.HealthServiceGetResponse
  */
 export type HealthServiceGetResponse = Message<"metalstack.api.v2.HealthServiceGetResponse"> & {
@@ -115,31 +131,43 @@ export const HealthServiceGetResponseSchema: GenMessage<HealthServiceGetResponse
   messageDesc(file_metalstack_api_v2_health, 4);
 
 /**
+ * How a part is. A larger number is not better.
+ *
  * @generated from enum metalstack.api.v2.ServiceStatus
  */
 export const ServiceStatus = {
   /**
+   * Not given.
+   *
    * @generated from enum value: SERVICE_STATUS_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * It works in part, or slowly.
+   *
    * @generated from enum value: SERVICE_STATUS_DEGRADED = 1;
    */
   DEGRADED: 1,
 
   /**
+   * It does not work.
+   *
    * @generated from enum value: SERVICE_STATUS_UNHEALTHY = 2;
    */
   UNHEALTHY: 2,
 
   /**
+   * It works.
+   *
    * @generated from enum value: SERVICE_STATUS_HEALTHY = 3;
    */
   HEALTHY: 3,
 } as const;
 
 /**
+ * How a part is. A larger number is not better.
+ *
  * @generated from enum metalstack.api.v2.ServiceStatus
  */
 export type ServiceStatus = (typeof ServiceStatus)[keyof typeof ServiceStatus] | UnknownEnum;
@@ -151,56 +179,78 @@ export const ServiceStatusSchema: GenEnum<ServiceStatus> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_health, 0);
 
 /**
+ * Parts of a server of this API. Which of them there are is the server's affair.
+ *
  * @generated from enum metalstack.api.v2.Service
  */
 export const Service = {
   /**
+   * Not given.
+   *
    * @generated from enum value: SERVICE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Hands out addresses and prefixes.
+   *
    * @generated from enum value: SERVICE_IPAM = 1;
    */
   IPAM: 1,
 
   /**
+   * The store of machines, networks and the rest, whichever it is.
+   *
    * @generated from enum value: SERVICE_RETHINK = 2;
    */
   RETHINK: 2,
 
   /**
+   * The store of tenants and projects.
+   *
    * @generated from enum value: SERVICE_TENANT_APISERVER = 3;
    */
   TENANT_APISERVER: 3,
 
   /**
+   * The machines, and the way to them.
+   *
    * @generated from enum value: SERVICE_MACHINES = 4;
    */
   MACHINES: 4,
 
   /**
+   * The audit trail.
+   *
    * @generated from enum value: SERVICE_AUDIT = 5;
    */
   AUDIT: 5,
 
   /**
+   * The VPN to firewalls.
+   *
    * @generated from enum value: SERVICE_VPN = 6;
    */
   VPN: 6,
 
   /**
+   * The store of tokens and other short-lived things.
+   *
    * @generated from enum value: SERVICE_REDIS = 7;
    */
   REDIS: 7,
 
   /**
+   * Work in the background.
+   *
    * @generated from enum value: SERVICE_TASKS = 8;
    */
   TASKS: 8,
 } as const;
 
 /**
+ * Parts of a server of this API. Which of them there are is the server's affair.
+ *
  * @generated from enum metalstack.api.v2.Service
  */
 export type Service = (typeof Service)[keyof typeof Service] | UnknownEnum;
@@ -212,10 +262,14 @@ export const ServiceSchema: GenEnum<Service> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_health, 1);
 
 /**
+ * How the server is, for everybody who wonders.
+ *
  * @generated from service metalstack.api.v2.HealthService
  */
 export const HealthService: GenService<{
   /**
+   * The latest known health of all parts. It does not check anew.
+   *
    * @generated from rpc metalstack.api.v2.HealthService.Get
    */
   get: {

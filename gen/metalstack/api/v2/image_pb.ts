@@ -19,6 +19,8 @@ export const file_metalstack_api_v2_image: GenFile = /*@__PURE__*/
   fileDesc("Ch1tZXRhbHN0YWNrL2FwaS92Mi9pbWFnZS5wcm90bxIRbWV0YWxzdGFjay5hcGkudjIiMQoWSW1hZ2VTZXJ2aWNlR2V0UmVxdWVzdBIXCgJpZBgBIAEoCUILukgIcgbAs66xAgEiRwoXSW1hZ2VTZXJ2aWNlTGlzdFJlcXVlc3QSLAoFcXVlcnkYASABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZVF1ZXJ5IokBChlJbWFnZVNlcnZpY2VMYXRlc3RSZXF1ZXN0EgoKAm9zGAEgASgJEk0KDmNsYXNzaWZpY2F0aW9uGAIgASgOMiYubWV0YWxzdGFjay5hcGkudjIuSW1hZ2VDbGFzc2lmaWNhdGlvbkIIukgFggECEAFIAIgBAUIRCg9fY2xhc3NpZmljYXRpb24iQgoXSW1hZ2VTZXJ2aWNlR2V0UmVzcG9uc2USJwoFaW1hZ2UYASABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZSJEChhJbWFnZVNlcnZpY2VMaXN0UmVzcG9uc2USKAoGaW1hZ2VzGAEgAygLMhgubWV0YWxzdGFjay5hcGkudjIuSW1hZ2UiRQoaSW1hZ2VTZXJ2aWNlTGF0ZXN0UmVzcG9uc2USJwoFaW1hZ2UYASABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZSL/AgoFSW1hZ2USFwoCaWQYASABKAlCC7pICHIGwLOusQIBEiUKBG1ldGEYAiABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5NZXRhEhgKA3VybBgDIAEoCUILukgIcgbgs66xAgESHgoEbmFtZRgEIAEoCUILukgIcgbAs66xAgFIAIgBARIlCgtkZXNjcmlwdGlvbhgFIAEoCUILukgIcgbIs66xAgFIAYgBARJCCghmZWF0dXJlcxgGIAMoDjIfLm1ldGFsc3RhY2suYXBpLnYyLkltYWdlRmVhdHVyZUIPukgMkgEJGAEiBYIBAhABEkgKDmNsYXNzaWZpY2F0aW9uGAcgASgOMiYubWV0YWxzdGFjay5hcGkudjIuSW1hZ2VDbGFzc2lmaWNhdGlvbkIIukgFggECEAESLgoKZXhwaXJlc19hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBwoFX25hbWVCDgoMX2Rlc2NyaXB0aW9uIkYKCkltYWdlVXNhZ2USJwoFaW1hZ2UYASABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZRIPCgd1c2VkX2J5GAIgAygJIvQDCgpJbWFnZVF1ZXJ5EhwKAmlkGAEgASgJQgu6SAhyBsCzrrECAUgAiAEBEhsKAm9zGAIgASgJQgq6SAdyBRACGIABSAGIAQESIAoHdmVyc2lvbhgDIAEoCUIKukgHcgUQARiAAUgCiAEBEh4KBG5hbWUYBCABKAlCC7pICHIGwLOusQIBSAOIAQESJQoLZGVzY3JpcHRpb24YBSABKAlCC7pICHIGyLOusQIBSASIAQESHQoDdXJsGAYgASgJQgu6SAhyBuCzrrECAUgFiAEBEj8KB2ZlYXR1cmUYByABKA4yHy5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZUZlYXR1cmVCCLpIBYIBAhABSAaIAQESTQoOY2xhc3NpZmljYXRpb24YCCABKA4yJi5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZUNsYXNzaWZpY2F0aW9uQgi6SAWCAQIQAUgHiAEBEi4KBmxhYmVscxgJIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLkxhYmVsc0gIiAEBQgUKA19pZEIFCgNfb3NCCgoIX3ZlcnNpb25CBwoFX25hbWVCDgoMX2Rlc2NyaXB0aW9uQgYKBF91cmxCCgoIX2ZlYXR1cmVCEQoPX2NsYXNzaWZpY2F0aW9uQgkKB19sYWJlbHMqfwoMSW1hZ2VGZWF0dXJlEh0KGUlNQUdFX0ZFQVRVUkVfVU5TUEVDSUZJRUQQABImChVJTUFHRV9GRUFUVVJFX01BQ0hJTkUQARoLgrIZB21hY2hpbmUSKAoWSU1BR0VfRkVBVFVSRV9GSVJFV0FMTBACGgyCshkIZmlyZXdhbGwq0gEKE0ltYWdlQ2xhc3NpZmljYXRpb24SJAogSU1BR0VfQ0xBU1NJRklDQVRJT05fVU5TUEVDSUZJRUQQABItChxJTUFHRV9DTEFTU0lGSUNBVElPTl9QUkVWSUVXEAEaC4KyGQdwcmV2aWV3EjEKHklNQUdFX0NMQVNTSUZJQ0FUSU9OX1NVUFBPUlRFRBACGg2CshkJc3VwcG9ydGVkEjMKH0lNQUdFX0NMQVNTSUZJQ0FUSU9OX0RFUFJFQ0FURUQQAxoOgrIZCmRlcHJlY2F0ZWQy0gIKDEltYWdlU2VydmljZRJmCgNHZXQSKS5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZVNlcnZpY2VHZXRSZXF1ZXN0GioubWV0YWxzdGFjay5hcGkudjIuSW1hZ2VTZXJ2aWNlR2V0UmVzcG9uc2UiCNjzGALg8xgCEmkKBExpc3QSKi5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZVNlcnZpY2VMaXN0UmVxdWVzdBorLm1ldGFsc3RhY2suYXBpLnYyLkltYWdlU2VydmljZUxpc3RSZXNwb25zZSII2PMYAuDzGAISbwoGTGF0ZXN0EiwubWV0YWxzdGFjay5hcGkudjIuSW1hZ2VTZXJ2aWNlTGF0ZXN0UmVxdWVzdBotLm1ldGFsc3RhY2suYXBpLnYyLkltYWdlU2VydmljZUxhdGVzdFJlc3BvbnNlIgjY8xgC4PMYAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * Names the image to get.
+ *
  * @generated from message metalstack.api.v2.ImageServiceGetRequest
  */
 export type ImageServiceGetRequest = Message<"metalstack.api.v2.ImageServiceGetRequest"> & {
@@ -36,6 +38,8 @@ export const ImageServiceGetRequestSchema: GenMessage<ImageServiceGetRequest> = 
   messageDesc(file_metalstack_api_v2_image, 0);
 
 /**
+ * Which images to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.api.v2.ImageServiceListRequest
  */
 export type ImageServiceListRequest = Message<"metalstack.api.v2.ImageServiceListRequest"> & {
@@ -53,15 +57,21 @@ export const ImageServiceListRequestSchema: GenMessage<ImageServiceListRequest> 
   messageDesc(file_metalstack_api_v2_image, 1);
 
 /**
+ * Which operating system is meant.
+ *
  * @generated from message metalstack.api.v2.ImageServiceLatestRequest
  */
 export type ImageServiceLatestRequest = Message<"metalstack.api.v2.ImageServiceLatestRequest"> & {
   /**
+   * Beginning of the id, such as `debian` or `debian-12`.
+   *
    * @generated from field: string os = 1;
    */
   os: string;
 
   /**
+   * Only of this classification; SUPPORTED when absent.
+   *
    * @generated from field: optional metalstack.api.v2.ImageClassification classification = 2;
    */
   classification?: ImageClassification | undefined;
@@ -75,6 +85,8 @@ export const ImageServiceLatestRequestSchema: GenMessage<ImageServiceLatestReque
   messageDesc(file_metalstack_api_v2_image, 2);
 
 /**
+ * The image that was asked for.
+ *
  * @generated from message metalstack.api.v2.ImageServiceGetResponse
  */
 export type ImageServiceGetResponse = Message<"metalstack.api.v2.ImageServiceGetResponse"> & {
@@ -92,6 +104,8 @@ export const ImageServiceGetResponseSchema: GenMessage<ImageServiceGetResponse> 
   messageDesc(file_metalstack_api_v2_image, 3);
 
 /**
+ * The images that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.ImageServiceListResponse
  */
 export type ImageServiceListResponse = Message<"metalstack.api.v2.ImageServiceListResponse"> & {
@@ -109,6 +123,8 @@ export const ImageServiceListResponseSchema: GenMessage<ImageServiceListResponse
   messageDesc(file_metalstack_api_v2_image, 4);
 
 /**
+ * The newest image.
+ *
  * @generated from message metalstack.api.v2.ImageServiceLatestResponse
  */
 export type ImageServiceLatestResponse = Message<"metalstack.api.v2.ImageServiceLatestResponse"> & {
@@ -126,10 +142,15 @@ export const ImageServiceLatestResponseSchema: GenMessage<ImageServiceLatestResp
   messageDesc(file_metalstack_api_v2_image, 5);
 
 /**
+ * One operating system as a file that the installer unpacks.
+ *
  * @generated from message metalstack.api.v2.Image
  */
 export type Image = Message<"metalstack.api.v2.Image"> & {
   /**
+   * `os-major.minor.patch`, such as `debian-12.0.20260101`. What stands before the first hyphen is the operating
+   * system, the rest its version.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -140,6 +161,8 @@ export type Image = Message<"metalstack.api.v2.Image"> & {
   meta?: Meta | undefined;
 
   /**
+   * Where the file is; beside it lies its digest.
+   *
    * @generated from field: string url = 3;
    */
   url: string;
@@ -155,16 +178,22 @@ export type Image = Message<"metalstack.api.v2.Image"> & {
   description?: string | undefined;
 
   /**
+   * What it may be used for, none twice; MACHINE when none is given.
+   *
    * @generated from field: repeated metalstack.api.v2.ImageFeature features = 6;
    */
   features: ImageFeature[];
 
   /**
+   * PREVIEW when none is given.
+   *
    * @generated from field: metalstack.api.v2.ImageClassification classification = 7;
    */
   classification: ImageClassification;
 
   /**
+   * After this nobody should use it any more; 90 days from its creation unless given.
+   *
    * @generated from field: google.protobuf.Timestamp expires_at = 8;
    */
   expiresAt?: Timestamp | undefined;
@@ -178,6 +207,8 @@ export const ImageSchema: GenMessage<Image> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_image, 6);
 
 /**
+ * Which machines run an image.
+ *
  * @generated from message metalstack.api.v2.ImageUsage
  */
 export type ImageUsage = Message<"metalstack.api.v2.ImageUsage"> & {
@@ -187,6 +218,8 @@ export type ImageUsage = Message<"metalstack.api.v2.ImageUsage"> & {
   image?: Image | undefined;
 
   /**
+   * Uuids of machines.
+   *
    * @generated from field: repeated string used_by = 2;
    */
   usedBy: string[];
@@ -200,6 +233,8 @@ export const ImageUsageSchema: GenMessage<ImageUsage> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_image, 7);
 
 /**
+ * Which images. All that is given has to hold.
+ *
  * @generated from message metalstack.api.v2.ImageQuery
  */
 export type ImageQuery = Message<"metalstack.api.v2.ImageQuery"> & {
@@ -209,11 +244,15 @@ export type ImageQuery = Message<"metalstack.api.v2.ImageQuery"> & {
   id?: string | undefined;
 
   /**
+   * What stands before the first hyphen of the id.
+   *
    * @generated from field: optional string os = 2;
    */
   os?: string | undefined;
 
   /**
+   * What stands behind it, or its beginning.
+   *
    * @generated from field: optional string version = 3;
    */
   version?: string | undefined;
@@ -257,26 +296,36 @@ export const ImageQuerySchema: GenMessage<ImageQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_image, 8);
 
 /**
+ * What an image may be used for.
+ *
  * @generated from enum metalstack.api.v2.ImageFeature
  */
 export const ImageFeature = {
   /**
+   * Not given.
+   *
    * @generated from enum value: IMAGE_FEATURE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Servers.
+   *
    * @generated from enum value: IMAGE_FEATURE_MACHINE = 1;
    */
   MACHINE: 1,
 
   /**
+   * Firewalls.
+   *
    * @generated from enum value: IMAGE_FEATURE_FIREWALL = 2;
    */
   FIREWALL: 2,
 } as const;
 
 /**
+ * What an image may be used for.
+ *
  * @generated from enum metalstack.api.v2.ImageFeature
  */
 export type ImageFeature = (typeof ImageFeature)[keyof typeof ImageFeature] | UnknownEnum;
@@ -288,31 +337,43 @@ export const ImageFeatureSchema: GenEnum<ImageFeature> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_image, 0);
 
 /**
+ * How far an image can be trusted.
+ *
  * @generated from enum metalstack.api.v2.ImageClassification
  */
 export const ImageClassification = {
   /**
+   * Not given.
+   *
    * @generated from enum value: IMAGE_CLASSIFICATION_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * New: try it. A short id never means it.
+   *
    * @generated from enum value: IMAGE_CLASSIFICATION_PREVIEW = 1;
    */
   PREVIEW: 1,
 
   /**
+   * Good for use.
+   *
    * @generated from enum value: IMAGE_CLASSIFICATION_SUPPORTED = 2;
    */
   SUPPORTED: 2,
 
   /**
+   * Old: move away from it.
+   *
    * @generated from enum value: IMAGE_CLASSIFICATION_DEPRECATED = 3;
    */
   DEPRECATED: 3,
 } as const;
 
 /**
+ * How far an image can be trusted.
+ *
  * @generated from enum metalstack.api.v2.ImageClassification
  */
 export type ImageClassification = (typeof ImageClassification)[keyof typeof ImageClassification] | UnknownEnum;
@@ -324,10 +385,14 @@ export const ImageClassificationSchema: GenEnum<ImageClassification> = /*@__PURE
   enumDesc(file_metalstack_api_v2_image, 1);
 
 /**
+ * Operating systems that machines can be installed with.
+ *
  * @generated from service metalstack.api.v2.ImageService
  */
 export const ImageService: GenService<{
   /**
+   * One image. A short id finds the newest SUPPORTED one that begins so.
+   *
    * @generated from rpc metalstack.api.v2.ImageService.Get
    */
   get: {
@@ -336,6 +401,8 @@ export const ImageService: GenService<{
     output: typeof ImageServiceGetResponseSchema;
   },
   /**
+   * The images that match the query.
+   *
    * @generated from rpc metalstack.api.v2.ImageService.List
    */
   list: {
@@ -344,6 +411,8 @@ export const ImageService: GenService<{
     output: typeof ImageServiceListResponseSchema;
   },
   /**
+   * The newest image of an operating system.
+   *
    * @generated from rpc metalstack.api.v2.ImageService.Latest
    */
   latest: {

@@ -17,10 +17,14 @@ export const file_metalstack_api_v2_ip: GenFile = /*@__PURE__*/
   fileDesc("ChptZXRhbHN0YWNrL2FwaS92Mi9pcC5wcm90bxIRbWV0YWxzdGFjay5hcGkudjIisQIKAklQEhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEiUKBG1ldGEYAiABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5NZXRhEhMKAmlwGAMgASgJQge6SARyAnABEhkKBG5hbWUYBCABKAlCC7pICHIGwLOusQIBEiAKC2Rlc2NyaXB0aW9uGAUgASgJQgu6SAhyBsizrrECARIcCgduZXR3b3JrGAYgASgJQgu6SAhyBsCzrrECARIZCgdwcm9qZWN0GAcgASgJQgi6SAVyA7ABARIxCgR0eXBlGAggASgOMhkubWV0YWxzdGFjay5hcGkudjIuSVBUeXBlQgi6SAWCAQIQARIgCgluYW1lc3BhY2UYCSABKAlCCLpIBXIDsAEBSACIAQFCDAoKX25hbWVzcGFjZSJ1ChNJUFNlcnZpY2VHZXRSZXF1ZXN0EhMKAmlwGAEgASgJQge6SARyAnABEhkKB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBEiAKCW5hbWVzcGFjZRgDIAEoCUIIukgFcgOwAQFIAIgBAUIMCgpfbmFtZXNwYWNlItgDChZJUFNlcnZpY2VDcmVhdGVSZXF1ZXN0EhwKB25ldHdvcmsYASABKAlCC7pICHIGwLOusQIBEhkKB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBEh4KBG5hbWUYAyABKAlCC7pICHIGwLOusQIBSACIAQESJQoLZGVzY3JpcHRpb24YBCABKAlCC7pICHIGyLOusQIBSAGIAQESGAoCaXAYBSABKAlCB7pIBHICcAFIAogBARIeCgdtYWNoaW5lGAYgASgJQgi6SAVyA7ABAUgDiAEBEi4KBmxhYmVscxgHIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLkxhYmVsc0gEiAEBEjYKBHR5cGUYCCABKA4yGS5tZXRhbHN0YWNrLmFwaS52Mi5JUFR5cGVCCLpIBYIBAhABSAWIAQESSQoOYWRkcmVzc19mYW1pbHkYCSABKA4yIi5tZXRhbHN0YWNrLmFwaS52Mi5JUEFkZHJlc3NGYW1pbHlCCLpIBYIBAhABSAaIAQFCBwoFX25hbWVCDgoMX2Rlc2NyaXB0aW9uQgUKA19pcEIKCghfbWFjaGluZUIJCgdfbGFiZWxzQgcKBV90eXBlQhEKD19hZGRyZXNzX2ZhbWlseSLmAgoWSVBTZXJ2aWNlVXBkYXRlUmVxdWVzdBITCgJpcBgBIAEoCUIHukgEcgJwARI6Cgt1cGRhdGVfbWV0YRgCIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLlVwZGF0ZU1ldGFCBrpIA8gBARIZCgdwcm9qZWN0GAMgASgJQgi6SAVyA7ABARIeCgRuYW1lGAQgASgJQgu6SAhyBsCzrrECAUgAiAEBEiUKC2Rlc2NyaXB0aW9uGAUgASgJQgu6SAhyBsizrrECAUgBiAEBEjYKBHR5cGUYBiABKA4yGS5tZXRhbHN0YWNrLmFwaS52Mi5JUFR5cGVCCLpIBYIBAhABSAKIAQESNAoGbGFiZWxzGAcgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuVXBkYXRlTGFiZWxzSAOIAQFCBwoFX25hbWVCDgoMX2Rlc2NyaXB0aW9uQgcKBV90eXBlQgkKB19sYWJlbHMiXAoUSVBTZXJ2aWNlTGlzdFJlcXVlc3QSGQoHcHJvamVjdBgBIAEoCUIIukgFcgOwAQESKQoFcXVlcnkYAiABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5JUFF1ZXJ5IswECgdJUFF1ZXJ5EhgKAmlwGAEgASgJQge6SARyAnABSACIAQESIQoHbmV0d29yaxgCIAEoCUILukgIcgbAs66xAgFIAYgBARIeCgdwcm9qZWN0GAMgASgJQgi6SAVyA7ABAUgCiAEBEh4KBG5hbWUYBCABKAlCC7pICHIGwLOusQIBSAOIAQESGwoEdXVpZBgFIAEoCUIIukgFcgOwAQFIBIgBARIeCgdtYWNoaW5lGAYgASgJQgi6SAVyA7ABAUgFiAEBEikKEnBhcmVudF9wcmVmaXhfY2lkchgHIAEoCUIIukgFcgPoAQFIBogBARIuCgZsYWJlbHMYCCABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5MYWJlbHNIB4gBARI2CgR0eXBlGAkgASgOMhkubWV0YWxzdGFjay5hcGkudjIuSVBUeXBlQgi6SAWCAQIQAUgIiAEBEkkKDmFkZHJlc3NfZmFtaWx5GAogASgOMiIubWV0YWxzdGFjay5hcGkudjIuSVBBZGRyZXNzRmFtaWx5Qgi6SAWCAQIQAUgJiAEBEiAKCW5hbWVzcGFjZRgLIAEoCUIIukgFcgOwAQFICogBAUIFCgNfaXBCCgoIX25ldHdvcmtCCgoIX3Byb2plY3RCBwoFX25hbWVCBwoFX3V1aWRCCgoIX21hY2hpbmVCFQoTX3BhcmVudF9wcmVmaXhfY2lkckIJCgdfbGFiZWxzQgcKBV90eXBlQhEKD19hZGRyZXNzX2ZhbWlseUIMCgpfbmFtZXNwYWNlIkgKFklQU2VydmljZURlbGV0ZVJlcXVlc3QSEwoCaXAYASABKAlCB7pIBHICcAESGQoHcHJvamVjdBgCIAEoCUIIukgFcgOwAQEiOQoUSVBTZXJ2aWNlR2V0UmVzcG9uc2USIQoCaXAYASABKAsyFS5tZXRhbHN0YWNrLmFwaS52Mi5JUCI8ChdJUFNlcnZpY2VVcGRhdGVSZXNwb25zZRIhCgJpcBgBIAEoCzIVLm1ldGFsc3RhY2suYXBpLnYyLklQIjwKF0lQU2VydmljZUNyZWF0ZVJlc3BvbnNlEiEKAmlwGAEgASgLMhUubWV0YWxzdGFjay5hcGkudjIuSVAiOwoVSVBTZXJ2aWNlTGlzdFJlc3BvbnNlEiIKA2lwcxgBIAMoCzIVLm1ldGFsc3RhY2suYXBpLnYyLklQIjwKF0lQU2VydmljZURlbGV0ZVJlc3BvbnNlEiEKAmlwGAEgASgLMhUubWV0YWxzdGFjay5hcGkudjIuSVAqZwoGSVBUeXBlEhcKE0lQX1RZUEVfVU5TUEVDSUZJRUQQABIkChFJUF9UWVBFX0VQSEVNRVJBTBABGg2CshkJZXBoZW1lcmFsEh4KDklQX1RZUEVfU1RBVElDEAIaCoKyGQZzdGF0aWMqfAoPSVBBZGRyZXNzRmFtaWx5EiEKHUlQX0FERFJFU1NfRkFNSUxZX1VOU1BFQ0lGSUVEEAASIgoUSVBfQUREUkVTU19GQU1JTFlfVjQQARoIgrIZBGlwdjQSIgoUSVBfQUREUkVTU19GQU1JTFlfVjYQAhoIgrIZBGlwdjYynwQKCUlQU2VydmljZRJjCgNHZXQSJi5tZXRhbHN0YWNrLmFwaS52Mi5JUFNlcnZpY2VHZXRSZXF1ZXN0GicubWV0YWxzdGFjay5hcGkudjIuSVBTZXJ2aWNlR2V0UmVzcG9uc2UiC8rzGAMBAgPg8xgCEmsKBkNyZWF0ZRIpLm1ldGFsc3RhY2suYXBpLnYyLklQU2VydmljZUNyZWF0ZVJlcXVlc3QaKi5tZXRhbHN0YWNrLmFwaS52Mi5JUFNlcnZpY2VDcmVhdGVSZXNwb25zZSIKyvMYAgEC4PMYARJrCgZVcGRhdGUSKS5tZXRhbHN0YWNrLmFwaS52Mi5JUFNlcnZpY2VVcGRhdGVSZXF1ZXN0GioubWV0YWxzdGFjay5hcGkudjIuSVBTZXJ2aWNlVXBkYXRlUmVzcG9uc2UiCsrzGAIBAuDzGAESZgoETGlzdBInLm1ldGFsc3RhY2suYXBpLnYyLklQU2VydmljZUxpc3RSZXF1ZXN0GigubWV0YWxzdGFjay5hcGkudjIuSVBTZXJ2aWNlTGlzdFJlc3BvbnNlIgvK8xgDAQID4PMYAhJrCgZEZWxldGUSKS5tZXRhbHN0YWNrLmFwaS52Mi5JUFNlcnZpY2VEZWxldGVSZXF1ZXN0GioubWV0YWxzdGFjay5hcGkudjIuSVBTZXJ2aWNlRGVsZXRlUmVzcG9uc2UiCsrzGAIBAuDzGAFiBnByb3RvMw", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * One address that belongs to a project.
+ *
  * @generated from message metalstack.api.v2.IP
  */
 export type IP = Message<"metalstack.api.v2.IP"> & {
   /**
+   * Of this taking of the address: given back and taken again, it has another.
+   *
    * @generated from field: string uuid = 1;
    */
   uuid: string;
@@ -61,6 +65,8 @@ export type IP = Message<"metalstack.api.v2.IP"> & {
   type: IPType;
 
   /**
+   * Of the network, where several projects may have the same prefixes.
+   *
    * @generated from field: optional string namespace = 9;
    */
   namespace?: string | undefined;
@@ -74,6 +80,8 @@ export const IPSchema: GenMessage<IP> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_ip, 0);
 
 /**
+ * Names the address to get.
+ *
  * @generated from message metalstack.api.v2.IPServiceGetRequest
  */
 export type IPServiceGetRequest = Message<"metalstack.api.v2.IPServiceGetRequest"> & {
@@ -101,6 +109,8 @@ export const IPServiceGetRequestSchema: GenMessage<IPServiceGetRequest> = /*@__P
   messageDesc(file_metalstack_api_v2_ip, 1);
 
 /**
+ * The address to create.
+ *
  * @generated from message metalstack.api.v2.IPServiceCreateRequest
  */
 export type IPServiceCreateRequest = Message<"metalstack.api.v2.IPServiceCreateRequest"> & {
@@ -125,11 +135,15 @@ export type IPServiceCreateRequest = Message<"metalstack.api.v2.IPServiceCreateR
   description?: string | undefined;
 
   /**
+   * A certain address of the network. Not together with `address_family`.
+   *
    * @generated from field: optional string ip = 5;
    */
   ip?: string | undefined;
 
   /**
+   * Machine of the project that uses it.
+   *
    * @generated from field: optional string machine = 6;
    */
   machine?: string | undefined;
@@ -140,11 +154,15 @@ export type IPServiceCreateRequest = Message<"metalstack.api.v2.IPServiceCreateR
   labels?: Labels | undefined;
 
   /**
+   * EPHEMERAL when absent.
+   *
    * @generated from field: optional metalstack.api.v2.IPType type = 8;
    */
   type?: IPType | undefined;
 
   /**
+   * Family to take the next free address of. When absent IPv4, or IPv6 where the network has no IPv4.
+   *
    * @generated from field: optional metalstack.api.v2.IPAddressFamily address_family = 9;
    */
   addressFamily?: IPAddressFamily | undefined;
@@ -158,6 +176,8 @@ export const IPServiceCreateRequestSchema: GenMessage<IPServiceCreateRequest> = 
   messageDesc(file_metalstack_api_v2_ip, 2);
 
 /**
+ * What to change of a address. What is absent stays as it is.
+ *
  * @generated from message metalstack.api.v2.IPServiceUpdateRequest
  */
 export type IPServiceUpdateRequest = Message<"metalstack.api.v2.IPServiceUpdateRequest"> & {
@@ -187,6 +207,8 @@ export type IPServiceUpdateRequest = Message<"metalstack.api.v2.IPServiceUpdateR
   description?: string | undefined;
 
   /**
+   * STATIC, to keep the address beyond its machine.
+   *
    * @generated from field: optional metalstack.api.v2.IPType type = 6;
    */
   type?: IPType | undefined;
@@ -205,6 +227,8 @@ export const IPServiceUpdateRequestSchema: GenMessage<IPServiceUpdateRequest> = 
   messageDesc(file_metalstack_api_v2_ip, 3);
 
 /**
+ * Which addresses to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.api.v2.IPServiceListRequest
  */
 export type IPServiceListRequest = Message<"metalstack.api.v2.IPServiceListRequest"> & {
@@ -227,6 +251,8 @@ export const IPServiceListRequestSchema: GenMessage<IPServiceListRequest> = /*@_
   messageDesc(file_metalstack_api_v2_ip, 4);
 
 /**
+ * Which addresses. All that is given has to hold.
+ *
  * @generated from message metalstack.api.v2.IPQuery
  */
 export type IPQuery = Message<"metalstack.api.v2.IPQuery"> & {
@@ -256,16 +282,22 @@ export type IPQuery = Message<"metalstack.api.v2.IPQuery"> & {
   uuid?: string | undefined;
 
   /**
+   * Machine that uses it.
+   *
    * @generated from field: optional string machine = 6;
    */
   machine?: string | undefined;
 
   /**
+   * Prefix of the network that it was taken from.
+   *
    * @generated from field: optional string parent_prefix_cidr = 7;
    */
   parentPrefixCidr?: string | undefined;
 
   /**
+   * All of these, with these values.
+   *
    * @generated from field: optional metalstack.api.v2.Labels labels = 8;
    */
   labels?: Labels | undefined;
@@ -294,6 +326,8 @@ export const IPQuerySchema: GenMessage<IPQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_ip, 5);
 
 /**
+ * Names the address to delete.
+ *
  * @generated from message metalstack.api.v2.IPServiceDeleteRequest
  */
 export type IPServiceDeleteRequest = Message<"metalstack.api.v2.IPServiceDeleteRequest"> & {
@@ -316,6 +350,8 @@ export const IPServiceDeleteRequestSchema: GenMessage<IPServiceDeleteRequest> = 
   messageDesc(file_metalstack_api_v2_ip, 6);
 
 /**
+ * The address that was asked for.
+ *
  * @generated from message metalstack.api.v2.IPServiceGetResponse
  */
 export type IPServiceGetResponse = Message<"metalstack.api.v2.IPServiceGetResponse"> & {
@@ -333,6 +369,8 @@ export const IPServiceGetResponseSchema: GenMessage<IPServiceGetResponse> = /*@_
   messageDesc(file_metalstack_api_v2_ip, 7);
 
 /**
+ * The address after the change.
+ *
  * @generated from message metalstack.api.v2.IPServiceUpdateResponse
  */
 export type IPServiceUpdateResponse = Message<"metalstack.api.v2.IPServiceUpdateResponse"> & {
@@ -350,6 +388,8 @@ export const IPServiceUpdateResponseSchema: GenMessage<IPServiceUpdateResponse> 
   messageDesc(file_metalstack_api_v2_ip, 8);
 
 /**
+ * The address as it was stored.
+ *
  * @generated from message metalstack.api.v2.IPServiceCreateResponse
  */
 export type IPServiceCreateResponse = Message<"metalstack.api.v2.IPServiceCreateResponse"> & {
@@ -367,6 +407,8 @@ export const IPServiceCreateResponseSchema: GenMessage<IPServiceCreateResponse> 
   messageDesc(file_metalstack_api_v2_ip, 9);
 
 /**
+ * The addresses that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.IPServiceListResponse
  */
 export type IPServiceListResponse = Message<"metalstack.api.v2.IPServiceListResponse"> & {
@@ -384,6 +426,8 @@ export const IPServiceListResponseSchema: GenMessage<IPServiceListResponse> = /*
   messageDesc(file_metalstack_api_v2_ip, 10);
 
 /**
+ * The address as it was before it was deleted.
+ *
  * @generated from message metalstack.api.v2.IPServiceDeleteResponse
  */
 export type IPServiceDeleteResponse = Message<"metalstack.api.v2.IPServiceDeleteResponse"> & {
@@ -401,26 +445,36 @@ export const IPServiceDeleteResponseSchema: GenMessage<IPServiceDeleteResponse> 
   messageDesc(file_metalstack_api_v2_ip, 11);
 
 /**
+ * What becomes of an address when its machine is given back.
+ *
  * @generated from enum metalstack.api.v2.IPType
  */
 export const IPType = {
   /**
+   * Not given.
+   *
    * @generated from enum value: IP_TYPE_UNSPECIFIED = 0;
    */
   IP_TYPE_UNSPECIFIED: 0,
 
   /**
+   * It is given back too.
+   *
    * @generated from enum value: IP_TYPE_EPHEMERAL = 1;
    */
   IP_TYPE_EPHEMERAL: 1,
 
   /**
+   * The project keeps it.
+   *
    * @generated from enum value: IP_TYPE_STATIC = 2;
    */
   IP_TYPE_STATIC: 2,
 } as const;
 
 /**
+ * What becomes of an address when its machine is given back.
+ *
  * @generated from enum metalstack.api.v2.IPType
  */
 export type IPType = (typeof IPType)[keyof typeof IPType] | UnknownEnum;
@@ -432,26 +486,36 @@ export const IPTypeSchema: GenEnum<IPType> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_ip, 0);
 
 /**
+ * Version of IP.
+ *
  * @generated from enum metalstack.api.v2.IPAddressFamily
  */
 export const IPAddressFamily = {
   /**
+   * Not given.
+   *
    * @generated from enum value: IP_ADDRESS_FAMILY_UNSPECIFIED = 0;
    */
   IP_ADDRESS_FAMILY_UNSPECIFIED: 0,
 
   /**
+   * IPv4.
+   *
    * @generated from enum value: IP_ADDRESS_FAMILY_V4 = 1;
    */
   IP_ADDRESS_FAMILY_V4: 1,
 
   /**
+   * IPv6.
+   *
    * @generated from enum value: IP_ADDRESS_FAMILY_V6 = 2;
    */
   IP_ADDRESS_FAMILY_V6: 2,
 } as const;
 
 /**
+ * Version of IP.
+ *
  * @generated from enum metalstack.api.v2.IPAddressFamily
  */
 export type IPAddressFamily = (typeof IPAddressFamily)[keyof typeof IPAddressFamily] | UnknownEnum;
@@ -463,10 +527,14 @@ export const IPAddressFamilySchema: GenEnum<IPAddressFamily> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_ip, 1);
 
 /**
+ * Addresses of a project.
+ *
  * @generated from service metalstack.api.v2.IPService
  */
 export const IPService: GenService<{
   /**
+   * One address. It is found by network namespace and address.
+   *
    * @generated from rpc metalstack.api.v2.IPService.Get
    */
   get: {
@@ -475,6 +543,9 @@ export const IPService: GenService<{
     output: typeof IPServiceGetResponseSchema;
   },
   /**
+   * Takes an address of a network for the project: a certain one, or the next free one of a family. AlreadyExists when
+   * a certain one is taken, ResourceExhausted when none is left.
+   *
    * @generated from rpc metalstack.api.v2.IPService.Create
    */
   create: {
@@ -483,6 +554,8 @@ export const IPService: GenService<{
     output: typeof IPServiceCreateResponseSchema;
   },
   /**
+   * Changes name, description, labels, or makes an ephemeral address static. There is no way back: FailedPrecondition.
+   *
    * @generated from rpc metalstack.api.v2.IPService.Update
    */
   update: {
@@ -491,6 +564,8 @@ export const IPService: GenService<{
     output: typeof IPServiceUpdateResponseSchema;
   },
   /**
+   * The project's addresses that match the query.
+   *
    * @generated from rpc metalstack.api.v2.IPService.List
    */
   list: {
@@ -499,6 +574,8 @@ export const IPService: GenService<{
     output: typeof IPServiceListResponseSchema;
   },
   /**
+   * Gives an address back. FailedPrecondition while a machine uses it.
+   *
    * @generated from rpc metalstack.api.v2.IPService.Delete
    */
   delete: {

@@ -29,6 +29,8 @@ export const file_metalstack_api_v2_machine: GenFile = /*@__PURE__*/
   fileDesc("Ch9tZXRhbHN0YWNrL2FwaS92Mi9tYWNoaW5lLnByb3RvEhFtZXRhbHN0YWNrLmFwaS52MiJNChhNYWNoaW5lU2VydmljZUdldFJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQESGQoHcHJvamVjdBgCIAEoCUIIukgFcgOwAQEiSAoZTWFjaGluZVNlcnZpY2VHZXRSZXNwb25zZRIrCgdtYWNoaW5lGAEgASgLMhoubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZSKuBwobTWFjaGluZVNlcnZpY2VDcmVhdGVSZXF1ZXN0EhkKB3Byb2plY3QYASABKAlCCLpIBXIDsAEBEhsKBHV1aWQYAiABKAlCCLpIBXIDsAEBSACIAQESGQoEbmFtZRgDIAEoCUILukgIcgbAs66xAgESJQoLZGVzY3JpcHRpb24YBCABKAlCC7pICHIGyLOusQIBSAGIAQESHgoIaG9zdG5hbWUYBSABKAlCB7pIBHICaAFIAogBARIjCglwYXJ0aXRpb24YBiABKAlCC7pICHIG0LOusQIBSAOIAQESHgoEc2l6ZRgHIAEoCUILukgIcgbAs66xAgFIBIgBARIaCgVpbWFnZRgIIAEoCUILukgIcgbAs66xAgESKwoRZmlsZXN5c3RlbV9sYXlvdXQYCSABKAlCC7pICHIGwLOusQIBSAWIAQESMQoPc3NoX3B1YmxpY19rZXlzGAogAygJQhi6SBWSARLQpLOxAgEQMiIIcgaItK6xAgESLAoIdXNlcmRhdGEYCyABKAlCFbpIEnIQ8LOusQIBsLSusQIBGICAAkgGiAEBEikKBmxhYmVscxgMIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLkxhYmVscxJHCghuZXR3b3JrcxgNIAMoCzIrLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVBbGxvY2F0aW9uTmV0d29ya0IIukgFkgECCAESMwoQcGxhY2VtZW50X2xhYmVscxgOIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLkxhYmVscxI7CgtkbnNfc2VydmVycxgPIAMoCzIcLm1ldGFsc3RhY2suYXBpLnYyLkROU1NlcnZlckIIukgFkgECEAMSOwoLbnRwX3NlcnZlcnMYECADKAsyHC5tZXRhbHN0YWNrLmFwaS52Mi5OVFBTZXJ2ZXJCCLpIBZIBAhAKEksKD2FsbG9jYXRpb25fdHlwZRgRIAEoDjIoLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVBbGxvY2F0aW9uVHlwZUIIukgFggECEAESNgoNZmlyZXdhbGxfc3BlYxgSIAEoCzIfLm1ldGFsc3RhY2suYXBpLnYyLkZpcmV3YWxsU3BlY0IHCgVfdXVpZEIOCgxfZGVzY3JpcHRpb25CCwoJX2hvc3RuYW1lQgwKCl9wYXJ0aXRpb25CBwoFX3NpemVCFAoSX2ZpbGVzeXN0ZW1fbGF5b3V0QgsKCV91c2VyZGF0YSJICgxGaXJld2FsbFNwZWMSOAoOZmlyZXdhbGxfcnVsZXMYASABKAsyIC5tZXRhbHN0YWNrLmFwaS52Mi5GaXJld2FsbFJ1bGVzIksKHE1hY2hpbmVTZXJ2aWNlQ3JlYXRlUmVzcG9uc2USKwoHbWFjaGluZRgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUitwIKG01hY2hpbmVTZXJ2aWNlVXBkYXRlUmVxdWVzdBIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARI6Cgt1cGRhdGVfbWV0YRgCIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLlVwZGF0ZU1ldGFCBrpIA8gBARIZCgdwcm9qZWN0GAMgASgJQgi6SAVyA7ABARIlCgtkZXNjcmlwdGlvbhgEIAEoCUILukgIcgbIs66xAgFIAIgBARI0CgZsYWJlbHMYBSABKAsyHy5tZXRhbHN0YWNrLmFwaS52Mi5VcGRhdGVMYWJlbHNIAYgBARIxCg9zc2hfcHVibGljX2tleXMYBiADKAlCGLpIFZIBEtCks7ECARAyIghyBoi0rrECAUIOCgxfZGVzY3JpcHRpb25CCQoHX2xhYmVscyJLChxNYWNoaW5lU2VydmljZVVwZGF0ZVJlc3BvbnNlEisKB21hY2hpbmUYASABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lImYKGU1hY2hpbmVTZXJ2aWNlTGlzdFJlcXVlc3QSGQoHcHJvamVjdBgBIAEoCUIIukgFcgOwAQESLgoFcXVlcnkYAiABKAsyHy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUXVlcnkiSgoaTWFjaGluZVNlcnZpY2VMaXN0UmVzcG9uc2USLAoIbWFjaGluZXMYASADKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lIlAKG01hY2hpbmVTZXJ2aWNlRGVsZXRlUmVxdWVzdBIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARIZCgdwcm9qZWN0GAIgASgJQgi6SAVyA7ABASJLChxNYWNoaW5lU2VydmljZURlbGV0ZVJlc3BvbnNlEisKB21hY2hpbmUYASABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lIpUBCh9NYWNoaW5lU2VydmljZUJNQ0NvbW1hbmRSZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEhkKB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBEj8KB2NvbW1hbmQYAyABKA4yJC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQk1DQ29tbWFuZEIIukgFggECEAEiIgogTWFjaGluZVNlcnZpY2VCTUNDb21tYW5kUmVzcG9uc2UiUAobTWFjaGluZVNlcnZpY2VHZXRCTUNSZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEhkKB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBIlkKHE1hY2hpbmVTZXJ2aWNlR2V0Qk1DUmVzcG9uc2USOQoLYm1jX2RldGFpbHMYBiABKAsyJC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQk1DRGV0YWlscyLKAwoHTWFjaGluZRIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARIlCgRtZXRhGAIgASgLMhcubWV0YWxzdGFjay5hcGkudjIuTWV0YRIvCglwYXJ0aXRpb24YAyABKAsyHC5tZXRhbHN0YWNrLmFwaS52Mi5QYXJ0aXRpb24SFgoEcmFjaxgEIAEoCUIIukgFcgMYgAESFgoEcm9vbRgFIAEoCUIIukgFcgMYgAESJQoEc2l6ZRgGIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLlNpemUSNAoIaGFyZHdhcmUYByABKAsyIi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lSGFyZHdhcmUSOAoKYWxsb2NhdGlvbhgIIAEoCzIkLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVBbGxvY2F0aW9uEjAKBnN0YXR1cxgJIAEoCzIgLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVTdGF0dXMSVgoacmVjZW50X3Byb3Zpc2lvbmluZ19ldmVudHMYCiABKAsyMi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUmVjZW50UHJvdmlzaW9uaW5nRXZlbnRzIu8BCg1NYWNoaW5lU3RhdHVzEjYKCWNvbmRpdGlvbhgBIAEoCzIjLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVDb25kaXRpb24SRAoJbGVkX3N0YXRlGAIgASgLMjEubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUNoYXNzaXNJZGVudGlmeUxFRFN0YXRlEkIKCmxpdmVsaW5lc3MYAyABKA4yJC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lTGl2ZWxpbmVzc0IIukgFggECEAESHAoUbWV0YWxfaGFtbWVyX3ZlcnNpb24YBCABKAkiiAEKEE1hY2hpbmVDb25kaXRpb24SOAoFc3RhdGUYASABKA4yHy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lU3RhdGVCCLpIBYIBAhABEiAKC2Rlc2NyaXB0aW9uGAIgASgJQgu6SAhyBsizrrECARIYCgZpc3N1ZXIYAyABKAlCCLpIBXIDGIACIrkGChFNYWNoaW5lQWxsb2NhdGlvbhIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARIlCgRtZXRhGAIgASgLMhcubWV0YWxzdGFjay5hcGkudjIuTWV0YRIZCgRuYW1lGAMgASgJQgu6SAhyBsCzrrECARIgCgtkZXNjcmlwdGlvbhgEIAEoCUILukgIcgbIs66xAgESHAoKY3JlYXRlZF9ieRgFIAEoCUIIukgFcgMYgAESGQoHcHJvamVjdBgGIAEoCUIIukgFcgOwAQESJwoFaW1hZ2UYByABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZRI+ChFmaWxlc3lzdGVtX2xheW91dBgIIAEoCzIjLm1ldGFsc3RhY2suYXBpLnYyLkZpbGVzeXN0ZW1MYXlvdXQSMwoIbmV0d29ya3MYCSADKAsyIS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lTmV0d29yaxIZCghob3N0bmFtZRgKIAEoCUIHukgEcgJoARIxCg9zc2hfcHVibGljX2tleXMYCyADKAlCGLpIFZIBEtCks7ECARAyIghyBoi0rrECARIhCgh1c2VyZGF0YRgMIAEoCUIPukgMcgrws66xAgEYgIACEksKD2FsbG9jYXRpb25fdHlwZRgNIAEoDjIoLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVBbGxvY2F0aW9uVHlwZUIIukgFggECEAESOAoOZmlyZXdhbGxfcnVsZXMYDiABKAsyIC5tZXRhbHN0YWNrLmFwaS52Mi5GaXJld2FsbFJ1bGVzEjsKC2Ruc19zZXJ2ZXJzGA8gAygLMhwubWV0YWxzdGFjay5hcGkudjIuRE5TU2VydmVyQgi6SAWSAQIQAxI7CgtudHBfc2VydmVycxgQIAMoCzIcLm1ldGFsc3RhY2suYXBpLnYyLk5UUFNlcnZlckIIukgFkgECEAoSKgoDdnBuGBEgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVZQThIzChBwbGFjZW1lbnRfbGFiZWxzGBIgASgLMhkubWV0YWxzdGFjay5hcGkudjIuTGFiZWxzIlMKGE1hY2hpbmVBbGxvY2F0aW9uTmV0d29yaxIcCgduZXR3b3JrGAEgASgJQgu6SAhyBsCzrrECARIZCgNpcHMYAiADKAlCDLpICZIBBsCks7ECASJ/Cg1GaXJld2FsbFJ1bGVzEjUKBmVncmVzcxgBIAMoCzIlLm1ldGFsc3RhY2suYXBpLnYyLkZpcmV3YWxsRWdyZXNzUnVsZRI3CgdpbmdyZXNzGAIgAygLMiYubWV0YWxzdGFjay5hcGkudjIuRmlyZXdhbGxJbmdyZXNzUnVsZSKyAQoSRmlyZXdhbGxFZ3Jlc3NSdWxlEjkKCHByb3RvY29sGAEgASgOMh0ubWV0YWxzdGFjay5hcGkudjIuSVBQcm90b2NvbEIIukgFggECEAESHQoFcG9ydHMYAiADKA1CDrpIC5IBCCIGKgQY/P8DEhgKAnRvGAMgAygJQgy6SAmSAQa4pLOxAgESKAoHY29tbWVudBgEIAEoCUIXukgU2AEBcg8YZDILXlthLXpfIC1dKiQizwEKE0ZpcmV3YWxsSW5ncmVzc1J1bGUSOQoIcHJvdG9jb2wYASABKA4yHS5tZXRhbHN0YWNrLmFwaS52Mi5JUFByb3RvY29sQgi6SAWCAQIQARIdCgVwb3J0cxgCIAMoDUIOukgLkgEIIgYqBBj8/wMSGAoCdG8YAyADKAlCDLpICZIBBriks7ECARIaCgRmcm9tGAQgAygJQgy6SAmSAQa4pLOxAgESKAoHY29tbWVudBgFIAEoCUIXukgU2AEBcg8YZDILXlthLXpfIC1dKiQixgIKDk1hY2hpbmVOZXR3b3JrEg8KB25ldHdvcmsYASABKAkSHgoIcHJlZml4ZXMYAiADKAlCDLpICZIBBriks7ECARIqChRkZXN0aW5hdGlvbl9wcmVmaXhlcxgDIAMoCUIMukgJkgEGuKSzsQIBEhkKA2lwcxgEIAMoCUIMukgJkgEGwKSzsQIBEj4KDG5ldHdvcmtfdHlwZRgFIAEoDjIeLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmtUeXBlQgi6SAWCAQIQARI2CghuYXRfdHlwZRgGIAEoDjIaLm1ldGFsc3RhY2suYXBpLnYyLk5BVFR5cGVCCLpIBYIBAhABEgsKA3ZyZhgHIAEoBBILCgNhc24YCCABKA0SHgoHcHJvamVjdBgJIAEoCUIIukgFcgOwAQFIAIgBAUIKCghfcHJvamVjdCLaAQoPTWFjaGluZUhhcmR3YXJlEg4KBm1lbW9yeRgBIAEoBBI0CgVkaXNrcxgCIAMoCzIlLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCbG9ja0RldmljZRIpCgRjcHVzGAMgAygLMhsubWV0YWxzdGFjay5hcGkudjIuTWV0YWxDUFUSKQoEZ3B1cxgEIAMoCzIbLm1ldGFsc3RhY2suYXBpLnYyLk1ldGFsR1BVEisKBG5pY3MYBSADKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lTmljIl0KCE1ldGFsQ1BVEhgKBnZlbmRvchgBIAEoCUIIukgFcgMYgAISFwoFbW9kZWwYAiABKAlCCLpIBXIDGIACEg0KBWNvcmVzGAMgASgNEg8KB3RocmVhZHMYBCABKA0iPQoITWV0YWxHUFUSGAoGdmVuZG9yGAEgASgJQgi6SAVyAxiAAhIXCgVtb2RlbBgCIAEoCUIIukgFcgMYgAIi5QEKCk1hY2hpbmVOaWMSGAoDbWFjGAEgASgJQgu6SAhyBrizrrECARIZCgRuYW1lGAIgASgJQgu6SAhyBsCzrrECARIcCgppZGVudGlmaWVyGAMgASgJQgi6SAVyAxiAARIYCgZ2ZW5kb3IYBCABKAlCCLpIBXIDGIABEhcKBW1vZGVsGAUgASgJQgi6SAVyAxiAARINCgVzcGVlZBgGIAEoBBIwCgluZWlnaGJvcnMYByADKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lTmljEhAKCGhvc3RuYW1lGAggASgJIj0KEk1hY2hpbmVCbG9ja0RldmljZRIZCgRuYW1lGAEgASgJQgu6SAhyBsCzrrECARIMCgRzaXplGAIgASgEIlsKHk1hY2hpbmVDaGFzc2lzSWRlbnRpZnlMRURTdGF0ZRIXCgV2YWx1ZRgBIAEoCUIIukgFcgMYgAESIAoLZGVzY3JpcHRpb24YAiABKAlCC7pICHIGyLOusQIBIskBChFNYWNoaW5lQk1DRGV0YWlscxIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARIbCglwYXJ0aXRpb24YAiABKAlCCLpIBXIDGIABEhYKBHJhY2sYAyABKAlCCLpIBXIDGIABEhYKBHJvb20YBCABKAlCCLpIBXIDGIABEhYKBHNpemUYBSABKAlCCLpIBXIDGIABEjcKCmJtY19yZXBvcnQYBiABKAsyIy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQk1DUmVwb3J0IqIDChBNYWNoaW5lQk1DUmVwb3J0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEioKA2JtYxgCIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCTUMSLAoEYmlvcxgDIAEoCzIeLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCaW9zEioKA2ZydRgEIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVGUlUSOwoMcG93ZXJfbWV0cmljGAUgASgLMiUubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVBvd2VyTWV0cmljEj0KDnBvd2VyX3N1cHBsaWVzGAYgAygLMiUubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVBvd2VyU3VwcGx5EkQKCWxlZF9zdGF0ZRgHIAEoCzIxLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVDaGFzc2lzSWRlbnRpZnlMRURTdGF0ZRIuCgp1cGRhdGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJjCgtNYWNoaW5lQmlvcxIcCgd2ZXJzaW9uGAEgASgJQgu6SAhyBsizrrECARIbCgZ2ZW5kb3IYAiABKAlCC7pICHIGyLOusQIBEhkKBGRhdGUYAyABKAlCC7pICHIGyLOusQIBItsBCgpNYWNoaW5lQk1DEhkKB2FkZHJlc3MYASABKAlCCLpIBXIDgAIBEhgKA21hYxgCIAEoCUILukgIcga4s66xAgESGQoEdXNlchgDIAEoCUILukgIcgbIs66xAgESHQoIcGFzc3dvcmQYBCABKAlCC7pICHIGyLOusQIBEh4KCWludGVyZmFjZRgFIAEoCUILukgIcgbIs66xAgESHAoHdmVyc2lvbhgGIAEoCUILukgIcgbIs66xAgESIAoLcG93ZXJfc3RhdGUYByABKAlCC7pICHIGyLOusQIBIp4ECgpNYWNoaW5lRlJVEi0KE2NoYXNzaXNfcGFydF9udW1iZXIYASABKAlCC7pICHIGyLOusQIBSACIAQESLQoTY2hhc3Npc19wYXJ0X3NlcmlhbBgCIAEoCUILukgIcgbIs66xAgFIAYgBARIjCglib2FyZF9tZmcYAyABKAlCC7pICHIGyLOusQIBSAKIAQESKgoQYm9hcmRfbWZnX3NlcmlhbBgEIAEoCUILukgIcgbIs66xAgFIA4gBARIrChFib2FyZF9wYXJ0X251bWJlchgFIAEoCUILukgIcgbIs66xAgFIBIgBARIuChRwcm9kdWN0X21hbnVmYWN0dXJlchgGIAEoCUILukgIcgbIs66xAgFIBYgBARItChNwcm9kdWN0X3BhcnRfbnVtYmVyGAcgASgJQgu6SAhyBsizrrECAUgGiAEBEigKDnByb2R1Y3Rfc2VyaWFsGAggASgJQgu6SAhyBsizrrECAUgHiAEBQhYKFF9jaGFzc2lzX3BhcnRfbnVtYmVyQhYKFF9jaGFzc2lzX3BhcnRfc2VyaWFsQgwKCl9ib2FyZF9tZmdCEwoRX2JvYXJkX21mZ19zZXJpYWxCFAoSX2JvYXJkX3BhcnRfbnVtYmVyQhcKFV9wcm9kdWN0X21hbnVmYWN0dXJlckIWChRfcHJvZHVjdF9wYXJ0X251bWJlckIRCg9fcHJvZHVjdF9zZXJpYWwihQEKEk1hY2hpbmVQb3dlck1ldHJpYxIeChZhdmVyYWdlX2NvbnN1bWVkX3dhdHRzGAEgASgCEhcKD2ludGVydmFsX2luX21pbhgCIAEoAhIaChJtYXhfY29uc3VtZWRfd2F0dHMYAyABKAISGgoSbWluX2NvbnN1bWVkX3dhdHRzGAQgASgCIjMKEk1hY2hpbmVQb3dlclN1cHBseRIOCgZoZWFsdGgYASABKAkSDQoFc3RhdGUYAiABKAkipQIKH01hY2hpbmVSZWNlbnRQcm92aXNpb25pbmdFdmVudHMSOwoGZXZlbnRzGAEgAygLMisubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVByb3Zpc2lvbmluZ0V2ZW50EjMKD2xhc3RfZXZlbnRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASRQoQbGFzdF9lcnJvcl9ldmVudBgDIAEoCzIrLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVQcm92aXNpb25pbmdFdmVudBJJCgVzdGF0ZRgEIAEoDjIwLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVQcm92aXNpb25pbmdFdmVudFN0YXRlQgi6SAWCAQIQASKfAQoYTWFjaGluZVByb3Zpc2lvbmluZ0V2ZW50EigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEkgKBWV2ZW50GAIgASgOMi8ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVByb3Zpc2lvbmluZ0V2ZW50VHlwZUIIukgFggECEAESDwoHbWVzc2FnZRgDIAEoCSJrCgpNYWNoaW5lVlBOEh0KFWNvbnRyb2xfcGxhbmVfYWRkcmVzcxgBIAEoCRIQCghhdXRoX2tleRgCIAEoCRIRCgljb25uZWN0ZWQYAyABKAgSGQoDaXBzGAQgAygJQgy6SAmSAQbApLOxAgEi5gcKDE1hY2hpbmVRdWVyeRIbCgR1dWlkGAEgASgJQgi6SAVyA7ABAUgAiAEBEh4KBG5hbWUYAiABKAlCC7pICHIGwLOusQIBSAGIAQESIwoJcGFydGl0aW9uGAMgASgJQgu6SAhyBtCzrrECAUgCiAEBEh4KBHNpemUYBCABKAlCC7pICHIGwLOusQIBSAOIAQESHgoEcmFjaxgFIAEoCUILukgIcgbAs66xAgFIBIgBARIeCgRyb29tGAYgASgJQgu6SAhyBsCzrrECAUgFiAEBEi4KBmxhYmVscxgHIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLkxhYmVsc0gGiAEBEkIKCmFsbG9jYXRpb24YCCABKAsyKS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQWxsb2NhdGlvblF1ZXJ5SAeIAQESPAoHbmV0d29yaxgJIAEoCzImLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVOZXR3b3JrUXVlcnlICIgBARI0CgNuaWMYCiABKAsyIi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lTmljUXVlcnlICYgBARI2CgRkaXNrGAsgASgLMiMubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZURpc2tRdWVyeUgKiAEBEjQKA2JtYxgMIAEoCzIiLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCTUNRdWVyeUgLiAEBEjQKA2ZydRgNIAEoCzIiLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVGUlVRdWVyeUgMiAEBEj4KCGhhcmR3YXJlGA4gASgLMicubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUhhcmR3YXJlUXVlcnlIDYgBARIzCgVzdGF0ZRgPIAEoDjIfLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVTdGF0ZUgOiAEBEhQKB3dhaXRpbmcYECABKAhID4gBARIZCgxwcmVhbGxvY2F0ZWQYESABKAhIEIgBARIaCg1ub3RfYWxsb2NhdGVkGBIgASgISBGIAQFCBwoFX3V1aWRCBwoFX25hbWVCDAoKX3BhcnRpdGlvbkIHCgVfc2l6ZUIHCgVfcmFja0IHCgVfcm9vbUIJCgdfbGFiZWxzQg0KC19hbGxvY2F0aW9uQgoKCF9uZXR3b3JrQgYKBF9uaWNCBwoFX2Rpc2tCBgoEX2JtY0IGCgRfZnJ1QgsKCV9oYXJkd2FyZUIICgZfc3RhdGVCCgoIX3dhaXRpbmdCDwoNX3ByZWFsbG9jYXRlZEIQCg5fbm90X2FsbG9jYXRlZCKIBAoWTWFjaGluZUFsbG9jYXRpb25RdWVyeRIbCgR1dWlkGAEgASgJQgi6SAVyA7ABAUgAiAEBEh4KBG5hbWUYAiABKAlCC7pICHIGwLOusQIBSAGIAQESHgoHcHJvamVjdBgDIAEoCUIIukgFcgOwAQFIAogBARIfCgVpbWFnZRgEIAEoCUILukgIcgbAs66xAgFIA4gBARIrChFmaWxlc3lzdGVtX2xheW91dBgFIAEoCUILukgIcgbAs66xAgFIBIgBARIeCghob3N0bmFtZRgGIAEoCUIHukgEcgJoAUgFiAEBElAKD2FsbG9jYXRpb25fdHlwZRgHIAEoDjIoLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVBbGxvY2F0aW9uVHlwZUIIukgFggECEAFIBogBARIuCgZsYWJlbHMYCCABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5MYWJlbHNIB4gBARIvCgN2cG4YCSABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lVlBOSAiIAQFCBwoFX3V1aWRCBwoFX25hbWVCCgoIX3Byb2plY3RCCAoGX2ltYWdlQhQKEl9maWxlc3lzdGVtX2xheW91dEILCglfaG9zdG5hbWVCEgoQX2FsbG9jYXRpb25fdHlwZUIJCgdfbGFiZWxzQgYKBF92cG4iqgEKE01hY2hpbmVOZXR3b3JrUXVlcnkSEAoIbmV0d29ya3MYASADKAkSHgoIcHJlZml4ZXMYAiADKAlCDLpICZIBBriks7ECARIqChRkZXN0aW5hdGlvbl9wcmVmaXhlcxgDIAMoCUIMukgJkgEGuKSzsQIBEhkKA2lwcxgEIAMoCUIMukgJkgEGwKSzsQIBEgwKBHZyZnMYBSADKAQSDAoEYXNucxgGIAMoDSKvAQoPTWFjaGluZU5pY1F1ZXJ5EiIKBG1hY3MYASADKAlCFLpIEZIBDhBkGAEiCHIGuLOusQIBEiAKBW5hbWVzGAIgAygJQhG6SA6SAQsQZBgBIgVyAxiAARIrCg1uZWlnaGJvcl9tYWNzGAMgAygJQhS6SBGSAQ4QZBgBIghyBrizrrECARIpCg5uZWlnaGJvcl9uYW1lcxgEIAMoCUIRukgOkgELEGQYASIFcgMYgAEiSwoQTWFjaGluZURpc2tRdWVyeRIeCgVuYW1lcxgBIAMoCUIPukgMkgEJEGQiBXIDGIABEhcKBXNpemVzGAIgAygEQgi6SAWSAQIQZCK5AQoPTWFjaGluZUJNQ1F1ZXJ5Eh0KB2FkZHJlc3MYASABKAlCB7pIBHICcAFIAIgBARIdCgNtYWMYAiABKAlCC7pICHIGuLOusQIBSAGIAQESGwoEdXNlchgDIAEoCUIIukgFcgMYgAFIAogBARIgCglpbnRlcmZhY2UYBCABKAlCCLpIBXIDGIABSAOIAQFCCgoIX2FkZHJlc3NCBgoEX21hY0IHCgVfdXNlckIMCgpfaW50ZXJmYWNlIoMECg9NYWNoaW5lRlJVUXVlcnkSKgoTY2hhc3Npc19wYXJ0X251bWJlchgBIAEoCUIIukgFcgMYgAFIAIgBARIqChNjaGFzc2lzX3BhcnRfc2VyaWFsGAIgASgJQgi6SAVyAxiAAUgBiAEBEiAKCWJvYXJkX21mZxgDIAEoCUIIukgFcgMYgAFIAogBARIjCgxib2FyZF9zZXJpYWwYBCABKAlCCLpIBXIDGIABSAOIAQESKAoRYm9hcmRfcGFydF9udW1iZXIYBSABKAlCCLpIBXIDGIABSASIAQESKwoUcHJvZHVjdF9tYW51ZmFjdHVyZXIYBiABKAlCCLpIBXIDGIABSAWIAQESKgoTcHJvZHVjdF9wYXJ0X251bWJlchgHIAEoCUIIukgFcgMYgAFIBogBARIlCg5wcm9kdWN0X3NlcmlhbBgIIAEoCUIIukgFcgMYgAFIB4gBAUIWChRfY2hhc3Npc19wYXJ0X251bWJlckIWChRfY2hhc3Npc19wYXJ0X3NlcmlhbEIMCgpfYm9hcmRfbWZnQg8KDV9ib2FyZF9zZXJpYWxCFAoSX2JvYXJkX3BhcnRfbnVtYmVyQhcKFV9wcm9kdWN0X21hbnVmYWN0dXJlckIWChRfcHJvZHVjdF9wYXJ0X251bWJlckIRCg9fcHJvZHVjdF9zZXJpYWwiXAoUTWFjaGluZUhhcmR3YXJlUXVlcnkSEwoGbWVtb3J5GAEgASgESACIAQESFgoJY3B1X2NvcmVzGAIgASgNSAGIAQFCCQoHX21lbW9yeUIMCgpfY3B1X2NvcmVzIuACChJNYWNoaW5lSXNzdWVzUXVlcnkSNgoNbWFjaGluZV9xdWVyeRgBIAEoCzIfLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVRdWVyeRJACgRvbmx5GAIgAygOMiMubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUlzc3VlVHlwZUINukgKkgEHIgWCAQIQARJACgRvbWl0GAMgAygOMiMubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUlzc3VlVHlwZUINukgKkgEHIgWCAQIQARJICghzZXZlcml0eRgEIAEoDjInLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVJc3N1ZVNldmVyaXR5Qgi6SAWCAQIQAUgAiAEBEjcKFGxhc3RfZXJyb3JfdGhyZXNob2xkGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgsKCV9zZXZlcml0eSJYCg1NYWNoaW5lSXNzdWVzEhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEi8KBmlzc3VlcxgCIAMoCzIfLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVJc3N1ZSLnAQoMTWFjaGluZUlzc3VlEjsKBHR5cGUYASABKA4yIy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lSXNzdWVUeXBlQgi6SAWCAQIQARJDCghzZXZlcml0eRgCIAEoDjInLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVJc3N1ZVNldmVyaXR5Qgi6SAWCAQIQARIgCgtkZXNjcmlwdGlvbhgDIAEoCUILukgIcgbIs66xAgESIgoNcmVmZXJlbmNlX3VybBgEIAEoCUILukgIcgbgs66xAgESDwoHZGV0YWlscxgFIAEoCSplCgpJUFByb3RvY29sEhsKF0lQX1BST1RPQ09MX1VOU1BFQ0lGSUVEEAASHAoPSVBfUFJPVE9DT0xfVENQEAEaB4KyGQN0Y3ASHAoPSVBfUFJPVE9DT0xfVURQEAIaB4KyGQN1ZHAqrQEKDE1hY2hpbmVTdGF0ZRIjChlNQUNISU5FX1NUQVRFX1VOU1BFQ0lGSUVEEAAaBIKyGQASJgoVTUFDSElORV9TVEFURV9UQUlOVEVEEAEaC4KyGQd0YWludGVkEiQKFE1BQ0hJTkVfU1RBVEVfTE9DS0VEEAIaCoKyGQZsb2NrZWQSKgoXTUFDSElORV9TVEFURV9BVkFJTEFCTEUQAxoNgrIZCWF2YWlsYWJsZSrfAQodTWFjaGluZVByb3Zpc2lvbmluZ0V2ZW50U3RhdGUSNgosTUFDSElORV9QUk9WSVNJT05JTkdfRVZFTlRfU1RBVEVfVU5TUEVDSUZJRUQQABoEgrIZABI9CipNQUNISU5FX1BST1ZJU0lPTklOR19FVkVOVF9TVEFURV9DUkFTSExPT1AQARoNgrIZCWNyYXNobG9vcBJHCi9NQUNISU5FX1BST1ZJU0lPTklOR19FVkVOVF9TVEFURV9GQUlMRURfUkVDTEFJTRACGhKCshkOZmFpbGVkLXJlY2xhaW0qnwYKHE1hY2hpbmVQcm92aXNpb25pbmdFdmVudFR5cGUSLworTUFDSElORV9QUk9WSVNJT05JTkdfRVZFTlRfVFlQRV9VTlNQRUNJRklFRBAAEjQKJU1BQ0hJTkVfUFJPVklTSU9OSU5HX0VWRU5UX1RZUEVfQUxJVkUQARoJgrIZBUFsaXZlEjgKJ01BQ0hJTkVfUFJPVklTSU9OSU5HX0VWRU5UX1RZUEVfQ1JBU0hFRBACGguCshkHQ3Jhc2hlZBJACitNQUNISU5FX1BST1ZJU0lPTklOR19FVkVOVF9UWVBFX1BYRV9CT09USU5HEAMaD4KyGQtQWEUgQm9vdGluZxJGCi5NQUNISU5FX1BST1ZJU0lPTklOR19FVkVOVF9UWVBFX1BMQU5ORURfUkVCT09UEAQaEoKyGQ5QbGFubmVkIFJlYm9vdBI8CilNQUNISU5FX1BST1ZJU0lPTklOR19FVkVOVF9UWVBFX1BSRVBBUklORxAFGg2CshkJUHJlcGFyaW5nEkAKK01BQ0hJTkVfUFJPVklTSU9OSU5HX0VWRU5UX1RZUEVfUkVHSVNURVJJTkcQBhoPgrIZC1JlZ2lzdGVyaW5nEjgKJ01BQ0hJTkVfUFJPVklTSU9OSU5HX0VWRU5UX1RZUEVfV0FJVElORxAHGguCshkHV2FpdGluZxI+CipNQUNISU5FX1BST1ZJU0lPTklOR19FVkVOVF9UWVBFX0lOU1RBTExJTkcQCBoOgrIZCkluc3RhbGxpbmcSTgoyTUFDSElORV9QUk9WSVNJT05JTkdfRVZFTlRfVFlQRV9CT09USU5HX05FV19LRVJORUwQCRoWgrIZEkJvb3RpbmcgTmV3IEtlcm5lbBJACitNQUNISU5FX1BST1ZJU0lPTklOR19FVkVOVF9UWVBFX1BIT05FRF9IT01FEAoaD4KyGQtQaG9uZWQgSG9tZRJICi9NQUNISU5FX1BST1ZJU0lPTklOR19FVkVOVF9UWVBFX01BQ0hJTkVfUkVDTEFJTRALGhOCshkPTWFjaGluZSBSZWNsYWltKroBChFNYWNoaW5lTGl2ZWxpbmVzcxIoCh5NQUNISU5FX0xJVkVMSU5FU1NfVU5TUEVDSUZJRUQQABoEgrIZABInChhNQUNISU5FX0xJVkVMSU5FU1NfQUxJVkUQARoJgrIZBWFsaXZlEiUKF01BQ0hJTkVfTElWRUxJTkVTU19ERUFEEAIaCIKyGQRkZWFkEisKGk1BQ0hJTkVfTElWRUxJTkVTU19VTktOT1dOEAMaC4KyGQd1bmtub3duKqwBChVNYWNoaW5lQWxsb2NhdGlvblR5cGUSLQojTUFDSElORV9BTExPQ0FUSU9OX1RZUEVfVU5TUEVDSUZJRUQQABoEgrIZABIwCh9NQUNISU5FX0FMTE9DQVRJT05fVFlQRV9NQUNISU5FEAEaC4KyGQdtYWNoaW5lEjIKIE1BQ0hJTkVfQUxMT0NBVElPTl9UWVBFX0ZJUkVXQUxMEAIaDIKyGQhmaXJld2FsbCr+BAoRTWFjaGluZUJNQ0NvbW1hbmQSIwofTUFDSElORV9CTUNfQ09NTUFORF9VTlNQRUNJRklFRBAAEiIKFk1BQ0hJTkVfQk1DX0NPTU1BTkRfT04QARoGgrIZAm9uEiQKF01BQ0hJTkVfQk1DX0NPTU1BTkRfT0ZGEAIaB4KyGQNvZmYSKAoZTUFDSElORV9CTUNfQ09NTUFORF9SRVNFVBADGgmCshkFcmVzZXQSKAoZTUFDSElORV9CTUNfQ09NTUFORF9DWUNMRRAEGgmCshkFY3ljbGUSNgogTUFDSElORV9CTUNfQ09NTUFORF9CT09UX1RPX0JJT1MQBRoQgrIZDGJvb3QtdG8tYmlvcxI6CiJNQUNISU5FX0JNQ19DT01NQU5EX0JPT1RfRlJPTV9ESVNLEAYaEoKyGQ5ib290LWZyb20tZGlzaxI4CiFNQUNISU5FX0JNQ19DT01NQU5EX0JPT1RfRlJPTV9QWEUQBxoRgrIZDWJvb3QtZnJvbS1weGUSPAojTUFDSElORV9CTUNfQ09NTUFORF9JREVOVElGWV9MRURfT04QCBoTgrIZD2lkZW50aWZ5LWxlZC1vbhI+CiRNQUNISU5FX0JNQ19DT01NQU5EX0lERU5USUZZX0xFRF9PRkYQCRoUgrIZEGlkZW50aWZ5LWxlZC1vZmYSPAojTUFDSElORV9CTUNfQ09NTUFORF9NQUNISU5FX0RFTEVURUQQChoTgrIZD21hY2hpbmUtZGVsZXRlZBI8CiNNQUNISU5FX0JNQ19DT01NQU5EX01BQ0hJTkVfQ1JFQVRFRBALGhOCshkPbWFjaGluZS1jcmVhdGVkKvMGChBNYWNoaW5lSXNzdWVUeXBlEiIKHk1BQ0hJTkVfSVNTVUVfVFlQRV9VTlNQRUNJRklFRBAAEjkKIU1BQ0hJTkVfSVNTVUVfVFlQRV9BU05fVU5JUVVFTkVTUxABGhKCshkOYXNuLW5vdC11bmlxdWUSPwokTUFDSElORV9JU1NVRV9UWVBFX0JNQ19JTkZPX09VVERBVEVEEAIaFYKyGRFibWMtaW5mby1vdXRkYXRlZBJCCiZNQUNISU5FX0lTU1VFX1RZUEVfQk1DX05PTl9ESVNUSU5DVF9JUBADGhaCshkSYm1jLW5vLWRpc3RpbmN0LWlwEjkKIU1BQ0hJTkVfSVNTVUVfVFlQRV9CTUNfV0lUSE9VVF9JUBAEGhKCshkOYm1jLXdpdGhvdXQtaXASOwoiTUFDSElORV9JU1NVRV9UWVBFX0JNQ19XSVRIT1VUX01BQxAFGhOCshkPYm1jLXdpdGhvdXQtbWFjEjAKHU1BQ0hJTkVfSVNTVUVfVFlQRV9DUkFTSF9MT09QEAYaDYKyGQljcmFzaGxvb3ASSQopTUFDSElORV9JU1NVRV9UWVBFX0ZBSUxFRF9NQUNISU5FX1JFQ0xBSU0QBxoagrIZFmZhaWxlZC1tYWNoaW5lLXJlY2xhaW0SPQojTUFDSElORV9JU1NVRV9UWVBFX0xBU1RfRVZFTlRfRVJST1IQCBoUgrIZEGxhc3QtZXZlbnQtZXJyb3ISOwoiTUFDSElORV9JU1NVRV9UWVBFX0xJVkVMSU5FU1NfREVBRBAJGhOCshkPbGl2ZWxpbmVzcy1kZWFkEk0KK01BQ0hJTkVfSVNTVUVfVFlQRV9MSVZFTElORVNTX05PVF9BVkFJTEFCTEUQChocgrIZGGxpdmVsaW5lc3Mtbm90LWF2YWlsYWJsZRJBCiVNQUNISU5FX0lTU1VFX1RZUEVfTElWRUxJTkVTU19VTktOT1dOEAsaFoKyGRJsaXZlbGluZXNzLXVua25vd24SQQolTUFDSElORV9JU1NVRV9UWVBFX05PX0VWRU5UX0NPTlRBSU5FUhAMGhaCshkSbm8tZXZlbnQtY29udGFpbmVyEjUKH01BQ0hJTkVfSVNTVUVfVFlQRV9OT19QQVJUSVRJT04QDRoQgrIZDG5vLXBhcnRpdGlvbirLAQoUTWFjaGluZUlzc3VlU2V2ZXJpdHkSJgoiTUFDSElORV9JU1NVRV9TRVZFUklUWV9VTlNQRUNJRklFRBAAEisKHE1BQ0hJTkVfSVNTVUVfU0VWRVJJVFlfTUlOT1IQARoJgrIZBW1pbm9yEisKHE1BQ0hJTkVfSVNTVUVfU0VWRVJJVFlfTUFKT1IQAhoJgrIZBW1ham9yEjEKH01BQ0hJTkVfSVNTVUVfU0VWRVJJVFlfQ1JJVElDQUwQAxoMgrIZCGNyaXRpY2FsMtEGCg5NYWNoaW5lU2VydmljZRJtCgNHZXQSKy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lU2VydmljZUdldFJlcXVlc3QaLC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lU2VydmljZUdldFJlc3BvbnNlIgvK8xgDAQID4PMYAhJ1CgZDcmVhdGUSLi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lU2VydmljZUNyZWF0ZVJlcXVlc3QaLy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lU2VydmljZUNyZWF0ZVJlc3BvbnNlIgrK8xgCAQLg8xgBEnUKBlVwZGF0ZRIuLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVTZXJ2aWNlVXBkYXRlUmVxdWVzdBovLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVTZXJ2aWNlVXBkYXRlUmVzcG9uc2UiCsrzGAIBAuDzGAEScAoETGlzdBIsLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVTZXJ2aWNlTGlzdFJlcXVlc3QaLS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lU2VydmljZUxpc3RSZXNwb25zZSILyvMYAwECA+DzGAISdQoGRGVsZXRlEi4ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVNlcnZpY2VEZWxldGVSZXF1ZXN0Gi8ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVNlcnZpY2VEZWxldGVSZXNwb25zZSIKyvMYAgEC4PMYARKBAQoKQk1DQ29tbWFuZBIyLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVTZXJ2aWNlQk1DQ29tbWFuZFJlcXVlc3QaMy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lU2VydmljZUJNQ0NvbW1hbmRSZXNwb25zZSIKyvMYAgEC4PMYARJ1CgZHZXRCTUMSLi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lU2VydmljZUdldEJNQ1JlcXVlc3QaLy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lU2VydmljZUdldEJNQ1Jlc3BvbnNlIgrK8xgCAQLg8xgBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_filesystem, file_metalstack_api_v2_image, file_metalstack_api_v2_network, file_metalstack_api_v2_partition, file_metalstack_api_v2_predefined_rules, file_metalstack_api_v2_size]);
 
 /**
+ * Names the machine to get.
+ *
  * @generated from message metalstack.api.v2.MachineServiceGetRequest
  */
 export type MachineServiceGetRequest = Message<"metalstack.api.v2.MachineServiceGetRequest"> & {
@@ -51,6 +53,8 @@ export const MachineServiceGetRequestSchema: GenMessage<MachineServiceGetRequest
   messageDesc(file_metalstack_api_v2_machine, 0);
 
 /**
+ * The machine that was asked for.
+ *
  * @generated from message metalstack.api.v2.MachineServiceGetResponse
  */
 export type MachineServiceGetResponse = Message<"metalstack.api.v2.MachineServiceGetResponse"> & {
@@ -68,6 +72,8 @@ export const MachineServiceGetResponseSchema: GenMessage<MachineServiceGetRespon
   messageDesc(file_metalstack_api_v2_machine, 1);
 
 /**
+ * Which machine is wanted, and what shall run on it.
+ *
  * @generated from message metalstack.api.v2.MachineServiceCreateRequest
  */
 export type MachineServiceCreateRequest = Message<"metalstack.api.v2.MachineServiceCreateRequest"> & {
@@ -77,11 +83,16 @@ export type MachineServiceCreateRequest = Message<"metalstack.api.v2.MachineServ
   project: string;
 
   /**
+   * One certain machine instead of any of a size and partition, which have to be absent then. Only for administrators;
+   * the machine has to be free, waiting and not LOCKED, it may be TAINTED.
+   *
    * @generated from field: optional string uuid = 2;
    */
   uuid?: string | undefined;
 
   /**
+   * Name of the allocation. Several may have the same.
+   *
    * @generated from field: string name = 3;
    */
   name: string;
@@ -92,6 +103,8 @@ export type MachineServiceCreateRequest = Message<"metalstack.api.v2.MachineServ
   description?: string | undefined;
 
   /**
+   * Host name of the operating system; `metal` when absent.
+   *
    * @generated from field: optional string hostname = 5;
    */
   hostname?: string | undefined;
@@ -107,21 +120,29 @@ export type MachineServiceCreateRequest = Message<"metalstack.api.v2.MachineServ
   size?: string | undefined;
 
   /**
+   * A full image id, taken as it is, or its beginning `os-major` or `os-major.minor`: then the newest SUPPORTED patch.
+   *
    * @generated from field: string image = 8;
    */
   image: string;
 
   /**
+   * How to divide the disks. When absent, the one layout whose constraints fit size and image.
+   *
    * @generated from field: optional string filesystem_layout = 9;
    */
   filesystemLayout?: string | undefined;
 
   /**
+   * Keys that may log in as `root` and, where the image has such a user, as `metal`. One key an entry, at most 50.
+   *
    * @generated from field: repeated string ssh_public_keys = 10;
    */
   sshPublicKeys: string[];
 
   /**
+   * Cloud-init or ignition, in standard base64 of at most 32,768 characters.
+   *
    * @generated from field: optional string userdata = 11;
    */
   userdata?: string | undefined;
@@ -132,21 +153,30 @@ export type MachineServiceCreateRequest = Message<"metalstack.api.v2.MachineServ
   labels?: Labels | undefined;
 
   /**
+   * Networks to join, none twice. A machine joins exactly one CHILD or CHILD_SHARED network; a firewall at least one
+   * of those, and at least one EXTERNAL one.
+   *
    * @generated from field: repeated metalstack.api.v2.MachineAllocationNetwork networks = 13;
    */
   networks: MachineAllocationNetwork[];
 
   /**
+   * Machines of a project that share these are spread over racks as far as racks go.
+   *
    * @generated from field: metalstack.api.v2.Labels placement_labels = 14;
    */
   placementLabels?: Labels | undefined;
 
   /**
+   * At most 3; the partition's when empty.
+   *
    * @generated from field: repeated metalstack.api.v2.DNSServer dns_servers = 15;
    */
   dnsServers: DNSServer[];
 
   /**
+   * At most 10; the partition's when empty.
+   *
    * @generated from field: repeated metalstack.api.v2.NTPServer ntp_servers = 16;
    */
   ntpServers: NTPServer[];
@@ -157,6 +187,8 @@ export type MachineServiceCreateRequest = Message<"metalstack.api.v2.MachineServ
   allocationType: MachineAllocationType;
 
   /**
+   * Only for allocation type FIREWALL.
+   *
    * @generated from field: metalstack.api.v2.FirewallSpec firewall_spec = 18;
    */
   firewallSpec?: FirewallSpec | undefined;
@@ -170,10 +202,14 @@ export const MachineServiceCreateRequestSchema: GenMessage<MachineServiceCreateR
   messageDesc(file_metalstack_api_v2_machine, 2);
 
 /**
+ * What a firewall is created with.
+ *
  * @generated from message metalstack.api.v2.FirewallSpec
  */
 export type FirewallSpec = Message<"metalstack.api.v2.FirewallSpec"> & {
   /**
+   * Rules that hold from its first boot on.
+   *
    * @generated from field: metalstack.api.v2.FirewallRules firewall_rules = 1;
    */
   firewallRules?: FirewallRules | undefined;
@@ -187,6 +223,8 @@ export const FirewallSpecSchema: GenMessage<FirewallSpec> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 3);
 
 /**
+ * The machine that was taken, with its allocation.
+ *
  * @generated from message metalstack.api.v2.MachineServiceCreateResponse
  */
 export type MachineServiceCreateResponse = Message<"metalstack.api.v2.MachineServiceCreateResponse"> & {
@@ -204,6 +242,8 @@ export const MachineServiceCreateResponseSchema: GenMessage<MachineServiceCreate
   messageDesc(file_metalstack_api_v2_machine, 4);
 
 /**
+ * What to change of a machine. What is absent stays as it is.
+ *
  * @generated from message metalstack.api.v2.MachineServiceUpdateRequest
  */
 export type MachineServiceUpdateRequest = Message<"metalstack.api.v2.MachineServiceUpdateRequest"> & {
@@ -233,6 +273,8 @@ export type MachineServiceUpdateRequest = Message<"metalstack.api.v2.MachineServ
   labels?: UpdateLabels | undefined;
 
   /**
+   * All keys from now on; when empty, they stay as they are. At most 50.
+   *
    * @generated from field: repeated string ssh_public_keys = 6;
    */
   sshPublicKeys: string[];
@@ -246,6 +288,8 @@ export const MachineServiceUpdateRequestSchema: GenMessage<MachineServiceUpdateR
   messageDesc(file_metalstack_api_v2_machine, 5);
 
 /**
+ * The machine after the change.
+ *
  * @generated from message metalstack.api.v2.MachineServiceUpdateResponse
  */
 export type MachineServiceUpdateResponse = Message<"metalstack.api.v2.MachineServiceUpdateResponse"> & {
@@ -263,6 +307,8 @@ export const MachineServiceUpdateResponseSchema: GenMessage<MachineServiceUpdate
   messageDesc(file_metalstack_api_v2_machine, 6);
 
 /**
+ * Which machines to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.api.v2.MachineServiceListRequest
  */
 export type MachineServiceListRequest = Message<"metalstack.api.v2.MachineServiceListRequest"> & {
@@ -285,6 +331,8 @@ export const MachineServiceListRequestSchema: GenMessage<MachineServiceListReque
   messageDesc(file_metalstack_api_v2_machine, 7);
 
 /**
+ * The machines that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.MachineServiceListResponse
  */
 export type MachineServiceListResponse = Message<"metalstack.api.v2.MachineServiceListResponse"> & {
@@ -302,6 +350,8 @@ export const MachineServiceListResponseSchema: GenMessage<MachineServiceListResp
   messageDesc(file_metalstack_api_v2_machine, 8);
 
 /**
+ * Names the machine to delete.
+ *
  * @generated from message metalstack.api.v2.MachineServiceDeleteRequest
  */
 export type MachineServiceDeleteRequest = Message<"metalstack.api.v2.MachineServiceDeleteRequest"> & {
@@ -324,6 +374,8 @@ export const MachineServiceDeleteRequestSchema: GenMessage<MachineServiceDeleteR
   messageDesc(file_metalstack_api_v2_machine, 9);
 
 /**
+ * The machine as it is now: without an allocation.
+ *
  * @generated from message metalstack.api.v2.MachineServiceDeleteResponse
  */
 export type MachineServiceDeleteResponse = Message<"metalstack.api.v2.MachineServiceDeleteResponse"> & {
@@ -341,6 +393,8 @@ export const MachineServiceDeleteResponseSchema: GenMessage<MachineServiceDelete
   messageDesc(file_metalstack_api_v2_machine, 10);
 
 /**
+ * An order to a machine's management controller.
+ *
  * @generated from message metalstack.api.v2.MachineServiceBMCCommandRequest
  */
 export type MachineServiceBMCCommandRequest = Message<"metalstack.api.v2.MachineServiceBMCCommandRequest"> & {
@@ -368,6 +422,8 @@ export const MachineServiceBMCCommandRequestSchema: GenMessage<MachineServiceBMC
   messageDesc(file_metalstack_api_v2_machine, 11);
 
 /**
+ * The order was stored. Whether it was carried out is told by the machine's state later.
+ *
  * @generated from message metalstack.api.v2.MachineServiceBMCCommandResponse
  */
 export type MachineServiceBMCCommandResponse = Message<"metalstack.api.v2.MachineServiceBMCCommandResponse"> & {
@@ -381,6 +437,8 @@ export const MachineServiceBMCCommandResponseSchema: GenMessage<MachineServiceBM
   messageDesc(file_metalstack_api_v2_machine, 12);
 
 /**
+ * Names the machine whose management controller is asked for.
+ *
  * @generated from message metalstack.api.v2.MachineServiceGetBMCRequest
  */
 export type MachineServiceGetBMCRequest = Message<"metalstack.api.v2.MachineServiceGetBMCRequest"> & {
@@ -403,6 +461,8 @@ export const MachineServiceGetBMCRequestSchema: GenMessage<MachineServiceGetBMCR
   messageDesc(file_metalstack_api_v2_machine, 13);
 
 /**
+ * The management controller and what it reports.
+ *
  * @generated from message metalstack.api.v2.MachineServiceGetBMCResponse
  */
 export type MachineServiceGetBMCResponse = Message<"metalstack.api.v2.MachineServiceGetBMCResponse"> & {
@@ -420,10 +480,14 @@ export const MachineServiceGetBMCResponseSchema: GenMessage<MachineServiceGetBMC
   messageDesc(file_metalstack_api_v2_machine, 14);
 
 /**
+ * One physical server.
+ *
  * @generated from message metalstack.api.v2.Machine
  */
 export type Machine = Message<"metalstack.api.v2.Machine"> & {
   /**
+   * From the server's SMBIOS; it never changes.
+   *
    * @generated from field: string uuid = 1;
    */
   uuid: string;
@@ -439,16 +503,22 @@ export type Machine = Message<"metalstack.api.v2.Machine"> & {
   partition?: Partition | undefined;
 
   /**
+   * Where its switches stand; empty as long as it is not known.
+   *
    * @generated from field: string rack = 4;
    */
   rack: string;
 
   /**
+   * Empty as long as it is not known.
+   *
    * @generated from field: string room = 5;
    */
   room: string;
 
   /**
+   * The one size that its hardware matches; absent when none or several do.
+   *
    * @generated from field: metalstack.api.v2.Size size = 6;
    */
   size?: Size | undefined;
@@ -459,6 +529,8 @@ export type Machine = Message<"metalstack.api.v2.Machine"> & {
   hardware?: MachineHardware | undefined;
 
   /**
+   * Absent while the machine is free.
+   *
    * @generated from field: metalstack.api.v2.MachineAllocation allocation = 8;
    */
   allocation?: MachineAllocation | undefined;
@@ -482,6 +554,8 @@ export const MachineSchema: GenMessage<Machine> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 15);
 
 /**
+ * How the machine is, apart from what it is used for.
+ *
  * @generated from message metalstack.api.v2.MachineStatus
  */
 export type MachineStatus = Message<"metalstack.api.v2.MachineStatus"> & {
@@ -501,6 +575,8 @@ export type MachineStatus = Message<"metalstack.api.v2.MachineStatus"> & {
   liveliness: MachineLiveliness;
 
   /**
+   * Version of the installer that registered it last.
+   *
    * @generated from field: string metal_hammer_version = 4;
    */
   metalHammerVersion: string;
@@ -514,6 +590,8 @@ export const MachineStatusSchema: GenMessage<MachineStatus> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 16);
 
 /**
+ * Whether people hold the machine back from use.
+ *
  * @generated from message metalstack.api.v2.MachineCondition
  */
 export type MachineCondition = Message<"metalstack.api.v2.MachineCondition"> & {
@@ -523,11 +601,15 @@ export type MachineCondition = Message<"metalstack.api.v2.MachineCondition"> & {
   state: MachineState;
 
   /**
+   * Why; empty when AVAILABLE.
+   *
    * @generated from field: string description = 2;
    */
   description: string;
 
   /**
+   * Who set the state.
+   *
    * @generated from field: string issuer = 3;
    */
   issuer: string;
@@ -541,10 +623,14 @@ export const MachineConditionSchema: GenMessage<MachineCondition> = /*@__PURE__*
   messageDesc(file_metalstack_api_v2_machine, 17);
 
 /**
+ * What a machine is used for. It is made with the allocation and goes with it.
+ *
  * @generated from message metalstack.api.v2.MachineAllocation
  */
 export type MachineAllocation = Message<"metalstack.api.v2.MachineAllocation"> & {
   /**
+   * Another one for every allocation, so that an old one is never taken for the present one.
+   *
    * @generated from field: string uuid = 1;
    */
   uuid: string;
@@ -565,6 +651,8 @@ export type MachineAllocation = Message<"metalstack.api.v2.MachineAllocation"> &
   description: string;
 
   /**
+   * Who created it: the subject of the token.
+   *
    * @generated from field: string created_by = 5;
    */
   createdBy: string;
@@ -580,6 +668,8 @@ export type MachineAllocation = Message<"metalstack.api.v2.MachineAllocation"> &
   image?: Image | undefined;
 
   /**
+   * As it was when the machine was created; later changes of the layout do not reach it.
+   *
    * @generated from field: metalstack.api.v2.FilesystemLayout filesystem_layout = 8;
    */
   filesystemLayout?: FilesystemLayout | undefined;
@@ -600,6 +690,8 @@ export type MachineAllocation = Message<"metalstack.api.v2.MachineAllocation"> &
   sshPublicKeys: string[];
 
   /**
+   * As it was given, in base64.
+   *
    * @generated from field: string userdata = 12;
    */
   userdata: string;
@@ -625,6 +717,8 @@ export type MachineAllocation = Message<"metalstack.api.v2.MachineAllocation"> &
   ntpServers: NTPServer[];
 
   /**
+   * Only for firewalls with a VPN.
+   *
    * @generated from field: metalstack.api.v2.MachineVPN vpn = 17;
    */
   vpn?: MachineVPN | undefined;
@@ -643,15 +737,22 @@ export const MachineAllocationSchema: GenMessage<MachineAllocation> = /*@__PURE_
   messageDesc(file_metalstack_api_v2_machine, 18);
 
 /**
+ * A network that a new machine shall join.
+ *
  * @generated from message metalstack.api.v2.MachineAllocationNetwork
  */
 export type MachineAllocationNetwork = Message<"metalstack.api.v2.MachineAllocationNetwork"> & {
   /**
+   * Id of the network.
+   *
    * @generated from field: string network = 1;
    */
   network: string;
 
   /**
+   * Addresses of this project in this network that no machine uses. When empty, one ephemeral address of each address
+   * family is taken.
+   *
    * @generated from field: repeated string ips = 2;
    */
   ips: string[];
@@ -665,6 +766,8 @@ export const MachineAllocationNetworkSchema: GenMessage<MachineAllocationNetwork
   messageDesc(file_metalstack_api_v2_machine, 19);
 
 /**
+ * What a firewall lets through from its first boot on. All else is dropped.
+ *
  * @generated from message metalstack.api.v2.FirewallRules
  */
 export type FirewallRules = Message<"metalstack.api.v2.FirewallRules"> & {
@@ -687,6 +790,8 @@ export const FirewallRulesSchema: GenMessage<FirewallRules> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 20);
 
 /**
+ * Lets traffic leave.
+ *
  * @generated from message metalstack.api.v2.FirewallEgressRule
  */
 export type FirewallEgressRule = Message<"metalstack.api.v2.FirewallEgressRule"> & {
@@ -696,16 +801,22 @@ export type FirewallEgressRule = Message<"metalstack.api.v2.FirewallEgressRule">
   protocol: IPProtocol;
 
   /**
+   * Destination ports up to 65,532.
+   *
    * @generated from field: repeated uint32 ports = 2;
    */
   ports: number[];
 
   /**
+   * Prefixes that may be reached.
+   *
    * @generated from field: repeated string to = 3;
    */
   to: string[];
 
   /**
+   * At most 100 lower-case letters, blanks, underscores and hyphens.
+   *
    * @generated from field: string comment = 4;
    */
   comment: string;
@@ -719,6 +830,8 @@ export const FirewallEgressRuleSchema: GenMessage<FirewallEgressRule> = /*@__PUR
   messageDesc(file_metalstack_api_v2_machine, 21);
 
 /**
+ * Lets traffic in.
+ *
  * @generated from message metalstack.api.v2.FirewallIngressRule
  */
 export type FirewallIngressRule = Message<"metalstack.api.v2.FirewallIngressRule"> & {
@@ -728,21 +841,29 @@ export type FirewallIngressRule = Message<"metalstack.api.v2.FirewallIngressRule
   protocol: IPProtocol;
 
   /**
+   * Destination ports up to 65,532.
+   *
    * @generated from field: repeated uint32 ports = 2;
    */
   ports: number[];
 
   /**
+   * Prefixes behind the firewall; all when empty.
+   *
    * @generated from field: repeated string to = 3;
    */
   to: string[];
 
   /**
+   * Prefixes that may come in.
+   *
    * @generated from field: repeated string from = 4;
    */
   from: string[];
 
   /**
+   * At most 100 lower-case letters, blanks, underscores and hyphens.
+   *
    * @generated from field: string comment = 5;
    */
   comment: string;
@@ -756,6 +877,8 @@ export const FirewallIngressRuleSchema: GenMessage<FirewallIngressRule> = /*@__P
   messageDesc(file_metalstack_api_v2_machine, 22);
 
 /**
+ * A network that a machine has joined, with all that its routing needs.
+ *
  * @generated from message metalstack.api.v2.MachineNetwork
  */
 export type MachineNetwork = Message<"metalstack.api.v2.MachineNetwork"> & {
@@ -765,16 +888,22 @@ export type MachineNetwork = Message<"metalstack.api.v2.MachineNetwork"> & {
   network: string;
 
   /**
+   * The network's prefixes when the machine joined it.
+   *
    * @generated from field: repeated string prefixes = 2;
    */
   prefixes: string[];
 
   /**
+   * Where this network leads; `0.0.0.0/0` for the one with the default route.
+   *
    * @generated from field: repeated string destination_prefixes = 3;
    */
   destinationPrefixes: string[];
 
   /**
+   * The machine's addresses in this network.
+   *
    * @generated from field: repeated string ips = 4;
    */
   ips: string[];
@@ -790,16 +919,22 @@ export type MachineNetwork = Message<"metalstack.api.v2.MachineNetwork"> & {
   natType: NATType;
 
   /**
+   * VXLAN network id of the network's routing table.
+   *
    * @generated from field: uint64 vrf = 7;
    */
   vrf: bigint;
 
   /**
+   * Number of the machine's autonomous system, the same in all of its networks.
+   *
    * @generated from field: uint32 asn = 8;
    */
   asn: number;
 
   /**
+   * Owner of the network; another project's when it is shared.
+   *
    * @generated from field: optional string project = 9;
    */
   project?: string | undefined;
@@ -813,10 +948,14 @@ export const MachineNetworkSchema: GenMessage<MachineNetwork> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 23);
 
 /**
+ * What the installer found in the machine.
+ *
  * @generated from message metalstack.api.v2.MachineHardware
  */
 export type MachineHardware = Message<"metalstack.api.v2.MachineHardware"> & {
   /**
+   * Bytes.
+   *
    * @generated from field: uint64 memory = 1;
    */
   memory: bigint;
@@ -850,6 +989,8 @@ export const MachineHardwareSchema: GenMessage<MachineHardware> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 24);
 
 /**
+ * One processor in its socket.
+ *
  * @generated from message metalstack.api.v2.MetalCPU
  */
 export type MetalCPU = Message<"metalstack.api.v2.MetalCPU"> & {
@@ -864,11 +1005,15 @@ export type MetalCPU = Message<"metalstack.api.v2.MetalCPU"> & {
   model: string;
 
   /**
+   * Physical cores.
+   *
    * @generated from field: uint32 cores = 3;
    */
   cores: number;
 
   /**
+   * Logical processors.
+   *
    * @generated from field: uint32 threads = 4;
    */
   threads: number;
@@ -882,6 +1027,8 @@ export const MetalCPUSchema: GenMessage<MetalCPU> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 25);
 
 /**
+ * One graphics processor.
+ *
  * @generated from message metalstack.api.v2.MetalGPU
  */
 export type MetalGPU = Message<"metalstack.api.v2.MetalGPU"> & {
@@ -904,6 +1051,8 @@ export const MetalGPUSchema: GenMessage<MetalGPU> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 26);
 
 /**
+ * One network interface, or one of a neighbour that it is cabled to.
+ *
  * @generated from message metalstack.api.v2.MachineNic
  */
 export type MachineNic = Message<"metalstack.api.v2.MachineNic"> & {
@@ -918,6 +1067,8 @@ export type MachineNic = Message<"metalstack.api.v2.MachineNic"> & {
   name: string;
 
   /**
+   * How the switch names the port; for a machine's own interface its MAC address.
+   *
    * @generated from field: string identifier = 3;
    */
   identifier: string;
@@ -933,16 +1084,22 @@ export type MachineNic = Message<"metalstack.api.v2.MachineNic"> & {
   model: string;
 
   /**
+   * Bits per second; 0 when it is not known.
+   *
    * @generated from field: uint64 speed = 6;
    */
   speed: bigint;
 
   /**
+   * Who is at the other end of the cable, by LLDP.
+   *
    * @generated from field: repeated metalstack.api.v2.MachineNic neighbors = 7;
    */
   neighbors: MachineNic[];
 
   /**
+   * Name of the device that the interface belongs to; for a neighbour the switch.
+   *
    * @generated from field: string hostname = 8;
    */
   hostname: string;
@@ -956,15 +1113,21 @@ export const MachineNicSchema: GenMessage<MachineNic> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 27);
 
 /**
+ * One disk.
+ *
  * @generated from message metalstack.api.v2.MachineBlockDevice
  */
 export type MachineBlockDevice = Message<"metalstack.api.v2.MachineBlockDevice"> & {
   /**
+   * Path of the device, such as `/dev/sda`.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
+   * Bytes.
+   *
    * @generated from field: uint64 size = 2;
    */
   size: bigint;
@@ -978,15 +1141,21 @@ export const MachineBlockDeviceSchema: GenMessage<MachineBlockDevice> = /*@__PUR
   messageDesc(file_metalstack_api_v2_machine, 28);
 
 /**
+ * The lamp by which people find a machine.
+ *
  * @generated from message metalstack.api.v2.MachineChassisIdentifyLEDState
  */
 export type MachineChassisIdentifyLEDState = Message<"metalstack.api.v2.MachineChassisIdentifyLEDState"> & {
   /**
+   * `LED-ON` or `LED-OFF`.
+   *
    * @generated from field: string value = 1;
    */
   value: string;
 
   /**
+   * Why it was switched.
+   *
    * @generated from field: string description = 2;
    */
   description: string;
@@ -1000,6 +1169,8 @@ export const MachineChassisIdentifyLEDStateSchema: GenMessage<MachineChassisIden
   messageDesc(file_metalstack_api_v2_machine, 29);
 
 /**
+ * A machine's management controller, and where the machine stands.
+ *
  * @generated from message metalstack.api.v2.MachineBMCDetails
  */
 export type MachineBMCDetails = Message<"metalstack.api.v2.MachineBMCDetails"> & {
@@ -1042,6 +1213,8 @@ export const MachineBMCDetailsSchema: GenMessage<MachineBMCDetails> = /*@__PURE_
   messageDesc(file_metalstack_api_v2_machine, 30);
 
 /**
+ * What a management controller says about itself and its server.
+ *
  * @generated from message metalstack.api.v2.MachineBMCReport
  */
 export type MachineBMCReport = Message<"metalstack.api.v2.MachineBMCReport"> & {
@@ -1081,6 +1254,8 @@ export type MachineBMCReport = Message<"metalstack.api.v2.MachineBMCReport"> & {
   ledState?: MachineChassisIdentifyLEDState | undefined;
 
   /**
+   * When it was last asked successfully.
+   *
    * @generated from field: google.protobuf.Timestamp updated_at = 8;
    */
   updatedAt?: Timestamp | undefined;
@@ -1094,6 +1269,8 @@ export const MachineBMCReportSchema: GenMessage<MachineBMCReport> = /*@__PURE__*
   messageDesc(file_metalstack_api_v2_machine, 31);
 
 /**
+ * The server's firmware.
+ *
  * @generated from message metalstack.api.v2.MachineBios
  */
 export type MachineBios = Message<"metalstack.api.v2.MachineBios"> & {
@@ -1108,6 +1285,8 @@ export type MachineBios = Message<"metalstack.api.v2.MachineBios"> & {
   vendor: string;
 
   /**
+   * When it was built, as the vendor writes it.
+   *
    * @generated from field: string date = 3;
    */
   date: string;
@@ -1121,10 +1300,14 @@ export const MachineBiosSchema: GenMessage<MachineBios> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 32);
 
 /**
+ * Access to a management controller.
+ *
  * @generated from message metalstack.api.v2.MachineBMC
  */
 export type MachineBMC = Message<"metalstack.api.v2.MachineBMC"> & {
   /**
+   * Host and port.
+   *
    * @generated from field: string address = 1;
    */
   address: string;
@@ -1135,26 +1318,36 @@ export type MachineBMC = Message<"metalstack.api.v2.MachineBMC"> & {
   mac: string;
 
   /**
+   * Empty where the caller may not have credentials.
+   *
    * @generated from field: string user = 3;
    */
   user: string;
 
   /**
+   * Empty where the caller may not have credentials. Never logged.
+   *
    * @generated from field: string password = 4;
    */
   password: string;
 
   /**
+   * Name of the controller's own network interface.
+   *
    * @generated from field: string interface = 5;
    */
   interface: string;
 
   /**
+   * Version of its firmware.
+   *
    * @generated from field: string version = 6;
    */
   version: string;
 
   /**
+   * `ON`, `OFF` or empty.
+   *
    * @generated from field: string power_state = 7;
    */
   powerState: string;
@@ -1168,6 +1361,8 @@ export const MachineBMCSchema: GenMessage<MachineBMC> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 33);
 
 /**
+ * Part and serial numbers, as the vendor burnt them in (IPMI FRU inventory).
+ *
  * @generated from message metalstack.api.v2.MachineFRU
  */
 export type MachineFRU = Message<"metalstack.api.v2.MachineFRU"> & {
@@ -1220,25 +1415,35 @@ export const MachineFRUSchema: GenMessage<MachineFRU> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 34);
 
 /**
+ * Electrical power over an interval.
+ *
  * @generated from message metalstack.api.v2.MachinePowerMetric
  */
 export type MachinePowerMetric = Message<"metalstack.api.v2.MachinePowerMetric"> & {
   /**
+   * Watts.
+   *
    * @generated from field: float average_consumed_watts = 1;
    */
   averageConsumedWatts: number;
 
   /**
+   * Minutes that the figures were taken over.
+   *
    * @generated from field: float interval_in_min = 2;
    */
   intervalInMin: number;
 
   /**
+   * Watts.
+   *
    * @generated from field: float max_consumed_watts = 3;
    */
   maxConsumedWatts: number;
 
   /**
+   * Watts.
+   *
    * @generated from field: float min_consumed_watts = 4;
    */
   minConsumedWatts: number;
@@ -1252,15 +1457,21 @@ export const MachinePowerMetricSchema: GenMessage<MachinePowerMetric> = /*@__PUR
   messageDesc(file_metalstack_api_v2_machine, 35);
 
 /**
+ * One power supply unit.
+ *
  * @generated from message metalstack.api.v2.MachinePowerSupply
  */
 export type MachinePowerSupply = Message<"metalstack.api.v2.MachinePowerSupply"> & {
   /**
+   * As the controller words it, such as `OK`.
+   *
    * @generated from field: string health = 1;
    */
   health: string;
 
   /**
+   * As the controller words it, such as `Enabled`.
+   *
    * @generated from field: string state = 2;
    */
   state: string;
@@ -1274,25 +1485,35 @@ export const MachinePowerSupplySchema: GenMessage<MachinePowerSupply> = /*@__PUR
   messageDesc(file_metalstack_api_v2_machine, 36);
 
 /**
+ * The latest part of a machine's life, at most 100 events.
+ *
  * @generated from message metalstack.api.v2.MachineRecentProvisioningEvents
  */
 export type MachineRecentProvisioningEvents = Message<"metalstack.api.v2.MachineRecentProvisioningEvents"> & {
   /**
+   * In the order of time.
+   *
    * @generated from field: repeated metalstack.api.v2.MachineProvisioningEvent events = 1;
    */
   events: MachineProvisioningEvent[];
 
   /**
+   * Also moved by Alive, which is not kept as an event.
+   *
    * @generated from field: google.protobuf.Timestamp last_event_time = 2;
    */
   lastEventTime?: Timestamp | undefined;
 
   /**
+   * The latest event that should not have come, or that told of a failure. Kept until another one comes.
+   *
    * @generated from field: metalstack.api.v2.MachineProvisioningEvent last_error_event = 3;
    */
   lastErrorEvent?: MachineProvisioningEvent | undefined;
 
   /**
+   * Trouble that follows from the order of events.
+   *
    * @generated from field: metalstack.api.v2.MachineProvisioningEventState state = 4;
    */
   state: MachineProvisioningEventState;
@@ -1306,10 +1527,14 @@ export const MachineRecentProvisioningEventsSchema: GenMessage<MachineRecentProv
   messageDesc(file_metalstack_api_v2_machine, 37);
 
 /**
+ * One thing that happened to a machine on its way from power-on to use.
+ *
  * @generated from message metalstack.api.v2.MachineProvisioningEvent
  */
 export type MachineProvisioningEvent = Message<"metalstack.api.v2.MachineProvisioningEvent"> & {
   /**
+   * When it was seen.
+   *
    * @generated from field: google.protobuf.Timestamp time = 1;
    */
   time?: Timestamp | undefined;
@@ -1320,6 +1545,8 @@ export type MachineProvisioningEvent = Message<"metalstack.api.v2.MachineProvisi
   event: MachineProvisioningEventType;
 
   /**
+   * For people.
+   *
    * @generated from field: string message = 3;
    */
   message: string;
@@ -1333,25 +1560,35 @@ export const MachineProvisioningEventSchema: GenMessage<MachineProvisioningEvent
   messageDesc(file_metalstack_api_v2_machine, 38);
 
 /**
+ * How a firewall is reached through a VPN.
+ *
  * @generated from message metalstack.api.v2.MachineVPN
  */
 export type MachineVPN = Message<"metalstack.api.v2.MachineVPN"> & {
   /**
+   * Server that the firewall joins.
+   *
    * @generated from field: string control_plane_address = 1;
    */
   controlPlaneAddress: string;
 
   /**
+   * Key to join it with; short-lived.
+   *
    * @generated from field: string auth_key = 2;
    */
   authKey: string;
 
   /**
+   * Whether it has joined.
+   *
    * @generated from field: bool connected = 3;
    */
   connected: boolean;
 
   /**
+   * Addresses within the VPN.
+   *
    * @generated from field: repeated string ips = 4;
    */
   ips: string[];
@@ -1365,6 +1602,8 @@ export const MachineVPNSchema: GenMessage<MachineVPN> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 39);
 
 /**
+ * Which machines. All that is given has to hold; an empty query matches every machine.
+ *
  * @generated from message metalstack.api.v2.MachineQuery
  */
 export type MachineQuery = Message<"metalstack.api.v2.MachineQuery"> & {
@@ -1374,6 +1613,8 @@ export type MachineQuery = Message<"metalstack.api.v2.MachineQuery"> & {
   uuid?: string | undefined;
 
   /**
+   * Name of the allocation.
+   *
    * @generated from field: optional string name = 2;
    */
   name?: string | undefined;
@@ -1399,6 +1640,8 @@ export type MachineQuery = Message<"metalstack.api.v2.MachineQuery"> & {
   room?: string | undefined;
 
   /**
+   * All of these, with these values.
+   *
    * @generated from field: optional metalstack.api.v2.Labels labels = 7;
    */
   labels?: Labels | undefined;
@@ -1439,21 +1682,29 @@ export type MachineQuery = Message<"metalstack.api.v2.MachineQuery"> & {
   hardware?: MachineHardwareQuery | undefined;
 
   /**
+   * Of the condition, not of the life cycle.
+   *
    * @generated from field: optional metalstack.api.v2.MachineState state = 15;
    */
   state?: MachineState | undefined;
 
   /**
+   * Whether an installer waits for an allocation on it.
+   *
    * @generated from field: optional bool waiting = 16;
    */
   waiting?: boolean | undefined;
 
   /**
+   * Whether it was chosen and is not yet allocated.
+   *
    * @generated from field: optional bool preallocated = 17;
    */
   preallocated?: boolean | undefined;
 
   /**
+   * True: only free machines.
+   *
    * @generated from field: optional bool not_allocated = 18;
    */
   notAllocated?: boolean | undefined;
@@ -1467,6 +1718,8 @@ export const MachineQuerySchema: GenMessage<MachineQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 40);
 
 /**
+ * What has to hold for the allocation.
+ *
  * @generated from message metalstack.api.v2.MachineAllocationQuery
  */
 export type MachineAllocationQuery = Message<"metalstack.api.v2.MachineAllocationQuery"> & {
@@ -1524,6 +1777,8 @@ export const MachineAllocationQuerySchema: GenMessage<MachineAllocationQuery> = 
   messageDesc(file_metalstack_api_v2_machine, 41);
 
 /**
+ * What has to hold for the machine's networks. Of each list, every entry has to be found.
+ *
  * @generated from message metalstack.api.v2.MachineNetworkQuery
  */
 export type MachineNetworkQuery = Message<"metalstack.api.v2.MachineNetworkQuery"> & {
@@ -1566,6 +1821,8 @@ export const MachineNetworkQuerySchema: GenMessage<MachineNetworkQuery> = /*@__P
   messageDesc(file_metalstack_api_v2_machine, 42);
 
 /**
+ * What has to hold for the interfaces. Of each list, every entry has to be found; at most 100, none twice.
+ *
  * @generated from message metalstack.api.v2.MachineNicQuery
  */
 export type MachineNicQuery = Message<"metalstack.api.v2.MachineNicQuery"> & {
@@ -1598,6 +1855,8 @@ export const MachineNicQuerySchema: GenMessage<MachineNicQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 43);
 
 /**
+ * What has to hold for the disks. At most 100 entries a list.
+ *
  * @generated from message metalstack.api.v2.MachineDiskQuery
  */
 export type MachineDiskQuery = Message<"metalstack.api.v2.MachineDiskQuery"> & {
@@ -1607,6 +1866,8 @@ export type MachineDiskQuery = Message<"metalstack.api.v2.MachineDiskQuery"> & {
   names: string[];
 
   /**
+   * Bytes.
+   *
    * @generated from field: repeated uint64 sizes = 2;
    */
   sizes: bigint[];
@@ -1620,6 +1881,8 @@ export const MachineDiskQuerySchema: GenMessage<MachineDiskQuery> = /*@__PURE__*
   messageDesc(file_metalstack_api_v2_machine, 44);
 
 /**
+ * What has to hold for the management controller.
+ *
  * @generated from message metalstack.api.v2.MachineBMCQuery
  */
 export type MachineBMCQuery = Message<"metalstack.api.v2.MachineBMCQuery"> & {
@@ -1652,6 +1915,8 @@ export const MachineBMCQuerySchema: GenMessage<MachineBMCQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 45);
 
 /**
+ * What has to hold for part and serial numbers.
+ *
  * @generated from message metalstack.api.v2.MachineFRUQuery
  */
 export type MachineFRUQuery = Message<"metalstack.api.v2.MachineFRUQuery"> & {
@@ -1704,15 +1969,21 @@ export const MachineFRUQuerySchema: GenMessage<MachineFRUQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 46);
 
 /**
+ * What has to hold for the hardware.
+ *
  * @generated from message metalstack.api.v2.MachineHardwareQuery
  */
 export type MachineHardwareQuery = Message<"metalstack.api.v2.MachineHardwareQuery"> & {
   /**
+   * Bytes, exactly.
+   *
    * @generated from field: optional uint64 memory = 1;
    */
   memory?: bigint | undefined;
 
   /**
+   * Of all processors together, exactly.
+   *
    * @generated from field: optional uint32 cpu_cores = 2;
    */
   cpuCores?: number | undefined;
@@ -1726,6 +1997,8 @@ export const MachineHardwareQuerySchema: GenMessage<MachineHardwareQuery> = /*@_
   messageDesc(file_metalstack_api_v2_machine, 47);
 
 /**
+ * Which issues of which machines.
+ *
  * @generated from message metalstack.api.v2.MachineIssuesQuery
  */
 export type MachineIssuesQuery = Message<"metalstack.api.v2.MachineIssuesQuery"> & {
@@ -1735,21 +2008,29 @@ export type MachineIssuesQuery = Message<"metalstack.api.v2.MachineIssuesQuery">
   machineQuery?: MachineQuery | undefined;
 
   /**
+   * When given, no other types.
+   *
    * @generated from field: repeated metalstack.api.v2.MachineIssueType only = 2;
    */
   only: MachineIssueType[];
 
   /**
+   * Types to leave out; it weighs more than `only`.
+   *
    * @generated from field: repeated metalstack.api.v2.MachineIssueType omit = 3;
    */
   omit: MachineIssueType[];
 
   /**
+   * Leave out what is less severe.
+   *
    * @generated from field: optional metalstack.api.v2.MachineIssueSeverity severity = 4;
    */
   severity?: MachineIssueSeverity | undefined;
 
   /**
+   * How long an error event stays an issue; 7 days when absent.
+   *
    * @generated from field: google.protobuf.Duration last_error_threshold = 5;
    */
   lastErrorThreshold?: Duration | undefined;
@@ -1763,6 +2044,8 @@ export const MachineIssuesQuerySchema: GenMessage<MachineIssuesQuery> = /*@__PUR
   messageDesc(file_metalstack_api_v2_machine, 48);
 
 /**
+ * What is wrong with one machine.
+ *
  * @generated from message metalstack.api.v2.MachineIssues
  */
 export type MachineIssues = Message<"metalstack.api.v2.MachineIssues"> & {
@@ -1785,6 +2068,8 @@ export const MachineIssuesSchema: GenMessage<MachineIssues> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 49);
 
 /**
+ * One thing that is wrong.
+ *
  * @generated from message metalstack.api.v2.MachineIssue
  */
 export type MachineIssue = Message<"metalstack.api.v2.MachineIssue"> & {
@@ -1799,16 +2084,22 @@ export type MachineIssue = Message<"metalstack.api.v2.MachineIssue"> & {
   severity: MachineIssueSeverity;
 
   /**
+   * The type in a sentence.
+   *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
+   * Where to read what to do.
+   *
    * @generated from field: string reference_url = 4;
    */
   referenceUrl: string;
 
   /**
+   * This case: values, times, the other machine.
+   *
    * @generated from field: string details = 5;
    */
   details: string;
@@ -1822,26 +2113,36 @@ export const MachineIssueSchema: GenMessage<MachineIssue> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_machine, 50);
 
 /**
+ * Protocol above IP.
+ *
  * @generated from enum metalstack.api.v2.IPProtocol
  */
 export const IPProtocol = {
   /**
+   * Not given.
+   *
    * @generated from enum value: IP_PROTOCOL_UNSPECIFIED = 0;
    */
   IP_PROTOCOL_UNSPECIFIED: 0,
 
   /**
+   * TCP.
+   *
    * @generated from enum value: IP_PROTOCOL_TCP = 1;
    */
   IP_PROTOCOL_TCP: 1,
 
   /**
+   * UDP.
+   *
    * @generated from enum value: IP_PROTOCOL_UDP = 2;
    */
   IP_PROTOCOL_UDP: 2,
 } as const;
 
 /**
+ * Protocol above IP.
+ *
  * @generated from enum metalstack.api.v2.IPProtocol
  */
 export type IPProtocol = (typeof IPProtocol)[keyof typeof IPProtocol] | UnknownEnum;
@@ -1853,31 +2154,43 @@ export const IPProtocolSchema: GenEnum<IPProtocol> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_machine, 0);
 
 /**
+ * Whether people let a machine be used. From LOCKED to TAINTED and back leads through AVAILABLE.
+ *
  * @generated from enum metalstack.api.v2.MachineState
  */
 export const MachineState = {
   /**
+   * Not given.
+   *
    * @generated from enum value: MACHINE_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Given away only when asked for by its uuid.
+   *
    * @generated from enum value: MACHINE_STATE_TAINTED = 1;
    */
   TAINTED: 1,
 
   /**
+   * Neither given away nor taken back: nothing destroys what is on it.
+   *
    * @generated from enum value: MACHINE_STATE_LOCKED = 2;
    */
   LOCKED: 2,
 
   /**
+   * May be given away. The usual state; it carries no description.
+   *
    * @generated from enum value: MACHINE_STATE_AVAILABLE = 3;
    */
   AVAILABLE: 3,
 } as const;
 
 /**
+ * Whether people let a machine be used. From LOCKED to TAINTED and back leads through AVAILABLE.
+ *
  * @generated from enum metalstack.api.v2.MachineState
  */
 export type MachineState = (typeof MachineState)[keyof typeof MachineState] | UnknownEnum;
@@ -1889,26 +2202,36 @@ export const MachineStateSchema: GenEnum<MachineState> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_machine, 1);
 
 /**
+ * Trouble that follows from the order of a machine's events.
+ *
  * @generated from enum metalstack.api.v2.MachineProvisioningEventState
  */
 export const MachineProvisioningEventState = {
   /**
+   * Not given.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * It starts anew where it should not. Ended by a phoned home, a planned reboot or a reclaim.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_STATE_CRASHLOOP = 1;
    */
   CRASHLOOP: 1,
 
   /**
+   * It was given back, and its old operating system is still there: it has phoned home since. Ended by a network boot.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_STATE_FAILED_RECLAIM = 2;
    */
   FAILED_RECLAIM: 2,
 } as const;
 
 /**
+ * Trouble that follows from the order of a machine's events.
+ *
  * @generated from enum metalstack.api.v2.MachineProvisioningEventState
  */
 export type MachineProvisioningEventState = (typeof MachineProvisioningEventState)[keyof typeof MachineProvisioningEventState] | UnknownEnum;
@@ -1920,71 +2243,101 @@ export const MachineProvisioningEventStateSchema: GenEnum<MachineProvisioningEve
   enumDesc(file_metalstack_api_v2_machine, 2);
 
 /**
+ * What can happen to a machine on its way from power-on to use. The usual way: PXE_BOOTING, PREPARING, REGISTERING,
+ * WAITING, INSTALLING, BOOTING_NEW_KERNEL, PHONED_HOME.
+ *
  * @generated from enum metalstack.api.v2.MachineProvisioningEventType
  */
 export const MachineProvisioningEventType = {
   /**
+   * Not given.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_TYPE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * The installer is still there. Comes about once a minute, and is not kept.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_TYPE_ALIVE = 1;
    */
   ALIVE: 1,
 
   /**
+   * The installer failed; its message says in which step and why. It starts again.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_TYPE_CRASHED = 2;
    */
   CRASHED: 2,
 
   /**
+   * The firmware boots from the network.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_TYPE_PXE_BOOTING = 3;
    */
   PXE_BOOTING: 3,
 
   /**
+   * It is started anew on purpose.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_TYPE_PLANNED_REBOOT = 4;
    */
   PLANNED_REBOOT: 4,
 
   /**
+   * The installer runs.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_TYPE_PREPARING = 5;
    */
   PREPARING: 5,
 
   /**
+   * The installer knows the hardware and reports it.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_TYPE_REGISTERING = 6;
    */
   REGISTERING: 6,
 
   /**
+   * The disks are wiped; the machine may be given away.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_TYPE_WAITING = 7;
    */
   WAITING: 7,
 
   /**
+   * An allocation has come and is being carried out.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_TYPE_INSTALLING = 8;
    */
   INSTALLING: 8,
 
   /**
+   * The operating system is on disk and is started.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_TYPE_BOOTING_NEW_KERNEL = 9;
    */
   BOOTING_NEW_KERNEL: 9,
 
   /**
+   * The operating system runs. The machine is in use.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_TYPE_PHONED_HOME = 10;
    */
   PHONED_HOME: 10,
 
   /**
+   * Its project gave it back.
+   *
    * @generated from enum value: MACHINE_PROVISIONING_EVENT_TYPE_MACHINE_RECLAIM = 11;
    */
   MACHINE_RECLAIM: 11,
 } as const;
 
 /**
+ * What can happen to a machine on its way from power-on to use. The usual way: PXE_BOOTING, PREPARING, REGISTERING,
+ * WAITING, INSTALLING, BOOTING_NEW_KERNEL, PHONED_HOME.
+ *
  * @generated from enum metalstack.api.v2.MachineProvisioningEventType
  */
 export type MachineProvisioningEventType = (typeof MachineProvisioningEventType)[keyof typeof MachineProvisioningEventType] | UnknownEnum;
@@ -1996,31 +2349,43 @@ export const MachineProvisioningEventTypeSchema: GenEnum<MachineProvisioningEven
   enumDesc(file_metalstack_api_v2_machine, 3);
 
 /**
+ * Whether a machine is heard of.
+ *
  * @generated from enum metalstack.api.v2.MachineLiveliness
  */
 export const MachineLiveliness = {
   /**
+   * Not given.
+   *
    * @generated from enum value: MACHINE_LIVELINESS_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Heard of in the last five minutes.
+   *
    * @generated from enum value: MACHINE_LIVELINESS_ALIVE = 1;
    */
   ALIVE: 1,
 
   /**
+   * Free, and not heard of for longer.
+   *
    * @generated from enum value: MACHINE_LIVELINESS_DEAD = 2;
    */
   DEAD: 2,
 
   /**
+   * In use, and not heard of for longer: its user may have silenced it. Also when the partition cannot be reached.
+   *
    * @generated from enum value: MACHINE_LIVELINESS_UNKNOWN = 3;
    */
   UNKNOWN: 3,
 } as const;
 
 /**
+ * Whether a machine is heard of.
+ *
  * @generated from enum metalstack.api.v2.MachineLiveliness
  */
 export type MachineLiveliness = (typeof MachineLiveliness)[keyof typeof MachineLiveliness] | UnknownEnum;
@@ -2032,26 +2397,36 @@ export const MachineLivelinessSchema: GenEnum<MachineLiveliness> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_machine, 4);
 
 /**
+ * What a machine is used as.
+ *
  * @generated from enum metalstack.api.v2.MachineAllocationType
  */
 export const MachineAllocationType = {
   /**
+   * Not given.
+   *
    * @generated from enum value: MACHINE_ALLOCATION_TYPE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * A server.
+   *
    * @generated from enum value: MACHINE_ALLOCATION_TYPE_MACHINE = 1;
    */
   MACHINE: 1,
 
   /**
+   * A router between networks; the image has to be made for it.
+   *
    * @generated from enum value: MACHINE_ALLOCATION_TYPE_FIREWALL = 2;
    */
   FIREWALL: 2,
 } as const;
 
 /**
+ * What a machine is used as.
+ *
  * @generated from enum metalstack.api.v2.MachineAllocationType
  */
 export type MachineAllocationType = (typeof MachineAllocationType)[keyof typeof MachineAllocationType] | UnknownEnum;
@@ -2063,71 +2438,99 @@ export const MachineAllocationTypeSchema: GenEnum<MachineAllocationType> = /*@__
   enumDesc(file_metalstack_api_v2_machine, 5);
 
 /**
+ * What a management controller can be told. The boot commands do not start the machine anew.
+ *
  * @generated from enum metalstack.api.v2.MachineBMCCommand
  */
 export const MachineBMCCommand = {
   /**
+   * Not given.
+   *
    * @generated from enum value: MACHINE_BMC_COMMAND_UNSPECIFIED = 0;
    */
   MACHINE_BMC_COMMAND_UNSPECIFIED: 0,
 
   /**
+   * Power on.
+   *
    * @generated from enum value: MACHINE_BMC_COMMAND_ON = 1;
    */
   MACHINE_BMC_COMMAND_ON: 1,
 
   /**
+   * Power off at once, without asking the operating system.
+   *
    * @generated from enum value: MACHINE_BMC_COMMAND_OFF = 2;
    */
   MACHINE_BMC_COMMAND_OFF: 2,
 
   /**
+   * Start anew without cutting the power.
+   *
    * @generated from enum value: MACHINE_BMC_COMMAND_RESET = 3;
    */
   MACHINE_BMC_COMMAND_RESET: 3,
 
   /**
+   * Cut the power, then power on.
+   *
    * @generated from enum value: MACHINE_BMC_COMMAND_CYCLE = 4;
    */
   MACHINE_BMC_COMMAND_CYCLE: 4,
 
   /**
+   * Enter the firmware's setup at the next start.
+   *
    * @generated from enum value: MACHINE_BMC_COMMAND_BOOT_TO_BIOS = 5;
    */
   MACHINE_BMC_COMMAND_BOOT_TO_BIOS: 5,
 
   /**
+   * Boot from disk from now on.
+   *
    * @generated from enum value: MACHINE_BMC_COMMAND_BOOT_FROM_DISK = 6;
    */
   MACHINE_BMC_COMMAND_BOOT_FROM_DISK: 6,
 
   /**
+   * Boot from the network from now on.
+   *
    * @generated from enum value: MACHINE_BMC_COMMAND_BOOT_FROM_PXE = 7;
    */
   MACHINE_BMC_COMMAND_BOOT_FROM_PXE: 7,
 
   /**
+   * Light the lamp.
+   *
    * @generated from enum value: MACHINE_BMC_COMMAND_IDENTIFY_LED_ON = 8;
    */
   MACHINE_BMC_COMMAND_IDENTIFY_LED_ON: 8,
 
   /**
+   * Put the lamp out.
+   *
    * @generated from enum value: MACHINE_BMC_COMMAND_IDENTIFY_LED_OFF = 9;
    */
   MACHINE_BMC_COMMAND_IDENTIFY_LED_OFF: 9,
 
   /**
+   * The machine was given back: boot from the network and start anew. Sent by the server itself.
+   *
    * @generated from enum value: MACHINE_BMC_COMMAND_MACHINE_DELETED = 10;
    */
   MACHINE_BMC_COMMAND_MACHINE_DELETED: 10,
 
   /**
+   * The machine was installed: boot from disk. Sent by the server itself.
+   *
    * @generated from enum value: MACHINE_BMC_COMMAND_MACHINE_CREATED = 11;
    */
   MACHINE_BMC_COMMAND_MACHINE_CREATED: 11,
 } as const;
 
 /**
+ * What a management controller can be told. The boot commands do not start the machine anew.
+ *
  * @generated from enum metalstack.api.v2.MachineBMCCommand
  */
 export type MachineBMCCommand = (typeof MachineBMCCommand)[keyof typeof MachineBMCCommand] | UnknownEnum;
@@ -2139,81 +2542,113 @@ export const MachineBMCCommandSchema: GenEnum<MachineBMCCommand> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_machine, 6);
 
 /**
+ * What can be wrong with a machine.
+ *
  * @generated from enum metalstack.api.v2.MachineIssueType
  */
 export const MachineIssueType = {
   /**
+   * Not given.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Another machine has the same autonomous system number.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_ASN_UNIQUENESS = 1;
    */
   ASN_UNIQUENESS: 1,
 
   /**
+   * Its management controller has not answered for 20 minutes.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_BMC_INFO_OUTDATED = 2;
    */
   BMC_INFO_OUTDATED: 2,
 
   /**
+   * Another management controller has the same address.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_BMC_NON_DISTINCT_IP = 3;
    */
   BMC_NON_DISTINCT_IP: 3,
 
   /**
+   * The address of its management controller is not known.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_BMC_WITHOUT_IP = 4;
    */
   BMC_WITHOUT_IP: 4,
 
   /**
+   * The MAC address of its management controller is not known.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_BMC_WITHOUT_MAC = 5;
    */
   BMC_WITHOUT_MAC: 5,
 
   /**
+   * It starts anew where it should not.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_CRASH_LOOP = 6;
    */
   CRASH_LOOP: 6,
 
   /**
+   * It was given back and runs its old operating system still.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_FAILED_MACHINE_RECLAIM = 7;
    */
   FAILED_MACHINE_RECLAIM: 7,
 
   /**
+   * An error event came not long ago.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_LAST_EVENT_ERROR = 8;
    */
   LAST_EVENT_ERROR: 8,
 
   /**
+   * It is free and not heard of.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_LIVELINESS_DEAD = 9;
    */
   LIVELINESS_DEAD: 9,
 
   /**
+   * Its liveliness was never found out.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_LIVELINESS_NOT_AVAILABLE = 10;
    */
   LIVELINESS_NOT_AVAILABLE: 10,
 
   /**
+   * It is in use and not heard of.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_LIVELINESS_UNKNOWN = 11;
    */
   LIVELINESS_UNKNOWN: 11,
 
   /**
+   * Not one event of it is known.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_NO_EVENT_CONTAINER = 12;
    */
   NO_EVENT_CONTAINER: 12,
 
   /**
+   * It belongs to no partition.
+   *
    * @generated from enum value: MACHINE_ISSUE_TYPE_NO_PARTITION = 13;
    */
   NO_PARTITION: 13,
 } as const;
 
 /**
+ * What can be wrong with a machine.
+ *
  * @generated from enum metalstack.api.v2.MachineIssueType
  */
 export type MachineIssueType = (typeof MachineIssueType)[keyof typeof MachineIssueType] | UnknownEnum;
@@ -2225,31 +2660,43 @@ export const MachineIssueTypeSchema: GenEnum<MachineIssueType> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_machine, 7);
 
 /**
+ * How urgent an issue is.
+ *
  * @generated from enum metalstack.api.v2.MachineIssueSeverity
  */
 export const MachineIssueSeverity = {
   /**
+   * Not given.
+   *
    * @generated from enum value: MACHINE_ISSUE_SEVERITY_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Look at it some time.
+   *
    * @generated from enum value: MACHINE_ISSUE_SEVERITY_MINOR = 1;
    */
   MINOR: 1,
 
   /**
+   * The machine cannot do its work.
+   *
    * @generated from enum value: MACHINE_ISSUE_SEVERITY_MAJOR = 2;
    */
   MAJOR: 2,
 
   /**
+   * Others may be harmed: act now.
+   *
    * @generated from enum value: MACHINE_ISSUE_SEVERITY_CRITICAL = 3;
    */
   CRITICAL: 3,
 } as const;
 
 /**
+ * How urgent an issue is.
+ *
  * @generated from enum metalstack.api.v2.MachineIssueSeverity
  */
 export type MachineIssueSeverity = (typeof MachineIssueSeverity)[keyof typeof MachineIssueSeverity] | UnknownEnum;
@@ -2261,10 +2708,14 @@ export const MachineIssueSeveritySchema: GenEnum<MachineIssueSeverity> = /*@__PU
   enumDesc(file_metalstack_api_v2_machine, 8);
 
 /**
+ * Servers of a project: take one, look at it, give it back.
+ *
  * @generated from service metalstack.api.v2.MachineService
  */
 export const MachineService: GenService<{
   /**
+   * One machine of the project. NotFound when it is not allocated to this project, whatever else it is.
+   *
    * @generated from rpc metalstack.api.v2.MachineService.Get
    */
   get: {
@@ -2273,6 +2724,12 @@ export const MachineService: GenService<{
     output: typeof MachineServiceGetResponseSchema;
   },
   /**
+   * Takes a free machine, gives it addresses and has it installed. It answers as soon as this is decided and stored;
+   * the installation goes on in the partition. A machine is a candidate when it has the size, stands in the partition,
+   * is AVAILABLE, alive, and its installer waits. Refused with InvalidArgument or FailedPrecondition when size, image,
+   * layout and networks do not go together, and with ResourceExhausted when no candidate is left or the rest is
+   * reserved for other projects.
+   *
    * @generated from rpc metalstack.api.v2.MachineService.Create
    */
   create: {
@@ -2281,6 +2738,8 @@ export const MachineService: GenService<{
     output: typeof MachineServiceCreateResponseSchema;
   },
   /**
+   * Changes description, labels or ssh keys. The running operating system is not touched.
+   *
    * @generated from rpc metalstack.api.v2.MachineService.Update
    */
   update: {
@@ -2289,6 +2748,8 @@ export const MachineService: GenService<{
     output: typeof MachineServiceUpdateResponseSchema;
   },
   /**
+   * The project's machines that match the query.
+   *
    * @generated from rpc metalstack.api.v2.MachineService.List
    */
   list: {
@@ -2297,6 +2758,10 @@ export const MachineService: GenService<{
     output: typeof MachineServiceListResponseSchema;
   },
   /**
+   * Gives a machine back: its addresses are released, its port leaves the project's network, its disks are wiped. It
+   * answers as soon as this is stored. Refused with FailedPrecondition while the machine is LOCKED; NotFound when the
+   * project does not have it.
+   *
    * @generated from rpc metalstack.api.v2.MachineService.Delete
    */
   delete: {
@@ -2305,6 +2770,10 @@ export const MachineService: GenService<{
     output: typeof MachineServiceDeleteResponseSchema;
   },
   /**
+   * Orders something from the machine's management controller. The order is carried out soon, or never: it is void
+   * after its deadline and when the machine has changed hands. FailedPrecondition when the controller is not known
+   * completely.
+   *
    * @generated from rpc metalstack.api.v2.MachineService.BMCCommand
    */
   bMCCommand: {
@@ -2313,6 +2782,8 @@ export const MachineService: GenService<{
     output: typeof MachineServiceBMCCommandResponseSchema;
   },
   /**
+   * The machine's management controller and what it reports.
+   *
    * @generated from rpc metalstack.api.v2.MachineService.GetBMC
    */
   getBMC: {

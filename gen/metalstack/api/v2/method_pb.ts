@@ -18,6 +18,8 @@ export const file_metalstack_api_v2_method: GenFile = /*@__PURE__*/
   fileDesc("Ch5tZXRhbHN0YWNrL2FwaS92Mi9tZXRob2QucHJvdG8SEW1ldGFsc3RhY2suYXBpLnYyIhoKGE1ldGhvZFNlcnZpY2VMaXN0UmVxdWVzdCIsChlNZXRob2RTZXJ2aWNlTGlzdFJlc3BvbnNlEg8KB21ldGhvZHMYASADKAkiJQojTWV0aG9kU2VydmljZVRva2VuU2NvcGVkTGlzdFJlcXVlc3QioQYKJE1ldGhvZFNlcnZpY2VUb2tlblNjb3BlZExpc3RSZXNwb25zZRI4CgtwZXJtaXNzaW9ucxgBIAMoCzIjLm1ldGFsc3RhY2suYXBpLnYyLk1ldGhvZFBlcm1pc3Npb24SYAoNcHJvamVjdF9yb2xlcxgCIAMoCzJJLm1ldGFsc3RhY2suYXBpLnYyLk1ldGhvZFNlcnZpY2VUb2tlblNjb3BlZExpc3RSZXNwb25zZS5Qcm9qZWN0Um9sZXNFbnRyeRJeCgx0ZW5hbnRfcm9sZXMYAyADKAsySC5tZXRhbHN0YWNrLmFwaS52Mi5NZXRob2RTZXJ2aWNlVG9rZW5TY29wZWRMaXN0UmVzcG9uc2UuVGVuYW50Um9sZXNFbnRyeRI/CgphZG1pbl9yb2xlGAQgASgOMhwubWV0YWxzdGFjay5hcGkudjIuQWRtaW5Sb2xlQgi6SAWCAQIQAUgAiAEBEj8KCmluZnJhX3JvbGUYBSABKA4yHC5tZXRhbHN0YWNrLmFwaS52Mi5JbmZyYVJvbGVCCLpIBYIBAhABSAGIAQESYAoNbWFjaGluZV9yb2xlcxgGIAMoCzJJLm1ldGFsc3RhY2suYXBpLnYyLk1ldGhvZFNlcnZpY2VUb2tlblNjb3BlZExpc3RSZXNwb25zZS5NYWNoaW5lUm9sZXNFbnRyeRpTChFQcm9qZWN0Um9sZXNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0Um9sZToCOAEaUQoQVGVuYW50Um9sZXNFbnRyeRILCgNrZXkYASABKAkSLAoFdmFsdWUYAiABKA4yHS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRSb2xlOgI4ARpTChFNYWNoaW5lUm9sZXNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUm9sZToCOAFCDQoLX2FkbWluX3JvbGVCDQoLX2luZnJhX3JvbGUyiwIKDU1ldGhvZFNlcnZpY2USawoETGlzdBIrLm1ldGFsc3RhY2suYXBpLnYyLk1ldGhvZFNlcnZpY2VMaXN0UmVxdWVzdBosLm1ldGFsc3RhY2suYXBpLnYyLk1ldGhvZFNlcnZpY2VMaXN0UmVzcG9uc2UiCNjzGAHg8xgBEowBCg9Ub2tlblNjb3BlZExpc3QSNi5tZXRhbHN0YWNrLmFwaS52Mi5NZXRob2RTZXJ2aWNlVG9rZW5TY29wZWRMaXN0UmVxdWVzdBo3Lm1ldGFsc3RhY2suYXBpLnYyLk1ldGhvZFNlcnZpY2VUb2tlblNjb3BlZExpc3RSZXNwb25zZSII2PMYAuDzGAFiBnByb3RvMw", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_token]);
 
 /**
+ * Asks for all of them.
+ *
  * @generated from message metalstack.api.v2.MethodServiceListRequest
  */
 export type MethodServiceListRequest = Message<"metalstack.api.v2.MethodServiceListRequest"> & {
@@ -31,10 +33,14 @@ export const MethodServiceListRequestSchema: GenMessage<MethodServiceListRequest
   messageDesc(file_metalstack_api_v2_method, 0);
 
 /**
+ * All methods.
+ *
  * @generated from message metalstack.api.v2.MethodServiceListResponse
  */
 export type MethodServiceListResponse = Message<"metalstack.api.v2.MethodServiceListResponse"> & {
   /**
+   * Full names, such as `/metalstack.api.v2.IPService/Get`.
+   *
    * @generated from field: repeated string methods = 1;
    */
   methods: string[];
@@ -48,6 +54,8 @@ export const MethodServiceListResponseSchema: GenMessage<MethodServiceListRespon
   messageDesc(file_metalstack_api_v2_method, 1);
 
 /**
+ * Is about the token that it comes with.
+ *
  * @generated from message metalstack.api.v2.MethodServiceTokenScopedListRequest
  */
 export type MethodServiceTokenScopedListRequest = Message<"metalstack.api.v2.MethodServiceTokenScopedListRequest"> & {
@@ -61,6 +69,8 @@ export const MethodServiceTokenScopedListRequestSchema: GenMessage<MethodService
   messageDesc(file_metalstack_api_v2_method, 2);
 
 /**
+ * What the token may do.
+ *
  * @generated from message metalstack.api.v2.MethodServiceTokenScopedListResponse
  */
 export type MethodServiceTokenScopedListResponse = Message<"metalstack.api.v2.MethodServiceTokenScopedListResponse"> & {
@@ -70,11 +80,15 @@ export type MethodServiceTokenScopedListResponse = Message<"metalstack.api.v2.Me
   permissions: MethodPermission[];
 
   /**
+   * Project to role; `*` stands for all projects.
+   *
    * @generated from field: map<string, metalstack.api.v2.ProjectRole> project_roles = 2;
    */
   projectRoles: { [key: string]: ProjectRole };
 
   /**
+   * Tenant to role; `*` stands for all tenants.
+   *
    * @generated from field: map<string, metalstack.api.v2.TenantRole> tenant_roles = 3;
    */
   tenantRoles: { [key: string]: TenantRole };
@@ -90,6 +104,8 @@ export type MethodServiceTokenScopedListResponse = Message<"metalstack.api.v2.Me
   infraRole?: InfraRole | undefined;
 
   /**
+   * Machine to role; `*` stands for all machines.
+   *
    * @generated from field: map<string, metalstack.api.v2.MachineRole> machine_roles = 6;
    */
   machineRoles: { [key: string]: MachineRole };
@@ -103,10 +119,14 @@ export const MethodServiceTokenScopedListResponseSchema: GenMessage<MethodServic
   messageDesc(file_metalstack_api_v2_method, 3);
 
 /**
+ * What can be called.
+ *
  * @generated from service metalstack.api.v2.MethodService
  */
 export const MethodService: GenService<{
   /**
+   * Names of all methods that the server offers.
+   *
    * @generated from rpc metalstack.api.v2.MethodService.List
    */
   list: {
@@ -115,6 +135,8 @@ export const MethodService: GenService<{
     output: typeof MethodServiceListResponseSchema;
   },
   /**
+   * What the caller's token may call, and its roles, so that a client shows only what works.
+   *
    * @generated from rpc metalstack.api.v2.MethodService.TokenScopedList
    */
   tokenScopedList: {

@@ -17,6 +17,8 @@ export const file_metalstack_api_v2_network: GenFile = /*@__PURE__*/
   fileDesc("Ch9tZXRhbHN0YWNrL2FwaS92Mi9uZXR3b3JrLnByb3RvEhFtZXRhbHN0YWNrLmFwaS52MiJRChhOZXR3b3JrU2VydmljZUdldFJlcXVlc3QSFwoCaWQYASABKAlCC7pICHIGwLOusQIBEhwKB3Byb2plY3QYAiABKAlCC7pICNgBAXIDsAEBIkgKGU5ldHdvcmtTZXJ2aWNlR2V0UmVzcG9uc2USKwoHbmV0d29yaxgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmsi3AMKG05ldHdvcmtTZXJ2aWNlQ3JlYXRlUmVxdWVzdBIZCgdwcm9qZWN0GAEgASgJQgi6SAVyA7ABARIeCgRuYW1lGAIgASgJQgu6SAhyBsCzrrECAUgAiAEBEiUKC2Rlc2NyaXB0aW9uGAMgASgJQgu6SAhyBsizrrECAUgBiAEBEiMKCXBhcnRpdGlvbhgEIAEoCUILukgIcgbQs66xAgFIAogBARIpCgZsYWJlbHMYBSABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5MYWJlbHMSKAoOcGFyZW50X25ldHdvcmsYBiABKAlCC7pICHIGwLOusQIBSAOIAQESOQoGbGVuZ3RoGAcgASgLMiQubWV0YWxzdGFjay5hcGkudjIuQ2hpbGRQcmVmaXhMZW5ndGhIBIgBARJOCg5hZGRyZXNzX2ZhbWlseRgIIAEoDjInLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmtBZGRyZXNzRmFtaWx5Qgi6SAWCAQIQAUgFiAEBQgcKBV9uYW1lQg4KDF9kZXNjcmlwdGlvbkIMCgpfcGFydGl0aW9uQhEKD19wYXJlbnRfbmV0d29ya0IJCgdfbGVuZ3RoQhEKD19hZGRyZXNzX2ZhbWlseSJLChxOZXR3b3JrU2VydmljZUNyZWF0ZVJlc3BvbnNlEisKB25ldHdvcmsYASABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrIq4CChtOZXR3b3JrU2VydmljZVVwZGF0ZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICHIGwLOusQIBEjoKC3VwZGF0ZV9tZXRhGAIgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuVXBkYXRlTWV0YUIGukgDyAEBEhkKB3Byb2plY3QYAyABKAlCCLpIBXIDsAEBEh4KBG5hbWUYBCABKAlCC7pICHIGwLOusQIBSACIAQESJQoLZGVzY3JpcHRpb24YBSABKAlCC7pICHIGyLOusQIBSAGIAQESNAoGbGFiZWxzGAYgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuVXBkYXRlTGFiZWxzSAKIAQFCBwoFX25hbWVCDgoMX2Rlc2NyaXB0aW9uQgkKB19sYWJlbHMiSwocTmV0d29ya1NlcnZpY2VVcGRhdGVSZXNwb25zZRIrCgduZXR3b3JrGAEgASgLMhoubWV0YWxzdGFjay5hcGkudjIuTmV0d29yayJpChlOZXR3b3JrU2VydmljZUxpc3RSZXF1ZXN0EhwKB3Byb2plY3QYASABKAlCC7pICNgBAXIDsAEBEi4KBXF1ZXJ5GAIgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuTmV0d29ya1F1ZXJ5IkoKGk5ldHdvcmtTZXJ2aWNlTGlzdFJlc3BvbnNlEiwKCG5ldHdvcmtzGAEgAygLMhoubWV0YWxzdGFjay5hcGkudjIuTmV0d29yayJ1CiVOZXR3b3JrU2VydmljZUxpc3RCYXNlTmV0d29ya3NSZXF1ZXN0EhwKB3Byb2plY3QYASABKAlCC7pICNgBAXIDsAEBEi4KBXF1ZXJ5GAIgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuTmV0d29ya1F1ZXJ5IlYKJk5ldHdvcmtTZXJ2aWNlTGlzdEJhc2VOZXR3b3Jrc1Jlc3BvbnNlEiwKCG5ldHdvcmtzGAEgAygLMhoubWV0YWxzdGFjay5hcGkudjIuTmV0d29yayJRChtOZXR3b3JrU2VydmljZURlbGV0ZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICHIGwLOusQIBEhkKB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBIksKHE5ldHdvcmtTZXJ2aWNlRGVsZXRlUmVzcG9uc2USKwoHbmV0d29yaxgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmsizQYKB05ldHdvcmsSFwoCaWQYASABKAlCC7pICHIGwLOusQIBEiUKBG1ldGEYAiABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5NZXRhEh4KBG5hbWUYAyABKAlCC7pICHIGwLOusQIBSACIAQESJQoLZGVzY3JpcHRpb24YBCABKAlCC7pICHIGyLOusQIBSAGIAQESIwoJcGFydGl0aW9uGAUgASgJQgu6SAhyBtCzrrECAUgCiAEBEh4KB3Byb2plY3QYBiABKAlCCLpIBXIDsAEBSAOIAQESIAoJbmFtZXNwYWNlGAcgASgJQgi6SAVyA7ABAUgEiAEBEh4KCHByZWZpeGVzGAggAygJQgy6SAmSAQa4pLOxAgESKgoUZGVzdGluYXRpb25fcHJlZml4ZXMYCSADKAlCDLpICZIBBriks7ECARJJChtkZWZhdWx0X2NoaWxkX3ByZWZpeF9sZW5ndGgYCiABKAsyJC5tZXRhbHN0YWNrLmFwaS52Mi5DaGlsZFByZWZpeExlbmd0aBJFChdtaW5fY2hpbGRfcHJlZml4X2xlbmd0aBgLIAEoCzIkLm1ldGFsc3RhY2suYXBpLnYyLkNoaWxkUHJlZml4TGVuZ3RoEjYKBHR5cGUYDCABKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrVHlwZUIIukgFggECEAESNgoIbmF0X3R5cGUYDSABKA4yGi5tZXRhbHN0YWNrLmFwaS52Mi5OQVRUeXBlQgi6SAWCAQIQARIQCgN2cmYYDiABKA1IBYgBARIoCg5wYXJlbnRfbmV0d29yaxgPIAEoCUILukgIcgbAs66xAgFIBogBARIyChxhZGRpdGlvbmFsX2Fubm91bmNhYmxlX2NpZHJzGBAgAygJQgy6SAmSAQa4pLOxAgESOgoLY29uc3VtcHRpb24YESABKAsyJS5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrQ29uc3VtcHRpb25CBwoFX25hbWVCDgoMX2Rlc2NyaXB0aW9uQgwKCl9wYXJ0aXRpb25CCgoIX3Byb2plY3RCDAoKX25hbWVzcGFjZUIGCgRfdnJmQhEKD19wYXJlbnRfbmV0d29yayLzBQoMTmV0d29ya1F1ZXJ5EhwKAmlkGAEgASgJQgu6SAhyBsCzrrECAUgAiAEBEh4KBG5hbWUYAiABKAlCC7pICHIGwLOusQIBSAGIAQESJQoLZGVzY3JpcHRpb24YAyABKAlCC7pICHIGyLOusQIBSAKIAQESIwoJcGFydGl0aW9uGAQgASgJQgu6SAhyBtCzrrECAUgDiAEBEh4KB3Byb2plY3QYBSABKAlCCLpIBXIDsAEBSASIAQESIAoJbmFtZXNwYWNlGAYgASgJQgi6SAVyA7ABAUgFiAEBEh4KCHByZWZpeGVzGAcgAygJQgy6SAmSAQa4pLOxAgESKgoUZGVzdGluYXRpb25fcHJlZml4ZXMYCCADKAlCDLpICZIBBriks7ECARIQCgN2cmYYCSABKA1IBogBARIoCg5wYXJlbnRfbmV0d29yaxgKIAEoCUILukgIcgbAs66xAgFIB4gBARJOCg5hZGRyZXNzX2ZhbWlseRgLIAEoDjInLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmtBZGRyZXNzRmFtaWx5Qgi6SAWCAQIQAUgIiAEBEjsKBHR5cGUYDCABKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrVHlwZUIIukgFggECEAFICYgBARI7CghuYXRfdHlwZRgNIAEoDjIaLm1ldGFsc3RhY2suYXBpLnYyLk5BVFR5cGVCCLpIBYIBAhABSAqIAQESLgoGbGFiZWxzGA4gASgLMhkubWV0YWxzdGFjay5hcGkudjIuTGFiZWxzSAuIAQFCBQoDX2lkQgcKBV9uYW1lQg4KDF9kZXNjcmlwdGlvbkIMCgpfcGFydGl0aW9uQgoKCF9wcm9qZWN0QgwKCl9uYW1lc3BhY2VCBgoEX3ZyZkIRCg9fcGFyZW50X25ldHdvcmtCEQoPX2FkZHJlc3NfZmFtaWx5QgcKBV90eXBlQgsKCV9uYXRfdHlwZUIJCgdfbGFiZWxzImIKEUNoaWxkUHJlZml4TGVuZ3RoEhwKBGlwdjQYASABKA1CCbpIBioEGCAgAEgAiAEBEh0KBGlwdjYYAiABKA1CCrpIByoFGIABIABIAYgBAUIHCgVfaXB2NEIHCgVfaXB2NiJyChJOZXR3b3JrQ29uc3VtcHRpb24SLQoEaXB2NBgBIAEoCzIfLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmtVc2FnZRItCgRpcHY2GAIgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuTmV0d29ya1VzYWdlImoKDE5ldHdvcmtVc2FnZRIVCg1hdmFpbGFibGVfaXBzGAEgASgEEhAKCHVzZWRfaXBzGAIgASgEEhoKEmF2YWlsYWJsZV9wcmVmaXhlcxgDIAEoBBIVCg11c2VkX3ByZWZpeGVzGAQgASgEKm0KB05BVFR5cGUSGAoUTkFUX1RZUEVfVU5TUEVDSUZJRUQQABIbCg1OQVRfVFlQRV9OT05FEAEaCIKyGQRub25lEisKGE5BVF9UWVBFX0lQVjRfTUFTUVVFUkFERRACGg2CshkJaXB2NC1tYXNxKq0CCgtOZXR3b3JrVHlwZRIcChhORVRXT1JLX1RZUEVfVU5TUEVDSUZJRUQQABInChVORVRXT1JLX1RZUEVfRVhURVJOQUwQARoMgrIZCGV4dGVybmFsEicKFU5FVFdPUktfVFlQRV9VTkRFUkxBWRACGgyCshkIdW5kZXJsYXkSIQoSTkVUV09SS19UWVBFX1NVUEVSEAMaCYKyGQVzdXBlchI3Ch1ORVRXT1JLX1RZUEVfU1VQRVJfTkFNRVNQQUNFRBAEGhSCshkQc3VwZXItbmFtZXNwYWNlZBIhChJORVRXT1JLX1RZUEVfQ0hJTEQQBRoJgrIZBWNoaWxkEi8KGU5FVFdPUktfVFlQRV9DSElMRF9TSEFSRUQQBhoQgrIZDGNoaWxkLXNoYXJlZCrHAQoUTmV0d29ya0FkZHJlc3NGYW1pbHkSJgoiTkVUV09SS19BRERSRVNTX0ZBTUlMWV9VTlNQRUNJRklFRBAAEicKGU5FVFdPUktfQUREUkVTU19GQU1JTFlfVjQQARoIgrIZBGlwdjQSJwoZTkVUV09SS19BRERSRVNTX0ZBTUlMWV9WNhACGgiCshkEaXB2NhI1CiFORVRXT1JLX0FERFJFU1NfRkFNSUxZX0RVQUxfU1RBQ0sQAxoOgrIZCmR1YWwtc3RhY2sy7QUKDk5ldHdvcmtTZXJ2aWNlEm0KA0dldBIrLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmtTZXJ2aWNlR2V0UmVxdWVzdBosLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmtTZXJ2aWNlR2V0UmVzcG9uc2UiC8rzGAMBAgPg8xgCEnUKBkNyZWF0ZRIuLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmtTZXJ2aWNlQ3JlYXRlUmVxdWVzdBovLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmtTZXJ2aWNlQ3JlYXRlUmVzcG9uc2UiCsrzGAIBAuDzGAESdQoGVXBkYXRlEi4ubWV0YWxzdGFjay5hcGkudjIuTmV0d29ya1NlcnZpY2VVcGRhdGVSZXF1ZXN0Gi8ubWV0YWxzdGFjay5hcGkudjIuTmV0d29ya1NlcnZpY2VVcGRhdGVSZXNwb25zZSIKyvMYAgEC4PMYARJwCgRMaXN0EiwubWV0YWxzdGFjay5hcGkudjIuTmV0d29ya1NlcnZpY2VMaXN0UmVxdWVzdBotLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmtTZXJ2aWNlTGlzdFJlc3BvbnNlIgvK8xgDAQID4PMYAhKUAQoQTGlzdEJhc2VOZXR3b3JrcxI4Lm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmtTZXJ2aWNlTGlzdEJhc2VOZXR3b3Jrc1JlcXVlc3QaOS5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrU2VydmljZUxpc3RCYXNlTmV0d29ya3NSZXNwb25zZSILyvMYAwECA+DzGAISdQoGRGVsZXRlEi4ubWV0YWxzdGFjay5hcGkudjIuTmV0d29ya1NlcnZpY2VEZWxldGVSZXF1ZXN0Gi8ubWV0YWxzdGFjay5hcGkudjIuTmV0d29ya1NlcnZpY2VEZWxldGVSZXNwb25zZSIKyvMYAgEC4PMYAWIGcHJvdG8z", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * Names the network to get.
+ *
  * @generated from message metalstack.api.v2.NetworkServiceGetRequest
  */
 export type NetworkServiceGetRequest = Message<"metalstack.api.v2.NetworkServiceGetRequest"> & {
@@ -39,6 +41,8 @@ export const NetworkServiceGetRequestSchema: GenMessage<NetworkServiceGetRequest
   messageDesc(file_metalstack_api_v2_network, 0);
 
 /**
+ * The network that was asked for.
+ *
  * @generated from message metalstack.api.v2.NetworkServiceGetResponse
  */
 export type NetworkServiceGetResponse = Message<"metalstack.api.v2.NetworkServiceGetResponse"> & {
@@ -56,6 +60,8 @@ export const NetworkServiceGetResponseSchema: GenMessage<NetworkServiceGetRespon
   messageDesc(file_metalstack_api_v2_network, 1);
 
 /**
+ * The network to create.
+ *
  * @generated from message metalstack.api.v2.NetworkServiceCreateRequest
  */
 export type NetworkServiceCreateRequest = Message<"metalstack.api.v2.NetworkServiceCreateRequest"> & {
@@ -75,6 +81,8 @@ export type NetworkServiceCreateRequest = Message<"metalstack.api.v2.NetworkServ
   description?: string | undefined;
 
   /**
+   * Partition whose super network to take from. Not together with a parent network that has none.
+   *
    * @generated from field: optional string partition = 4;
    */
   partition?: string | undefined;
@@ -85,16 +93,22 @@ export type NetworkServiceCreateRequest = Message<"metalstack.api.v2.NetworkServ
   labels?: Labels | undefined;
 
   /**
+   * Super network to take from; when absent, the one of the partition.
+   *
    * @generated from field: optional string parent_network = 6;
    */
   parentNetwork?: string | undefined;
 
   /**
+   * Prefix lengths of the child, no shorter than the parent's minimum; the parent's default when absent.
+   *
    * @generated from field: optional metalstack.api.v2.ChildPrefixLength length = 7;
    */
   length?: ChildPrefixLength | undefined;
 
   /**
+   * Which families the child has; all of its parent's when absent.
+   *
    * @generated from field: optional metalstack.api.v2.NetworkAddressFamily address_family = 8;
    */
   addressFamily?: NetworkAddressFamily | undefined;
@@ -108,6 +122,8 @@ export const NetworkServiceCreateRequestSchema: GenMessage<NetworkServiceCreateR
   messageDesc(file_metalstack_api_v2_network, 2);
 
 /**
+ * The network as it was stored.
+ *
  * @generated from message metalstack.api.v2.NetworkServiceCreateResponse
  */
 export type NetworkServiceCreateResponse = Message<"metalstack.api.v2.NetworkServiceCreateResponse"> & {
@@ -125,6 +141,8 @@ export const NetworkServiceCreateResponseSchema: GenMessage<NetworkServiceCreate
   messageDesc(file_metalstack_api_v2_network, 3);
 
 /**
+ * What to change of a network. What is absent stays as it is.
+ *
  * @generated from message metalstack.api.v2.NetworkServiceUpdateRequest
  */
 export type NetworkServiceUpdateRequest = Message<"metalstack.api.v2.NetworkServiceUpdateRequest"> & {
@@ -167,6 +185,8 @@ export const NetworkServiceUpdateRequestSchema: GenMessage<NetworkServiceUpdateR
   messageDesc(file_metalstack_api_v2_network, 4);
 
 /**
+ * The network after the change.
+ *
  * @generated from message metalstack.api.v2.NetworkServiceUpdateResponse
  */
 export type NetworkServiceUpdateResponse = Message<"metalstack.api.v2.NetworkServiceUpdateResponse"> & {
@@ -184,6 +204,8 @@ export const NetworkServiceUpdateResponseSchema: GenMessage<NetworkServiceUpdate
   messageDesc(file_metalstack_api_v2_network, 5);
 
 /**
+ * Which networks to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.api.v2.NetworkServiceListRequest
  */
 export type NetworkServiceListRequest = Message<"metalstack.api.v2.NetworkServiceListRequest"> & {
@@ -206,6 +228,8 @@ export const NetworkServiceListRequestSchema: GenMessage<NetworkServiceListReque
   messageDesc(file_metalstack_api_v2_network, 6);
 
 /**
+ * The networks that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.NetworkServiceListResponse
  */
 export type NetworkServiceListResponse = Message<"metalstack.api.v2.NetworkServiceListResponse"> & {
@@ -223,6 +247,8 @@ export const NetworkServiceListResponseSchema: GenMessage<NetworkServiceListResp
   messageDesc(file_metalstack_api_v2_network, 7);
 
 /**
+ * Which networks to list.
+ *
  * @generated from message metalstack.api.v2.NetworkServiceListBaseNetworksRequest
  */
 export type NetworkServiceListBaseNetworksRequest = Message<"metalstack.api.v2.NetworkServiceListBaseNetworksRequest"> & {
@@ -245,6 +271,8 @@ export const NetworkServiceListBaseNetworksRequestSchema: GenMessage<NetworkServ
   messageDesc(file_metalstack_api_v2_network, 8);
 
 /**
+ * The networks that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.NetworkServiceListBaseNetworksResponse
  */
 export type NetworkServiceListBaseNetworksResponse = Message<"metalstack.api.v2.NetworkServiceListBaseNetworksResponse"> & {
@@ -262,6 +290,8 @@ export const NetworkServiceListBaseNetworksResponseSchema: GenMessage<NetworkSer
   messageDesc(file_metalstack_api_v2_network, 9);
 
 /**
+ * Names the network to delete.
+ *
  * @generated from message metalstack.api.v2.NetworkServiceDeleteRequest
  */
 export type NetworkServiceDeleteRequest = Message<"metalstack.api.v2.NetworkServiceDeleteRequest"> & {
@@ -284,6 +314,8 @@ export const NetworkServiceDeleteRequestSchema: GenMessage<NetworkServiceDeleteR
   messageDesc(file_metalstack_api_v2_network, 10);
 
 /**
+ * The network as it was before it was deleted.
+ *
  * @generated from message metalstack.api.v2.NetworkServiceDeleteResponse
  */
 export type NetworkServiceDeleteResponse = Message<"metalstack.api.v2.NetworkServiceDeleteResponse"> & {
@@ -301,6 +333,8 @@ export const NetworkServiceDeleteResponseSchema: GenMessage<NetworkServiceDelete
   messageDesc(file_metalstack_api_v2_network, 11);
 
 /**
+ * A range of addresses with a routing table of its own.
+ *
  * @generated from message metalstack.api.v2.Network
  */
 export type Network = Message<"metalstack.api.v2.Network"> & {
@@ -325,36 +359,50 @@ export type Network = Message<"metalstack.api.v2.Network"> & {
   description?: string | undefined;
 
   /**
+   * Absent for networks that are the same everywhere.
+   *
    * @generated from field: optional string partition = 5;
    */
   partition?: string | undefined;
 
   /**
+   * Owner; absent for networks of all.
+   *
    * @generated from field: optional string project = 6;
    */
   project?: string | undefined;
 
   /**
+   * Project within which its prefixes are unique; absent where they are unique altogether.
+   *
    * @generated from field: optional string namespace = 7;
    */
   namespace?: string | undefined;
 
   /**
+   * Where its addresses come from. Canonical, and none overlaps another of the same namespace.
+   *
    * @generated from field: repeated string prefixes = 8;
    */
   prefixes: string[];
 
   /**
+   * What is reached through it; `0.0.0.0/0` where the default route leads.
+   *
    * @generated from field: repeated string destination_prefixes = 9;
    */
   destinationPrefixes: string[];
 
   /**
+   * Of children that ask for none. Only for super networks.
+   *
    * @generated from field: metalstack.api.v2.ChildPrefixLength default_child_prefix_length = 10;
    */
   defaultChildPrefixLength?: ChildPrefixLength | undefined;
 
   /**
+   * Children may not be larger than this. Only for super networks.
+   *
    * @generated from field: metalstack.api.v2.ChildPrefixLength min_child_prefix_length = 11;
    */
   minChildPrefixLength?: ChildPrefixLength | undefined;
@@ -370,21 +418,29 @@ export type Network = Message<"metalstack.api.v2.Network"> & {
   natType: NATType;
 
   /**
+   * VXLAN network id, 1 to 16,777,215. Children of a super network with one share it.
+   *
    * @generated from field: optional uint32 vrf = 14;
    */
   vrf?: number | undefined;
 
   /**
+   * Super network that it was taken from.
+   *
    * @generated from field: optional string parent_network = 15;
    */
   parentNetwork?: string | undefined;
 
   /**
+   * Prefixes that machines may announce beside their own addresses. Only for super networks.
+   *
    * @generated from field: repeated string additional_announcable_cidrs = 16;
    */
   additionalAnnouncableCidrs: string[];
 
   /**
+   * How much of it is taken.
+   *
    * @generated from field: metalstack.api.v2.NetworkConsumption consumption = 17;
    */
   consumption?: NetworkConsumption | undefined;
@@ -398,6 +454,8 @@ export const NetworkSchema: GenMessage<Network> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_network, 12);
 
 /**
+ * Which networks. All that is given has to hold; of a list, every entry has to be found.
+ *
  * @generated from message metalstack.api.v2.NetworkQuery
  */
 export type NetworkQuery = Message<"metalstack.api.v2.NetworkQuery"> & {
@@ -480,15 +538,21 @@ export const NetworkQuerySchema: GenMessage<NetworkQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_network, 13);
 
 /**
+ * A prefix length for each address family.
+ *
  * @generated from message metalstack.api.v2.ChildPrefixLength
  */
 export type ChildPrefixLength = Message<"metalstack.api.v2.ChildPrefixLength"> & {
   /**
+   * 1 to 32.
+   *
    * @generated from field: optional uint32 ipv4 = 1;
    */
   ipv4?: number | undefined;
 
   /**
+   * 1 to 128.
+   *
    * @generated from field: optional uint32 ipv6 = 2;
    */
   ipv6?: number | undefined;
@@ -502,6 +566,8 @@ export const ChildPrefixLengthSchema: GenMessage<ChildPrefixLength> = /*@__PURE_
   messageDesc(file_metalstack_api_v2_network, 14);
 
 /**
+ * How much of a network is taken, by family.
+ *
  * @generated from message metalstack.api.v2.NetworkConsumption
  */
 export type NetworkConsumption = Message<"metalstack.api.v2.NetworkConsumption"> & {
@@ -524,25 +590,35 @@ export const NetworkConsumptionSchema: GenMessage<NetworkConsumption> = /*@__PUR
   messageDesc(file_metalstack_api_v2_network, 15);
 
 /**
+ * Counts of addresses and prefixes. For IPv6, numbers that do not fit are cut off at the largest one.
+ *
  * @generated from message metalstack.api.v2.NetworkUsage
  */
 export type NetworkUsage = Message<"metalstack.api.v2.NetworkUsage"> & {
   /**
+   * Addresses that can be taken, taken ones included.
+   *
    * @generated from field: uint64 available_ips = 1;
    */
   availableIps: bigint;
 
   /**
+   * Addresses that are taken.
+   *
    * @generated from field: uint64 used_ips = 2;
    */
   usedIps: bigint;
 
   /**
+   * That children could have at the default length.
+   *
    * @generated from field: uint64 available_prefixes = 3;
    */
   availablePrefixes: bigint;
 
   /**
+   * That children have.
+   *
    * @generated from field: uint64 used_prefixes = 4;
    */
   usedPrefixes: bigint;
@@ -556,26 +632,36 @@ export const NetworkUsageSchema: GenMessage<NetworkUsage> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_network, 16);
 
 /**
+ * Whether addresses are rewritten on the way out.
+ *
  * @generated from enum metalstack.api.v2.NATType
  */
 export const NATType = {
   /**
+   * Not given.
+   *
    * @generated from enum value: NAT_TYPE_UNSPECIFIED = 0;
    */
   NAT_TYPE_UNSPECIFIED: 0,
 
   /**
+   * They are not.
+   *
    * @generated from enum value: NAT_TYPE_NONE = 1;
    */
   NAT_TYPE_NONE: 1,
 
   /**
+   * IPv4 traffic leaves with the firewall's own address.
+   *
    * @generated from enum value: NAT_TYPE_IPV4_MASQUERADE = 2;
    */
   NAT_TYPE_IPV4_MASQUERADE: 2,
 } as const;
 
 /**
+ * Whether addresses are rewritten on the way out.
+ *
  * @generated from enum metalstack.api.v2.NATType
  */
 export type NATType = (typeof NATType)[keyof typeof NATType] | UnknownEnum;
@@ -587,46 +673,64 @@ export const NATTypeSchema: GenEnum<NATType> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_network, 0);
 
 /**
+ * What a network is for. It never changes.
+ *
  * @generated from enum metalstack.api.v2.NetworkType
  */
 export const NetworkType = {
   /**
+   * Not given.
+   *
    * @generated from enum value: NETWORK_TYPE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Leads out: to the internet or to a customer. Has prefixes and a VRF, and is shared unless it has a project.
+   *
    * @generated from enum value: NETWORK_TYPE_EXTERNAL = 1;
    */
   EXTERNAL: 1,
 
   /**
+   * Carries the others between switches and firewalls. IPv4 alone, in one partition, without VRF, project and NAT.
+   *
    * @generated from enum value: NETWORK_TYPE_UNDERLAY = 2;
    */
   UNDERLAY: 2,
 
   /**
+   * Children are taken from it. One in a partition.
+   *
    * @generated from enum value: NETWORK_TYPE_SUPER = 3;
    */
   SUPER: 3,
 
   /**
+   * The same, where every project starts with the same prefixes again. In no partition.
+   *
    * @generated from enum value: NETWORK_TYPE_SUPER_NAMESPACED = 4;
    */
   SUPER_NAMESPACED: 4,
 
   /**
+   * Of one project, taken from a super network. The only type that members of a project can create.
+   *
    * @generated from enum value: NETWORK_TYPE_CHILD = 5;
    */
   CHILD: 5,
 
   /**
+   * The same, and machines of other projects may join it.
+   *
    * @generated from enum value: NETWORK_TYPE_CHILD_SHARED = 6;
    */
   CHILD_SHARED: 6,
 } as const;
 
 /**
+ * What a network is for. It never changes.
+ *
  * @generated from enum metalstack.api.v2.NetworkType
  */
 export type NetworkType = (typeof NetworkType)[keyof typeof NetworkType] | UnknownEnum;
@@ -638,31 +742,43 @@ export const NetworkTypeSchema: GenEnum<NetworkType> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_network, 1);
 
 /**
+ * Which versions of IP a network has.
+ *
  * @generated from enum metalstack.api.v2.NetworkAddressFamily
  */
 export const NetworkAddressFamily = {
   /**
+   * Not given.
+   *
    * @generated from enum value: NETWORK_ADDRESS_FAMILY_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * IPv4 alone.
+   *
    * @generated from enum value: NETWORK_ADDRESS_FAMILY_V4 = 1;
    */
   V4: 1,
 
   /**
+   * IPv6 alone.
+   *
    * @generated from enum value: NETWORK_ADDRESS_FAMILY_V6 = 2;
    */
   V6: 2,
 
   /**
+   * Both.
+   *
    * @generated from enum value: NETWORK_ADDRESS_FAMILY_DUAL_STACK = 3;
    */
   DUAL_STACK: 3,
 } as const;
 
 /**
+ * Which versions of IP a network has.
+ *
  * @generated from enum metalstack.api.v2.NetworkAddressFamily
  */
 export type NetworkAddressFamily = (typeof NetworkAddressFamily)[keyof typeof NetworkAddressFamily] | UnknownEnum;
@@ -674,10 +790,14 @@ export const NetworkAddressFamilySchema: GenEnum<NetworkAddressFamily> = /*@__PU
   enumDesc(file_metalstack_api_v2_network, 2);
 
 /**
+ * Networks of a project, and those that it may build upon.
+ *
  * @generated from service metalstack.api.v2.NetworkService
  */
 export const NetworkService: GenService<{
   /**
+   * One network: the project's own, or one that is shared with it.
+   *
    * @generated from rpc metalstack.api.v2.NetworkService.Get
    */
   get: {
@@ -686,6 +806,8 @@ export const NetworkService: GenService<{
     output: typeof NetworkServiceGetResponseSchema;
   },
   /**
+   * Takes a child network out of a super network. ResourceExhausted when no prefix of that length is left.
+   *
    * @generated from rpc metalstack.api.v2.NetworkService.Create
    */
   create: {
@@ -694,6 +816,8 @@ export const NetworkService: GenService<{
     output: typeof NetworkServiceCreateResponseSchema;
   },
   /**
+   * Changes name, description and labels.
+   *
    * @generated from rpc metalstack.api.v2.NetworkService.Update
    */
   update: {
@@ -702,6 +826,8 @@ export const NetworkService: GenService<{
     output: typeof NetworkServiceUpdateResponseSchema;
   },
   /**
+   * The project's networks that match the query.
+   *
    * @generated from rpc metalstack.api.v2.NetworkService.List
    */
   list: {
@@ -710,6 +836,9 @@ export const NetworkService: GenService<{
     output: typeof NetworkServiceListResponseSchema;
   },
   /**
+   * Networks of others that the project may use: super networks to take children from, external and shared ones to
+   * join.
+   *
    * @generated from rpc metalstack.api.v2.NetworkService.ListBaseNetworks
    */
   listBaseNetworks: {
@@ -718,6 +847,8 @@ export const NetworkService: GenService<{
     output: typeof NetworkServiceListBaseNetworksResponseSchema;
   },
   /**
+   * Gives a child network back. FailedPrecondition while addresses of it are taken or machines have joined it.
+   *
    * @generated from rpc metalstack.api.v2.NetworkService.Delete
    */
   delete: {

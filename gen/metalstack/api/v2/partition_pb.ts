@@ -17,6 +17,8 @@ export const file_metalstack_api_v2_partition: GenFile = /*@__PURE__*/
   fileDesc("CiFtZXRhbHN0YWNrL2FwaS92Mi9wYXJ0aXRpb24ucHJvdG8SEW1ldGFsc3RhY2suYXBpLnYyIuACCglQYXJ0aXRpb24SFwoCaWQYASABKAlCC7pICHIG0LOusQIBEiUKBG1ldGEYAiABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5NZXRhEiAKC2Rlc2NyaXB0aW9uGAMgASgJQgu6SAhyBsizrrECARJJChJib290X2NvbmZpZ3VyYXRpb24YBCABKAsyLS5tZXRhbHN0YWNrLmFwaS52Mi5QYXJ0aXRpb25Cb290Q29uZmlndXJhdGlvbhI7CgtkbnNfc2VydmVycxgFIAMoCzIcLm1ldGFsc3RhY2suYXBpLnYyLkROU1NlcnZlckIIukgFkgECEAMSOwoLbnRwX3NlcnZlcnMYBiADKAsyHC5tZXRhbHN0YWNrLmFwaS52Mi5OVFBTZXJ2ZXJCCLpIBZIBAhAKEiwKFm1nbXRfc2VydmljZV9hZGRyZXNzZXMYByADKAlCDLpICZIBBsiks7ECASJwCg5QYXJ0aXRpb25RdWVyeRIcCgJpZBgBIAEoCUILukgIcgbQs66xAgFIAIgBARIuCgZsYWJlbHMYAiABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5MYWJlbHNIAYgBAUIFCgNfaWRCCQoHX2xhYmVscyJ8ChpQYXJ0aXRpb25Cb290Q29uZmlndXJhdGlvbhIeCglpbWFnZV91cmwYASABKAlCC7pICHIG4LOusQIBEh8KCmtlcm5lbF91cmwYAiABKAlCC7pICHIG4LOusQIBEh0KC2NvbW1hbmRsaW5lGAMgASgJQgi6SAVyAxiAICIgCglETlNTZXJ2ZXISEwoCaXAYASABKAlCB7pIBHICcAEiKQoJTlRQU2VydmVyEhwKB2FkZHJlc3MYASABKAlCC7pICHIG6LOusQIBIjUKGlBhcnRpdGlvblNlcnZpY2VHZXRSZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAhyBtCzrrECASJPChtQYXJ0aXRpb25TZXJ2aWNlTGlzdFJlcXVlc3QSMAoFcXVlcnkYASABKAsyIS5tZXRhbHN0YWNrLmFwaS52Mi5QYXJ0aXRpb25RdWVyeSJOChtQYXJ0aXRpb25TZXJ2aWNlR2V0UmVzcG9uc2USLwoJcGFydGl0aW9uGAEgASgLMhwubWV0YWxzdGFjay5hcGkudjIuUGFydGl0aW9uIlAKHFBhcnRpdGlvblNlcnZpY2VMaXN0UmVzcG9uc2USMAoKcGFydGl0aW9ucxgBIAMoCzIcLm1ldGFsc3RhY2suYXBpLnYyLlBhcnRpdGlvbjL1AQoQUGFydGl0aW9uU2VydmljZRJuCgNHZXQSLS5tZXRhbHN0YWNrLmFwaS52Mi5QYXJ0aXRpb25TZXJ2aWNlR2V0UmVxdWVzdBouLm1ldGFsc3RhY2suYXBpLnYyLlBhcnRpdGlvblNlcnZpY2VHZXRSZXNwb25zZSII2PMYAuDzGAIScQoETGlzdBIuLm1ldGFsc3RhY2suYXBpLnYyLlBhcnRpdGlvblNlcnZpY2VMaXN0UmVxdWVzdBovLm1ldGFsc3RhY2suYXBpLnYyLlBhcnRpdGlvblNlcnZpY2VMaXN0UmVzcG9uc2UiCNjzGALg8xgCYgZwcm90bzM", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * One datacenter, or a part of it that fails on its own. Networks of projects do not reach beyond it.
+ *
  * @generated from message metalstack.api.v2.Partition
  */
 export type Partition = Message<"metalstack.api.v2.Partition"> & {
@@ -36,21 +38,29 @@ export type Partition = Message<"metalstack.api.v2.Partition"> & {
   description: string;
 
   /**
+   * What its servers boot as installer.
+   *
    * @generated from field: metalstack.api.v2.PartitionBootConfiguration boot_configuration = 4;
    */
   bootConfiguration?: PartitionBootConfiguration | undefined;
 
   /**
+   * For machines that name none; at most 3.
+   *
    * @generated from field: repeated metalstack.api.v2.DNSServer dns_servers = 5;
    */
   dnsServers: DNSServer[];
 
   /**
+   * For machines that name none; at most 10.
+   *
    * @generated from field: repeated metalstack.api.v2.NTPServer ntp_servers = 6;
    */
   ntpServers: NTPServer[];
 
   /**
+   * Where serial consoles are reached, as host or host:port.
+   *
    * @generated from field: repeated string mgmt_service_addresses = 7;
    */
   mgmtServiceAddresses: string[];
@@ -64,6 +74,8 @@ export const PartitionSchema: GenMessage<Partition> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_partition, 0);
 
 /**
+ * Which partitions. All that is given has to hold.
+ *
  * @generated from message metalstack.api.v2.PartitionQuery
  */
 export type PartitionQuery = Message<"metalstack.api.v2.PartitionQuery"> & {
@@ -86,20 +98,28 @@ export const PartitionQuerySchema: GenMessage<PartitionQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_partition, 1);
 
 /**
+ * What servers boot as installer. URLs have to be reachable from the partition.
+ *
  * @generated from message metalstack.api.v2.PartitionBootConfiguration
  */
 export type PartitionBootConfiguration = Message<"metalstack.api.v2.PartitionBootConfiguration"> & {
   /**
+   * Of the initial RAM disk.
+   *
    * @generated from field: string image_url = 1;
    */
   imageUrl: string;
 
   /**
+   * Of the Linux kernel.
+   *
    * @generated from field: string kernel_url = 2;
    */
   kernelUrl: string;
 
   /**
+   * Kernel's command line. What the boot service needs is added to it.
+   *
    * @generated from field: string commandline = 3;
    */
   commandline: string;
@@ -113,6 +133,8 @@ export const PartitionBootConfigurationSchema: GenMessage<PartitionBootConfigura
   messageDesc(file_metalstack_api_v2_partition, 2);
 
 /**
+ * A server that resolves names.
+ *
  * @generated from message metalstack.api.v2.DNSServer
  */
 export type DNSServer = Message<"metalstack.api.v2.DNSServer"> & {
@@ -130,10 +152,14 @@ export const DNSServerSchema: GenMessage<DNSServer> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_partition, 3);
 
 /**
+ * A server that tells the time.
+ *
  * @generated from message metalstack.api.v2.NTPServer
  */
 export type NTPServer = Message<"metalstack.api.v2.NTPServer"> & {
   /**
+   * IP address or host name.
+   *
    * @generated from field: string address = 1;
    */
   address: string;
@@ -147,6 +173,8 @@ export const NTPServerSchema: GenMessage<NTPServer> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_partition, 4);
 
 /**
+ * Names the partition to get.
+ *
  * @generated from message metalstack.api.v2.PartitionServiceGetRequest
  */
 export type PartitionServiceGetRequest = Message<"metalstack.api.v2.PartitionServiceGetRequest"> & {
@@ -164,6 +192,8 @@ export const PartitionServiceGetRequestSchema: GenMessage<PartitionServiceGetReq
   messageDesc(file_metalstack_api_v2_partition, 5);
 
 /**
+ * Which partitions to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.api.v2.PartitionServiceListRequest
  */
 export type PartitionServiceListRequest = Message<"metalstack.api.v2.PartitionServiceListRequest"> & {
@@ -181,6 +211,8 @@ export const PartitionServiceListRequestSchema: GenMessage<PartitionServiceListR
   messageDesc(file_metalstack_api_v2_partition, 6);
 
 /**
+ * The partition that was asked for.
+ *
  * @generated from message metalstack.api.v2.PartitionServiceGetResponse
  */
 export type PartitionServiceGetResponse = Message<"metalstack.api.v2.PartitionServiceGetResponse"> & {
@@ -198,6 +230,8 @@ export const PartitionServiceGetResponseSchema: GenMessage<PartitionServiceGetRe
   messageDesc(file_metalstack_api_v2_partition, 7);
 
 /**
+ * The partitions that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.PartitionServiceListResponse
  */
 export type PartitionServiceListResponse = Message<"metalstack.api.v2.PartitionServiceListResponse"> & {
@@ -215,10 +249,14 @@ export const PartitionServiceListResponseSchema: GenMessage<PartitionServiceList
   messageDesc(file_metalstack_api_v2_partition, 8);
 
 /**
+ * Datacenters in which there are machines.
+ *
  * @generated from service metalstack.api.v2.PartitionService
  */
 export const PartitionService: GenService<{
   /**
+   * One partition.
+   *
    * @generated from rpc metalstack.api.v2.PartitionService.Get
    */
   get: {
@@ -227,6 +265,8 @@ export const PartitionService: GenService<{
     output: typeof PartitionServiceGetResponseSchema;
   },
   /**
+   * The partitions that match the query.
+   *
    * @generated from rpc metalstack.api.v2.PartitionService.List
    */
   list: {

@@ -19,6 +19,8 @@ export const file_metalstack_api_v2_project: GenFile = /*@__PURE__*/
   fileDesc("Ch9tZXRhbHN0YWNrL2FwaS92Mi9wcm9qZWN0LnByb3RvEhFtZXRhbHN0YWNrLmFwaS52MiLAAQoHUHJvamVjdBIMCgR1dWlkGAEgASgJEiUKBG1ldGEYAiABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5NZXRhEhkKBG5hbWUYAyABKAlCC7pICHIGwLOusQIBEiAKC2Rlc2NyaXB0aW9uGAQgASgJQgu6SAhyBsizrrECARIOCgZ0ZW5hbnQYBSABKAkSJAoKYXZhdGFyX3VybBgGIAEoCUILukgIcgbgs66xAgFIAIgBAUINCgtfYXZhdGFyX3VybCLIAQoNUHJvamVjdE1lbWJlchIKCgJpZBgBIAEoCRI2CgRyb2xlGAIgASgOMh4ubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFJvbGVCCLpIBYIBAhABEhwKFGluaGVyaXRlZF9tZW1iZXJzaGlwGAMgASgIEi4KCmNyZWF0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKBG1ldGEYBSABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5NZXRhIpICCg1Qcm9qZWN0SW52aXRlEg4KBnNlY3JldBgBIAEoCRIPCgdwcm9qZWN0GAIgASgJEjYKBHJvbGUYAyABKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0Um9sZUIIukgFggECEAESDgoGam9pbmVkGAQgASgIEhQKDHByb2plY3RfbmFtZRgFIAEoCRIOCgZ0ZW5hbnQYBiABKAkSEwoLdGVuYW50X25hbWUYByABKAkSLgoKZXhwaXJlc19hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJam9pbmVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJLChlQcm9qZWN0U2VydmljZUxpc3RSZXF1ZXN0Ei4KBXF1ZXJ5GAEgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFF1ZXJ5IsUBCgxQcm9qZWN0UXVlcnkSGwoEdXVpZBgBIAEoCUIIukgFcgOwAQFIAIgBARIeCgRuYW1lGAIgASgJQgu6SAhyBsCzrrECAUgBiAEBEiAKBnRlbmFudBgDIAEoCUILukgIcgaQtK6xAgFIAogBARIuCgZsYWJlbHMYBCABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5MYWJlbHNIA4gBAUIHCgVfdXVpZEIHCgVfbmFtZUIJCgdfdGVuYW50QgkKB19sYWJlbHMiSgoaUHJvamVjdFNlcnZpY2VMaXN0UmVzcG9uc2USLAoIcHJvamVjdHMYASADKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0IjUKGFByb2plY3RTZXJ2aWNlR2V0UmVxdWVzdBIZCgdwcm9qZWN0GAEgASgJQgi6SAVyA7ABASKDAQoZUHJvamVjdFNlcnZpY2VHZXRSZXNwb25zZRIrCgdwcm9qZWN0GAEgASgLMhoubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdBI5Cg9wcm9qZWN0X21lbWJlcnMYAiADKAsyIC5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0TWVtYmVyItYBChtQcm9qZWN0U2VydmljZUNyZWF0ZVJlcXVlc3QSGgoFbG9naW4YASABKAlCC7pICHIGwLOusQIBEhkKBG5hbWUYAiABKAlCC7pICHIGwLOusQIBEiAKC2Rlc2NyaXB0aW9uGAMgASgJQgu6SAhyBsizrrECARIkCgphdmF0YXJfdXJsGAQgASgJQgu6SAhyBuCzrrECAUgAiAEBEikKBmxhYmVscxgFIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLkxhYmVsc0INCgtfYXZhdGFyX3VybCJLChxQcm9qZWN0U2VydmljZUNyZWF0ZVJlc3BvbnNlEisKB3Byb2plY3QYASABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0IjgKG1Byb2plY3RTZXJ2aWNlRGVsZXRlUmVxdWVzdBIZCgdwcm9qZWN0GAEgASgJQgi6SAVyA7ABASJLChxQcm9qZWN0U2VydmljZURlbGV0ZVJlc3BvbnNlEisKB3Byb2plY3QYASABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0IsoCChtQcm9qZWN0U2VydmljZVVwZGF0ZVJlcXVlc3QSGQoHcHJvamVjdBgBIAEoCUIIukgFcgOwAQESOgoLdXBkYXRlX21ldGEYAiABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5VcGRhdGVNZXRhQga6SAPIAQESHgoEbmFtZRgDIAEoCUILukgIcgbAs66xAgFIAIgBARIlCgtkZXNjcmlwdGlvbhgEIAEoCUILukgIcgbIs66xAgFIAYgBARIkCgphdmF0YXJfdXJsGAUgASgJQgu6SAhyBuCzrrECAUgCiAEBEjQKBmxhYmVscxgGIAEoCzIfLm1ldGFsc3RhY2suYXBpLnYyLlVwZGF0ZUxhYmVsc0gDiAEBQgcKBV9uYW1lQg4KDF9kZXNjcmlwdGlvbkINCgtfYXZhdGFyX3VybEIJCgdfbGFiZWxzIksKHFByb2plY3RTZXJ2aWNlVXBkYXRlUmVzcG9uc2USKwoHcHJvamVjdBgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3QicAobUHJvamVjdFNlcnZpY2VJbnZpdGVSZXF1ZXN0EhkKB3Byb2plY3QYASABKAlCCLpIBXIDsAEBEjYKBHJvbGUYAiABKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0Um9sZUIIukgFggECEAEiUAocUHJvamVjdFNlcnZpY2VJbnZpdGVSZXNwb25zZRIwCgZpbnZpdGUYASABKAsyIC5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0SW52aXRlIj0KIFByb2plY3RTZXJ2aWNlSW52aXRlc0xpc3RSZXF1ZXN0EhkKB3Byb2plY3QYASABKAlCCLpIBXIDsAEBIlYKIVByb2plY3RTZXJ2aWNlSW52aXRlc0xpc3RSZXNwb25zZRIxCgdpbnZpdGVzGAEgAygLMiAubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdEludml0ZSIwCh5Qcm9qZWN0U2VydmljZUludml0ZUdldFJlcXVlc3QSDgoGc2VjcmV0GAEgASgJIlMKH1Byb2plY3RTZXJ2aWNlSW52aXRlR2V0UmVzcG9uc2USMAoGaW52aXRlGAEgASgLMiAubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdEludml0ZSI3ChpQcm9qZWN0U2VydmljZUxlYXZlUmVxdWVzdBIZCgdwcm9qZWN0GAEgASgJQgi6SAVyA7ABASIdChtQcm9qZWN0U2VydmljZUxlYXZlUmVzcG9uc2UikAEKHlByb2plY3RTZXJ2aWNlQWRkTWVtYmVyUmVxdWVzdBIZCgdwcm9qZWN0GAEgASgJQgi6SAVyA7ABARIbCgZtZW1iZXIYAiABKAlCC7pICHIGkLSusQIBEjYKBHJvbGUYAyABKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0Um9sZUIIukgFggECEAEiWQofUHJvamVjdFNlcnZpY2VBZGRNZW1iZXJSZXNwb25zZRI2Cg5wcm9qZWN0X21lbWJlchgBIAEoDjIeLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RSb2xlIk4KIVByb2plY3RTZXJ2aWNlUmVtb3ZlTWVtYmVyUmVxdWVzdBIZCgdwcm9qZWN0GAEgASgJQgi6SAVyA7ABARIOCgZtZW1iZXIYAiABKAkiJAoiUHJvamVjdFNlcnZpY2VSZW1vdmVNZW1iZXJSZXNwb25zZSKGAQohUHJvamVjdFNlcnZpY2VVcGRhdGVNZW1iZXJSZXF1ZXN0EhkKB3Byb2plY3QYASABKAlCCLpIBXIDsAEBEg4KBm1lbWJlchgCIAEoCRI2CgRyb2xlGAMgASgOMh4ubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFJvbGVCCLpIBYIBAhABIl4KIlByb2plY3RTZXJ2aWNlVXBkYXRlTWVtYmVyUmVzcG9uc2USOAoOcHJvamVjdF9tZW1iZXIYASABKAsyIC5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0TWVtYmVyIjMKIVByb2plY3RTZXJ2aWNlSW52aXRlQWNjZXB0UmVxdWVzdBIOCgZzZWNyZXQYASABKAkiSwoiUHJvamVjdFNlcnZpY2VJbnZpdGVBY2NlcHRSZXNwb25zZRIPCgdwcm9qZWN0GAEgASgJEhQKDHByb2plY3RfbmFtZRgCIAEoCSJOCiFQcm9qZWN0U2VydmljZUludml0ZURlbGV0ZVJlcXVlc3QSGQoHcHJvamVjdBgBIAEoCUIIukgFcgOwAQESDgoGc2VjcmV0GAIgASgJIiQKIlByb2plY3RTZXJ2aWNlSW52aXRlRGVsZXRlUmVzcG9uc2Uy4Q0KDlByb2plY3RTZXJ2aWNlEm0KBExpc3QSLC5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0U2VydmljZUxpc3RSZXF1ZXN0Gi0ubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFNlcnZpY2VMaXN0UmVzcG9uc2UiCNjzGALg8xgCEm0KA0dldBIrLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RTZXJ2aWNlR2V0UmVxdWVzdBosLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RTZXJ2aWNlR2V0UmVzcG9uc2UiC8rzGAMBAgPg8xgCEnUKBkNyZWF0ZRIuLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RTZXJ2aWNlQ3JlYXRlUmVxdWVzdBovLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RTZXJ2aWNlQ3JlYXRlUmVzcG9uc2UiCsLzGAIBAuDzGAESdAoGRGVsZXRlEi4ubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFNlcnZpY2VEZWxldGVSZXF1ZXN0Gi8ubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFNlcnZpY2VEZWxldGVSZXNwb25zZSIJyvMYAQHg8xgBEnUKBlVwZGF0ZRIuLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RTZXJ2aWNlVXBkYXRlUmVxdWVzdBovLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RTZXJ2aWNlVXBkYXRlUmVzcG9uc2UiCsrzGAIBAuDzGAEScQoFTGVhdmUSLS5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0U2VydmljZUxlYXZlUmVxdWVzdBouLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RTZXJ2aWNlTGVhdmVSZXNwb25zZSIJyvMYAQPg8xgBEn0KCUFkZE1lbWJlchIxLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RTZXJ2aWNlQWRkTWVtYmVyUmVxdWVzdBoyLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RTZXJ2aWNlQWRkTWVtYmVyUmVzcG9uc2UiCcrzGAEB4PMYARKGAQoMUmVtb3ZlTWVtYmVyEjQubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFNlcnZpY2VSZW1vdmVNZW1iZXJSZXF1ZXN0GjUubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFNlcnZpY2VSZW1vdmVNZW1iZXJSZXNwb25zZSIJyvMYAQHg8xgBEoYBCgxVcGRhdGVNZW1iZXISNC5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0U2VydmljZVVwZGF0ZU1lbWJlclJlcXVlc3QaNS5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0U2VydmljZVVwZGF0ZU1lbWJlclJlc3BvbnNlIgnK8xgBAeDzGAESdAoGSW52aXRlEi4ubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFNlcnZpY2VJbnZpdGVSZXF1ZXN0Gi8ubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFNlcnZpY2VJbnZpdGVSZXNwb25zZSIJyvMYAQHg8xgBEoUBCgxJbnZpdGVBY2NlcHQSNC5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0U2VydmljZUludml0ZUFjY2VwdFJlcXVlc3QaNS5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0U2VydmljZUludml0ZUFjY2VwdFJlc3BvbnNlIgjY8xgC4PMYARKGAQoMSW52aXRlRGVsZXRlEjQubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFNlcnZpY2VJbnZpdGVEZWxldGVSZXF1ZXN0GjUubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFNlcnZpY2VJbnZpdGVEZWxldGVSZXNwb25zZSIJyvMYAQHg8xgBEoMBCgtJbnZpdGVzTGlzdBIzLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RTZXJ2aWNlSW52aXRlc0xpc3RSZXF1ZXN0GjQubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFNlcnZpY2VJbnZpdGVzTGlzdFJlc3BvbnNlIgnK8xgBAeDzGAISfAoJSW52aXRlR2V0EjEubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFNlcnZpY2VJbnZpdGVHZXRSZXF1ZXN0GjIubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFNlcnZpY2VJbnZpdGVHZXRSZXNwb25zZSII2PMYAuDzGAJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * People and what they work on together: the owner of machines, networks and addresses.
+ *
  * @generated from message metalstack.api.v2.Project
  */
 export type Project = Message<"metalstack.api.v2.Project"> & {
@@ -43,6 +45,8 @@ export type Project = Message<"metalstack.api.v2.Project"> & {
   description: string;
 
   /**
+   * Login of the tenant that it belongs to.
+   *
    * @generated from field: string tenant = 5;
    */
   tenant: string;
@@ -61,10 +65,14 @@ export const ProjectSchema: GenMessage<Project> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_project, 0);
 
 /**
+ * A user who may work on a project.
+ *
  * @generated from message metalstack.api.v2.ProjectMember
  */
 export type ProjectMember = Message<"metalstack.api.v2.ProjectMember"> & {
   /**
+   * Login of the user.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -75,6 +83,8 @@ export type ProjectMember = Message<"metalstack.api.v2.ProjectMember"> & {
   role: ProjectRole;
 
   /**
+   * True when it comes from a role in the tenant, and ends with that.
+   *
    * @generated from field: bool inherited_membership = 3;
    */
   inheritedMembership: boolean;
@@ -98,10 +108,14 @@ export const ProjectMemberSchema: GenMessage<ProjectMember> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_project, 1);
 
 /**
+ * An invitation to become a member.
+ *
  * @generated from message metalstack.api.v2.ProjectInvite
  */
 export type ProjectInvite = Message<"metalstack.api.v2.ProjectInvite"> & {
   /**
+   * 32 characters. Whoever has them may accept; they are not shown again in lists to others than owners.
+   *
    * @generated from field: string secret = 1;
    */
   secret: string;
@@ -112,11 +126,15 @@ export type ProjectInvite = Message<"metalstack.api.v2.ProjectInvite"> & {
   project: string;
 
   /**
+   * Role of whoever accepts.
+   *
    * @generated from field: metalstack.api.v2.ProjectRole role = 3;
    */
   role: ProjectRole;
 
   /**
+   * Whether it was accepted.
+   *
    * @generated from field: bool joined = 4;
    */
   joined: boolean;
@@ -137,6 +155,8 @@ export type ProjectInvite = Message<"metalstack.api.v2.ProjectInvite"> & {
   tenantName: string;
 
   /**
+   * 7 days after it was made.
+   *
    * @generated from field: google.protobuf.Timestamp expires_at = 8;
    */
   expiresAt?: Timestamp | undefined;
@@ -155,6 +175,8 @@ export const ProjectInviteSchema: GenMessage<ProjectInvite> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_project, 2);
 
 /**
+ * Which projects to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceListRequest
  */
 export type ProjectServiceListRequest = Message<"metalstack.api.v2.ProjectServiceListRequest"> & {
@@ -172,6 +194,8 @@ export const ProjectServiceListRequestSchema: GenMessage<ProjectServiceListReque
   messageDesc(file_metalstack_api_v2_project, 3);
 
 /**
+ * Which projects. All that is given has to hold.
+ *
  * @generated from message metalstack.api.v2.ProjectQuery
  */
 export type ProjectQuery = Message<"metalstack.api.v2.ProjectQuery"> & {
@@ -204,6 +228,8 @@ export const ProjectQuerySchema: GenMessage<ProjectQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_project, 4);
 
 /**
+ * The projects that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceListResponse
  */
 export type ProjectServiceListResponse = Message<"metalstack.api.v2.ProjectServiceListResponse"> & {
@@ -221,6 +247,8 @@ export const ProjectServiceListResponseSchema: GenMessage<ProjectServiceListResp
   messageDesc(file_metalstack_api_v2_project, 5);
 
 /**
+ * Names the project to get.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceGetRequest
  */
 export type ProjectServiceGetRequest = Message<"metalstack.api.v2.ProjectServiceGetRequest"> & {
@@ -238,6 +266,8 @@ export const ProjectServiceGetRequestSchema: GenMessage<ProjectServiceGetRequest
   messageDesc(file_metalstack_api_v2_project, 6);
 
 /**
+ * The project that was asked for.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceGetResponse
  */
 export type ProjectServiceGetResponse = Message<"metalstack.api.v2.ProjectServiceGetResponse"> & {
@@ -260,10 +290,14 @@ export const ProjectServiceGetResponseSchema: GenMessage<ProjectServiceGetRespon
   messageDesc(file_metalstack_api_v2_project, 7);
 
 /**
+ * The project to create.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceCreateRequest
  */
 export type ProjectServiceCreateRequest = Message<"metalstack.api.v2.ProjectServiceCreateRequest"> & {
   /**
+   * Tenant that it shall belong to.
+   *
    * @generated from field: string login = 1;
    */
   login: string;
@@ -297,6 +331,8 @@ export const ProjectServiceCreateRequestSchema: GenMessage<ProjectServiceCreateR
   messageDesc(file_metalstack_api_v2_project, 8);
 
 /**
+ * The project as it was stored.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceCreateResponse
  */
 export type ProjectServiceCreateResponse = Message<"metalstack.api.v2.ProjectServiceCreateResponse"> & {
@@ -314,6 +350,8 @@ export const ProjectServiceCreateResponseSchema: GenMessage<ProjectServiceCreate
   messageDesc(file_metalstack_api_v2_project, 9);
 
 /**
+ * Names the project to delete.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceDeleteRequest
  */
 export type ProjectServiceDeleteRequest = Message<"metalstack.api.v2.ProjectServiceDeleteRequest"> & {
@@ -331,6 +369,8 @@ export const ProjectServiceDeleteRequestSchema: GenMessage<ProjectServiceDeleteR
   messageDesc(file_metalstack_api_v2_project, 10);
 
 /**
+ * The project as it was before it was deleted.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceDeleteResponse
  */
 export type ProjectServiceDeleteResponse = Message<"metalstack.api.v2.ProjectServiceDeleteResponse"> & {
@@ -348,6 +388,8 @@ export const ProjectServiceDeleteResponseSchema: GenMessage<ProjectServiceDelete
   messageDesc(file_metalstack_api_v2_project, 11);
 
 /**
+ * What to change of a project. What is absent stays as it is.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceUpdateRequest
  */
 export type ProjectServiceUpdateRequest = Message<"metalstack.api.v2.ProjectServiceUpdateRequest"> & {
@@ -390,6 +432,8 @@ export const ProjectServiceUpdateRequestSchema: GenMessage<ProjectServiceUpdateR
   messageDesc(file_metalstack_api_v2_project, 12);
 
 /**
+ * The project after the change.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceUpdateResponse
  */
 export type ProjectServiceUpdateResponse = Message<"metalstack.api.v2.ProjectServiceUpdateResponse"> & {
@@ -407,6 +451,8 @@ export const ProjectServiceUpdateResponseSchema: GenMessage<ProjectServiceUpdate
   messageDesc(file_metalstack_api_v2_project, 13);
 
 /**
+ * Who may be invited as what.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceInviteRequest
  */
 export type ProjectServiceInviteRequest = Message<"metalstack.api.v2.ProjectServiceInviteRequest"> & {
@@ -429,6 +475,8 @@ export const ProjectServiceInviteRequestSchema: GenMessage<ProjectServiceInviteR
   messageDesc(file_metalstack_api_v2_project, 14);
 
 /**
+ * The invitation with its secret.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceInviteResponse
  */
 export type ProjectServiceInviteResponse = Message<"metalstack.api.v2.ProjectServiceInviteResponse"> & {
@@ -446,6 +494,8 @@ export const ProjectServiceInviteResponseSchema: GenMessage<ProjectServiceInvite
   messageDesc(file_metalstack_api_v2_project, 15);
 
 /**
+ * Names the project.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceInvitesListRequest
  */
 export type ProjectServiceInvitesListRequest = Message<"metalstack.api.v2.ProjectServiceInvitesListRequest"> & {
@@ -463,6 +513,8 @@ export const ProjectServiceInvitesListRequestSchema: GenMessage<ProjectServiceIn
   messageDesc(file_metalstack_api_v2_project, 16);
 
 /**
+ * Invitations that are open.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceInvitesListResponse
  */
 export type ProjectServiceInvitesListResponse = Message<"metalstack.api.v2.ProjectServiceInvitesListResponse"> & {
@@ -480,6 +532,8 @@ export const ProjectServiceInvitesListResponseSchema: GenMessage<ProjectServiceI
   messageDesc(file_metalstack_api_v2_project, 17);
 
 /**
+ * Names the invitation by its secret.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceInviteGetRequest
  */
 export type ProjectServiceInviteGetRequest = Message<"metalstack.api.v2.ProjectServiceInviteGetRequest"> & {
@@ -497,6 +551,8 @@ export const ProjectServiceInviteGetRequestSchema: GenMessage<ProjectServiceInvi
   messageDesc(file_metalstack_api_v2_project, 18);
 
 /**
+ * The invitation.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceInviteGetResponse
  */
 export type ProjectServiceInviteGetResponse = Message<"metalstack.api.v2.ProjectServiceInviteGetResponse"> & {
@@ -514,6 +570,8 @@ export const ProjectServiceInviteGetResponseSchema: GenMessage<ProjectServiceInv
   messageDesc(file_metalstack_api_v2_project, 19);
 
 /**
+ * Names the project to leave.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceLeaveRequest
  */
 export type ProjectServiceLeaveRequest = Message<"metalstack.api.v2.ProjectServiceLeaveRequest"> & {
@@ -531,6 +589,8 @@ export const ProjectServiceLeaveRequestSchema: GenMessage<ProjectServiceLeaveReq
   messageDesc(file_metalstack_api_v2_project, 20);
 
 /**
+ * The membership has ended.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceLeaveResponse
  */
 export type ProjectServiceLeaveResponse = Message<"metalstack.api.v2.ProjectServiceLeaveResponse"> & {
@@ -544,6 +604,8 @@ export const ProjectServiceLeaveResponseSchema: GenMessage<ProjectServiceLeaveRe
   messageDesc(file_metalstack_api_v2_project, 21);
 
 /**
+ * Who becomes a member as what.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceAddMemberRequest
  */
 export type ProjectServiceAddMemberRequest = Message<"metalstack.api.v2.ProjectServiceAddMemberRequest"> & {
@@ -553,6 +615,8 @@ export type ProjectServiceAddMemberRequest = Message<"metalstack.api.v2.ProjectS
   project: string;
 
   /**
+   * Login of the user.
+   *
    * @generated from field: string member = 2;
    */
   member: string;
@@ -571,6 +635,8 @@ export const ProjectServiceAddMemberRequestSchema: GenMessage<ProjectServiceAddM
   messageDesc(file_metalstack_api_v2_project, 22);
 
 /**
+ * The role that the member has now.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceAddMemberResponse
  */
 export type ProjectServiceAddMemberResponse = Message<"metalstack.api.v2.ProjectServiceAddMemberResponse"> & {
@@ -588,6 +654,8 @@ export const ProjectServiceAddMemberResponseSchema: GenMessage<ProjectServiceAdd
   messageDesc(file_metalstack_api_v2_project, 23);
 
 /**
+ * Whose membership ends.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceRemoveMemberRequest
  */
 export type ProjectServiceRemoveMemberRequest = Message<"metalstack.api.v2.ProjectServiceRemoveMemberRequest"> & {
@@ -610,6 +678,8 @@ export const ProjectServiceRemoveMemberRequestSchema: GenMessage<ProjectServiceR
   messageDesc(file_metalstack_api_v2_project, 24);
 
 /**
+ * The membership has ended.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceRemoveMemberResponse
  */
 export type ProjectServiceRemoveMemberResponse = Message<"metalstack.api.v2.ProjectServiceRemoveMemberResponse"> & {
@@ -623,6 +693,8 @@ export const ProjectServiceRemoveMemberResponseSchema: GenMessage<ProjectService
   messageDesc(file_metalstack_api_v2_project, 25);
 
 /**
+ * Which member gets which role.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceUpdateMemberRequest
  */
 export type ProjectServiceUpdateMemberRequest = Message<"metalstack.api.v2.ProjectServiceUpdateMemberRequest"> & {
@@ -650,6 +722,8 @@ export const ProjectServiceUpdateMemberRequestSchema: GenMessage<ProjectServiceU
   messageDesc(file_metalstack_api_v2_project, 26);
 
 /**
+ * The member with the new role.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceUpdateMemberResponse
  */
 export type ProjectServiceUpdateMemberResponse = Message<"metalstack.api.v2.ProjectServiceUpdateMemberResponse"> & {
@@ -667,6 +741,8 @@ export const ProjectServiceUpdateMemberResponseSchema: GenMessage<ProjectService
   messageDesc(file_metalstack_api_v2_project, 27);
 
 /**
+ * Names the invitation by its secret.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceInviteAcceptRequest
  */
 export type ProjectServiceInviteAcceptRequest = Message<"metalstack.api.v2.ProjectServiceInviteAcceptRequest"> & {
@@ -684,6 +760,8 @@ export const ProjectServiceInviteAcceptRequestSchema: GenMessage<ProjectServiceI
   messageDesc(file_metalstack_api_v2_project, 28);
 
 /**
+ * The project that the caller is a member of now.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceInviteAcceptResponse
  */
 export type ProjectServiceInviteAcceptResponse = Message<"metalstack.api.v2.ProjectServiceInviteAcceptResponse"> & {
@@ -706,6 +784,8 @@ export const ProjectServiceInviteAcceptResponseSchema: GenMessage<ProjectService
   messageDesc(file_metalstack_api_v2_project, 29);
 
 /**
+ * Names the invitation by its secret.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceInviteDeleteRequest
  */
 export type ProjectServiceInviteDeleteRequest = Message<"metalstack.api.v2.ProjectServiceInviteDeleteRequest"> & {
@@ -728,6 +808,8 @@ export const ProjectServiceInviteDeleteRequestSchema: GenMessage<ProjectServiceI
   messageDesc(file_metalstack_api_v2_project, 30);
 
 /**
+ * The invitation is worthless.
+ *
  * @generated from message metalstack.api.v2.ProjectServiceInviteDeleteResponse
  */
 export type ProjectServiceInviteDeleteResponse = Message<"metalstack.api.v2.ProjectServiceInviteDeleteResponse"> & {
@@ -741,10 +823,14 @@ export const ProjectServiceInviteDeleteResponseSchema: GenMessage<ProjectService
   messageDesc(file_metalstack_api_v2_project, 31);
 
 /**
+ * Projects: who may work on which machines, networks and addresses together.
+ *
  * @generated from service metalstack.api.v2.ProjectService
  */
 export const ProjectService: GenService<{
   /**
+   * Projects that the caller is a member of, itself or through its tenant.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.List
    */
   list: {
@@ -753,6 +839,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceListResponseSchema;
   },
   /**
+   * One project and its members.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.Get
    */
   get: {
@@ -761,6 +849,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceGetResponseSchema;
   },
   /**
+   * Creates a project in a tenant.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.Create
    */
   create: {
@@ -769,6 +859,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceCreateResponseSchema;
   },
   /**
+   * Deletes an empty project. FailedPrecondition while it has machines, networks, addresses or reservations.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.Delete
    */
   delete: {
@@ -777,6 +869,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceDeleteResponseSchema;
   },
   /**
+   * Changes name, description, picture and labels.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.Update
    */
   update: {
@@ -785,6 +879,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceUpdateResponseSchema;
   },
   /**
+   * Ends the caller's own membership. FailedPrecondition for the last owner.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.Leave
    */
   leave: {
@@ -793,6 +889,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceLeaveResponseSchema;
   },
   /**
+   * Makes a user a member.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.AddMember
    */
   addMember: {
@@ -801,6 +899,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceAddMemberResponseSchema;
   },
   /**
+   * Ends a membership. FailedPrecondition for the last owner, and for a membership that comes from the tenant.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.RemoveMember
    */
   removeMember: {
@@ -809,6 +909,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceRemoveMemberResponseSchema;
   },
   /**
+   * Gives a member another role. FailedPrecondition when no owner would be left.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.UpdateMember
    */
   updateMember: {
@@ -817,6 +919,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceUpdateMemberResponseSchema;
   },
   /**
+   * Makes an invitation, which whoever has its secret can accept once.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.Invite
    */
   invite: {
@@ -825,6 +929,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceInviteResponseSchema;
   },
   /**
+   * Makes the caller a member as the invitation says.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.InviteAccept
    */
   inviteAccept: {
@@ -833,6 +939,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceInviteAcceptResponseSchema;
   },
   /**
+   * Makes an invitation worthless.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.InviteDelete
    */
   inviteDelete: {
@@ -841,6 +949,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceInviteDeleteResponseSchema;
   },
   /**
+   * Invitations that are open.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.InvitesList
    */
   invitesList: {
@@ -849,6 +959,8 @@ export const ProjectService: GenService<{
     output: typeof ProjectServiceInvitesListResponseSchema;
   },
   /**
+   * What an invitation is about, for whoever has its secret.
+   *
    * @generated from rpc metalstack.api.v2.ProjectService.InviteGet
    */
   inviteGet: {

@@ -17,6 +17,8 @@ export const file_metalstack_api_v2_size_imageconstraint: GenFile = /*@__PURE__*
   fileDesc("CixtZXRhbHN0YWNrL2FwaS92Mi9zaXplX2ltYWdlY29uc3RyYWludC5wcm90bxIRbWV0YWxzdGFjay5hcGkudjIiXQokU2l6ZUltYWdlQ29uc3RyYWludFNlcnZpY2VUcnlSZXF1ZXN0EhkKBHNpemUYASABKAlCC7pICHIGwLOusQIBEhoKBWltYWdlGAIgASgJQgu6SAhyBsCzrrECASInCiVTaXplSW1hZ2VDb25zdHJhaW50U2VydmljZVRyeVJlc3BvbnNlIvYBChNTaXplSW1hZ2VDb25zdHJhaW50EhkKBHNpemUYASABKAlCC7pICHIGwLOusQIBEj0KEWltYWdlX2NvbnN0cmFpbnRzGAIgAygLMiIubWV0YWxzdGFjay5hcGkudjIuSW1hZ2VDb25zdHJhaW50EiUKBG1ldGEYAyABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5NZXRhEh4KBG5hbWUYBCABKAlCC7pICHIGwLOusQIBSACIAQESJQoLZGVzY3JpcHRpb24YBSABKAlCC7pICHIGyLOusQIBSAGIAQFCBwoFX25hbWVCDgoMX2Rlc2NyaXB0aW9uIlAKD0ltYWdlQ29uc3RyYWludBIaCgVpbWFnZRgBIAEoCUILukgIcgbAs66xAgESIQoMc2VtdmVyX21hdGNoGAIgASgJQgu6SAhyBsizrrECASKjAQoYU2l6ZUltYWdlQ29uc3RyYWludFF1ZXJ5Eh4KBHNpemUYASABKAlCC7pICHIGwLOusQIBSACIAQESHgoEbmFtZRgCIAEoCUILukgIcgbAs66xAgFIAYgBARIlCgtkZXNjcmlwdGlvbhgDIAEoCUILukgIcgbIs66xAgFIAogBAUIHCgVfc2l6ZUIHCgVfbmFtZUIOCgxfZGVzY3JpcHRpb24yoQEKGlNpemVJbWFnZUNvbnN0cmFpbnRTZXJ2aWNlEoIBCgNUcnkSNy5tZXRhbHN0YWNrLmFwaS52Mi5TaXplSW1hZ2VDb25zdHJhaW50U2VydmljZVRyeVJlcXVlc3QaOC5tZXRhbHN0YWNrLmFwaS52Mi5TaXplSW1hZ2VDb25zdHJhaW50U2VydmljZVRyeVJlc3BvbnNlIgjY8xgC4PMYAmIGcHJvdG8z", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * A size and an image to bring together.
+ *
  * @generated from message metalstack.api.v2.SizeImageConstraintServiceTryRequest
  */
 export type SizeImageConstraintServiceTryRequest = Message<"metalstack.api.v2.SizeImageConstraintServiceTryRequest"> & {
@@ -39,6 +41,8 @@ export const SizeImageConstraintServiceTryRequestSchema: GenMessage<SizeImageCon
   messageDesc(file_metalstack_api_v2_size_imageconstraint, 0);
 
 /**
+ * They go together.
+ *
  * @generated from message metalstack.api.v2.SizeImageConstraintServiceTryResponse
  */
 export type SizeImageConstraintServiceTryResponse = Message<"metalstack.api.v2.SizeImageConstraintServiceTryResponse"> & {
@@ -52,15 +56,21 @@ export const SizeImageConstraintServiceTryResponseSchema: GenMessage<SizeImageCo
   messageDesc(file_metalstack_api_v2_size_imageconstraint, 1);
 
 /**
+ * Images that a size asks for. A size without one takes every image.
+ *
  * @generated from message metalstack.api.v2.SizeImageConstraint
  */
 export type SizeImageConstraint = Message<"metalstack.api.v2.SizeImageConstraint"> & {
   /**
+   * The size that it is about; one constraint a size.
+   *
    * @generated from field: string size = 1;
    */
   size: string;
 
   /**
+   * One an operating system; those that are not named are not limited.
+   *
    * @generated from field: repeated metalstack.api.v2.ImageConstraint image_constraints = 2;
    */
   imageConstraints: ImageConstraint[];
@@ -89,15 +99,22 @@ export const SizeImageConstraintSchema: GenMessage<SizeImageConstraint> = /*@__P
   messageDesc(file_metalstack_api_v2_size_imageconstraint, 2);
 
 /**
+ * Versions of one operating system.
+ *
  * @generated from message metalstack.api.v2.ImageConstraint
  */
 export type ImageConstraint = Message<"metalstack.api.v2.ImageConstraint"> & {
   /**
+   * Operating system: what stands before the first hyphen of an image id.
+   *
    * @generated from field: string image = 1;
    */
   image: string;
 
   /**
+   * Versions that run: `*`, `>= 12.1`, `>= 10.20 < 12`, `~ 12.1` (same minor), `^ 12` (same major). All parts have to
+   * hold.
+   *
    * @generated from field: string semver_match = 2;
    */
   semverMatch: string;
@@ -111,6 +128,8 @@ export const ImageConstraintSchema: GenMessage<ImageConstraint> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_size_imageconstraint, 3);
 
 /**
+ * Which constraints. All that is given has to hold.
+ *
  * @generated from message metalstack.api.v2.SizeImageConstraintQuery
  */
 export type SizeImageConstraintQuery = Message<"metalstack.api.v2.SizeImageConstraintQuery"> & {
@@ -138,10 +157,14 @@ export const SizeImageConstraintQuerySchema: GenMessage<SizeImageConstraintQuery
   messageDesc(file_metalstack_api_v2_size_imageconstraint, 4);
 
 /**
+ * Which images do not run on which sizes.
+ *
  * @generated from service metalstack.api.v2.SizeImageConstraintService
  */
 export const SizeImageConstraintService: GenService<{
   /**
+   * Whether an image may run on a size: FailedPrecondition when it may not, and why.
+   *
    * @generated from rpc metalstack.api.v2.SizeImageConstraintService.Try
    */
   try: {

@@ -17,6 +17,8 @@ export const file_metalstack_api_v2_size: GenFile = /*@__PURE__*/
   fileDesc("ChxtZXRhbHN0YWNrL2FwaS92Mi9zaXplLnByb3RvEhFtZXRhbHN0YWNrLmFwaS52MiIwChVTaXplU2VydmljZUdldFJlcXVlc3QSFwoCaWQYASABKAlCC7pICHIGwLOusQIBIkUKFlNpemVTZXJ2aWNlTGlzdFJlcXVlc3QSKwoFcXVlcnkYASABKAsyHC5tZXRhbHN0YWNrLmFwaS52Mi5TaXplUXVlcnkiPwoWU2l6ZVNlcnZpY2VHZXRSZXNwb25zZRIlCgRzaXplGAEgASgLMhcubWV0YWxzdGFjay5hcGkudjIuU2l6ZSJBChdTaXplU2VydmljZUxpc3RSZXNwb25zZRImCgVzaXplcxgBIAMoCzIXLm1ldGFsc3RhY2suYXBpLnYyLlNpemUi3gEKBFNpemUSFwoCaWQYASABKAlCC7pICHIGwLOusQIBEiUKBG1ldGEYAiABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5NZXRhEh4KBG5hbWUYAyABKAlCC7pICHIGwLOusQIBSACIAQESJQoLZGVzY3JpcHRpb24YBCABKAlCC7pICHIGyLOusQIBSAGIAQESNgoLY29uc3RyYWludHMYBSADKAsyIS5tZXRhbHN0YWNrLmFwaS52Mi5TaXplQ29uc3RyYWludEIHCgVfbmFtZUIOCgxfZGVzY3JpcHRpb24inQEKDlNpemVDb25zdHJhaW50Ej0KBHR5cGUYASABKA4yJS5tZXRhbHN0YWNrLmFwaS52Mi5TaXplQ29uc3RyYWludFR5cGVCCLpIBYIBAhABEgsKA21pbhgCIAEoBBILCgNtYXgYAyABKAQSIwoKaWRlbnRpZmllchgEIAEoCUIKukgHcgUQABiAAUgAiAEBQg0KC19pZGVudGlmaWVyIssBCglTaXplUXVlcnkSHAoCaWQYASABKAlCC7pICHIGwLOusQIBSACIAQESHgoEbmFtZRgCIAEoCUILukgIcgbAs66xAgFIAYgBARIlCgtkZXNjcmlwdGlvbhgDIAEoCUILukgIcgbIs66xAgFIAogBARIuCgZsYWJlbHMYBCABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5MYWJlbHNIA4gBAUIFCgNfaWRCBwoFX25hbWVCDgoMX2Rlc2NyaXB0aW9uQgkKB19sYWJlbHMq6AEKElNpemVDb25zdHJhaW50VHlwZRIkCiBTSVpFX0NPTlNUUkFJTlRfVFlQRV9VTlNQRUNJRklFRBAAEikKGlNJWkVfQ09OU1RSQUlOVF9UWVBFX0NPUkVTEAEaCYKyGQVjb3JlcxIrChtTSVpFX0NPTlNUUkFJTlRfVFlQRV9NRU1PUlkQAhoKgrIZBm1lbW9yeRItChxTSVpFX0NPTlNUUkFJTlRfVFlQRV9TVE9SQUdFEAMaC4KyGQdzdG9yYWdlEiUKGFNJWkVfQ09OU1RSQUlOVF9UWVBFX0dQVRAEGgeCshkDZ3B1MtwBCgtTaXplU2VydmljZRJkCgNHZXQSKC5tZXRhbHN0YWNrLmFwaS52Mi5TaXplU2VydmljZUdldFJlcXVlc3QaKS5tZXRhbHN0YWNrLmFwaS52Mi5TaXplU2VydmljZUdldFJlc3BvbnNlIgjY8xgC4PMYAhJnCgRMaXN0EikubWV0YWxzdGFjay5hcGkudjIuU2l6ZVNlcnZpY2VMaXN0UmVxdWVzdBoqLm1ldGFsc3RhY2suYXBpLnYyLlNpemVTZXJ2aWNlTGlzdFJlc3BvbnNlIgjY8xgC4PMYAmIGcHJvdG8z", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * Names the size to get.
+ *
  * @generated from message metalstack.api.v2.SizeServiceGetRequest
  */
 export type SizeServiceGetRequest = Message<"metalstack.api.v2.SizeServiceGetRequest"> & {
@@ -34,6 +36,8 @@ export const SizeServiceGetRequestSchema: GenMessage<SizeServiceGetRequest> = /*
   messageDesc(file_metalstack_api_v2_size, 0);
 
 /**
+ * Which sizes to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.api.v2.SizeServiceListRequest
  */
 export type SizeServiceListRequest = Message<"metalstack.api.v2.SizeServiceListRequest"> & {
@@ -51,6 +55,8 @@ export const SizeServiceListRequestSchema: GenMessage<SizeServiceListRequest> = 
   messageDesc(file_metalstack_api_v2_size, 1);
 
 /**
+ * The size that was asked for.
+ *
  * @generated from message metalstack.api.v2.SizeServiceGetResponse
  */
 export type SizeServiceGetResponse = Message<"metalstack.api.v2.SizeServiceGetResponse"> & {
@@ -68,6 +74,8 @@ export const SizeServiceGetResponseSchema: GenMessage<SizeServiceGetResponse> = 
   messageDesc(file_metalstack_api_v2_size, 2);
 
 /**
+ * The sizes that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.SizeServiceListResponse
  */
 export type SizeServiceListResponse = Message<"metalstack.api.v2.SizeServiceListResponse"> & {
@@ -85,6 +93,9 @@ export const SizeServiceListResponseSchema: GenMessage<SizeServiceListResponse> 
   messageDesc(file_metalstack_api_v2_size, 3);
 
 /**
+ * A class of servers that are alike. A server has the size whose constraints all of its hardware meets; no two sizes
+ * may be met by the same hardware.
+ *
  * @generated from message metalstack.api.v2.Size
  */
 export type Size = Message<"metalstack.api.v2.Size"> & {
@@ -122,6 +133,8 @@ export const SizeSchema: GenMessage<Size> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_size, 4);
 
 /**
+ * What one part of the hardware has to be.
+ *
  * @generated from message metalstack.api.v2.SizeConstraint
  */
 export type SizeConstraint = Message<"metalstack.api.v2.SizeConstraint"> & {
@@ -131,16 +144,23 @@ export type SizeConstraint = Message<"metalstack.api.v2.SizeConstraint"> & {
   type: SizeConstraintType;
 
   /**
+   * Least amount, itself included: a count for CORES and GPU, bytes for MEMORY and STORAGE.
+   *
    * @generated from field: uint64 min = 2;
    */
   min: bigint;
 
   /**
+   * Largest amount, itself included; in the unit of `min`.
+   *
    * @generated from field: uint64 max = 3;
    */
   max: bigint;
 
   /**
+   * Pattern with `*` and `?` that chooses parts by name: a disk's path, a processor's or GPU's model. All parts of the
+   * type when absent.
+   *
    * @generated from field: optional string identifier = 4;
    */
   identifier?: string | undefined;
@@ -154,6 +174,8 @@ export const SizeConstraintSchema: GenMessage<SizeConstraint> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_size, 5);
 
 /**
+ * Which sizes. All that is given has to hold.
+ *
  * @generated from message metalstack.api.v2.SizeQuery
  */
 export type SizeQuery = Message<"metalstack.api.v2.SizeQuery"> & {
@@ -186,36 +208,50 @@ export const SizeQuerySchema: GenMessage<SizeQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_size, 6);
 
 /**
+ * Which part of the hardware a constraint is about.
+ *
  * @generated from enum metalstack.api.v2.SizeConstraintType
  */
 export const SizeConstraintType = {
   /**
+   * Not given.
+   *
    * @generated from enum value: SIZE_CONSTRAINT_TYPE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Physical cores of all processors together.
+   *
    * @generated from enum value: SIZE_CONSTRAINT_TYPE_CORES = 1;
    */
   CORES: 1,
 
   /**
+   * Main memory in bytes.
+   *
    * @generated from enum value: SIZE_CONSTRAINT_TYPE_MEMORY = 2;
    */
   MEMORY: 2,
 
   /**
+   * Disks in bytes, all together.
+   *
    * @generated from enum value: SIZE_CONSTRAINT_TYPE_STORAGE = 3;
    */
   STORAGE: 3,
 
   /**
+   * Number of graphics processors.
+   *
    * @generated from enum value: SIZE_CONSTRAINT_TYPE_GPU = 4;
    */
   GPU: 4,
 } as const;
 
 /**
+ * Which part of the hardware a constraint is about.
+ *
  * @generated from enum metalstack.api.v2.SizeConstraintType
  */
 export type SizeConstraintType = (typeof SizeConstraintType)[keyof typeof SizeConstraintType] | UnknownEnum;
@@ -227,10 +263,14 @@ export const SizeConstraintTypeSchema: GenEnum<SizeConstraintType> = /*@__PURE__
   enumDesc(file_metalstack_api_v2_size, 0);
 
 /**
+ * Classes of servers that are alike.
+ *
  * @generated from service metalstack.api.v2.SizeService
  */
 export const SizeService: GenService<{
   /**
+   * One size.
+   *
    * @generated from rpc metalstack.api.v2.SizeService.Get
    */
   get: {
@@ -239,6 +279,8 @@ export const SizeService: GenService<{
     output: typeof SizeServiceGetResponseSchema;
   },
   /**
+   * The sizes that match the query.
+   *
    * @generated from rpc metalstack.api.v2.SizeService.List
    */
   list: {

@@ -17,6 +17,8 @@ export const file_metalstack_api_v2_size_reservation: GenFile = /*@__PURE__*/
   fileDesc("CihtZXRhbHN0YWNrL2FwaS92Mi9zaXplX3Jlc2VydmF0aW9uLnByb3RvEhFtZXRhbHN0YWNrLmFwaS52MiJTCiBTaXplUmVzZXJ2YXRpb25TZXJ2aWNlR2V0UmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESGQoHcHJvamVjdBgCIAEoCUIIukgFcgOwAQEidgohU2l6ZVJlc2VydmF0aW9uU2VydmljZUxpc3RSZXF1ZXN0EhkKB3Byb2plY3QYASABKAlCCLpIBXIDsAEBEjYKBXF1ZXJ5GAIgASgLMicubWV0YWxzdGFjay5hcGkudjIuU2l6ZVJlc2VydmF0aW9uUXVlcnkiYQohU2l6ZVJlc2VydmF0aW9uU2VydmljZUdldFJlc3BvbnNlEjwKEHNpemVfcmVzZXJ2YXRpb24YASABKAsyIi5tZXRhbHN0YWNrLmFwaS52Mi5TaXplUmVzZXJ2YXRpb24iYwoiU2l6ZVJlc2VydmF0aW9uU2VydmljZUxpc3RSZXNwb25zZRI9ChFzaXplX3Jlc2VydmF0aW9ucxgBIAMoCzIiLm1ldGFsc3RhY2suYXBpLnYyLlNpemVSZXNlcnZhdGlvbiKHAgoPU2l6ZVJlc2VydmF0aW9uEhcKAmlkGAEgASgJQgu6SAjYAQFyA7ABARIlCgRtZXRhGAIgASgLMhcubWV0YWxzdGFjay5hcGkudjIuTWV0YRIZCgRuYW1lGAMgASgJQgu6SAhyBsCzrrECARIgCgtkZXNjcmlwdGlvbhgEIAEoCUILukgIcgbIs66xAgESGQoHcHJvamVjdBgFIAEoCUIIukgFcgOwAQESGQoEc2l6ZRgGIAEoCUILukgIcgbAs66xAgESKAoKcGFydGl0aW9ucxgHIAMoCUIUukgRkgEOCAEYASIIcgbQs66xAgESFwoGYW1vdW50GAggASgFQge6SAQaAiAAItsCChRTaXplUmVzZXJ2YXRpb25RdWVyeRIZCgJpZBgBIAEoCUIIukgFcgOwAQFIAIgBARIeCgRuYW1lGAIgASgJQgu6SAhyBsCzrrECAUgBiAEBEiUKC2Rlc2NyaXB0aW9uGAMgASgJQgu6SAhyBsizrrECAUgCiAEBEh4KBHNpemUYBCABKAlCC7pICHIGwLOusQIBSAOIAQESHgoHcHJvamVjdBgFIAEoCUIIukgFcgOwAQFIBIgBARIjCglwYXJ0aXRpb24YBiABKAlCC7pICHIG0LOusQIBSAWIAQESLgoGbGFiZWxzGAcgASgLMhkubWV0YWxzdGFjay5hcGkudjIuTGFiZWxzSAaIAQFCBQoDX2lkQgcKBV9uYW1lQg4KDF9kZXNjcmlwdGlvbkIHCgVfc2l6ZUIKCghfcHJvamVjdEIMCgpfcGFydGl0aW9uQgkKB19sYWJlbHMymgIKFlNpemVSZXNlcnZhdGlvblNlcnZpY2USfQoDR2V0EjMubWV0YWxzdGFjay5hcGkudjIuU2l6ZVJlc2VydmF0aW9uU2VydmljZUdldFJlcXVlc3QaNC5tZXRhbHN0YWNrLmFwaS52Mi5TaXplUmVzZXJ2YXRpb25TZXJ2aWNlR2V0UmVzcG9uc2UiC8rzGAMBAgPg8xgCEoABCgRMaXN0EjQubWV0YWxzdGFjay5hcGkudjIuU2l6ZVJlc2VydmF0aW9uU2VydmljZUxpc3RSZXF1ZXN0GjUubWV0YWxzdGFjay5hcGkudjIuU2l6ZVJlc2VydmF0aW9uU2VydmljZUxpc3RSZXNwb25zZSILyvMYAwECA+DzGAJiBnByb3RvMw", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * Names the reservation to get.
+ *
  * @generated from message metalstack.api.v2.SizeReservationServiceGetRequest
  */
 export type SizeReservationServiceGetRequest = Message<"metalstack.api.v2.SizeReservationServiceGetRequest"> & {
@@ -39,6 +41,8 @@ export const SizeReservationServiceGetRequestSchema: GenMessage<SizeReservationS
   messageDesc(file_metalstack_api_v2_size_reservation, 0);
 
 /**
+ * Which reservations to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.api.v2.SizeReservationServiceListRequest
  */
 export type SizeReservationServiceListRequest = Message<"metalstack.api.v2.SizeReservationServiceListRequest"> & {
@@ -61,6 +65,8 @@ export const SizeReservationServiceListRequestSchema: GenMessage<SizeReservation
   messageDesc(file_metalstack_api_v2_size_reservation, 1);
 
 /**
+ * The reservation that was asked for.
+ *
  * @generated from message metalstack.api.v2.SizeReservationServiceGetResponse
  */
 export type SizeReservationServiceGetResponse = Message<"metalstack.api.v2.SizeReservationServiceGetResponse"> & {
@@ -78,6 +84,8 @@ export const SizeReservationServiceGetResponseSchema: GenMessage<SizeReservation
   messageDesc(file_metalstack_api_v2_size_reservation, 2);
 
 /**
+ * The reservations that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.SizeReservationServiceListResponse
  */
 export type SizeReservationServiceListResponse = Message<"metalstack.api.v2.SizeReservationServiceListResponse"> & {
@@ -95,6 +103,9 @@ export const SizeReservationServiceListResponseSchema: GenMessage<SizeReservatio
   messageDesc(file_metalstack_api_v2_size_reservation, 3);
 
 /**
+ * Keeps free machines of a size for a project: others are refused with ResourceExhausted when they would take the
+ * rest. It does not limit the project itself.
+ *
  * @generated from message metalstack.api.v2.SizeReservation
  */
 export type SizeReservation = Message<"metalstack.api.v2.SizeReservation"> & {
@@ -129,11 +140,15 @@ export type SizeReservation = Message<"metalstack.api.v2.SizeReservation"> & {
   size: string;
 
   /**
+   * Partitions in which it holds, at least one; the amount holds in each.
+   *
    * @generated from field: repeated string partitions = 7;
    */
   partitions: string[];
 
   /**
+   * Machines in all that the project can count on, those that it has included. At least 1.
+   *
    * @generated from field: int32 amount = 8;
    */
   amount: number;
@@ -147,6 +162,8 @@ export const SizeReservationSchema: GenMessage<SizeReservation> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_size_reservation, 4);
 
 /**
+ * Which reservations. All that is given has to hold.
+ *
  * @generated from message metalstack.api.v2.SizeReservationQuery
  */
 export type SizeReservationQuery = Message<"metalstack.api.v2.SizeReservationQuery"> & {
@@ -194,10 +211,14 @@ export const SizeReservationQuerySchema: GenMessage<SizeReservationQuery> = /*@_
   messageDesc(file_metalstack_api_v2_size_reservation, 5);
 
 /**
+ * Machines that are kept for a project.
+ *
  * @generated from service metalstack.api.v2.SizeReservationService
  */
 export const SizeReservationService: GenService<{
   /**
+   * One reservation of the project.
+   *
    * @generated from rpc metalstack.api.v2.SizeReservationService.Get
    */
   get: {
@@ -206,6 +227,8 @@ export const SizeReservationService: GenService<{
     output: typeof SizeReservationServiceGetResponseSchema;
   },
   /**
+   * The project's reservations that match the query.
+   *
    * @generated from rpc metalstack.api.v2.SizeReservationService.List
    */
   list: {

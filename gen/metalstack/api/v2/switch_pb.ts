@@ -21,6 +21,8 @@ export const file_metalstack_api_v2_switch: GenFile = /*@__PURE__*/
   fileDesc("Ch5tZXRhbHN0YWNrL2FwaS92Mi9zd2l0Y2gucHJvdG8SEW1ldGFsc3RhY2suYXBpLnYyIsIFCgZTd2l0Y2gSGQoCaWQYASABKAlCDbpICnIIwLOusQIBaAESJQoEbWV0YRgCIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGESIAoLZGVzY3JpcHRpb24YAyABKAlCC7pICHIGyLOusQIBEh4KBHJhY2sYBCABKAlCC7pICHIGwLOusQIBSACIAQESHgoEcm9vbRgFIAEoCUILukgIcgbAs66xAgFIAYgBARIeCglwYXJ0aXRpb24YBiABKAlCC7pICHIG0LOusQIBEkQKDHJlcGxhY2VfbW9kZRgHIAEoDjIkLm1ldGFsc3RhY2suYXBpLnYyLlN3aXRjaFJlcGxhY2VNb2RlQgi6SAWCAQIQARIeCg1tYW5hZ2VtZW50X2lwGAggASgJQge6SARyAnABEigKD21hbmFnZW1lbnRfdXNlchgJIAEoCUIKukgHcgUQAhiAAUgCiAEBEigKD2NvbnNvbGVfY29tbWFuZBgKIAEoCUIKukgHcgUQAhiAAUgDiAEBEioKBG5pY3MYCyADKAsyHC5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hOaWMSJwoCb3MYDCABKAsyGy5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hPUxJBChNtYWNoaW5lX2Nvbm5lY3Rpb25zGA0gAygLMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUNvbm5lY3Rpb24SMAoJbGFzdF9zeW5jGA4gASgLMh0ubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoU3luYxI2Cg9sYXN0X3N5bmNfZXJyb3IYDyABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hTeW5jQgcKBV9yYWNrQgcKBV9yb29tQhIKEF9tYW5hZ2VtZW50X3VzZXJCEgoQX2NvbnNvbGVfY29tbWFuZCKOAQoIU3dpdGNoT1MSOwoGdmVuZG9yGAEgASgOMiEubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoT1NWZW5kb3JCCLpIBYIBAhABEhwKB3ZlcnNpb24YAiABKAlCC7pICHIGwLOusQIBEicKEm1ldGFsX2NvcmVfdmVyc2lvbhgDIAEoCUILukgIcgbAs66xAgEi7QIKCVN3aXRjaE5pYxIZCgRuYW1lGAEgASgJQgu6SAhyBsCzrrECARIfCgppZGVudGlmaWVyGAIgASgJQgu6SAhyBsCzrrECARIdCgNtYWMYAyABKAlCC7pICHIGuLOusQIBSACIAQESHQoDdnJmGAQgASgJQgu6SAhyBsCzrrECAUgBiAEBEi8KBXN0YXRlGAUgASgLMhsubWV0YWxzdGFjay5hcGkudjIuTmljU3RhdGVIAogBARI1CgpiZ3BfZmlsdGVyGAYgASgLMhwubWV0YWxzdGFjay5hcGkudjIuQkdQRmlsdGVySAOIAQESQgoOYmdwX3BvcnRfc3RhdGUYByABKAsyJS5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hCR1BQb3J0U3RhdGVIBIgBAUIGCgRfbWFjQgYKBF92cmZCCAoGX3N0YXRlQg0KC19iZ3BfZmlsdGVyQhEKD19iZ3BfcG9ydF9zdGF0ZSJHCglCR1BGaWx0ZXISGwoFY2lkcnMYASADKAlCDLpICZIBBriks7ECARIdCgR2bmlzGAIgAygJQg+6SAySAQkiB3IFEAIYgAEiqQIKElN3aXRjaEJHUFBvcnRTdGF0ZRIdCghuZWlnaGJvchgBIAEoCUILukgIcgbAs66xAgESHwoKcGVlcl9ncm91cBgCIAEoCUILukgIcgbAs66xAgESHQoIdnJmX25hbWUYAyABKAlCC7pICHIGwLOusQIBEjgKCWJncF9zdGF0ZRgEIAEoDjIbLm1ldGFsc3RhY2suYXBpLnYyLkJHUFN0YXRlQgi6SAWCAQIQARI8ChhiZ3BfdGltZXJfdXBfZXN0YWJsaXNoZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKE3NlbnRfcHJlZml4X2NvdW50ZXIYBiABKAQSHwoXYWNjZXB0ZWRfcHJlZml4X2NvdW50ZXIYByABKAQimgEKCE5pY1N0YXRlEkMKB2Rlc2lyZWQYASABKA4yIy5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hQb3J0U3RhdHVzQgi6SAWCAQIQAUgAiAEBEj0KBmFjdHVhbBgCIAEoDjIjLm1ldGFsc3RhY2suYXBpLnYyLlN3aXRjaFBvcnRTdGF0dXNCCLpIBYIBAhABQgoKCF9kZXNpcmVkIlIKEU1hY2hpbmVDb25uZWN0aW9uEhIKCm1hY2hpbmVfaWQYASABKAkSKQoDbmljGAIgASgLMhwubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoTmljIrkCCgtTd2l0Y2hRdWVyeRIeCgJpZBgBIAEoCUINukgKcgjAs66xAgFoAUgAiAEBEiMKCXBhcnRpdGlvbhgCIAEoCUILukgIcgbQs66xAgFIAYgBARIeCgRyYWNrGAMgASgJQgu6SAhyBsCzrrECAUgCiAEBEh4KBHJvb20YBCABKAlCC7pICHIGwLOusQIBSAOIAQESMQoCb3MYBSABKAsyIC5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hPU1F1ZXJ5SASIAQESKwoUY29ubmVjdGVkX21hY2hpbmVfaWQYBiABKAlCCLpIBXIDsAEBSAWIAQFCBQoDX2lkQgwKCl9wYXJ0aXRpb25CBwoFX3JhY2tCBwoFX3Jvb21CBQoDX29zQhcKFV9jb25uZWN0ZWRfbWFjaGluZV9pZCKLAQoNU3dpdGNoT1NRdWVyeRJACgZ2ZW5kb3IYASABKA4yIS5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hPU1ZlbmRvckIIukgFggECEAFIAIgBARIhCgd2ZXJzaW9uGAIgASgJQgu6SAhyBsCzrrECAUgBiAEBQgkKB192ZW5kb3JCCgoIX3ZlcnNpb24igQEKClN3aXRjaFN5bmMSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoFZXJyb3IYAyABKAlIAIgBAUIICgZfZXJyb3IifwoSU3dpdGNoV2l0aE1hY2hpbmVzEgoKAmlkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoCRIMCgRyYWNrGAMgASgJEjwKC2Nvbm5lY3Rpb25zGAQgAygLMicubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoTmljV2l0aE1hY2hpbmUimgEKFFN3aXRjaE5pY1dpdGhNYWNoaW5lEikKA25pYxgBIAEoCzIcLm1ldGFsc3RhY2suYXBpLnYyLlN3aXRjaE5pYxIrCgdtYWNoaW5lGAIgASgLMhoubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZRIqCgNmcnUYAyABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lRlJVKokCCghCR1BTdGF0ZRIZChVCR1BfU1RBVEVfVU5TUEVDSUZJRUQQABIcCg5CR1BfU1RBVEVfSURMRRABGgiCshkESWRsZRIiChFCR1BfU1RBVEVfQ09OTkVDVBACGguCshkHQ29ubmVjdBIgChBCR1BfU1RBVEVfQUNUSVZFEAMaCoKyGQZBY3RpdmUSJQoTQkdQX1NUQVRFX09QRU5fU0VOVBAEGgyCshkIT3BlblNlbnQSKwoWQkdQX1NUQVRFX09QRU5fQ09ORklSTRAFGg+CshkLT3BlbkNvbmZpcm0SKgoVQkdQX1NUQVRFX0VTVEFCTElTSEVEEAYaD4KyGQtFc3RhYmxpc2hlZCqiAQoRU3dpdGNoUmVwbGFjZU1vZGUSKQofU1dJVENIX1JFUExBQ0VfTU9ERV9VTlNQRUNJRklFRBAAGgSCshkAEiwKG1NXSVRDSF9SRVBMQUNFX01PREVfUkVQTEFDRRABGguCshkHcmVwbGFjZRI0Ch9TV0lUQ0hfUkVQTEFDRV9NT0RFX09QRVJBVElPTkFMEAIaD4KyGQtvcGVyYXRpb25hbCqEAQoOU3dpdGNoT1NWZW5kb3ISIAocU1dJVENIX09TX1ZFTkRPUl9VTlNQRUNJRklFRBAAEikKGFNXSVRDSF9PU19WRU5ET1JfQ1VNVUxVUxABGguCshkHQ3VtdWx1cxIlChZTV0lUQ0hfT1NfVkVORE9SX1NPTklDEAIaCYKyGQVTT05pQyqtAQoQU3dpdGNoUG9ydFN0YXR1cxIiCh5TV0lUQ0hfUE9SVF9TVEFUVVNfVU5TUEVDSUZJRUQQABIhChVTV0lUQ0hfUE9SVF9TVEFUVVNfVVAQARoGgrIZAnVwEiUKF1NXSVRDSF9QT1JUX1NUQVRVU19ET1dOEAIaCIKyGQRkb3duEisKGlNXSVRDSF9QT1JUX1NUQVRVU19VTktOT1dOEAMaC4KyGQd1bmtub3duYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_machine, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * One leaf switch. A rack has two, and its machines are cabled to the same port on both.
+ *
  * @generated from message metalstack.api.v2.Switch
  */
 export type Switch = Message<"metalstack.api.v2.Switch"> & {
@@ -40,6 +42,8 @@ export type Switch = Message<"metalstack.api.v2.Switch"> & {
   description: string;
 
   /**
+   * Where it stands. Machines take it over from their switches.
+   *
    * @generated from field: optional string rack = 4;
    */
   rack?: string | undefined;
@@ -55,6 +59,8 @@ export type Switch = Message<"metalstack.api.v2.Switch"> & {
   partition: string;
 
   /**
+   * Whether it is being exchanged for another.
+   *
    * @generated from field: metalstack.api.v2.SwitchReplaceMode replace_mode = 7;
    */
   replaceMode: SwitchReplaceMode;
@@ -65,16 +71,22 @@ export type Switch = Message<"metalstack.api.v2.Switch"> & {
   managementIp: string;
 
   /**
+   * User with whom people log in to it.
+   *
    * @generated from field: optional string management_user = 9;
    */
   managementUser?: string | undefined;
 
   /**
+   * What leads to its serial console, for people.
+   *
    * @generated from field: optional string console_command = 10;
    */
   consoleCommand?: string | undefined;
 
   /**
+   * All of its ports.
+   *
    * @generated from field: repeated metalstack.api.v2.SwitchNic nics = 11;
    */
   nics: SwitchNic[];
@@ -85,16 +97,22 @@ export type Switch = Message<"metalstack.api.v2.Switch"> & {
   os?: SwitchOS | undefined;
 
   /**
+   * Which machine is at which port.
+   *
    * @generated from field: repeated metalstack.api.v2.MachineConnection machine_connections = 13;
    */
   machineConnections: MachineConnection[];
 
   /**
+   * The latest time that its configuration was brought up to date.
+   *
    * @generated from field: metalstack.api.v2.SwitchSync last_sync = 14;
    */
   lastSync?: SwitchSync | undefined;
 
   /**
+   * The latest time that this failed.
+   *
    * @generated from field: metalstack.api.v2.SwitchSync last_sync_error = 15;
    */
   lastSyncError?: SwitchSync | undefined;
@@ -108,6 +126,8 @@ export const SwitchSchema: GenMessage<Switch> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_switch, 0);
 
 /**
+ * What runs on a switch.
+ *
  * @generated from message metalstack.api.v2.SwitchOS
  */
 export type SwitchOS = Message<"metalstack.api.v2.SwitchOS"> & {
@@ -122,6 +142,8 @@ export type SwitchOS = Message<"metalstack.api.v2.SwitchOS"> & {
   version: string;
 
   /**
+   * Version of the daemon that configures it.
+   *
    * @generated from field: string metal_core_version = 3;
    */
   metalCoreVersion: string;
@@ -135,15 +157,21 @@ export const SwitchOSSchema: GenMessage<SwitchOS> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_switch, 1);
 
 /**
+ * One port.
+ *
  * @generated from message metalstack.api.v2.SwitchNic
  */
 export type SwitchNic = Message<"metalstack.api.v2.SwitchNic"> & {
   /**
+   * As the operating system of the switch names it.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
+   * As the other end sees it by LLDP.
+   *
    * @generated from field: string identifier = 2;
    */
   identifier: string;
@@ -154,21 +182,30 @@ export type SwitchNic = Message<"metalstack.api.v2.SwitchNic"> & {
   mac?: string | undefined;
 
   /**
+   * Network that the port is in: absent or empty for the one in which machines are provisioned, `default` towards
+   * firewalls, else `vrf` and a number.
+   *
    * @generated from field: optional string vrf = 4;
    */
   vrf?: string | undefined;
 
   /**
+   * Whether it is up.
+   *
    * @generated from field: optional metalstack.api.v2.NicState state = 5;
    */
   state?: NicState | undefined;
 
   /**
+   * What may be learnt over it.
+   *
    * @generated from field: optional metalstack.api.v2.BGPFilter bgp_filter = 6;
    */
   bgpFilter?: BGPFilter | undefined;
 
   /**
+   * The routing session over it.
+   *
    * @generated from field: optional metalstack.api.v2.SwitchBGPPortState bgp_port_state = 7;
    */
   bgpPortState?: SwitchBGPPortState | undefined;
@@ -182,15 +219,21 @@ export const SwitchNicSchema: GenMessage<SwitchNic> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_switch, 2);
 
 /**
+ * What a port takes over from its neighbour.
+ *
  * @generated from message metalstack.api.v2.BGPFilter
  */
 export type BGPFilter = Message<"metalstack.api.v2.BGPFilter"> & {
   /**
+   * Prefixes that may be announced.
+   *
    * @generated from field: repeated string cidrs = 1;
    */
   cidrs: string[];
 
   /**
+   * VXLAN network ids whose routes may be announced.
+   *
    * @generated from field: repeated string vnis = 2;
    */
   vnis: string[];
@@ -204,20 +247,28 @@ export const BGPFilterSchema: GenMessage<BGPFilter> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_switch, 3);
 
 /**
+ * The routing session over one port.
+ *
  * @generated from message metalstack.api.v2.SwitchBGPPortState
  */
 export type SwitchBGPPortState = Message<"metalstack.api.v2.SwitchBGPPortState"> & {
   /**
+   * Who is at the other end.
+   *
    * @generated from field: string neighbor = 1;
    */
   neighbor: string;
 
   /**
+   * Group of the configuration that it belongs to.
+   *
    * @generated from field: string peer_group = 2;
    */
   peerGroup: string;
 
   /**
+   * Routing table that it fills.
+   *
    * @generated from field: string vrf_name = 3;
    */
   vrfName: string;
@@ -228,16 +279,22 @@ export type SwitchBGPPortState = Message<"metalstack.api.v2.SwitchBGPPortState">
   bgpState: BGPState;
 
   /**
+   * Since when the session stands.
+   *
    * @generated from field: google.protobuf.Timestamp bgp_timer_up_established = 5;
    */
   bgpTimerUpEstablished?: Timestamp | undefined;
 
   /**
+   * Prefixes that were sent.
+   *
    * @generated from field: uint64 sent_prefix_counter = 6;
    */
   sentPrefixCounter: bigint;
 
   /**
+   * Prefixes that were taken over.
+   *
    * @generated from field: uint64 accepted_prefix_counter = 7;
    */
   acceptedPrefixCounter: bigint;
@@ -251,10 +308,14 @@ export const SwitchBGPPortStateSchema: GenMessage<SwitchBGPPortState> = /*@__PUR
   messageDesc(file_metalstack_api_v2_switch, 4);
 
 /**
+ * How a port shall be and how it is.
+ *
  * @generated from message metalstack.api.v2.NicState
  */
 export type NicState = Message<"metalstack.api.v2.NicState"> & {
   /**
+   * Absent when nobody asked for anything.
+   *
    * @generated from field: optional metalstack.api.v2.SwitchPortStatus desired = 1;
    */
   desired?: SwitchPortStatus | undefined;
@@ -273,10 +334,14 @@ export const NicStateSchema: GenMessage<NicState> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_switch, 5);
 
 /**
+ * Which machine is at which port.
+ *
  * @generated from message metalstack.api.v2.MachineConnection
  */
 export type MachineConnection = Message<"metalstack.api.v2.MachineConnection"> & {
   /**
+   * Uuid of the machine.
+   *
    * @generated from field: string machine_id = 1;
    */
   machineId: string;
@@ -295,6 +360,8 @@ export const MachineConnectionSchema: GenMessage<MachineConnection> = /*@__PURE_
   messageDesc(file_metalstack_api_v2_switch, 6);
 
 /**
+ * Which switches. All that is given has to hold.
+ *
  * @generated from message metalstack.api.v2.SwitchQuery
  */
 export type SwitchQuery = Message<"metalstack.api.v2.SwitchQuery"> & {
@@ -324,6 +391,8 @@ export type SwitchQuery = Message<"metalstack.api.v2.SwitchQuery"> & {
   os?: SwitchOSQuery | undefined;
 
   /**
+   * Machine that is cabled to it.
+   *
    * @generated from field: optional string connected_machine_id = 6;
    */
   connectedMachineId?: string | undefined;
@@ -337,6 +406,8 @@ export const SwitchQuerySchema: GenMessage<SwitchQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_switch, 7);
 
 /**
+ * What has to hold for the operating system.
+ *
  * @generated from message metalstack.api.v2.SwitchOSQuery
  */
 export type SwitchOSQuery = Message<"metalstack.api.v2.SwitchOSQuery"> & {
@@ -359,6 +430,8 @@ export const SwitchOSQuerySchema: GenMessage<SwitchOSQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_switch, 8);
 
 /**
+ * One attempt to bring a configuration up to date.
+ *
  * @generated from message metalstack.api.v2.SwitchSync
  */
 export type SwitchSync = Message<"metalstack.api.v2.SwitchSync"> & {
@@ -368,11 +441,15 @@ export type SwitchSync = Message<"metalstack.api.v2.SwitchSync"> & {
   time?: Timestamp | undefined;
 
   /**
+   * How long it took.
+   *
    * @generated from field: google.protobuf.Duration duration = 2;
    */
   duration?: Duration | undefined;
 
   /**
+   * Why it failed; absent when it did not.
+   *
    * @generated from field: optional string error = 3;
    */
   error?: string | undefined;
@@ -386,6 +463,8 @@ export const SwitchSyncSchema: GenMessage<SwitchSync> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_switch, 9);
 
 /**
+ * A switch and who is cabled to it.
+ *
  * @generated from message metalstack.api.v2.SwitchWithMachines
  */
 export type SwitchWithMachines = Message<"metalstack.api.v2.SwitchWithMachines"> & {
@@ -418,6 +497,8 @@ export const SwitchWithMachinesSchema: GenMessage<SwitchWithMachines> = /*@__PUR
   messageDesc(file_metalstack_api_v2_switch, 10);
 
 /**
+ * A port and the machine at it.
+ *
  * @generated from message metalstack.api.v2.SwitchNicWithMachine
  */
 export type SwitchNicWithMachine = Message<"metalstack.api.v2.SwitchNicWithMachine"> & {
@@ -427,11 +508,15 @@ export type SwitchNicWithMachine = Message<"metalstack.api.v2.SwitchNicWithMachi
   nic?: SwitchNic | undefined;
 
   /**
+   * Absent when there is none.
+   *
    * @generated from field: metalstack.api.v2.Machine machine = 2;
    */
   machine?: Machine | undefined;
 
   /**
+   * Part and serial numbers of the machine, by which people find it.
+   *
    * @generated from field: metalstack.api.v2.MachineFRU fru = 3;
    */
   fru?: MachineFRU | undefined;
@@ -445,46 +530,64 @@ export const SwitchNicWithMachineSchema: GenMessage<SwitchNicWithMachine> = /*@_
   messageDesc(file_metalstack_api_v2_switch, 11);
 
 /**
+ * State of a routing session (RFC 4271 §8.2.2).
+ *
  * @generated from enum metalstack.api.v2.BGPState
  */
 export const BGPState = {
   /**
+   * Not given.
+   *
    * @generated from enum value: BGP_STATE_UNSPECIFIED = 0;
    */
   BGP_STATE_UNSPECIFIED: 0,
 
   /**
+   * Not trying.
+   *
    * @generated from enum value: BGP_STATE_IDLE = 1;
    */
   BGP_STATE_IDLE: 1,
 
   /**
+   * Waiting for the TCP connection.
+   *
    * @generated from enum value: BGP_STATE_CONNECT = 2;
    */
   BGP_STATE_CONNECT: 2,
 
   /**
+   * Trying to connect again.
+   *
    * @generated from enum value: BGP_STATE_ACTIVE = 3;
    */
   BGP_STATE_ACTIVE: 3,
 
   /**
+   * Waiting for the other's Open message.
+   *
    * @generated from enum value: BGP_STATE_OPEN_SENT = 4;
    */
   BGP_STATE_OPEN_SENT: 4,
 
   /**
+   * Waiting for the other's confirmation.
+   *
    * @generated from enum value: BGP_STATE_OPEN_CONFIRM = 5;
    */
   BGP_STATE_OPEN_CONFIRM: 5,
 
   /**
+   * The session stands; routes are exchanged.
+   *
    * @generated from enum value: BGP_STATE_ESTABLISHED = 6;
    */
   BGP_STATE_ESTABLISHED: 6,
 } as const;
 
 /**
+ * State of a routing session (RFC 4271 §8.2.2).
+ *
  * @generated from enum metalstack.api.v2.BGPState
  */
 export type BGPState = (typeof BGPState)[keyof typeof BGPState] | UnknownEnum;
@@ -496,26 +599,36 @@ export const BGPStateSchema: GenEnum<BGPState> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_switch, 0);
 
 /**
+ * Whether a switch is being exchanged.
+ *
  * @generated from enum metalstack.api.v2.SwitchReplaceMode
  */
 export const SwitchReplaceMode = {
   /**
+   * Not given.
+   *
    * @generated from enum value: SWITCH_REPLACE_MODE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * The next switch that registers under its id takes over its ports and connections, whatever its vendor.
+   *
    * @generated from enum value: SWITCH_REPLACE_MODE_REPLACE = 1;
    */
   REPLACE: 1,
 
   /**
+   * It works, and its identity is fixed.
+   *
    * @generated from enum value: SWITCH_REPLACE_MODE_OPERATIONAL = 2;
    */
   OPERATIONAL: 2,
 } as const;
 
 /**
+ * Whether a switch is being exchanged.
+ *
  * @generated from enum metalstack.api.v2.SwitchReplaceMode
  */
 export type SwitchReplaceMode = (typeof SwitchReplaceMode)[keyof typeof SwitchReplaceMode] | UnknownEnum;
@@ -527,26 +640,36 @@ export const SwitchReplaceModeSchema: GenEnum<SwitchReplaceMode> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_switch, 1);
 
 /**
+ * Family of the switch's operating system.
+ *
  * @generated from enum metalstack.api.v2.SwitchOSVendor
  */
 export const SwitchOSVendor = {
   /**
+   * Not given.
+   *
    * @generated from enum value: SWITCH_OS_VENDOR_UNSPECIFIED = 0;
    */
   SWITCH_OS_VENDOR_UNSPECIFIED: 0,
 
   /**
+   * Cumulus Linux.
+   *
    * @generated from enum value: SWITCH_OS_VENDOR_CUMULUS = 1;
    */
   SWITCH_OS_VENDOR_CUMULUS: 1,
 
   /**
+   * SONiC, of whichever maker.
+   *
    * @generated from enum value: SWITCH_OS_VENDOR_SONIC = 2;
    */
   SWITCH_OS_VENDOR_SONIC: 2,
 } as const;
 
 /**
+ * Family of the switch's operating system.
+ *
  * @generated from enum metalstack.api.v2.SwitchOSVendor
  */
 export type SwitchOSVendor = (typeof SwitchOSVendor)[keyof typeof SwitchOSVendor] | UnknownEnum;
@@ -558,31 +681,43 @@ export const SwitchOSVendorSchema: GenEnum<SwitchOSVendor> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_switch, 2);
 
 /**
+ * Whether a port is up.
+ *
  * @generated from enum metalstack.api.v2.SwitchPortStatus
  */
 export const SwitchPortStatus = {
   /**
+   * Not given.
+   *
    * @generated from enum value: SWITCH_PORT_STATUS_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * It is, or shall be.
+   *
    * @generated from enum value: SWITCH_PORT_STATUS_UP = 1;
    */
   UP: 1,
 
   /**
+   * It is not, or shall not be.
+   *
    * @generated from enum value: SWITCH_PORT_STATUS_DOWN = 2;
    */
   DOWN: 2,
 
   /**
+   * Nobody knows. It cannot be asked for.
+   *
    * @generated from enum value: SWITCH_PORT_STATUS_UNKNOWN = 3;
    */
   UNKNOWN: 3,
 } as const;
 
 /**
+ * Whether a port is up.
+ *
  * @generated from enum metalstack.api.v2.SwitchPortStatus
  */
 export type SwitchPortStatus = (typeof SwitchPortStatus)[keyof typeof SwitchPortStatus] | UnknownEnum;

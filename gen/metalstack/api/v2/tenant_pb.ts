@@ -19,10 +19,14 @@ export const file_metalstack_api_v2_tenant: GenFile = /*@__PURE__*/
   fileDesc("Ch5tZXRhbHN0YWNrL2FwaS92Mi90ZW5hbnQucHJvdG8SEW1ldGFsc3RhY2suYXBpLnYyItUBCgZUZW5hbnQSGgoFbG9naW4YASABKAlCC7pICHIGkLSusQIBEiUKBG1ldGEYAiABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5NZXRhEhkKBG5hbWUYAyABKAlCC7pICHIGwLOusQIBEhYKBWVtYWlsGAQgASgJQge6SARyAmABEiAKC2Rlc2NyaXB0aW9uGAUgASgJQgu6SAhyBsizrrECARIfCgphdmF0YXJfdXJsGAYgASgJQgu6SAhyBuCzrrECARISCgpjcmVhdGVkX2J5GAcgASgJIscBCgxUZW5hbnRNZW1iZXISFwoCaWQYASABKAlCC7pICHIGkLSusQIBEjUKBHJvbGUYAiABKA4yHS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRSb2xlQgi6SAWCAQIQARIQCghwcm9qZWN0cxgDIAMoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIlCgRtZXRhGAUgASgLMhcubWV0YWxzdGFjay5hcGkudjIuTWV0YSKcAgoMVGVuYW50SW52aXRlEg4KBnNlY3JldBgBIAEoCRIVCg10YXJnZXRfdGVuYW50GAIgASgJEjUKBHJvbGUYAyABKA4yHS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRSb2xlQgi6SAWCAQIQARIOCgZqb2luZWQYBCABKAgSGgoSdGFyZ2V0X3RlbmFudF9uYW1lGAUgASgJEg4KBnRlbmFudBgGIAEoCRITCgt0ZW5hbnRfbmFtZRgHIAEoCRIuCgpleHBpcmVzX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglqb2luZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkkKGFRlbmFudFNlcnZpY2VMaXN0UmVxdWVzdBItCgVxdWVyeRgBIAEoCzIeLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudFF1ZXJ5IscBCgtUZW5hbnRRdWVyeRIfCgVsb2dpbhgBIAEoCUILukgIcgaQtK6xAgFIAIgBARIeCgRuYW1lGAIgASgJQgu6SAhyBsCzrrECAUgBiAEBEi4KBmxhYmVscxgDIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLkxhYmVsc0gCiAEBEikKBnBhZ2luZxgEIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLlBhZ2luZ0IICgZfbG9naW5CBwoFX25hbWVCCQoHX2xhYmVscyIoChdUZW5hbnRTZXJ2aWNlR2V0UmVxdWVzdBINCgVsb2dpbhgBIAEoCSL1AQoaVGVuYW50U2VydmljZUNyZWF0ZVJlcXVlc3QSGQoEbmFtZRgBIAEoCUILukgIcgbAs66xAgESJQoLZGVzY3JpcHRpb24YAiABKAlCC7pICHIGyLOusQIBSACIAQESGwoFZW1haWwYAyABKAlCB7pIBHICYAFIAYgBARIkCgphdmF0YXJfdXJsGAQgASgJQgu6SAhyBuCzrrECAUgCiAEBEikKBmxhYmVscxgFIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLkxhYmVsc0IOCgxfZGVzY3JpcHRpb25CCAoGX2VtYWlsQg0KC19hdmF0YXJfdXJsIvECChpUZW5hbnRTZXJ2aWNlVXBkYXRlUmVxdWVzdBIaCgVsb2dpbhgBIAEoCUILukgIcgaQtK6xAgESOgoLdXBkYXRlX21ldGEYAiABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5VcGRhdGVNZXRhQga6SAPIAQESHgoEbmFtZRgDIAEoCUILukgIcgbAs66xAgFIAIgBARIbCgVlbWFpbBgEIAEoCUIHukgEcgJgAUgBiAEBEiUKC2Rlc2NyaXB0aW9uGAUgASgJQgu6SAhyBsizrrECAUgCiAEBEiQKCmF2YXRhcl91cmwYBiABKAlCC7pICHIG4LOusQIBSAOIAQESNAoGbGFiZWxzGAcgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuVXBkYXRlTGFiZWxzSASIAQFCBwoFX25hbWVCCAoGX2VtYWlsQg4KDF9kZXNjcmlwdGlvbkINCgtfYXZhdGFyX3VybEIJCgdfbGFiZWxzIjgKGlRlbmFudFNlcnZpY2VEZWxldGVSZXF1ZXN0EhoKBWxvZ2luGAEgASgJQgu6SAhyBpC0rrECASJ+ChhUZW5hbnRTZXJ2aWNlR2V0UmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWV0YWxzdGFjay5hcGkudjIuVGVuYW50EjcKDnRlbmFudF9tZW1iZXJzGAIgAygLMh8ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50TWVtYmVyIkcKGVRlbmFudFNlcnZpY2VMaXN0UmVzcG9uc2USKgoHdGVuYW50cxgBIAMoCzIZLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudCJIChtUZW5hbnRTZXJ2aWNlQ3JlYXRlUmVzcG9uc2USKQoGdGVuYW50GAEgASgLMhkubWV0YWxzdGFjay5hcGkudjIuVGVuYW50IkgKG1RlbmFudFNlcnZpY2VVcGRhdGVSZXNwb25zZRIpCgZ0ZW5hbnQYASABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnQiSAobVGVuYW50U2VydmljZURlbGV0ZVJlc3BvbnNlEikKBnRlbmFudBgBIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudCJvChpUZW5hbnRTZXJ2aWNlSW52aXRlUmVxdWVzdBIaCgVsb2dpbhgBIAEoCUILukgIcgaQtK6xAgESNQoEcm9sZRgCIAEoDjIdLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudFJvbGVCCLpIBYIBAhABIk4KG1RlbmFudFNlcnZpY2VJbnZpdGVSZXNwb25zZRIvCgZpbnZpdGUYASABKAsyHy5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRJbnZpdGUiPQofVGVuYW50U2VydmljZUludml0ZXNMaXN0UmVxdWVzdBIaCgVsb2dpbhgBIAEoCUILukgIcgaQtK6xAgEiVAogVGVuYW50U2VydmljZUludml0ZXNMaXN0UmVzcG9uc2USMAoHaW52aXRlcxgBIAMoCzIfLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudEludml0ZSIvCh1UZW5hbnRTZXJ2aWNlSW52aXRlR2V0UmVxdWVzdBIOCgZzZWNyZXQYASABKAkiUQoeVGVuYW50U2VydmljZUludml0ZUdldFJlc3BvbnNlEi8KBmludml0ZRgBIAEoCzIfLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudEludml0ZSJOCiBUZW5hbnRTZXJ2aWNlUmVtb3ZlTWVtYmVyUmVxdWVzdBIaCgVsb2dpbhgBIAEoCUILukgIcgaQtK6xAgESDgoGbWVtYmVyGAIgASgJIjcKGVRlbmFudFNlcnZpY2VMZWF2ZVJlcXVlc3QSGgoFbG9naW4YASABKAlCC7pICHIGkLSusQIBIhwKGlRlbmFudFNlcnZpY2VMZWF2ZVJlc3BvbnNlIlsKIVRlbmFudFNlcnZpY2VSZW1vdmVNZW1iZXJSZXNwb25zZRI2Cg10ZW5hbnRfbWVtYmVyGAEgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50TWVtYmVyIjIKIFRlbmFudFNlcnZpY2VJbnZpdGVBY2NlcHRSZXF1ZXN0Eg4KBnNlY3JldBgBIAEoCSJICiFUZW5hbnRTZXJ2aWNlSW52aXRlQWNjZXB0UmVzcG9uc2USDgoGdGVuYW50GAEgASgJEhMKC3RlbmFudF9uYW1lGAIgASgJIk4KIFRlbmFudFNlcnZpY2VJbnZpdGVEZWxldGVSZXF1ZXN0EhoKBWxvZ2luGAEgASgJQgu6SAhyBpC0rrECARIOCgZzZWNyZXQYAiABKAkiIwohVGVuYW50U2VydmljZUludml0ZURlbGV0ZVJlc3BvbnNlIo8BCh1UZW5hbnRTZXJ2aWNlQWRkTWVtYmVyUmVxdWVzdBIaCgVsb2dpbhgBIAEoCUILukgIcgaQtK6xAgESGwoGbWVtYmVyGAIgASgJQgu6SAhyBpC0rrECARI1CgRyb2xlGAMgASgOMh0ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50Um9sZUIIukgFggECEAEiWAoeVGVuYW50U2VydmljZUFkZE1lbWJlclJlc3BvbnNlEjYKDXRlbmFudF9tZW1iZXIYASABKAsyHy5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRNZW1iZXIikgEKIFRlbmFudFNlcnZpY2VVcGRhdGVNZW1iZXJSZXF1ZXN0EhoKBWxvZ2luGAEgASgJQgu6SAhyBpC0rrECARIbCgZtZW1iZXIYAiABKAlCC7pICHIGkLSusQIBEjUKBHJvbGUYAyABKA4yHS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRSb2xlQgi6SAWCAQIQASJbCiFUZW5hbnRTZXJ2aWNlVXBkYXRlTWVtYmVyUmVzcG9uc2USNgoNdGVuYW50X21lbWJlchgBIAEoCzIfLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudE1lbWJlcjLFDQoNVGVuYW50U2VydmljZRJxCgZDcmVhdGUSLS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRTZXJ2aWNlQ3JlYXRlUmVxdWVzdBouLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudFNlcnZpY2VDcmVhdGVSZXNwb25zZSII2PMYAuDzGAESawoETGlzdBIrLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudFNlcnZpY2VMaXN0UmVxdWVzdBosLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudFNlcnZpY2VMaXN0UmVzcG9uc2UiCNjzGALg8xgCEmwKA0dldBIqLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudFNlcnZpY2VHZXRSZXF1ZXN0GisubWV0YWxzdGFjay5hcGkudjIuVGVuYW50U2VydmljZUdldFJlc3BvbnNlIgzC8xgEAQIDBODzGAIScwoGVXBkYXRlEi0ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50U2VydmljZVVwZGF0ZVJlcXVlc3QaLi5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRTZXJ2aWNlVXBkYXRlUmVzcG9uc2UiCsLzGAIBAuDzGAEScwoGRGVsZXRlEi0ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50U2VydmljZURlbGV0ZVJlcXVlc3QaLi5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRTZXJ2aWNlRGVsZXRlUmVzcG9uc2UiCsLzGAIBAuDzGAESbwoFTGVhdmUSLC5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRTZXJ2aWNlTGVhdmVSZXF1ZXN0Gi0ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50U2VydmljZUxlYXZlUmVzcG9uc2UiCcLzGAED4PMYARJ8CglBZGRNZW1iZXISMC5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRTZXJ2aWNlQWRkTWVtYmVyUmVxdWVzdBoxLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudFNlcnZpY2VBZGRNZW1iZXJSZXNwb25zZSIKwvMYAgEC4PMYARKEAQoMUmVtb3ZlTWVtYmVyEjMubWV0YWxzdGFjay5hcGkudjIuVGVuYW50U2VydmljZVJlbW92ZU1lbWJlclJlcXVlc3QaNC5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRTZXJ2aWNlUmVtb3ZlTWVtYmVyUmVzcG9uc2UiCcLzGAEB4PMYARKEAQoMVXBkYXRlTWVtYmVyEjMubWV0YWxzdGFjay5hcGkudjIuVGVuYW50U2VydmljZVVwZGF0ZU1lbWJlclJlcXVlc3QaNC5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRTZXJ2aWNlVXBkYXRlTWVtYmVyUmVzcG9uc2UiCcLzGAEB4PMYARJyCgZJbnZpdGUSLS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRTZXJ2aWNlSW52aXRlUmVxdWVzdBouLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudFNlcnZpY2VJbnZpdGVSZXNwb25zZSIJwvMYAQHg8xgBEoMBCgxJbnZpdGVBY2NlcHQSMy5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRTZXJ2aWNlSW52aXRlQWNjZXB0UmVxdWVzdBo0Lm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudFNlcnZpY2VJbnZpdGVBY2NlcHRSZXNwb25zZSII2PMYAuDzGAEShAEKDEludml0ZURlbGV0ZRIzLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudFNlcnZpY2VJbnZpdGVEZWxldGVSZXF1ZXN0GjQubWV0YWxzdGFjay5hcGkudjIuVGVuYW50U2VydmljZUludml0ZURlbGV0ZVJlc3BvbnNlIgnC8xgBAeDzGAESgQEKC0ludml0ZXNMaXN0EjIubWV0YWxzdGFjay5hcGkudjIuVGVuYW50U2VydmljZUludml0ZXNMaXN0UmVxdWVzdBozLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudFNlcnZpY2VJbnZpdGVzTGlzdFJlc3BvbnNlIgnC8xgBAeDzGAISegoJSW52aXRlR2V0EjAubWV0YWxzdGFjay5hcGkudjIuVGVuYW50U2VydmljZUludml0ZUdldFJlcXVlc3QaMS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRTZXJ2aWNlSW52aXRlR2V0UmVzcG9uc2UiCNjzGALg8xgCYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * Whoever answers for projects. A user has one of the same login for itself.
+ *
  * @generated from message metalstack.api.v2.Tenant
  */
 export type Tenant = Message<"metalstack.api.v2.Tenant"> & {
   /**
+   * Its id, chosen by the server for those that are created.
+   *
    * @generated from field: string login = 1;
    */
   login: string;
@@ -53,6 +57,8 @@ export type Tenant = Message<"metalstack.api.v2.Tenant"> & {
   avatarUrl: string;
 
   /**
+   * Login of the user who created it.
+   *
    * @generated from field: string created_by = 7;
    */
   createdBy: string;
@@ -66,10 +72,14 @@ export const TenantSchema: GenMessage<Tenant> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_tenant, 0);
 
 /**
+ * A user who belongs to a tenant.
+ *
  * @generated from message metalstack.api.v2.TenantMember
  */
 export type TenantMember = Message<"metalstack.api.v2.TenantMember"> & {
   /**
+   * Login of the user.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -80,6 +90,8 @@ export type TenantMember = Message<"metalstack.api.v2.TenantMember"> & {
   role: TenantRole;
 
   /**
+   * Projects of the tenant that the user is a member of.
+   *
    * @generated from field: repeated string projects = 3;
    */
   projects: string[];
@@ -103,25 +115,35 @@ export const TenantMemberSchema: GenMessage<TenantMember> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_tenant, 1);
 
 /**
+ * An invitation to become a member.
+ *
  * @generated from message metalstack.api.v2.TenantInvite
  */
 export type TenantInvite = Message<"metalstack.api.v2.TenantInvite"> & {
   /**
+   * 32 characters. Whoever has them may accept.
+   *
    * @generated from field: string secret = 1;
    */
   secret: string;
 
   /**
+   * Tenant that the invitation is to.
+   *
    * @generated from field: string target_tenant = 2;
    */
   targetTenant: string;
 
   /**
+   * Role of whoever accepts.
+   *
    * @generated from field: metalstack.api.v2.TenantRole role = 3;
    */
   role: TenantRole;
 
   /**
+   * Whether it was accepted.
+   *
    * @generated from field: bool joined = 4;
    */
   joined: boolean;
@@ -132,6 +154,8 @@ export type TenantInvite = Message<"metalstack.api.v2.TenantInvite"> & {
   targetTenantName: string;
 
   /**
+   * Tenant of whoever invited.
+   *
    * @generated from field: string tenant = 6;
    */
   tenant: string;
@@ -142,6 +166,8 @@ export type TenantInvite = Message<"metalstack.api.v2.TenantInvite"> & {
   tenantName: string;
 
   /**
+   * 7 days after it was made.
+   *
    * @generated from field: google.protobuf.Timestamp expires_at = 8;
    */
   expiresAt?: Timestamp | undefined;
@@ -160,6 +186,8 @@ export const TenantInviteSchema: GenMessage<TenantInvite> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_tenant, 2);
 
 /**
+ * Which tenants to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.api.v2.TenantServiceListRequest
  */
 export type TenantServiceListRequest = Message<"metalstack.api.v2.TenantServiceListRequest"> & {
@@ -177,6 +205,8 @@ export const TenantServiceListRequestSchema: GenMessage<TenantServiceListRequest
   messageDesc(file_metalstack_api_v2_tenant, 3);
 
 /**
+ * Which tenants. All that is given has to hold.
+ *
  * @generated from message metalstack.api.v2.TenantQuery
  */
 export type TenantQuery = Message<"metalstack.api.v2.TenantQuery"> & {
@@ -209,6 +239,8 @@ export const TenantQuerySchema: GenMessage<TenantQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_tenant, 4);
 
 /**
+ * Names the tenant to get.
+ *
  * @generated from message metalstack.api.v2.TenantServiceGetRequest
  */
 export type TenantServiceGetRequest = Message<"metalstack.api.v2.TenantServiceGetRequest"> & {
@@ -226,6 +258,8 @@ export const TenantServiceGetRequestSchema: GenMessage<TenantServiceGetRequest> 
   messageDesc(file_metalstack_api_v2_tenant, 5);
 
 /**
+ * The tenant to create.
+ *
  * @generated from message metalstack.api.v2.TenantServiceCreateRequest
  */
 export type TenantServiceCreateRequest = Message<"metalstack.api.v2.TenantServiceCreateRequest"> & {
@@ -263,6 +297,8 @@ export const TenantServiceCreateRequestSchema: GenMessage<TenantServiceCreateReq
   messageDesc(file_metalstack_api_v2_tenant, 6);
 
 /**
+ * What to change of a tenant. What is absent stays as it is.
+ *
  * @generated from message metalstack.api.v2.TenantServiceUpdateRequest
  */
 export type TenantServiceUpdateRequest = Message<"metalstack.api.v2.TenantServiceUpdateRequest"> & {
@@ -310,6 +346,8 @@ export const TenantServiceUpdateRequestSchema: GenMessage<TenantServiceUpdateReq
   messageDesc(file_metalstack_api_v2_tenant, 7);
 
 /**
+ * Names the tenant to delete.
+ *
  * @generated from message metalstack.api.v2.TenantServiceDeleteRequest
  */
 export type TenantServiceDeleteRequest = Message<"metalstack.api.v2.TenantServiceDeleteRequest"> & {
@@ -327,6 +365,8 @@ export const TenantServiceDeleteRequestSchema: GenMessage<TenantServiceDeleteReq
   messageDesc(file_metalstack_api_v2_tenant, 8);
 
 /**
+ * The tenant that was asked for.
+ *
  * @generated from message metalstack.api.v2.TenantServiceGetResponse
  */
 export type TenantServiceGetResponse = Message<"metalstack.api.v2.TenantServiceGetResponse"> & {
@@ -349,6 +389,8 @@ export const TenantServiceGetResponseSchema: GenMessage<TenantServiceGetResponse
   messageDesc(file_metalstack_api_v2_tenant, 9);
 
 /**
+ * The tenants that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.TenantServiceListResponse
  */
 export type TenantServiceListResponse = Message<"metalstack.api.v2.TenantServiceListResponse"> & {
@@ -366,6 +408,8 @@ export const TenantServiceListResponseSchema: GenMessage<TenantServiceListRespon
   messageDesc(file_metalstack_api_v2_tenant, 10);
 
 /**
+ * The tenant as it was stored.
+ *
  * @generated from message metalstack.api.v2.TenantServiceCreateResponse
  */
 export type TenantServiceCreateResponse = Message<"metalstack.api.v2.TenantServiceCreateResponse"> & {
@@ -383,6 +427,8 @@ export const TenantServiceCreateResponseSchema: GenMessage<TenantServiceCreateRe
   messageDesc(file_metalstack_api_v2_tenant, 11);
 
 /**
+ * The tenant after the change.
+ *
  * @generated from message metalstack.api.v2.TenantServiceUpdateResponse
  */
 export type TenantServiceUpdateResponse = Message<"metalstack.api.v2.TenantServiceUpdateResponse"> & {
@@ -400,6 +446,8 @@ export const TenantServiceUpdateResponseSchema: GenMessage<TenantServiceUpdateRe
   messageDesc(file_metalstack_api_v2_tenant, 12);
 
 /**
+ * The tenant as it was before it was deleted.
+ *
  * @generated from message metalstack.api.v2.TenantServiceDeleteResponse
  */
 export type TenantServiceDeleteResponse = Message<"metalstack.api.v2.TenantServiceDeleteResponse"> & {
@@ -417,6 +465,8 @@ export const TenantServiceDeleteResponseSchema: GenMessage<TenantServiceDeleteRe
   messageDesc(file_metalstack_api_v2_tenant, 13);
 
 /**
+ * Who may be invited as what.
+ *
  * @generated from message metalstack.api.v2.TenantServiceInviteRequest
  */
 export type TenantServiceInviteRequest = Message<"metalstack.api.v2.TenantServiceInviteRequest"> & {
@@ -439,6 +489,8 @@ export const TenantServiceInviteRequestSchema: GenMessage<TenantServiceInviteReq
   messageDesc(file_metalstack_api_v2_tenant, 14);
 
 /**
+ * The invitation with its secret.
+ *
  * @generated from message metalstack.api.v2.TenantServiceInviteResponse
  */
 export type TenantServiceInviteResponse = Message<"metalstack.api.v2.TenantServiceInviteResponse"> & {
@@ -456,6 +508,8 @@ export const TenantServiceInviteResponseSchema: GenMessage<TenantServiceInviteRe
   messageDesc(file_metalstack_api_v2_tenant, 15);
 
 /**
+ * Names the tenant.
+ *
  * @generated from message metalstack.api.v2.TenantServiceInvitesListRequest
  */
 export type TenantServiceInvitesListRequest = Message<"metalstack.api.v2.TenantServiceInvitesListRequest"> & {
@@ -473,6 +527,8 @@ export const TenantServiceInvitesListRequestSchema: GenMessage<TenantServiceInvi
   messageDesc(file_metalstack_api_v2_tenant, 16);
 
 /**
+ * Invitations that are open.
+ *
  * @generated from message metalstack.api.v2.TenantServiceInvitesListResponse
  */
 export type TenantServiceInvitesListResponse = Message<"metalstack.api.v2.TenantServiceInvitesListResponse"> & {
@@ -490,6 +546,8 @@ export const TenantServiceInvitesListResponseSchema: GenMessage<TenantServiceInv
   messageDesc(file_metalstack_api_v2_tenant, 17);
 
 /**
+ * Names the invitation by its secret.
+ *
  * @generated from message metalstack.api.v2.TenantServiceInviteGetRequest
  */
 export type TenantServiceInviteGetRequest = Message<"metalstack.api.v2.TenantServiceInviteGetRequest"> & {
@@ -507,6 +565,8 @@ export const TenantServiceInviteGetRequestSchema: GenMessage<TenantServiceInvite
   messageDesc(file_metalstack_api_v2_tenant, 18);
 
 /**
+ * The invitation.
+ *
  * @generated from message metalstack.api.v2.TenantServiceInviteGetResponse
  */
 export type TenantServiceInviteGetResponse = Message<"metalstack.api.v2.TenantServiceInviteGetResponse"> & {
@@ -524,6 +584,8 @@ export const TenantServiceInviteGetResponseSchema: GenMessage<TenantServiceInvit
   messageDesc(file_metalstack_api_v2_tenant, 19);
 
 /**
+ * Whose membership ends.
+ *
  * @generated from message metalstack.api.v2.TenantServiceRemoveMemberRequest
  */
 export type TenantServiceRemoveMemberRequest = Message<"metalstack.api.v2.TenantServiceRemoveMemberRequest"> & {
@@ -546,6 +608,8 @@ export const TenantServiceRemoveMemberRequestSchema: GenMessage<TenantServiceRem
   messageDesc(file_metalstack_api_v2_tenant, 20);
 
 /**
+ * Names the tenant to leave.
+ *
  * @generated from message metalstack.api.v2.TenantServiceLeaveRequest
  */
 export type TenantServiceLeaveRequest = Message<"metalstack.api.v2.TenantServiceLeaveRequest"> & {
@@ -563,6 +627,8 @@ export const TenantServiceLeaveRequestSchema: GenMessage<TenantServiceLeaveReque
   messageDesc(file_metalstack_api_v2_tenant, 21);
 
 /**
+ * The membership has ended.
+ *
  * @generated from message metalstack.api.v2.TenantServiceLeaveResponse
  */
 export type TenantServiceLeaveResponse = Message<"metalstack.api.v2.TenantServiceLeaveResponse"> & {
@@ -576,6 +642,8 @@ export const TenantServiceLeaveResponseSchema: GenMessage<TenantServiceLeaveResp
   messageDesc(file_metalstack_api_v2_tenant, 22);
 
 /**
+ * The member that was.
+ *
  * @generated from message metalstack.api.v2.TenantServiceRemoveMemberResponse
  */
 export type TenantServiceRemoveMemberResponse = Message<"metalstack.api.v2.TenantServiceRemoveMemberResponse"> & {
@@ -593,6 +661,8 @@ export const TenantServiceRemoveMemberResponseSchema: GenMessage<TenantServiceRe
   messageDesc(file_metalstack_api_v2_tenant, 23);
 
 /**
+ * Names the invitation by its secret.
+ *
  * @generated from message metalstack.api.v2.TenantServiceInviteAcceptRequest
  */
 export type TenantServiceInviteAcceptRequest = Message<"metalstack.api.v2.TenantServiceInviteAcceptRequest"> & {
@@ -610,6 +680,8 @@ export const TenantServiceInviteAcceptRequestSchema: GenMessage<TenantServiceInv
   messageDesc(file_metalstack_api_v2_tenant, 24);
 
 /**
+ * The tenant that the caller is a member of now.
+ *
  * @generated from message metalstack.api.v2.TenantServiceInviteAcceptResponse
  */
 export type TenantServiceInviteAcceptResponse = Message<"metalstack.api.v2.TenantServiceInviteAcceptResponse"> & {
@@ -632,6 +704,8 @@ export const TenantServiceInviteAcceptResponseSchema: GenMessage<TenantServiceIn
   messageDesc(file_metalstack_api_v2_tenant, 25);
 
 /**
+ * Names the invitation by its secret.
+ *
  * @generated from message metalstack.api.v2.TenantServiceInviteDeleteRequest
  */
 export type TenantServiceInviteDeleteRequest = Message<"metalstack.api.v2.TenantServiceInviteDeleteRequest"> & {
@@ -654,6 +728,8 @@ export const TenantServiceInviteDeleteRequestSchema: GenMessage<TenantServiceInv
   messageDesc(file_metalstack_api_v2_tenant, 26);
 
 /**
+ * The invitation is worthless.
+ *
  * @generated from message metalstack.api.v2.TenantServiceInviteDeleteResponse
  */
 export type TenantServiceInviteDeleteResponse = Message<"metalstack.api.v2.TenantServiceInviteDeleteResponse"> & {
@@ -667,6 +743,8 @@ export const TenantServiceInviteDeleteResponseSchema: GenMessage<TenantServiceIn
   messageDesc(file_metalstack_api_v2_tenant, 27);
 
 /**
+ * Who becomes a member as what.
+ *
  * @generated from message metalstack.api.v2.TenantServiceAddMemberRequest
  */
 export type TenantServiceAddMemberRequest = Message<"metalstack.api.v2.TenantServiceAddMemberRequest"> & {
@@ -676,6 +754,8 @@ export type TenantServiceAddMemberRequest = Message<"metalstack.api.v2.TenantSer
   login: string;
 
   /**
+   * Login of the user.
+   *
    * @generated from field: string member = 2;
    */
   member: string;
@@ -694,6 +774,8 @@ export const TenantServiceAddMemberRequestSchema: GenMessage<TenantServiceAddMem
   messageDesc(file_metalstack_api_v2_tenant, 28);
 
 /**
+ * The new member.
+ *
  * @generated from message metalstack.api.v2.TenantServiceAddMemberResponse
  */
 export type TenantServiceAddMemberResponse = Message<"metalstack.api.v2.TenantServiceAddMemberResponse"> & {
@@ -711,6 +793,8 @@ export const TenantServiceAddMemberResponseSchema: GenMessage<TenantServiceAddMe
   messageDesc(file_metalstack_api_v2_tenant, 29);
 
 /**
+ * Which member gets which role.
+ *
  * @generated from message metalstack.api.v2.TenantServiceUpdateMemberRequest
  */
 export type TenantServiceUpdateMemberRequest = Message<"metalstack.api.v2.TenantServiceUpdateMemberRequest"> & {
@@ -738,6 +822,8 @@ export const TenantServiceUpdateMemberRequestSchema: GenMessage<TenantServiceUpd
   messageDesc(file_metalstack_api_v2_tenant, 30);
 
 /**
+ * The member with the new role.
+ *
  * @generated from message metalstack.api.v2.TenantServiceUpdateMemberResponse
  */
 export type TenantServiceUpdateMemberResponse = Message<"metalstack.api.v2.TenantServiceUpdateMemberResponse"> & {
@@ -755,10 +841,14 @@ export const TenantServiceUpdateMemberResponseSchema: GenMessage<TenantServiceUp
   messageDesc(file_metalstack_api_v2_tenant, 31);
 
 /**
+ * Tenants: the people and companies to whom projects belong.
+ *
  * @generated from service metalstack.api.v2.TenantService
  */
 export const TenantService: GenService<{
   /**
+   * Creates a tenant; the caller becomes its owner.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.Create
    */
   create: {
@@ -767,6 +857,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceCreateResponseSchema;
   },
   /**
+   * Tenants that the caller is a member of.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.List
    */
   list: {
@@ -775,6 +867,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceListResponseSchema;
   },
   /**
+   * One tenant and its members.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.Get
    */
   get: {
@@ -783,6 +877,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceGetResponseSchema;
   },
   /**
+   * Changes name, description, address, picture and labels.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.Update
    */
   update: {
@@ -791,6 +887,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceUpdateResponseSchema;
   },
   /**
+   * Deletes a tenant. FailedPrecondition while it has projects, and for a user's own tenant.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.Delete
    */
   delete: {
@@ -799,6 +897,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceDeleteResponseSchema;
   },
   /**
+   * Ends the caller's own membership. FailedPrecondition for the last owner.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.Leave
    */
   leave: {
@@ -807,6 +907,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceLeaveResponseSchema;
   },
   /**
+   * Makes a user a member.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.AddMember
    */
   addMember: {
@@ -815,6 +917,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceAddMemberResponseSchema;
   },
   /**
+   * Ends a membership. FailedPrecondition for the last owner.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.RemoveMember
    */
   removeMember: {
@@ -823,6 +927,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceRemoveMemberResponseSchema;
   },
   /**
+   * Gives a member another role. FailedPrecondition when no owner would be left.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.UpdateMember
    */
   updateMember: {
@@ -831,6 +937,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceUpdateMemberResponseSchema;
   },
   /**
+   * Makes an invitation, which whoever has its secret can accept once.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.Invite
    */
   invite: {
@@ -839,6 +947,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceInviteResponseSchema;
   },
   /**
+   * Makes the caller a member as the invitation says.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.InviteAccept
    */
   inviteAccept: {
@@ -847,6 +957,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceInviteAcceptResponseSchema;
   },
   /**
+   * Makes an invitation worthless.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.InviteDelete
    */
   inviteDelete: {
@@ -855,6 +967,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceInviteDeleteResponseSchema;
   },
   /**
+   * Invitations that are open.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.InvitesList
    */
   invitesList: {
@@ -863,6 +977,8 @@ export const TenantService: GenService<{
     output: typeof TenantServiceInvitesListResponseSchema;
   },
   /**
+   * What an invitation is about, for whoever has its secret.
+   *
    * @generated from rpc metalstack.api.v2.TenantService.InviteGet
    */
   inviteGet: {

@@ -19,6 +19,8 @@ export const file_metalstack_api_v2_token: GenFile = /*@__PURE__*/
   fileDesc("Ch1tZXRhbHN0YWNrL2FwaS92Mi90b2tlbi5wcm90bxIRbWV0YWxzdGFjay5hcGkudjIilQgKBVRva2VuEhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEhkKBHVzZXIYAiABKAlCC7pICHIG+LOusQIBEiUKBG1ldGEYAyABKAsyFy5tZXRhbHN0YWNrLmFwaS52Mi5NZXRhEiAKC2Rlc2NyaXB0aW9uGAQgASgJQgu6SAhyBsizrrECARJDCgtwZXJtaXNzaW9ucxgFIAMoCzIjLm1ldGFsc3RhY2suYXBpLnYyLk1ldGhvZFBlcm1pc3Npb25CCbpIBpIBAxD0AxIrCgdleHBpcmVzGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglpc3N1ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjoKCnRva2VuX3R5cGUYCCABKA4yHC5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlblR5cGVCCLpIBYIBAhABElwKDXByb2plY3Rfcm9sZXMYCSADKAsyKi5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlbi5Qcm9qZWN0Um9sZXNFbnRyeUIZukgWmgETwJW4sQIByJW4sQIBKgWCAQIQARJaCgx0ZW5hbnRfcm9sZXMYCiADKAsyKS5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlbi5UZW5hbnRSb2xlc0VudHJ5Qhm6SBaaARPAlbixAgHQlbixAgEqBYIBAhABEj8KCmFkbWluX3JvbGUYCyABKA4yHC5tZXRhbHN0YWNrLmFwaS52Mi5BZG1pblJvbGVCCLpIBYIBAhABSACIAQESPwoKaW5mcmFfcm9sZRgMIAEoDjIcLm1ldGFsc3RhY2suYXBpLnYyLkluZnJhUm9sZUIIukgFggECEAFIAYgBARJcCg1tYWNoaW5lX3JvbGVzGA0gAygLMioubWV0YWxzdGFjay5hcGkudjIuVG9rZW4uTWFjaGluZVJvbGVzRW50cnlCGbpIFpoBE8CVuLECAdiVuLECASoFggECEAEaUwoRUHJvamVjdFJvbGVzRW50cnkSCwoDa2V5GAEgASgJEi0KBXZhbHVlGAIgASgOMh4ubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFJvbGU6AjgBGlEKEFRlbmFudFJvbGVzRW50cnkSCwoDa2V5GAEgASgJEiwKBXZhbHVlGAIgASgOMh0ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50Um9sZToCOAEaUwoRTWFjaGluZVJvbGVzRW50cnkSCwoDa2V5GAEgASgJEi0KBXZhbHVlGAIgASgOMh4ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVJvbGU6AjgBQg0KC19hZG1pbl9yb2xlQg0KC19pbmZyYV9yb2xlIuQHChlUb2tlblNlcnZpY2VDcmVhdGVSZXF1ZXN0EiAKC2Rlc2NyaXB0aW9uGAEgASgJQgu6SAhyBsizrrECARJJCgtwZXJtaXNzaW9ucxgCIAMoCzIqLm1ldGFsc3RhY2suYXBpLnYyLlBlcm1pc3Npb25zQnlWaXNpYmlsaXR5Qgi6SAWSAQIQZBI+CgdleHBpcmVzGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhK6SA+qAQwaBQiB54QPMgMI2AQScAoNcHJvamVjdF9yb2xlcxgEIAMoCzI+Lm1ldGFsc3RhY2suYXBpLnYyLlRva2VuU2VydmljZUNyZWF0ZVJlcXVlc3QuUHJvamVjdFJvbGVzRW50cnlCGbpIFpoBE8CVuLECAciVuLECASoFggECEAESbgoMdGVuYW50X3JvbGVzGAUgAygLMj0ubWV0YWxzdGFjay5hcGkudjIuVG9rZW5TZXJ2aWNlQ3JlYXRlUmVxdWVzdC5UZW5hbnRSb2xlc0VudHJ5Qhm6SBaaARPAlbixAgHQlbixAgEqBYIBAhABEj8KCmFkbWluX3JvbGUYBiABKA4yHC5tZXRhbHN0YWNrLmFwaS52Mi5BZG1pblJvbGVCCLpIBYIBAhABSACIAQESPwoKaW5mcmFfcm9sZRgHIAEoDjIcLm1ldGFsc3RhY2suYXBpLnYyLkluZnJhUm9sZUIIukgFggECEAFIAYgBARJwCg1tYWNoaW5lX3JvbGVzGAggAygLMj4ubWV0YWxzdGFjay5hcGkudjIuVG9rZW5TZXJ2aWNlQ3JlYXRlUmVxdWVzdC5NYWNoaW5lUm9sZXNFbnRyeUIZukgWmgETwJW4sQIB2JW4sQIBKgWCAQIQARIpCgZsYWJlbHMYCSABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5MYWJlbHMaUwoRUHJvamVjdFJvbGVzRW50cnkSCwoDa2V5GAEgASgJEi0KBXZhbHVlGAIgASgOMh4ubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFJvbGU6AjgBGlEKEFRlbmFudFJvbGVzRW50cnkSCwoDa2V5GAEgASgJEiwKBXZhbHVlGAIgASgOMh0ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50Um9sZToCOAEaUwoRTWFjaGluZVJvbGVzRW50cnkSCwoDa2V5GAEgASgJEi0KBXZhbHVlGAIgASgOMh4ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVJvbGU6AjgBQg0KC19hZG1pbl9yb2xlQg0KC19pbmZyYV9yb2xlIkkKEE1ldGhvZFBlcm1pc3Npb24SGQoHc3ViamVjdBgBIAEoCUIIukgFcgMYgAISGgoHbWV0aG9kcxgCIAMoCUIJukgGkgEDEPQDIqsDChdQZXJtaXNzaW9uc0J5VmlzaWJpbGl0eRI2CgZwdWJsaWMYASABKAsyJC5tZXRhbHN0YWNrLmFwaS52Mi5QdWJsaWNQZXJtaXNzaW9uc0gAEjIKBHNlbGYYAiABKAsyIi5tZXRhbHN0YWNrLmFwaS52Mi5TZWxmUGVybWlzc2lvbnNIABI4Cgdwcm9qZWN0GAMgASgLMiUubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFBlcm1pc3Npb25zSAASNgoGdGVuYW50GAQgASgLMiQubWV0YWxzdGFjay5hcGkudjIuVGVuYW50UGVybWlzc2lvbnNIABI0CgVhZG1pbhgFIAEoCzIjLm1ldGFsc3RhY2suYXBpLnYyLkFkbWluUGVybWlzc2lvbnNIABI4CgdtYWNoaW5lGAYgASgLMiUubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVBlcm1pc3Npb25zSAASNAoFaW5mcmEYByABKAsyIy5tZXRhbHN0YWNrLmFwaS52Mi5JbmZyYVBlcm1pc3Npb25zSABCDAoKdmlzaWJpbGl0eSIvChFQdWJsaWNQZXJtaXNzaW9ucxIaCgdtZXRob2RzGAIgAygJQgm6SAaSAQMQ9AMiLQoPU2VsZlBlcm1pc3Npb25zEhoKB21ldGhvZHMYAiADKAlCCbpIBpIBAxD0AyJOChJQcm9qZWN0UGVybWlzc2lvbnMSHAoHcHJvamVjdBgBIAEoCUILukgIcgagtK6xAgESGgoHbWV0aG9kcxgCIAMoCUIJukgGkgEDEPQDIksKEVRlbmFudFBlcm1pc3Npb25zEhoKBWxvZ2luGAEgASgJQgu6SAhyBpi0rrECARIaCgdtZXRob2RzGAIgAygJQgm6SAaSAQMQ9AMiLgoQQWRtaW5QZXJtaXNzaW9ucxIaCgdtZXRob2RzGAIgAygJQgm6SAaSAQMQ9AMiSwoSTWFjaGluZVBlcm1pc3Npb25zEhkKBHV1aWQYASABKAlCC7pICHIGqLSusQIBEhoKB21ldGhvZHMYAiADKAlCCbpIBpIBAxD0AyIuChBJbmZyYVBlcm1pc3Npb25zEhoKB21ldGhvZHMYAiADKAlCCbpIBpIBAxD0AyJVChpUb2tlblNlcnZpY2VDcmVhdGVSZXNwb25zZRInCgV0b2tlbhgBIAEoCzIYLm1ldGFsc3RhY2suYXBpLnYyLlRva2VuEg4KBnNlY3JldBgCIAEoCSJHChdUb2tlblNlcnZpY2VMaXN0UmVxdWVzdBIsCgVxdWVyeRgBIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLlRva2VuUXVlcnkiRAoYVG9rZW5TZXJ2aWNlTGlzdFJlc3BvbnNlEigKBnRva2VucxgBIAMoCzIYLm1ldGFsc3RhY2suYXBpLnYyLlRva2VuIjMKGVRva2VuU2VydmljZVJldm9rZVJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQEiHAoaVG9rZW5TZXJ2aWNlUmV2b2tlUmVzcG9uc2UiiQgKGVRva2VuU2VydmljZVVwZGF0ZVJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQESOgoLdXBkYXRlX21ldGEYAiABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5VcGRhdGVNZXRhQga6SAPIAQASJQoLZGVzY3JpcHRpb24YAyABKAlCC7pICHIGyLOusQIBSACIAQESPwoLcGVybWlzc2lvbnMYBCADKAsyKi5tZXRhbHN0YWNrLmFwaS52Mi5QZXJtaXNzaW9uc0J5VmlzaWJpbGl0eRJwCg1wcm9qZWN0X3JvbGVzGAUgAygLMj4ubWV0YWxzdGFjay5hcGkudjIuVG9rZW5TZXJ2aWNlVXBkYXRlUmVxdWVzdC5Qcm9qZWN0Um9sZXNFbnRyeUIZukgWmgETwJW4sQIByJW4sQIBKgWCAQIQARJuCgx0ZW5hbnRfcm9sZXMYBiADKAsyPS5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlblNlcnZpY2VVcGRhdGVSZXF1ZXN0LlRlbmFudFJvbGVzRW50cnlCGbpIFpoBE8CVuLECAdCVuLECASoFggECEAESPwoKYWRtaW5fcm9sZRgHIAEoDjIcLm1ldGFsc3RhY2suYXBpLnYyLkFkbWluUm9sZUIIukgFggECEAFIAYgBARI/CgppbmZyYV9yb2xlGAggASgOMhwubWV0YWxzdGFjay5hcGkudjIuSW5mcmFSb2xlQgi6SAWCAQIQAUgCiAEBEnAKDW1hY2hpbmVfcm9sZXMYCSADKAsyPi5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlblNlcnZpY2VVcGRhdGVSZXF1ZXN0Lk1hY2hpbmVSb2xlc0VudHJ5Qhm6SBaaARPAlbixAgHYlbixAgEqBYIBAhABEi8KBmxhYmVscxgKIAEoCzIfLm1ldGFsc3RhY2suYXBpLnYyLlVwZGF0ZUxhYmVscxpTChFQcm9qZWN0Um9sZXNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0Um9sZToCOAEaUQoQVGVuYW50Um9sZXNFbnRyeRILCgNrZXkYASABKAkSLAoFdmFsdWUYAiABKA4yHS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRSb2xlOgI4ARpTChFNYWNoaW5lUm9sZXNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUm9sZToCOAFCDgoMX2Rlc2NyaXB0aW9uQg0KC19hZG1pbl9yb2xlQg0KC19pbmZyYV9yb2xlIkUKGlRva2VuU2VydmljZVVwZGF0ZVJlc3BvbnNlEicKBXRva2VuGAEgASgLMhgubWV0YWxzdGFjay5hcGkudjIuVG9rZW4iMAoWVG9rZW5TZXJ2aWNlR2V0UmVxdWVzdBIWCgR1dWlkGAEgASgJQgi6SAVyA7ABASJCChdUb2tlblNlcnZpY2VHZXRSZXNwb25zZRInCgV0b2tlbhgBIAEoCzIYLm1ldGFsc3RhY2suYXBpLnYyLlRva2VuIhwKGlRva2VuU2VydmljZVJlZnJlc2hSZXF1ZXN0IlYKG1Rva2VuU2VydmljZVJlZnJlc2hSZXNwb25zZRInCgV0b2tlbhgBIAEoCzIYLm1ldGFsc3RhY2suYXBpLnYyLlRva2VuEg4KBnNlY3JldBgCIAEoCSKdAgoKVG9rZW5RdWVyeRIbCgR1dWlkGAEgASgJQgi6SAVyA7ABAUgAiAEBEh4KBHVzZXIYAiABKAlCC7pICHIG+LOusQIBSAGIAQESJQoLZGVzY3JpcHRpb24YAyABKAlCC7pICHIGyLOusQIBSAKIAQESLgoGbGFiZWxzGAQgASgLMhkubWV0YWxzdGFjay5hcGkudjIuTGFiZWxzSAOIAQESPwoKdG9rZW5fdHlwZRgFIAEoDjIcLm1ldGFsc3RhY2suYXBpLnYyLlRva2VuVHlwZUIIukgFggECEAFIBIgBAUIHCgVfdXVpZEIHCgVfdXNlckIOCgxfZGVzY3JpcHRpb25CCQoHX2xhYmVsc0INCgtfdG9rZW5fdHlwZSpQCglUb2tlblR5cGUSGgoWVE9LRU5fVFlQRV9VTlNQRUNJRklFRBAAEhIKDlRPS0VOX1RZUEVfQVBJEAESEwoPVE9LRU5fVFlQRV9VU0VSEAIyqAUKDFRva2VuU2VydmljZRJmCgNHZXQSKS5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlblNlcnZpY2VHZXRSZXF1ZXN0GioubWV0YWxzdGFjay5hcGkudjIuVG9rZW5TZXJ2aWNlR2V0UmVzcG9uc2UiCNjzGALg8xgBEm8KBkNyZWF0ZRIsLm1ldGFsc3RhY2suYXBpLnYyLlRva2VuU2VydmljZUNyZWF0ZVJlcXVlc3QaLS5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlblNlcnZpY2VDcmVhdGVSZXNwb25zZSII2PMYAuDzGAESbwoGVXBkYXRlEiwubWV0YWxzdGFjay5hcGkudjIuVG9rZW5TZXJ2aWNlVXBkYXRlUmVxdWVzdBotLm1ldGFsc3RhY2suYXBpLnYyLlRva2VuU2VydmljZVVwZGF0ZVJlc3BvbnNlIgjY8xgC4PMYARJpCgRMaXN0EioubWV0YWxzdGFjay5hcGkudjIuVG9rZW5TZXJ2aWNlTGlzdFJlcXVlc3QaKy5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlblNlcnZpY2VMaXN0UmVzcG9uc2UiCNjzGALg8xgBEm8KBlJldm9rZRIsLm1ldGFsc3RhY2suYXBpLnYyLlRva2VuU2VydmljZVJldm9rZVJlcXVlc3QaLS5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlblNlcnZpY2VSZXZva2VSZXNwb25zZSII2PMYAuDzGAEScgoHUmVmcmVzaBItLm1ldGFsc3RhY2suYXBpLnYyLlRva2VuU2VydmljZVJlZnJlc2hSZXF1ZXN0Gi4ubWV0YWxzdGFjay5hcGkudjIuVG9rZW5TZXJ2aWNlUmVmcmVzaFJlc3BvbnNlIgjY8xgC4PMYAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * What is known of a token. Its secret is not: that is shown once, when it is made.
+ *
  * @generated from message metalstack.api.v2.Token
  */
 export type Token = Message<"metalstack.api.v2.Token"> & {
@@ -28,6 +30,8 @@ export type Token = Message<"metalstack.api.v2.Token"> & {
   uuid: string;
 
   /**
+   * Whose token it is.
+   *
    * @generated from field: string user = 2;
    */
   user: string;
@@ -43,6 +47,8 @@ export type Token = Message<"metalstack.api.v2.Token"> & {
   description: string;
 
   /**
+   * Methods that it may call, by subject. Beside its roles.
+   *
    * @generated from field: repeated metalstack.api.v2.MethodPermission permissions = 5;
    */
   permissions: MethodPermission[];
@@ -58,16 +64,22 @@ export type Token = Message<"metalstack.api.v2.Token"> & {
   issuedAt?: Timestamp | undefined;
 
   /**
+   * Where its rights come from.
+   *
    * @generated from field: metalstack.api.v2.TokenType token_type = 8;
    */
   tokenType: TokenType;
 
   /**
+   * Project to role; `*` stands for all projects.
+   *
    * @generated from field: map<string, metalstack.api.v2.ProjectRole> project_roles = 9;
    */
   projectRoles: { [key: string]: ProjectRole };
 
   /**
+   * Tenant to role; `*` stands for all tenants.
+   *
    * @generated from field: map<string, metalstack.api.v2.TenantRole> tenant_roles = 10;
    */
   tenantRoles: { [key: string]: TenantRole };
@@ -83,6 +95,8 @@ export type Token = Message<"metalstack.api.v2.Token"> & {
   infraRole?: InfraRole | undefined;
 
   /**
+   * Machine to role; `*` stands for all machines.
+   *
    * @generated from field: map<string, metalstack.api.v2.MachineRole> machine_roles = 13;
    */
   machineRoles: { [key: string]: MachineRole };
@@ -96,6 +110,8 @@ export const TokenSchema: GenMessage<Token> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_token, 0);
 
 /**
+ * The token to create.
+ *
  * @generated from message metalstack.api.v2.TokenServiceCreateRequest
  */
 export type TokenServiceCreateRequest = Message<"metalstack.api.v2.TokenServiceCreateRequest"> & {
@@ -105,21 +121,29 @@ export type TokenServiceCreateRequest = Message<"metalstack.api.v2.TokenServiceC
   description: string;
 
   /**
+   * Single methods, grouped by what they are about; at most 100 groups.
+   *
    * @generated from field: repeated metalstack.api.v2.PermissionsByVisibility permissions = 2;
    */
   permissions: PermissionsByVisibility[];
 
   /**
+   * Length of life, 10 minutes to 365 days.
+   *
    * @generated from field: google.protobuf.Duration expires = 3;
    */
   expires?: Duration | undefined;
 
   /**
+   * Project to role; `*` stands for all projects of the caller.
+   *
    * @generated from field: map<string, metalstack.api.v2.ProjectRole> project_roles = 4;
    */
   projectRoles: { [key: string]: ProjectRole };
 
   /**
+   * Tenant to role; `*` stands for all tenants of the caller.
+   *
    * @generated from field: map<string, metalstack.api.v2.TenantRole> tenant_roles = 5;
    */
   tenantRoles: { [key: string]: TenantRole };
@@ -135,6 +159,8 @@ export type TokenServiceCreateRequest = Message<"metalstack.api.v2.TokenServiceC
   infraRole?: InfraRole | undefined;
 
   /**
+   * Machine to role; `*` stands for all machines.
+   *
    * @generated from field: map<string, metalstack.api.v2.MachineRole> machine_roles = 8;
    */
   machineRoles: { [key: string]: MachineRole };
@@ -153,15 +179,21 @@ export const TokenServiceCreateRequestSchema: GenMessage<TokenServiceCreateReque
   messageDesc(file_metalstack_api_v2_token, 1);
 
 /**
+ * Methods that may be called for one subject.
+ *
  * @generated from message metalstack.api.v2.MethodPermission
  */
 export type MethodPermission = Message<"metalstack.api.v2.MethodPermission"> & {
   /**
+   * Project, tenant or machine that the call has to be about; `*` for any, empty for methods that are about none.
+   *
    * @generated from field: string subject = 1;
    */
   subject: string;
 
   /**
+   * Full names, such as `/metalstack.api.v2.IPService/Get`; at most 500.
+   *
    * @generated from field: repeated string methods = 2;
    */
   methods: string[];
@@ -175,6 +207,8 @@ export const MethodPermissionSchema: GenMessage<MethodPermission> = /*@__PURE__*
   messageDesc(file_metalstack_api_v2_token, 2);
 
 /**
+ * Methods that may be called, of one group.
+ *
  * @generated from message metalstack.api.v2.PermissionsByVisibility
  */
 export type PermissionsByVisibility = Message<"metalstack.api.v2.PermissionsByVisibility"> & {
@@ -234,6 +268,8 @@ export const PermissionsByVisibilitySchema: GenMessage<PermissionsByVisibility> 
   messageDesc(file_metalstack_api_v2_token, 3);
 
 /**
+ * Methods that anybody may call.
+ *
  * @generated from message metalstack.api.v2.PublicPermissions
  */
 export type PublicPermissions = Message<"metalstack.api.v2.PublicPermissions"> & {
@@ -251,6 +287,8 @@ export const PublicPermissionsSchema: GenMessage<PublicPermissions> = /*@__PURE_
   messageDesc(file_metalstack_api_v2_token, 4);
 
 /**
+ * Methods that are about the caller itself.
+ *
  * @generated from message metalstack.api.v2.SelfPermissions
  */
 export type SelfPermissions = Message<"metalstack.api.v2.SelfPermissions"> & {
@@ -268,10 +306,14 @@ export const SelfPermissionsSchema: GenMessage<SelfPermissions> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_token, 5);
 
 /**
+ * Methods that are about a project.
+ *
  * @generated from message metalstack.api.v2.ProjectPermissions
  */
 export type ProjectPermissions = Message<"metalstack.api.v2.ProjectPermissions"> & {
   /**
+   * Uuid, or `*` for any.
+   *
    * @generated from field: string project = 1;
    */
   project: string;
@@ -290,10 +332,14 @@ export const ProjectPermissionsSchema: GenMessage<ProjectPermissions> = /*@__PUR
   messageDesc(file_metalstack_api_v2_token, 6);
 
 /**
+ * Methods that are about a tenant.
+ *
  * @generated from message metalstack.api.v2.TenantPermissions
  */
 export type TenantPermissions = Message<"metalstack.api.v2.TenantPermissions"> & {
   /**
+   * Login, or `*` for any.
+   *
    * @generated from field: string login = 1;
    */
   login: string;
@@ -312,6 +358,8 @@ export const TenantPermissionsSchema: GenMessage<TenantPermissions> = /*@__PURE_
   messageDesc(file_metalstack_api_v2_token, 7);
 
 /**
+ * Methods of administrators.
+ *
  * @generated from message metalstack.api.v2.AdminPermissions
  */
 export type AdminPermissions = Message<"metalstack.api.v2.AdminPermissions"> & {
@@ -329,10 +377,14 @@ export const AdminPermissionsSchema: GenMessage<AdminPermissions> = /*@__PURE__*
   messageDesc(file_metalstack_api_v2_token, 8);
 
 /**
+ * Methods that are about a machine.
+ *
  * @generated from message metalstack.api.v2.MachinePermissions
  */
 export type MachinePermissions = Message<"metalstack.api.v2.MachinePermissions"> & {
   /**
+   * Uuid, or `*` for any.
+   *
    * @generated from field: string uuid = 1;
    */
   uuid: string;
@@ -351,6 +403,8 @@ export const MachinePermissionsSchema: GenMessage<MachinePermissions> = /*@__PUR
   messageDesc(file_metalstack_api_v2_token, 9);
 
 /**
+ * Methods of a partition's daemons.
+ *
  * @generated from message metalstack.api.v2.InfraPermissions
  */
 export type InfraPermissions = Message<"metalstack.api.v2.InfraPermissions"> & {
@@ -368,6 +422,8 @@ export const InfraPermissionsSchema: GenMessage<InfraPermissions> = /*@__PURE__*
   messageDesc(file_metalstack_api_v2_token, 10);
 
 /**
+ * The token and, this once, its secret.
+ *
  * @generated from message metalstack.api.v2.TokenServiceCreateResponse
  */
 export type TokenServiceCreateResponse = Message<"metalstack.api.v2.TokenServiceCreateResponse"> & {
@@ -377,6 +433,8 @@ export type TokenServiceCreateResponse = Message<"metalstack.api.v2.TokenService
   token?: Token | undefined;
 
   /**
+   * To be sent as `Authorization: Bearer …`.
+   *
    * @generated from field: string secret = 2;
    */
   secret: string;
@@ -390,6 +448,8 @@ export const TokenServiceCreateResponseSchema: GenMessage<TokenServiceCreateResp
   messageDesc(file_metalstack_api_v2_token, 11);
 
 /**
+ * Which tokens to list. Without a query: all that the caller may see.
+ *
  * @generated from message metalstack.api.v2.TokenServiceListRequest
  */
 export type TokenServiceListRequest = Message<"metalstack.api.v2.TokenServiceListRequest"> & {
@@ -407,6 +467,8 @@ export const TokenServiceListRequestSchema: GenMessage<TokenServiceListRequest> 
   messageDesc(file_metalstack_api_v2_token, 12);
 
 /**
+ * The tokens that match, in no promised order.
+ *
  * @generated from message metalstack.api.v2.TokenServiceListResponse
  */
 export type TokenServiceListResponse = Message<"metalstack.api.v2.TokenServiceListResponse"> & {
@@ -424,6 +486,8 @@ export const TokenServiceListResponseSchema: GenMessage<TokenServiceListResponse
   messageDesc(file_metalstack_api_v2_token, 13);
 
 /**
+ * Names the token.
+ *
  * @generated from message metalstack.api.v2.TokenServiceRevokeRequest
  */
 export type TokenServiceRevokeRequest = Message<"metalstack.api.v2.TokenServiceRevokeRequest"> & {
@@ -441,6 +505,8 @@ export const TokenServiceRevokeRequestSchema: GenMessage<TokenServiceRevokeReque
   messageDesc(file_metalstack_api_v2_token, 14);
 
 /**
+ * The token is worthless.
+ *
  * @generated from message metalstack.api.v2.TokenServiceRevokeResponse
  */
 export type TokenServiceRevokeResponse = Message<"metalstack.api.v2.TokenServiceRevokeResponse"> & {
@@ -454,6 +520,8 @@ export const TokenServiceRevokeResponseSchema: GenMessage<TokenServiceRevokeResp
   messageDesc(file_metalstack_api_v2_token, 15);
 
 /**
+ * What to change of a token. What is absent stays as it is.
+ *
  * @generated from message metalstack.api.v2.TokenServiceUpdateRequest
  */
 export type TokenServiceUpdateRequest = Message<"metalstack.api.v2.TokenServiceUpdateRequest"> & {
@@ -473,6 +541,8 @@ export type TokenServiceUpdateRequest = Message<"metalstack.api.v2.TokenServiceU
   description?: string | undefined;
 
   /**
+   * All of them from now on; when empty, they stay as they are.
+   *
    * @generated from field: repeated metalstack.api.v2.PermissionsByVisibility permissions = 4;
    */
   permissions: PermissionsByVisibility[];
@@ -516,6 +586,8 @@ export const TokenServiceUpdateRequestSchema: GenMessage<TokenServiceUpdateReque
   messageDesc(file_metalstack_api_v2_token, 16);
 
 /**
+ * The token after the change.
+ *
  * @generated from message metalstack.api.v2.TokenServiceUpdateResponse
  */
 export type TokenServiceUpdateResponse = Message<"metalstack.api.v2.TokenServiceUpdateResponse"> & {
@@ -533,6 +605,8 @@ export const TokenServiceUpdateResponseSchema: GenMessage<TokenServiceUpdateResp
   messageDesc(file_metalstack_api_v2_token, 17);
 
 /**
+ * Names the token to get.
+ *
  * @generated from message metalstack.api.v2.TokenServiceGetRequest
  */
 export type TokenServiceGetRequest = Message<"metalstack.api.v2.TokenServiceGetRequest"> & {
@@ -550,6 +624,8 @@ export const TokenServiceGetRequestSchema: GenMessage<TokenServiceGetRequest> = 
   messageDesc(file_metalstack_api_v2_token, 18);
 
 /**
+ * The token that was asked for.
+ *
  * @generated from message metalstack.api.v2.TokenServiceGetResponse
  */
 export type TokenServiceGetResponse = Message<"metalstack.api.v2.TokenServiceGetResponse"> & {
@@ -567,6 +643,8 @@ export const TokenServiceGetResponseSchema: GenMessage<TokenServiceGetResponse> 
   messageDesc(file_metalstack_api_v2_token, 19);
 
 /**
+ * Is about the token that it comes with.
+ *
  * @generated from message metalstack.api.v2.TokenServiceRefreshRequest
  */
 export type TokenServiceRefreshRequest = Message<"metalstack.api.v2.TokenServiceRefreshRequest"> & {
@@ -580,6 +658,8 @@ export const TokenServiceRefreshRequestSchema: GenMessage<TokenServiceRefreshReq
   messageDesc(file_metalstack_api_v2_token, 20);
 
 /**
+ * The new token and, this once, its secret.
+ *
  * @generated from message metalstack.api.v2.TokenServiceRefreshResponse
  */
 export type TokenServiceRefreshResponse = Message<"metalstack.api.v2.TokenServiceRefreshResponse"> & {
@@ -589,6 +669,8 @@ export type TokenServiceRefreshResponse = Message<"metalstack.api.v2.TokenServic
   token?: Token | undefined;
 
   /**
+   * To be sent as `Authorization: Bearer …`.
+   *
    * @generated from field: string secret = 2;
    */
   secret: string;
@@ -602,6 +684,8 @@ export const TokenServiceRefreshResponseSchema: GenMessage<TokenServiceRefreshRe
   messageDesc(file_metalstack_api_v2_token, 21);
 
 /**
+ * Which tokens. All that is given has to hold.
+ *
  * @generated from message metalstack.api.v2.TokenQuery
  */
 export type TokenQuery = Message<"metalstack.api.v2.TokenQuery"> & {
@@ -639,26 +723,36 @@ export const TokenQuerySchema: GenMessage<TokenQuery> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_token, 22);
 
 /**
+ * Where the rights of a token come from.
+ *
  * @generated from enum metalstack.api.v2.TokenType
  */
 export const TokenType = {
   /**
+   * Not given.
+   *
    * @generated from enum value: TOKEN_TYPE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * From the token, as far as its user has them still.
+   *
    * @generated from enum value: TOKEN_TYPE_API = 1;
    */
   API: 1,
 
   /**
+   * From the memberships that its user has at the moment of the call. Made when a person logs in.
+   *
    * @generated from enum value: TOKEN_TYPE_USER = 2;
    */
   USER: 2,
 } as const;
 
 /**
+ * Where the rights of a token come from.
+ *
  * @generated from enum metalstack.api.v2.TokenType
  */
 export type TokenType = (typeof TokenType)[keyof typeof TokenType] | UnknownEnum;
@@ -670,10 +764,14 @@ export const TokenTypeSchema: GenEnum<TokenType> = /*@__PURE__*/
   enumDesc(file_metalstack_api_v2_token, 0);
 
 /**
+ * The caller's own tokens. Nobody can make a token that may do more than the caller.
+ *
  * @generated from service metalstack.api.v2.TokenService
  */
 export const TokenService: GenService<{
   /**
+   * One of the caller's tokens.
+   *
    * @generated from rpc metalstack.api.v2.TokenService.Get
    */
   get: {
@@ -682,6 +780,8 @@ export const TokenService: GenService<{
     output: typeof TokenServiceGetResponseSchema;
   },
   /**
+   * Makes a token for programs. PermissionDenied when it would exceed the caller's rights.
+   *
    * @generated from rpc metalstack.api.v2.TokenService.Create
    */
   create: {
@@ -690,6 +790,8 @@ export const TokenService: GenService<{
     output: typeof TokenServiceCreateResponseSchema;
   },
   /**
+   * Changes description, rights or labels of a token. PermissionDenied when it would exceed the caller's rights.
+   *
    * @generated from rpc metalstack.api.v2.TokenService.Update
    */
   update: {
@@ -698,6 +800,8 @@ export const TokenService: GenService<{
     output: typeof TokenServiceUpdateResponseSchema;
   },
   /**
+   * The caller's tokens that match the query.
+   *
    * @generated from rpc metalstack.api.v2.TokenService.List
    */
   list: {
@@ -706,6 +810,8 @@ export const TokenService: GenService<{
     output: typeof TokenServiceListResponseSchema;
   },
   /**
+   * Makes a token worthless at once.
+   *
    * @generated from rpc metalstack.api.v2.TokenService.Revoke
    */
   revoke: {
@@ -714,6 +820,9 @@ export const TokenService: GenService<{
     output: typeof TokenServiceRevokeResponseSchema;
   },
   /**
+   * Makes a new token with the rights and the length of life of the one that the call comes with. The old one stays
+   * valid until it expires.
+   *
    * @generated from rpc metalstack.api.v2.TokenService.Refresh
    */
   refresh: {

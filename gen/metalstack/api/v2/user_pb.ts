@@ -20,6 +20,8 @@ export const file_metalstack_api_v2_user: GenFile = /*@__PURE__*/
   fileDesc("ChxtZXRhbHN0YWNrL2FwaS92Mi91c2VyLnByb3RvEhFtZXRhbHN0YWNrLmFwaS52MiKDAgoEVXNlchIaCgVsb2dpbhgBIAEoCUILukgIcgaQtK6xAgESGQoEbmFtZRgCIAEoCUILukgIcgbAs66xAgESFgoFZW1haWwYAyABKAlCB7pIBHICYAESHwoKYXZhdGFyX3VybBgEIAEoCUILukgIcgbgs66xAgESKgoHdGVuYW50cxgFIAMoCzIZLm1ldGFsc3RhY2suYXBpLnYyLlRlbmFudBIsCghwcm9qZWN0cxgGIAMoCzIaLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3QSMQoOZGVmYXVsdF90ZW5hbnQYByABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnQiFwoVVXNlclNlcnZpY2VHZXRSZXF1ZXN0Ij8KFlVzZXJTZXJ2aWNlR2V0UmVzcG9uc2USJQoEdXNlchgBIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLlVzZXIycwoLVXNlclNlcnZpY2USZAoDR2V0EigubWV0YWxzdGFjay5hcGkudjIuVXNlclNlcnZpY2VHZXRSZXF1ZXN0GikubWV0YWxzdGFjay5hcGkudjIuVXNlclNlcnZpY2VHZXRSZXNwb25zZSII2PMYAuDzGAFiBnByb3RvMw", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules, file_metalstack_api_v2_project, file_metalstack_api_v2_tenant]);
 
 /**
+ * A person with all that it belongs to.
+ *
  * @generated from message metalstack.api.v2.User
  */
 export type User = Message<"metalstack.api.v2.User"> & {
@@ -54,6 +56,8 @@ export type User = Message<"metalstack.api.v2.User"> & {
   projects: Project[];
 
   /**
+   * The tenant that the user has for itself.
+   *
    * @generated from field: metalstack.api.v2.Tenant default_tenant = 7;
    */
   defaultTenant?: Tenant | undefined;
@@ -67,6 +71,8 @@ export const UserSchema: GenMessage<User> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_user, 0);
 
 /**
+ * Is about the user whose token it comes with.
+ *
  * @generated from message metalstack.api.v2.UserServiceGetRequest
  */
 export type UserServiceGetRequest = Message<"metalstack.api.v2.UserServiceGetRequest"> & {
@@ -80,6 +86,8 @@ export const UserServiceGetRequestSchema: GenMessage<UserServiceGetRequest> = /*
   messageDesc(file_metalstack_api_v2_user, 1);
 
 /**
+ * The caller.
+ *
  * @generated from message metalstack.api.v2.UserServiceGetResponse
  */
 export type UserServiceGetResponse = Message<"metalstack.api.v2.UserServiceGetResponse"> & {
@@ -97,10 +105,14 @@ export const UserServiceGetResponseSchema: GenMessage<UserServiceGetResponse> = 
   messageDesc(file_metalstack_api_v2_user, 2);
 
 /**
+ * The person who calls.
+ *
  * @generated from service metalstack.api.v2.UserService
  */
 export const UserService: GenService<{
   /**
+   * The caller, with all that it belongs to.
+   *
    * @generated from rpc metalstack.api.v2.UserService.Get
    */
   get: {

@@ -16,25 +16,35 @@ export const file_metalstack_api_v2_version: GenFile = /*@__PURE__*/
   fileDesc("Ch9tZXRhbHN0YWNrL2FwaS92Mi92ZXJzaW9uLnByb3RvEhFtZXRhbHN0YWNrLmFwaS52MiKGAQoHVmVyc2lvbhIcCgd2ZXJzaW9uGAEgASgJQgu6SAhyBsizrrECARIdCghyZXZpc2lvbhgCIAEoCUILukgIcgbIs66xAgESHQoIZ2l0X3NoYTEYAyABKAlCC7pICHIGyLOusQIBEh8KCmJ1aWxkX2RhdGUYBCABKAlCC7pICHIGyLOusQIBIhoKGFZlcnNpb25TZXJ2aWNlR2V0UmVxdWVzdCJIChlWZXJzaW9uU2VydmljZUdldFJlc3BvbnNlEisKB3ZlcnNpb24YASABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5WZXJzaW9uMnwKDlZlcnNpb25TZXJ2aWNlEmoKA0dldBIrLm1ldGFsc3RhY2suYXBpLnYyLlZlcnNpb25TZXJ2aWNlR2V0UmVxdWVzdBosLm1ldGFsc3RhY2suYXBpLnYyLlZlcnNpb25TZXJ2aWNlR2V0UmVzcG9uc2UiCNjzGAHg8xgCYgZwcm90bzM", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * Which build of a program runs.
+ *
  * @generated from message metalstack.api.v2.Version
  */
 export type Version = Message<"metalstack.api.v2.Version"> & {
   /**
+   * Such as `v0.1.0`.
+   *
    * @generated from field: string version = 1;
    */
   version: string;
 
   /**
+   * Name of the source's revision, with its distance from the last tag.
+   *
    * @generated from field: string revision = 2;
    */
   revision: string;
 
   /**
+   * Commit that it was built from.
+   *
    * @generated from field: string git_sha1 = 3;
    */
   gitSha1: string;
 
   /**
+   * When it was built, as text.
+   *
    * @generated from field: string build_date = 4;
    */
   buildDate: string;
@@ -48,6 +58,8 @@ export const VersionSchema: GenMessage<Version> = /*@__PURE__*/
   messageDesc(file_metalstack_api_v2_version, 0);
 
 /**
+ * Asks for it.
+ *
  * @generated from message metalstack.api.v2.VersionServiceGetRequest
  */
 export type VersionServiceGetRequest = Message<"metalstack.api.v2.VersionServiceGetRequest"> & {
@@ -61,6 +73,8 @@ export const VersionServiceGetRequestSchema: GenMessage<VersionServiceGetRequest
   messageDesc(file_metalstack_api_v2_version, 1);
 
 /**
+ * The server's version.
+ *
  * @generated from message metalstack.api.v2.VersionServiceGetResponse
  */
 export type VersionServiceGetResponse = Message<"metalstack.api.v2.VersionServiceGetResponse"> & {
@@ -78,10 +92,14 @@ export const VersionServiceGetResponseSchema: GenMessage<VersionServiceGetRespon
   messageDesc(file_metalstack_api_v2_version, 2);
 
 /**
+ * Which server this is.
+ *
  * @generated from service metalstack.api.v2.VersionService
  */
 export const VersionService: GenService<{
   /**
+   * The server's version.
+   *
    * @generated from rpc metalstack.api.v2.VersionService.Get
    */
   get: {

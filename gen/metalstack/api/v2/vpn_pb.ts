@@ -17,6 +17,8 @@ export const file_metalstack_api_v2_vpn: GenFile = /*@__PURE__*/
   fileDesc("ChttZXRhbHN0YWNrL2FwaS92Mi92cG4ucHJvdG8SEW1ldGFsc3RhY2suYXBpLnYyIrEBCgdWUE5Ob2RlEgoKAmlkGAEgASgEEhkKBG5hbWUYAiABKAlCC7pICHIGwLOusQIBEhwKB3Byb2plY3QYAyABKAlCC7pICHIGwLOusQIBEiIKDGlwX2FkZHJlc3NlcxgEIAMoCUIMukgJkgEGwKSzsQIBEi0KCWxhc3Rfc2VlbhgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGb25saW5lGAYgASgIYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * A machine that has joined the VPN.
+ *
  * @generated from message metalstack.api.v2.VPNNode
  */
 export type VPNNode = Message<"metalstack.api.v2.VPNNode"> & {
@@ -26,6 +28,8 @@ export type VPNNode = Message<"metalstack.api.v2.VPNNode"> & {
   id: bigint;
 
   /**
+   * Host name under which it joined.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
@@ -36,6 +40,8 @@ export type VPNNode = Message<"metalstack.api.v2.VPNNode"> & {
   project: string;
 
   /**
+   * Within the VPN.
+   *
    * @generated from field: repeated string ip_addresses = 4;
    */
   ipAddresses: string[];
@@ -46,6 +52,8 @@ export type VPNNode = Message<"metalstack.api.v2.VPNNode"> & {
   lastSeen?: Timestamp | undefined;
 
   /**
+   * Whether it is connected right now.
+   *
    * @generated from field: bool online = 6;
    */
   online: boolean;

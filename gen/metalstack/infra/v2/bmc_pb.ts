@@ -18,6 +18,8 @@ export const file_metalstack_infra_v2_bmc: GenFile = /*@__PURE__*/
   fileDesc("Ch1tZXRhbHN0YWNrL2luZnJhL3YyL2JtYy5wcm90bxITbWV0YWxzdGFjay5pbmZyYS52MiJwChRVcGRhdGVCTUNJbmZvUmVxdWVzdBIeCglwYXJ0aXRpb24YASABKAlCC7pICHIG0LOusQIBEjgKC2JtY19yZXBvcnRzGAIgAygLMiMubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUJNQ1JlcG9ydCJLChVVcGRhdGVCTUNJbmZvUmVzcG9uc2USGAoQdXBkYXRlZF9tYWNoaW5lcxgBIAMoCRIYChBjcmVhdGVkX21hY2hpbmVzGAIgAygJIjoKGFdhaXRGb3JCTUNDb21tYW5kUmVxdWVzdBIeCglwYXJ0aXRpb24YASABKAlCC7pICHIG0LOusQIBIrYBChlXYWl0Rm9yQk1DQ29tbWFuZFJlc3BvbnNlEhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEjkKC2JtY19jb21tYW5kGAIgASgOMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUJNQ0NvbW1hbmQSMgoLbWFjaGluZV9ibWMYAyABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQk1DEhIKCmNvbW1hbmRfaWQYBCABKAkiSQoVQk1DQ29tbWFuZERvbmVSZXF1ZXN0EhIKCmNvbW1hbmRfaWQYASABKAkSEgoFZXJyb3IYAiABKAlIAIgBAUIICgZfZXJyb3IiGAoWQk1DQ29tbWFuZERvbmVSZXNwb25zZTL2AgoKQk1DU2VydmljZRJxCg1VcGRhdGVCTUNJbmZvEikubWV0YWxzdGFjay5pbmZyYS52Mi5VcGRhdGVCTUNJbmZvUmVxdWVzdBoqLm1ldGFsc3RhY2suaW5mcmEudjIuVXBkYXRlQk1DSW5mb1Jlc3BvbnNlIgng8xgC6vMYAQESfwoRV2FpdEZvckJNQ0NvbW1hbmQSLS5tZXRhbHN0YWNrLmluZnJhLnYyLldhaXRGb3JCTUNDb21tYW5kUmVxdWVzdBouLm1ldGFsc3RhY2suaW5mcmEudjIuV2FpdEZvckJNQ0NvbW1hbmRSZXNwb25zZSIJ4PMYAurzGAEBMAESdAoOQk1DQ29tbWFuZERvbmUSKi5tZXRhbHN0YWNrLmluZnJhLnYyLkJNQ0NvbW1hbmREb25lUmVxdWVzdBorLm1ldGFsc3RhY2suaW5mcmEudjIuQk1DQ29tbWFuZERvbmVSZXNwb25zZSIJ4PMYAerzGAEBYgZwcm90bzM", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_machine, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * What was seen in a partition.
+ *
  * @generated from message metalstack.infra.v2.UpdateBMCInfoRequest
  */
 export type UpdateBMCInfoRequest = Message<"metalstack.infra.v2.UpdateBMCInfoRequest"> & {
@@ -40,15 +42,21 @@ export const UpdateBMCInfoRequestSchema: GenMessage<UpdateBMCInfoRequest> = /*@_
   messageDesc(file_metalstack_infra_v2_bmc, 0);
 
 /**
+ * Which machines were meant.
+ *
  * @generated from message metalstack.infra.v2.UpdateBMCInfoResponse
  */
 export type UpdateBMCInfoResponse = Message<"metalstack.infra.v2.UpdateBMCInfoResponse"> & {
   /**
+   * Uuids of machines that were known.
+   *
    * @generated from field: repeated string updated_machines = 1;
    */
   updatedMachines: string[];
 
   /**
+   * Uuids of machines that are new.
+   *
    * @generated from field: repeated string created_machines = 2;
    */
   createdMachines: string[];
@@ -62,6 +70,8 @@ export const UpdateBMCInfoResponseSchema: GenMessage<UpdateBMCInfoResponse> = /*
   messageDesc(file_metalstack_infra_v2_bmc, 1);
 
 /**
+ * Whose orders are wanted.
+ *
  * @generated from message metalstack.infra.v2.WaitForBMCCommandRequest
  */
 export type WaitForBMCCommandRequest = Message<"metalstack.infra.v2.WaitForBMCCommandRequest"> & {
@@ -79,10 +89,14 @@ export const WaitForBMCCommandRequestSchema: GenMessage<WaitForBMCCommandRequest
   messageDesc(file_metalstack_infra_v2_bmc, 2);
 
 /**
+ * One order.
+ *
  * @generated from message metalstack.infra.v2.WaitForBMCCommandResponse
  */
 export type WaitForBMCCommandResponse = Message<"metalstack.infra.v2.WaitForBMCCommandResponse"> & {
   /**
+   * Machine that it is for.
+   *
    * @generated from field: string uuid = 1;
    */
   uuid: string;
@@ -93,11 +107,15 @@ export type WaitForBMCCommandResponse = Message<"metalstack.infra.v2.WaitForBMCC
   bmcCommand: MachineBMCCommand;
 
   /**
+   * Access to its management controller, password included.
+   *
    * @generated from field: metalstack.api.v2.MachineBMC machine_bmc = 3;
    */
   machineBmc?: MachineBMC | undefined;
 
   /**
+   * To be repeated in `BMCCommandDone`.
+   *
    * @generated from field: string command_id = 4;
    */
   commandId: string;
@@ -111,6 +129,8 @@ export const WaitForBMCCommandResponseSchema: GenMessage<WaitForBMCCommandRespon
   messageDesc(file_metalstack_infra_v2_bmc, 3);
 
 /**
+ * How an order ended.
+ *
  * @generated from message metalstack.infra.v2.BMCCommandDoneRequest
  */
 export type BMCCommandDoneRequest = Message<"metalstack.infra.v2.BMCCommandDoneRequest"> & {
@@ -120,6 +140,8 @@ export type BMCCommandDoneRequest = Message<"metalstack.infra.v2.BMCCommandDoneR
   commandId: string;
 
   /**
+   * Why it was not carried out; absent when it was.
+   *
    * @generated from field: optional string error = 2;
    */
   error?: string | undefined;
@@ -133,6 +155,8 @@ export const BMCCommandDoneRequestSchema: GenMessage<BMCCommandDoneRequest> = /*
   messageDesc(file_metalstack_infra_v2_bmc, 4);
 
 /**
+ * It was taken note of.
+ *
  * @generated from message metalstack.infra.v2.BMCCommandDoneResponse
  */
 export type BMCCommandDoneResponse = Message<"metalstack.infra.v2.BMCCommandDoneResponse"> & {
@@ -146,10 +170,14 @@ export const BMCCommandDoneResponseSchema: GenMessage<BMCCommandDoneResponse> = 
   messageDesc(file_metalstack_infra_v2_bmc, 5);
 
 /**
+ * For the daemon that talks to management controllers.
+ *
  * @generated from service metalstack.infra.v2.BMCService
  */
 export const BMCService: GenService<{
   /**
+   * Reports what management controllers say. Machines that are not known yet are created.
+   *
    * @generated from rpc metalstack.infra.v2.BMCService.UpdateBMCInfo
    */
   updateBMCInfo: {
@@ -158,6 +186,9 @@ export const BMCService: GenService<{
     output: typeof UpdateBMCInfoResponseSchema;
   },
   /**
+   * Orders for the management controllers of a partition, as they come. An order is sent again to a new stream as long
+   * as it is neither done nor void.
+   *
    * @generated from rpc metalstack.infra.v2.BMCService.WaitForBMCCommand
    */
   waitForBMCCommand: {
@@ -166,6 +197,8 @@ export const BMCService: GenService<{
     output: typeof WaitForBMCCommandResponseSchema;
   },
   /**
+   * An order was carried out, or failed.
+   *
    * @generated from rpc metalstack.infra.v2.BMCService.BMCCommandDone
    */
   bMCCommandDone: {

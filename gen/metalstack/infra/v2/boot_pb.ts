@@ -18,6 +18,8 @@ export const file_metalstack_infra_v2_boot: GenFile = /*@__PURE__*/
   fileDesc("Ch5tZXRhbHN0YWNrL2luZnJhL3YyL2Jvb3QucHJvdG8SE21ldGFsc3RhY2suaW5mcmEudjIiUAoWQm9vdFNlcnZpY2VEaGNwUmVxdWVzdBIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARIeCglwYXJ0aXRpb24YAiABKAlCC7pICHIG0LOusQIBIhkKF0Jvb3RTZXJ2aWNlRGhjcFJlc3BvbnNlIlIKFkJvb3RTZXJ2aWNlQm9vdFJlcXVlc3QSGAoDbWFjGAEgASgJQgu6SAhyBrizrrECARIeCglwYXJ0aXRpb24YAiABKAlCC7pICHIG0LOusQIBIn0KF0Jvb3RTZXJ2aWNlQm9vdFJlc3BvbnNlEhsKBmtlcm5lbBgBIAEoCUILukgIcgbgs66xAgESFgoOaW5pdF9yYW1fZGlza3MYAiADKAkSIQoHY21kbGluZRgDIAEoCUILukgIcgbIs66xAgFIAIgBAUIKCghfY21kbGluZSLJAgoaQm9vdFNlcnZpY2VSZWdpc3RlclJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQESNAoIaGFyZHdhcmUYAiABKAsyIi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lSGFyZHdhcmUSLAoEYmlvcxgDIAEoCzIeLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCaW9zEioKA2JtYxgEIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCTUMSKgoDZnJ1GAUgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUZSVRIMCgR0YWdzGAYgAygJEikKFG1ldGFsX2hhbW1lcl92ZXJzaW9uGAcgASgJQgu6SAhyBsizrrECARIeCglwYXJ0aXRpb24YCCABKAlCC7pICHIG0LOusQIBInAKG0Jvb3RTZXJ2aWNlUmVnaXN0ZXJSZXNwb25zZRIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARIZCgRzaXplGAIgASgJQgu6SAhyBsizrrECARIeCglwYXJ0aXRpb24YAyABKAlCC7pICHIG0LOusQIBIjAKFkJvb3RTZXJ2aWNlV2FpdFJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQEiUwoXQm9vdFNlcnZpY2VXYWl0UmVzcG9uc2USOAoKYWxsb2NhdGlvbhgBIAEoCzIkLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVBbGxvY2F0aW9uImcKJ0Jvb3RTZXJ2aWNlSW5zdGFsbGF0aW9uU3VjY2VlZGVkUmVxdWVzdBIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARIkChBjb25zb2xlX3Bhc3N3b3JkGAIgASgJQgq6SAdyBRACGIABIioKKEJvb3RTZXJ2aWNlSW5zdGFsbGF0aW9uU3VjY2VlZGVkUmVzcG9uc2UiPQojQm9vdFNlcnZpY2VTdXBlclVzZXJQYXNzd29yZFJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQEiaQokQm9vdFNlcnZpY2VTdXBlclVzZXJQYXNzd29yZFJlc3BvbnNlEhgKEGZlYXR1cmVfZGlzYWJsZWQYASABKAgSJwoTc3VwZXJfdXNlcl9wYXNzd29yZBgCIAEoCUIKukgHcgUQAhiAATKLBgoLQm9vdFNlcnZpY2USbAoERGhjcBIrLm1ldGFsc3RhY2suaW5mcmEudjIuQm9vdFNlcnZpY2VEaGNwUmVxdWVzdBosLm1ldGFsc3RhY2suaW5mcmEudjIuQm9vdFNlcnZpY2VEaGNwUmVzcG9uc2UiCeDzGALq8xgBARJsCgRCb290EisubWV0YWxzdGFjay5pbmZyYS52Mi5Cb290U2VydmljZUJvb3RSZXF1ZXN0GiwubWV0YWxzdGFjay5pbmZyYS52Mi5Cb290U2VydmljZUJvb3RSZXNwb25zZSIJ4PMYAurzGAEBEpMBChFTdXBlclVzZXJQYXNzd29yZBI4Lm1ldGFsc3RhY2suaW5mcmEudjIuQm9vdFNlcnZpY2VTdXBlclVzZXJQYXNzd29yZFJlcXVlc3QaOS5tZXRhbHN0YWNrLmluZnJhLnYyLkJvb3RTZXJ2aWNlU3VwZXJVc2VyUGFzc3dvcmRSZXNwb25zZSIJ4PMYAvLzGAEBEngKCFJlZ2lzdGVyEi8ubWV0YWxzdGFjay5pbmZyYS52Mi5Cb290U2VydmljZVJlZ2lzdGVyUmVxdWVzdBowLm1ldGFsc3RhY2suaW5mcmEudjIuQm9vdFNlcnZpY2VSZWdpc3RlclJlc3BvbnNlIgng8xgC8vMYAQESbgoEV2FpdBIrLm1ldGFsc3RhY2suaW5mcmEudjIuQm9vdFNlcnZpY2VXYWl0UmVxdWVzdBosLm1ldGFsc3RhY2suaW5mcmEudjIuQm9vdFNlcnZpY2VXYWl0UmVzcG9uc2UiCeDzGALy8xgBATABEp8BChVJbnN0YWxsYXRpb25TdWNjZWVkZWQSPC5tZXRhbHN0YWNrLmluZnJhLnYyLkJvb3RTZXJ2aWNlSW5zdGFsbGF0aW9uU3VjY2VlZGVkUmVxdWVzdBo9Lm1ldGFsc3RhY2suaW5mcmEudjIuQm9vdFNlcnZpY2VJbnN0YWxsYXRpb25TdWNjZWVkZWRSZXNwb25zZSIJ4PMYAvLzGAEBYgZwcm90bzM", [file_buf_validate_validate, file_metalstack_api_v2_common, file_metalstack_api_v2_machine, file_metalstack_api_v2_predefined_rules]);
 
 /**
+ * Who asked, and where.
+ *
  * @generated from message metalstack.infra.v2.BootServiceDhcpRequest
  */
 export type BootServiceDhcpRequest = Message<"metalstack.infra.v2.BootServiceDhcpRequest"> & {
@@ -40,6 +42,8 @@ export const BootServiceDhcpRequestSchema: GenMessage<BootServiceDhcpRequest> = 
   messageDesc(file_metalstack_infra_v2_boot, 0);
 
 /**
+ * It was taken note of.
+ *
  * @generated from message metalstack.infra.v2.BootServiceDhcpResponse
  */
 export type BootServiceDhcpResponse = Message<"metalstack.infra.v2.BootServiceDhcpResponse"> & {
@@ -53,10 +57,14 @@ export const BootServiceDhcpResponseSchema: GenMessage<BootServiceDhcpResponse> 
   messageDesc(file_metalstack_infra_v2_boot, 1);
 
 /**
+ * Who wants to boot, and where.
+ *
  * @generated from message metalstack.infra.v2.BootServiceBootRequest
  */
 export type BootServiceBootRequest = Message<"metalstack.infra.v2.BootServiceBootRequest"> & {
   /**
+   * Of the interface that boots.
+   *
    * @generated from field: string mac = 1;
    */
   mac: string;
@@ -75,20 +83,28 @@ export const BootServiceBootRequestSchema: GenMessage<BootServiceBootRequest> = 
   messageDesc(file_metalstack_infra_v2_boot, 2);
 
 /**
+ * What to boot.
+ *
  * @generated from message metalstack.infra.v2.BootServiceBootResponse
  */
 export type BootServiceBootResponse = Message<"metalstack.infra.v2.BootServiceBootResponse"> & {
   /**
+   * URL of the kernel.
+   *
    * @generated from field: string kernel = 1;
    */
   kernel: string;
 
   /**
+   * URLs, in the order of loading.
+   *
    * @generated from field: repeated string init_ram_disks = 2;
    */
   initRamDisks: string[];
 
   /**
+   * Kernel's command line.
+   *
    * @generated from field: optional string cmdline = 3;
    */
   cmdline?: string | undefined;
@@ -102,6 +118,8 @@ export const BootServiceBootResponseSchema: GenMessage<BootServiceBootResponse> 
   messageDesc(file_metalstack_infra_v2_boot, 3);
 
 /**
+ * The hardware as the installer sees it.
+ *
  * @generated from message metalstack.infra.v2.BootServiceRegisterRequest
  */
 export type BootServiceRegisterRequest = Message<"metalstack.infra.v2.BootServiceRegisterRequest"> & {
@@ -116,6 +134,8 @@ export type BootServiceRegisterRequest = Message<"metalstack.infra.v2.BootServic
   hardware?: MachineHardware | undefined;
 
   /**
+   * The server's firmware.
+   *
    * @generated from field: metalstack.api.v2.MachineBios bios = 3;
    */
   bios?: MachineBios | undefined;
@@ -131,11 +151,15 @@ export type BootServiceRegisterRequest = Message<"metalstack.infra.v2.BootServic
   fru?: MachineFRU | undefined;
 
   /**
+   * Words about the machine; they become labels.
+   *
    * @generated from field: repeated string tags = 6;
    */
   tags: string[];
 
   /**
+   * Version of the installer.
+   *
    * @generated from field: string metal_hammer_version = 7;
    */
   metalHammerVersion: string;
@@ -154,6 +178,8 @@ export const BootServiceRegisterRequestSchema: GenMessage<BootServiceRegisterReq
   messageDesc(file_metalstack_infra_v2_boot, 4);
 
 /**
+ * What the machine is.
+ *
  * @generated from message metalstack.infra.v2.BootServiceRegisterResponse
  */
 export type BootServiceRegisterResponse = Message<"metalstack.infra.v2.BootServiceRegisterResponse"> & {
@@ -163,6 +189,8 @@ export type BootServiceRegisterResponse = Message<"metalstack.infra.v2.BootServi
   uuid: string;
 
   /**
+   * The size that the hardware matches.
+   *
    * @generated from field: string size = 2;
    */
   size: string;
@@ -181,6 +209,8 @@ export const BootServiceRegisterResponseSchema: GenMessage<BootServiceRegisterRe
   messageDesc(file_metalstack_infra_v2_boot, 5);
 
 /**
+ * Which machine waits.
+ *
  * @generated from message metalstack.infra.v2.BootServiceWaitRequest
  */
 export type BootServiceWaitRequest = Message<"metalstack.infra.v2.BootServiceWaitRequest"> & {
@@ -198,6 +228,8 @@ export const BootServiceWaitRequestSchema: GenMessage<BootServiceWaitRequest> = 
   messageDesc(file_metalstack_infra_v2_boot, 6);
 
 /**
+ * What to install; without an allocation only a sign of life.
+ *
  * @generated from message metalstack.infra.v2.BootServiceWaitResponse
  */
 export type BootServiceWaitResponse = Message<"metalstack.infra.v2.BootServiceWaitResponse"> & {
@@ -215,6 +247,8 @@ export const BootServiceWaitResponseSchema: GenMessage<BootServiceWaitResponse> 
   messageDesc(file_metalstack_infra_v2_boot, 7);
 
 /**
+ * Which machine is installed.
+ *
  * @generated from message metalstack.infra.v2.BootServiceInstallationSucceededRequest
  */
 export type BootServiceInstallationSucceededRequest = Message<"metalstack.infra.v2.BootServiceInstallationSucceededRequest"> & {
@@ -224,6 +258,8 @@ export type BootServiceInstallationSucceededRequest = Message<"metalstack.infra.
   uuid: string;
 
   /**
+   * Password of user `metal` on the machine's console, 2 to 128 characters.
+   *
    * @generated from field: string console_password = 2;
    */
   consolePassword: string;
@@ -237,6 +273,8 @@ export const BootServiceInstallationSucceededRequestSchema: GenMessage<BootServi
   messageDesc(file_metalstack_infra_v2_boot, 8);
 
 /**
+ * It is stored: the installer may start the operating system.
+ *
  * @generated from message metalstack.infra.v2.BootServiceInstallationSucceededResponse
  */
 export type BootServiceInstallationSucceededResponse = Message<"metalstack.infra.v2.BootServiceInstallationSucceededResponse"> & {
@@ -250,6 +288,8 @@ export const BootServiceInstallationSucceededResponseSchema: GenMessage<BootServ
   messageDesc(file_metalstack_infra_v2_boot, 9);
 
 /**
+ * Whose password is wanted.
+ *
  * @generated from message metalstack.infra.v2.BootServiceSuperUserPasswordRequest
  */
 export type BootServiceSuperUserPasswordRequest = Message<"metalstack.infra.v2.BootServiceSuperUserPasswordRequest"> & {
@@ -267,10 +307,14 @@ export const BootServiceSuperUserPasswordRequestSchema: GenMessage<BootServiceSu
   messageDesc(file_metalstack_infra_v2_boot, 10);
 
 /**
+ * The password, unless this is not used.
+ *
  * @generated from message metalstack.infra.v2.BootServiceSuperUserPasswordResponse
  */
 export type BootServiceSuperUserPasswordResponse = Message<"metalstack.infra.v2.BootServiceSuperUserPasswordResponse"> & {
   /**
+   * True: leave the management controller's users alone.
+   *
    * @generated from field: bool feature_disabled = 1;
    */
   featureDisabled: boolean;
@@ -289,10 +333,15 @@ export const BootServiceSuperUserPasswordResponseSchema: GenMessage<BootServiceS
   messageDesc(file_metalstack_infra_v2_boot, 11);
 
 /**
+ * For the boot service of a partition, and for the installer on a machine. The usual order: Dhcp, Boot,
+ * SuperUserPassword, Register, Wait, InstallationSucceeded.
+ *
  * @generated from service metalstack.infra.v2.BootService
  */
 export const BootService: GenService<{
   /**
+   * A machine asked for an address to boot from the network. It is noted as PXE_BOOTING.
+   *
    * @generated from rpc metalstack.infra.v2.BootService.Dhcp
    */
   dhcp: {
@@ -301,6 +350,8 @@ export const BootService: GenService<{
     output: typeof BootServiceDhcpResponseSchema;
   },
   /**
+   * What a machine shall boot. Unknown ones are answered as well: that is how machines are found.
+   *
    * @generated from rpc metalstack.infra.v2.BootService.Boot
    */
   boot: {
@@ -309,6 +360,8 @@ export const BootService: GenService<{
     output: typeof BootServiceBootResponseSchema;
   },
   /**
+   * Password that the installer sets for the highest user of the machine's management controller.
+   *
    * @generated from rpc metalstack.infra.v2.BootService.SuperUserPassword
    */
   superUserPassword: {
@@ -317,6 +370,8 @@ export const BootService: GenService<{
     output: typeof BootServiceSuperUserPasswordResponseSchema;
   },
   /**
+   * Reports the machine's hardware, and creates or renews the machine. The answer tells its size.
+   *
    * @generated from rpc metalstack.infra.v2.BootService.Register
    */
   register: {
@@ -325,6 +380,9 @@ export const BootService: GenService<{
     output: typeof BootServiceRegisterResponseSchema;
   },
   /**
+   * Says that the machine may be given away, for as long as the stream is open, and brings the allocation when there
+   * is one. One that exists already is sent at once, so that a broken stream loses nothing.
+   *
    * @generated from rpc metalstack.infra.v2.BootService.Wait
    */
   wait: {
@@ -333,6 +391,8 @@ export const BootService: GenService<{
     output: typeof BootServiceWaitResponseSchema;
   },
   /**
+   * The operating system is on disk. The machine's port is moved to its networks, and it boots from disk from now on.
+   *
    * @generated from rpc metalstack.infra.v2.BootService.InstallationSucceeded
    */
   installationSucceeded: {

@@ -22,6 +22,8 @@ export const file_metalstack_infra_v2_component: GenFile = /*@__PURE__*/
   fileDesc("CiNtZXRhbHN0YWNrL2luZnJhL3YyL2NvbXBvbmVudC5wcm90bxITbWV0YWxzdGFjay5pbmZyYS52MiKdAgobQ29tcG9uZW50U2VydmljZVBpbmdSZXF1ZXN0EjgKBHR5cGUYASABKA4yIC5tZXRhbHN0YWNrLmFwaS52Mi5Db21wb25lbnRUeXBlQgi6SAWCAQIQARIfCgppZGVudGlmaWVyGAIgASgJQgu6SAhyBsCzrrECARI4CgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECOAESPAoIaW50ZXJ2YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIDCJAcMgIIBRIrCgd2ZXJzaW9uGAUgASgLMhoubWV0YWxzdGFjay5hcGkudjIuVmVyc2lvbiIeChxDb21wb25lbnRTZXJ2aWNlUGluZ1Jlc3BvbnNlMooBChBDb21wb25lbnRTZXJ2aWNlEnYKBFBpbmcSMC5tZXRhbHN0YWNrLmluZnJhLnYyLkNvbXBvbmVudFNlcnZpY2VQaW5nUmVxdWVzdBoxLm1ldGFsc3RhY2suaW5mcmEudjIuQ29tcG9uZW50U2VydmljZVBpbmdSZXNwb25zZSIJ4PMYAurzGAEBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_component, file_metalstack_api_v2_predefined_rules, file_metalstack_api_v2_version]);
 
 /**
+ * Who is there.
+ *
  * @generated from message metalstack.infra.v2.ComponentServicePingRequest
  */
 export type ComponentServicePingRequest = Message<"metalstack.infra.v2.ComponentServicePingRequest"> & {
@@ -31,16 +33,22 @@ export type ComponentServicePingRequest = Message<"metalstack.infra.v2.Component
   type: ComponentType;
 
   /**
+   * Which one of its type: usually host or partition.
+   *
    * @generated from field: string identifier = 2;
    */
   identifier: string;
 
   /**
+   * When its process started.
+   *
    * @generated from field: google.protobuf.Timestamp started_at = 3;
    */
   startedAt?: Timestamp | undefined;
 
   /**
+   * How often it means to report, 5 seconds to 1 hour.
+   *
    * @generated from field: google.protobuf.Duration interval = 4;
    */
   interval?: Duration | undefined;
@@ -59,6 +67,8 @@ export const ComponentServicePingRequestSchema: GenMessage<ComponentServicePingR
   messageDesc(file_metalstack_infra_v2_component, 0);
 
 /**
+ * It was taken note of.
+ *
  * @generated from message metalstack.infra.v2.ComponentServicePingResponse
  */
 export type ComponentServicePingResponse = Message<"metalstack.infra.v2.ComponentServicePingResponse"> & {
@@ -72,10 +82,14 @@ export const ComponentServicePingResponseSchema: GenMessage<ComponentServicePing
   messageDesc(file_metalstack_infra_v2_component, 1);
 
 /**
+ * For every daemon.
+ *
  * @generated from service metalstack.infra.v2.ComponentService
  */
 export const ComponentService: GenService<{
   /**
+   * Says that the daemon is there. Repeated at its interval.
+   *
    * @generated from rpc metalstack.infra.v2.ComponentService.Ping
    */
   ping: {

@@ -16,10 +16,14 @@ export const file_metalstack_infra_v2_event: GenFile = /*@__PURE__*/
   fileDesc("Ch9tZXRhbHN0YWNrL2luZnJhL3YyL2V2ZW50LnByb3RvEhNtZXRhbHN0YWNrLmluZnJhLnYyIr8BChdFdmVudFNlcnZpY2VTZW5kUmVxdWVzdBJICgZldmVudHMYASADKAsyOC5tZXRhbHN0YWNrLmluZnJhLnYyLkV2ZW50U2VydmljZVNlbmRSZXF1ZXN0LkV2ZW50c0VudHJ5GloKC0V2ZW50c0VudHJ5EgsKA2tleRgBIAEoCRI6CgV2YWx1ZRgCIAEoCzIrLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVQcm92aXNpb25pbmdFdmVudDoCOAEiOgoYRXZlbnRTZXJ2aWNlU2VuZFJlc3BvbnNlEg4KBmV2ZW50cxgBIAEoBBIOCgZmYWlsZWQYAiADKAkyfgoMRXZlbnRTZXJ2aWNlEm4KBFNlbmQSLC5tZXRhbHN0YWNrLmluZnJhLnYyLkV2ZW50U2VydmljZVNlbmRSZXF1ZXN0Gi0ubWV0YWxzdGFjay5pbmZyYS52Mi5FdmVudFNlcnZpY2VTZW5kUmVzcG9uc2UiCeDzGALq8xgBAWIGcHJvdG8z", [file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
 
 /**
+ * What happened to which machines.
+ *
  * @generated from message metalstack.infra.v2.EventServiceSendRequest
  */
 export type EventServiceSendRequest = Message<"metalstack.infra.v2.EventServiceSendRequest"> & {
   /**
+   * Uuid of the machine to its event.
+   *
    * @generated from field: map<string, metalstack.api.v2.MachineProvisioningEvent> events = 1;
    */
   events: { [key: string]: MachineProvisioningEvent };
@@ -33,15 +37,21 @@ export const EventServiceSendRequestSchema: GenMessage<EventServiceSendRequest> 
   messageDesc(file_metalstack_infra_v2_event, 0);
 
 /**
+ * What was taken.
+ *
  * @generated from message metalstack.infra.v2.EventServiceSendResponse
  */
 export type EventServiceSendResponse = Message<"metalstack.infra.v2.EventServiceSendResponse"> & {
   /**
+   * How many were taken.
+   *
    * @generated from field: uint64 events = 1;
    */
   events: bigint;
 
   /**
+   * Uuids of machines whose event was not taken.
+   *
    * @generated from field: repeated string failed = 2;
    */
   failed: string[];
@@ -55,10 +65,14 @@ export const EventServiceSendResponseSchema: GenMessage<EventServiceSendResponse
   messageDesc(file_metalstack_infra_v2_event, 1);
 
 /**
+ * For whoever sees what happens to machines.
+ *
  * @generated from service metalstack.infra.v2.EventService
  */
 export const EventService: GenService<{
   /**
+   * Tells what happened. Every event is taken or refused on its own.
+   *
    * @generated from rpc metalstack.infra.v2.EventService.Send
    */
   send: {

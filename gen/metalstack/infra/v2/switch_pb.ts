@@ -20,6 +20,8 @@ export const file_metalstack_infra_v2_switch: GenFile = /*@__PURE__*/
   fileDesc("CiBtZXRhbHN0YWNrL2luZnJhL3YyL3N3aXRjaC5wcm90bxITbWV0YWxzdGFjay5pbmZyYS52MiI0ChdTd2l0Y2hTZXJ2aWNlR2V0UmVxdWVzdBIZCgJpZBgBIAEoCUINukgKcgjAs66xAgFoASJFChhTd2l0Y2hTZXJ2aWNlR2V0UmVzcG9uc2USKQoGc3dpdGNoGAEgASgLMhkubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoIkkKHFN3aXRjaFNlcnZpY2VSZWdpc3RlclJlcXVlc3QSKQoGc3dpdGNoGAEgASgLMhkubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoIkoKHVN3aXRjaFNlcnZpY2VSZWdpc3RlclJlc3BvbnNlEikKBnN3aXRjaBgBIAEoCzIZLm1ldGFsc3RhY2suYXBpLnYyLlN3aXRjaCLzAwodU3dpdGNoU2VydmljZUhlYXJ0YmVhdFJlcXVlc3QSGQoCaWQYASABKAlCDbpICnIIwLOusQIBaAESKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoFZXJyb3IYAyABKAlIAIgBARJXCgtwb3J0X3N0YXRlcxgEIAMoCzJCLm1ldGFsc3RhY2suaW5mcmEudjIuU3dpdGNoU2VydmljZUhlYXJ0YmVhdFJlcXVlc3QuUG9ydFN0YXRlc0VudHJ5El4KD2JncF9wb3J0X3N0YXRlcxgFIAMoCzJFLm1ldGFsc3RhY2suaW5mcmEudjIuU3dpdGNoU2VydmljZUhlYXJ0YmVhdFJlcXVlc3QuQmdwUG9ydFN0YXRlc0VudHJ5GlYKD1BvcnRTdGF0ZXNFbnRyeRILCgNrZXkYASABKAkSMgoFdmFsdWUYAiABKA4yIy5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hQb3J0U3RhdHVzOgI4ARpbChJCZ3BQb3J0U3RhdGVzRW50cnkSCwoDa2V5GAEgASgJEjQKBXZhbHVlGAIgASgLMiUubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoQkdQUG9ydFN0YXRlOgI4AUIICgZfZXJyb3IilgEKHlN3aXRjaFNlcnZpY2VIZWFydGJlYXRSZXNwb25zZRIKCgJpZBgBIAEoCRIwCglsYXN0X3N5bmMYAiABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5Td2l0Y2hTeW5jEjYKD2xhc3Rfc3luY19lcnJvchgDIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLlN3aXRjaFN5bmMy/gIKDVN3aXRjaFNlcnZpY2USbgoDR2V0EiwubWV0YWxzdGFjay5pbmZyYS52Mi5Td2l0Y2hTZXJ2aWNlR2V0UmVxdWVzdBotLm1ldGFsc3RhY2suaW5mcmEudjIuU3dpdGNoU2VydmljZUdldFJlc3BvbnNlIgrg8xgC6vMYAgECEnwKCFJlZ2lzdGVyEjEubWV0YWxzdGFjay5pbmZyYS52Mi5Td2l0Y2hTZXJ2aWNlUmVnaXN0ZXJSZXF1ZXN0GjIubWV0YWxzdGFjay5pbmZyYS52Mi5Td2l0Y2hTZXJ2aWNlUmVnaXN0ZXJSZXNwb25zZSIJ4PMYAurzGAEBEn8KCUhlYXJ0YmVhdBIyLm1ldGFsc3RhY2suaW5mcmEudjIuU3dpdGNoU2VydmljZUhlYXJ0YmVhdFJlcXVlc3QaMy5tZXRhbHN0YWNrLmluZnJhLnYyLlN3aXRjaFNlcnZpY2VIZWFydGJlYXRSZXNwb25zZSIJ4PMYAurzGAEBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules, file_metalstack_api_v2_switch]);
 
 /**
+ * Names the switch to get.
+ *
  * @generated from message metalstack.infra.v2.SwitchServiceGetRequest
  */
 export type SwitchServiceGetRequest = Message<"metalstack.infra.v2.SwitchServiceGetRequest"> & {
@@ -37,6 +39,8 @@ export const SwitchServiceGetRequestSchema: GenMessage<SwitchServiceGetRequest> 
   messageDesc(file_metalstack_infra_v2_switch, 0);
 
 /**
+ * The switch that was asked for.
+ *
  * @generated from message metalstack.infra.v2.SwitchServiceGetResponse
  */
 export type SwitchServiceGetResponse = Message<"metalstack.infra.v2.SwitchServiceGetResponse"> & {
@@ -54,6 +58,8 @@ export const SwitchServiceGetResponseSchema: GenMessage<SwitchServiceGetResponse
   messageDesc(file_metalstack_infra_v2_switch, 1);
 
 /**
+ * The switch as it sees itself.
+ *
  * @generated from message metalstack.infra.v2.SwitchServiceRegisterRequest
  */
 export type SwitchServiceRegisterRequest = Message<"metalstack.infra.v2.SwitchServiceRegisterRequest"> & {
@@ -71,6 +77,8 @@ export const SwitchServiceRegisterRequestSchema: GenMessage<SwitchServiceRegiste
   messageDesc(file_metalstack_infra_v2_switch, 2);
 
 /**
+ * The switch as it is stored, with what is wanted of it.
+ *
  * @generated from message metalstack.infra.v2.SwitchServiceRegisterResponse
  */
 export type SwitchServiceRegisterResponse = Message<"metalstack.infra.v2.SwitchServiceRegisterResponse"> & {
@@ -88,6 +96,8 @@ export const SwitchServiceRegisterResponseSchema: GenMessage<SwitchServiceRegist
   messageDesc(file_metalstack_infra_v2_switch, 3);
 
 /**
+ * How the switch is.
+ *
  * @generated from message metalstack.infra.v2.SwitchServiceHeartbeatRequest
  */
 export type SwitchServiceHeartbeatRequest = Message<"metalstack.infra.v2.SwitchServiceHeartbeatRequest"> & {
@@ -97,21 +107,29 @@ export type SwitchServiceHeartbeatRequest = Message<"metalstack.infra.v2.SwitchS
   id: string;
 
   /**
+   * How long the latest configuration took.
+   *
    * @generated from field: google.protobuf.Duration duration = 2;
    */
   duration?: Duration | undefined;
 
   /**
+   * Why it failed; absent when it did not.
+   *
    * @generated from field: optional string error = 3;
    */
   error?: string | undefined;
 
   /**
+   * Name of the port to its state.
+   *
    * @generated from field: map<string, metalstack.api.v2.SwitchPortStatus> port_states = 4;
    */
   portStates: { [key: string]: SwitchPortStatus };
 
   /**
+   * Name of the port to the routing session over it.
+   *
    * @generated from field: map<string, metalstack.api.v2.SwitchBGPPortState> bgp_port_states = 5;
    */
   bgpPortStates: { [key: string]: SwitchBGPPortState };
@@ -125,6 +143,8 @@ export const SwitchServiceHeartbeatRequestSchema: GenMessage<SwitchServiceHeartb
   messageDesc(file_metalstack_infra_v2_switch, 4);
 
 /**
+ * What is noted of the switch.
+ *
  * @generated from message metalstack.infra.v2.SwitchServiceHeartbeatResponse
  */
 export type SwitchServiceHeartbeatResponse = Message<"metalstack.infra.v2.SwitchServiceHeartbeatResponse"> & {
@@ -152,10 +172,14 @@ export const SwitchServiceHeartbeatResponseSchema: GenMessage<SwitchServiceHeart
   messageDesc(file_metalstack_infra_v2_switch, 5);
 
 /**
+ * For the daemon on a switch.
+ *
  * @generated from service metalstack.infra.v2.SwitchService
  */
 export const SwitchService: GenService<{
   /**
+   * How the switch shall be configured: its ports with their networks and filters.
+   *
    * @generated from rpc metalstack.infra.v2.SwitchService.Get
    */
   get: {
@@ -164,6 +188,9 @@ export const SwitchService: GenService<{
     output: typeof SwitchServiceGetResponseSchema;
   },
   /**
+   * Makes the switch known, or reports it anew after a start. One in replace mode takes over the ports of its
+   * predecessor.
+   *
    * @generated from rpc metalstack.infra.v2.SwitchService.Register
    */
   register: {
@@ -172,6 +199,8 @@ export const SwitchService: GenService<{
     output: typeof SwitchServiceRegisterResponseSchema;
   },
   /**
+   * Reports how the latest configuration went, and the state of the ports.
+   *
    * @generated from rpc metalstack.infra.v2.SwitchService.Heartbeat
    */
   heartbeat: {
