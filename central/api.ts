@@ -38,7 +38,7 @@ export function api(ports: {
   const { clock, identity, serving } = ports;
   const known = new Set(["", ...services.map((s) => s.typeName)]);
   const status = (service: string) => (known.has(service) ? serving(service) : undefined);
-  const all = [routes(ports.implementations), health({ status, clock }), reflection(services)];
+  const all = [routes(ports.implementations), health({ status, clock }), reflection([...services, Health])];
   return {
     routes: (router) => {
       for (const register of all) register(router);
