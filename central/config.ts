@@ -3,6 +3,59 @@ import * as v from "valibot";
 
 const text = (meaning: string) => v.pipe(v.string(), v.nonEmpty(), v.description(meaning));
 
+const endpoint = v.pipe(
+  v.string(),
+  v.check((s) => /^https?:\/\/[^/\s]+:\d+$/.test(s), "a URL with a port is wanted, such as https://10.0.0.1:2379"),
+);
+
+/** Both or neither: `first` without `second` says nothing, or the other way round. */
+const together = (first: unknown, second: unknown) => (first === undefined) === (second === undefined);
+
+const store = v.pipe(
+  v.strictObject({
+    kind: v.optional(
+      v.pipe(
+        v.picklist(["embedded", "etcd", "memory"]),
+        v.description(
+          "where everything is kept: embedded, in a folder of one central; etcd, for several; memory, nowhere",
+        ),
+      ),
+      "embedded",
+    ),
+    folder: v.optional(text("folder of the embedded store"), ".holdfast/central"),
+    endpoints: v.optional(v.pipe(v.array(endpoint), v.description("URLs of etcd's members")), []),
+    caFile: v.optional(text("certificate authority of etcd, PEM")),
+    certFile: v.optional(text("client certificate for etcd, PEM")),
+    keyFile: v.optional(text("its private key, PEM")),
+    user: v.optional(text("etcd user")),
+    passwordFile: v.optional(text("file with that user's password")),
+  }),
+  v.forward(
+    v.partialCheck(
+      [["kind"], ["endpoints"]],
+      ({ kind, endpoints }) => kind !== "etcd" || endpoints.length > 0,
+      "an etcd store needs at least one, such as https://10.0.0.1:2379",
+    ),
+    ["endpoints"],
+  ),
+  v.forward(
+    v.partialCheck(
+      [["certFile"], ["keyFile"]],
+      ({ certFile, keyFile }) => together(certFile, keyFile),
+      "store.certFile and store.keyFile go together",
+    ),
+    ["keyFile"],
+  ),
+  v.forward(
+    v.partialCheck(
+      [["user"], ["passwordFile"]],
+      ({ user, passwordFile }) => together(user, passwordFile),
+      "store.user and store.passwordFile go together",
+    ),
+    ["passwordFile"],
+  ),
+);
+
 export const centralConfigSchema = v.strictObject({
   listen: v.optional(
     v.strictObject({
@@ -20,22 +73,7 @@ export const centralConfigSchema = v.strictObject({
       keyFile: text("private key, PEM"),
     }),
   ),
-  store: v.optional(
-    v.strictObject({
-      kind: v.optional(
-        v.pipe(v.picklist(["embedded", "etcd", "memory"]), v.description("where everything is kept")),
-        "embedded",
-      ),
-      folder: v.optional(text("folder of the embedded store"), ".holdfast/central"),
-      endpoints: v.optional(v.pipe(v.array(v.string()), v.description("URLs of etcd's members")), []),
-      caFile: v.optional(text("certificate authority of etcd, PEM")),
-      certFile: v.optional(text("client certificate for etcd, PEM")),
-      keyFile: v.optional(text("its private key, PEM")),
-      user: v.optional(text("etcd user")),
-      passwordFile: v.optional(text("file with that user's password")),
-    }),
-    {},
-  ),
+  store: v.optional(store, {}),
   adminTokenFile: v.optional(
     text("file into which the first start writes a token for the administrator"),
     ".holdfast/admin-token",

@@ -1,7 +1,7 @@
 // A daemon's configuration: flags go before environment, environment before the YAML file, the file before defaults.
 // Pure: the sources are handed in as texts. All that is wrong is reported at once.
 import * as v from "valibot";
-import { parse } from "yaml";
+import { parse, parseDocument } from "yaml";
 import { fail, ok, type Result } from "./result.ts";
 
 export type ConfigSchema = v.GenericSchema<unknown, unknown>;
@@ -29,98 +29,118 @@ const environmentPrefix = "HOLDFAST";
 export const environmentName = (path: readonly string[]): string =>
   [environmentPrefix, ...path.map((p) => p.replace(/([a-z])([A-Z])/g, "$1_$2").toUpperCase())].join("_");
 
-/** Every problem is one line that names the path, the value and what is wanted. */
+/** What is known while the sources are read. */
+interface Reading {
+  readonly settings: readonly Setting[];
+  readonly file: string | undefined;
+  readonly merged: Record<string, unknown>;
+  /** Which flag or environment variable a path's value came from; all others come from the file. */
+  readonly origins: Map<string, string>;
+  /** What is wrong with the text at a path that could not even be read as its kind, unless a later source replaced it. */
+  readonly unread: Map<string, string>;
+  readonly problems: string[];
+}
+
+/** Every problem is one line that names the path, the value, where it was said and what is wanted. */
 export function readConfig<S extends ConfigSchema>(
   schema: S,
   sources: ConfigSources,
 ): Result<v.InferOutput<S>, readonly string[]> {
   const problems: string[] = [];
-  const settings = settingsOf(schema);
-  const merged = fileContent(sources.file, problems);
-  for (const setting of settings) {
+  const reading: Reading = {
+    settings: settingsOf(schema),
+    file: sources.file?.name,
+    merged: fileContent(sources.file, problems),
+    origins: new Map(),
+    unread: new Map(),
+    problems,
+  };
+  for (const setting of reading.settings) {
     const name = environmentName(setting.path);
     const value = sources.env[name];
-    if (value !== undefined) put(merged, setting, value, `environment ${name}`, problems);
+    if (value !== undefined) put(reading, setting, value, name);
   }
-  readFlags(sources.argv, settings, merged, problems);
-  const checked = v.safeParse(schema, merged);
-  if (!checked.success) problems.push(...checked.issues.map((issue) => problemOf(issue, sources.file?.name)));
-  return checked.success && problems.length === 0 ? ok(checked.output) : fail(problems);
+  readFlags(sources.argv, reading);
+  problems.push(...reading.unread.values());
+  const checked = v.safeParse(schema, reading.merged);
+  if (checked.success && problems.length === 0) return ok(checked.output);
+  return fail([...problems, ...(checked.issues ?? []).flatMap((issue) => problemOf(issue, reading))]);
 }
 
 function fileContent(file: ConfigSources["file"], problems: string[]): Record<string, unknown> {
   if (!file) return {};
-  try {
-    const content: unknown = parse(file.text);
-    if (content === null || content === undefined) return {};
-    if (typeof content === "object" && !Array.isArray(content))
-      return structuredClone(content) as Record<string, unknown>;
-    problems.push(`${file.name}: a mapping of settings is wanted`);
-  } catch (error) {
-    problems.push(`${file.name}: ${(error as Error).message.split("\n")[0]}`);
-  }
+  const document = parseDocument(file.text);
+  problems.push(...document.errors.map((error) => `${file.name}: ${error.message.split("\n")[0]}`));
+  if (document.errors.length > 0) return {};
+  const content: unknown = document.toJS();
+  if (content === null || content === undefined) return {};
+  if (typeof content === "object" && !Array.isArray(content)) return content as Record<string, unknown>;
+  problems.push(`${file.name}: a mapping of settings is wanted`);
   return {};
 }
 
-function readFlags(
-  argv: readonly string[],
-  settings: readonly Setting[],
-  into: Record<string, unknown>,
-  problems: string[],
-): void {
+function readFlags(argv: readonly string[], reading: Reading): void {
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i] ?? "";
     const [, name = "", inline] = /^--([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
-    const setting = settings.find((s) => s.path.join(".") === name);
+    const setting = reading.settings.find((s) => s.path.join(".") === name);
     if (!setting) {
-      problems.push(`${word}: there is no such flag; --help lists them`);
+      reading.problems.push(`${word}: there is no such flag; --help lists them`);
       continue;
     }
     const value = inline ?? argv[++i];
-    if (value === undefined) problems.push(`--${name}: a value is wanted`);
-    else put(into, setting, value, `--${name}`, problems);
+    if (value === undefined) reading.problems.push(`--${name}: a value is wanted`);
+    else put(reading, setting, value, `--${name}`);
   }
 }
 
-function put(into: Record<string, unknown>, setting: Setting, text: string, from: string, problems: string[]): void {
-  let place = into;
+function put(reading: Reading, setting: Setting, text: string, from: string): void {
+  const path = setting.path.join(".");
+  const value = parsed(setting, text);
+  if (value.ok) reading.unread.delete(path);
+  else reading.unread.set(path, `${path}: ${JSON.stringify(text)} (${from}): ${value.error}`);
+  let place = reading.merged;
   for (const part of setting.path.slice(0, -1)) {
     const inner = place[part];
     if (typeof inner !== "object" || inner === null || Array.isArray(inner)) place[part] = {};
     place = place[part] as Record<string, unknown>;
   }
-  place[setting.path.at(-1) ?? ""] = valueOf(setting, text, from, problems);
+  place[setting.path.at(-1) ?? ""] = value.ok ? value.value : undefined;
+  reading.origins.set(path, from);
 }
 
-function valueOf({ kind }: Setting, text: string, from: string, problems: string[]): unknown {
+function parsed({ kind }: Setting, text: string): Result<unknown> {
   switch (kind) {
     case "text":
-      return text;
+      return ok(text);
     case "number":
-      if (text.trim() !== "" && Number.isFinite(Number(text))) return Number(text);
-      problems.push(`${from}: ${text} is no number`);
-      return undefined;
+      return text.trim() !== "" && Number.isFinite(Number(text)) ? ok(Number(text)) : fail("a number is wanted");
     case "boolean":
-      if (text === "true" || text === "false") return text === "true";
-      problems.push(`${from}: ${text} is neither true nor false`);
-      return undefined;
+      return text === "true" || text === "false" ? ok(text === "true") : fail("true or false is wanted");
     case "list":
       try {
-        return text.startsWith("[") ? parse(text) : text.split(",").map((part) => part.trim());
+        return ok(text.startsWith("[") ? parse(text) : text.split(",").map((part) => part.trim()));
       } catch (error) {
-        problems.push(`${from}: ${(error as Error).message.split("\n")[0]}`);
-        return undefined;
+        return fail((error as Error).message.split("\n")[0] ?? "");
       }
   }
 }
 
-function problemOf(issue: v.BaseIssue<unknown>, file: string | undefined): string {
+/** @returns nothing for what was reported already */
+function problemOf(issue: v.BaseIssue<unknown>, { settings, file, origins, unread }: Reading): readonly string[] {
   const path = v.getDotPath(issue) ?? "";
-  const wanted = issue.expected === null || issue.type === "check" ? issue.message : `${issue.expected} is wanted`;
-  const where = file === undefined ? "" : ` (${file}, flags and environment)`;
-  if (issue.received === "undefined") return `${path}: missing; ${wanted}${where}`;
-  if (issue.expected === "never") return `${path}: there is no such setting${where}`;
-  return `${path}: ${issue.received}: ${wanted}${where}`;
+  if (unread.has(path)) return [];
+  const origin = origins.get(path) ?? [...origins].find(([of]) => path.startsWith(`${of}.`))?.[1] ?? file;
+  const where = origin === undefined ? "" : ` (${origin})`;
+  const isOwnText = issue.type === "check" || issue.type === "partial_check" || issue.expected === null;
+  const isAboutGroup = issue.received === "Object" || issue.received === "Array";
+  if (isOwnText) return [`${path}: ${isAboutGroup ? "" : `${issue.received}${where}: `}${issue.message}`];
+  if (issue.received === "undefined") {
+    const setting = settings.find((s) => s.path.join(".") === path);
+    return [`${path}: is required${setting ? `: ${setting.meaning}` : ""}`];
+  }
+  if (issue.expected === "never") return [`${path}${where}: there is no such setting`];
+  return [`${path}: ${issue.received}${where}: ${issue.expected} is wanted`];
 }
 
 /** What of valibot's schemas is looked into. */
