@@ -24,6 +24,8 @@ export interface DiskFacts {
   readonly isRotational: boolean;
   /** The kernel can tell the disk that blocks are unused. */
   readonly canDiscard: boolean;
+  /** As canDiscard, and the disk makes them unreadable. */
+  readonly canSecureDiscard: boolean;
   readonly nvme: NvmeFacts | undefined;
 }
 

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeSync } from "node:fs";
 import { uptime } from "node:os";
+import { startupSnapshot } from "node:v8";
 import { systemClock } from "#lib/io/system-clock.ts";
 import { systemRandom } from "#lib/io/system-random.ts";
 import { bootArguments } from "./boot-arguments.ts";
@@ -24,7 +25,13 @@ async function main(): Promise<void> {
   await life(boot.value, { server: realServer(), transport, clock: systemClock, random: systemRandom, say, version });
 }
 
-main().catch((error: unknown) => {
-  say("crashed", error instanceof Error ? (error.stack ?? error.message) : String(error));
-  process.exitCode = 1;
-});
+/** Built into a snapshot of Node's heap (lab/images/bundle.ts), this runs when the snapshot is started; else at once. */
+function start(): void {
+  main().catch((error: unknown) => {
+    say("crashed", error instanceof Error ? (error.stack ?? error.message) : String(error));
+    process.exitCode = 1;
+  });
+}
+
+if (startupSnapshot.isBuildingSnapshot()) startupSnapshot.setDeserializeMainFunction(start);
+else start();

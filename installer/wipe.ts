@@ -27,8 +27,9 @@ export function wipeMethods(disk: DiskFacts): readonly WipeMethod[] {
       : disk.nvme.canCryptoErase
         ? ["nvme-format-crypto", "nvme-format"]
         : ["nvme-format"];
-  const discard: WipeMethod[] = disk.canDiscard ? ["secure-discard", "discard"] : [];
-  return [...nvme, ...discard, "overwrite"];
+  const secure: WipeMethod[] = disk.canSecureDiscard ? ["secure-discard"] : [];
+  const discard: WipeMethod[] = disk.canDiscard ? ["discard"] : [];
+  return [...nvme, ...secure, ...discard, "overwrite"];
 }
 
 export const isWiped = (evidence: readonly WipeEvidence[]): boolean => evidence.every((e) => e.error === "");

@@ -1,4 +1,4 @@
-import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
+import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
@@ -9,7 +9,6 @@ import type { Secret } from "#lib/secret.ts";
  * other side has closed, and the socket would then hang up in the middle of a call.
  */
 export function agentTransport(baseUrl: string, token: Secret): Transport {
-  const agent = new Agent({ keepAlive: false });
   return createTransport({
     baseUrl,
     useBinaryFormat: true,
@@ -19,11 +18,11 @@ export function agentTransport(baseUrl: string, token: Secret): Transport {
     compressMinBytes: 1024,
     readMaxBytes: 4 * 2 ** 20,
     writeMaxBytes: 4 * 2 ** 20,
-    httpClient: (req) => send(req, agent, token),
+    httpClient: (req) => send(req, token),
   });
 }
 
-async function send(req: UniversalClientRequest, agent: Agent, token: Secret): Promise<UniversalClientResponse> {
+async function send(req: UniversalClientRequest, token: Secret): Promise<UniversalClientResponse> {
   const parts: Uint8Array[] = [];
   for await (const part of req.body ?? []) parts.push(part);
   const body = Buffer.concat(parts);
@@ -34,7 +33,7 @@ async function send(req: UniversalClientRequest, agent: Agent, token: Secret): P
   req.header.forEach((value, key) => {
     headers[key] = value;
   });
-  const response = await answered(request(req.url, { method: req.method, headers, agent }), body, req.signal);
+  const response = await answered(request(req.url, { method: req.method, headers, agent: false }), body, req.signal);
   return {
     status: response.statusCode ?? 0,
     header: received(response),

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, rmSync, statSync } from "node:fs";
-import { Agent, get, request } from "node:http";
+import { get, request } from "node:http";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type FetchedImage, Unreachable } from "../server.ts";
@@ -16,7 +16,6 @@ const file = "/run/holdfast/image";
 const reserveBytes = 96 * 2 ** 20;
 const chunkBytes = 4 * 2 ** 20;
 const silenceMs = 10_000;
-const noReuse = new Agent({ keepAlive: false });
 
 /** 4xx is the end; anything else may pass. */
 function refusal(url: string, status: number): Error {
@@ -26,7 +25,7 @@ function refusal(url: string, status: number): Error {
 
 export function imageSize(url: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
-    const call = request(url, { method: "HEAD", agent: noReuse, timeout: silenceMs }, (response) => {
+    const call = request(url, { method: "HEAD", agent: false, timeout: silenceMs }, (response) => {
       response.resume();
       const status = response.statusCode ?? 0;
       const length = Number(response.headers["content-length"]);
@@ -94,7 +93,7 @@ export function dropImage(image: FetchedImage): void {
 /** For an image larger than memory. zstd passes through what is not compressed. */
 export async function streamImage(url: string, root: string): Promise<string> {
   const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
-    get(url, { agent: noReuse, timeout: silenceMs }, resolve).on("error", reject);
+    get(url, { agent: false, timeout: silenceMs }, resolve).on("error", reject);
   });
   if (response.statusCode !== 200) throw refusal(url, response.statusCode ?? 0);
   const script = 'set -o pipefail; /usr/bin/zstd -dqcf | busybox tar -xpf - -C "$1"';

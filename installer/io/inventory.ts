@@ -52,9 +52,14 @@ async function diskFacts(name: string): Promise<DiskFacts | undefined> {
     model: readText(`${at}/device/model`),
     isRotational: readText(`${at}/queue/rotational`) === "1",
     canDiscard: Number(readText(`${at}/queue/discard_max_bytes`)) > 0,
+    canSecureDiscard: canSecureDiscard(name),
     nvme: name.startsWith("nvme") ? await nvmeController(name) : undefined,
   };
 }
+
+/** Only these drivers have it: virtio's feature 16 and memory cards. @source VIRTIO 1.2 §5.2.3; Linux drivers/mmc/core/queue.c */
+const canSecureDiscard = (name: string): boolean =>
+  name.startsWith("mmcblk") || (name.startsWith("vd") && readText(`/sys/block/${name}/device/features`)[16] === "1");
 
 async function nvmeController(name: string) {
   const controller = name.replace(/n\d+$/, "");

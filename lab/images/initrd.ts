@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { type BootLoaders, buildBootLoaders } from "./bootloader.ts";
-import { bundleInstaller } from "./bundle.ts";
+import { bundleInstaller, snapshotInstaller, snapshotMarkOffset } from "./bundle.ts";
 import { cpio, type Node } from "./cpio.ts";
 import { cloudModules, genericModules, kernelVersion, moduleTree } from "./modules.ts";
 import { dependency, unpackPackages, withLibraries } from "./packages.ts";
@@ -70,12 +70,13 @@ export async function buildInitrd({ cache, flavour = "cloud", report }: InitrdOp
   });
   const bootLoaders = await step("boot loaders", () => buildBootLoaders(cache));
   const installer = await step("installer bundle", () => bundleInstaller());
+  const snapshot = await step("installer snapshot", () => snapshotInstaller(installer, cache));
   const parts = await step("initrd tree", async () => {
     const tree = new Map<string, Node>([
       ...programTree(tools, [...programs, ...morePrograms, ...chosen.programs]),
       ...foreignProgram(tools, process.execPath, "bin/node"),
       ...moduleTree(kernelRoot, chosen.modules),
-      ...(await ownFiles(tools, installer, bootLoaders)),
+      ...(await ownFiles(tools, { installer, snapshot }, bootLoaders)),
     ]);
     return cpio(withFolders(tree));
   });
@@ -89,12 +90,19 @@ export async function buildInitrd({ cache, flavour = "cloud", report }: InitrdOp
   return { kernel: kernel.file, initrd: initrd.file, localEfi: localEfi.file, sha256, kernelVersion: version };
 }
 
-async function ownFiles(tools: string, installer: Uint8Array, loaders: BootLoaders): Promise<Map<string, Node>> {
+interface Ours {
+  readonly installer: Uint8Array;
+  readonly snapshot: Uint8Array | undefined;
+}
+
+async function ownFiles(tools: string, ours: Ours, loaders: BootLoaders): Promise<Map<string, Node>> {
   const file = (content: Uint8Array | string, mode = 0o644): Node => ({
     kind: "file",
     mode,
     content: typeof content === "string" ? new TextEncoder().encode(content) : content,
   });
+  const { snapshot } = ours;
+  const mark = snapshot === undefined ? undefined : snapshotMarkOffset(snapshot);
   const applets = (await run(path.join(tools, "bin/busybox"), ["--list"]))
     .split("\n")
     .filter((a) => a !== "" && a !== "busybox");
@@ -107,7 +115,13 @@ async function ownFiles(tools: string, installer: Uint8Array, loaders: BootLoade
     ["etc/group", file("root:x:0:\n")],
     ["etc/mke2fs.conf", file(readFileSync(path.join(tools, "etc/mke2fs.conf")))],
     ["etc/mtab", { kind: "link", target: "/proc/mounts" }],
-    ["installer.cjs", file(installer)],
+    ["installer.cjs", file(ours.installer)],
+    ...(mark === undefined || snapshot === undefined
+      ? []
+      : ([
+          ["installer.blob", file(snapshot)],
+          ["etc/installer-mark", file(`${mark}\n`)],
+        ] as const)),
     ["boot-loader/boot.img", file(loaders.bootImg)],
     ["boot-loader/core.img", file(loaders.coreImg)],
     ["boot-loader/BOOTX64.EFI", file(loaders.efi)],
