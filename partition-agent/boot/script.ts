@@ -36,7 +36,8 @@ export async function bootScript(
       kind: "installer",
       kernelUrl: files.url(kernel),
       initrdUrl: files.url(initrd),
-      commandline: `${configured} holdfast.url=${site.url} holdfast.token=${token} holdfast.mac=${client.mac}`.trim(),
+      commandline:
+        `${configured} holdfast.url=${site.url} holdfast.token=${token} holdfast.mac=${client.mac} holdfast.partition=${site.partition}`.trim(),
     };
   } catch (error) {
     if (error instanceof Refusal) return { kind: "later", why: error.message };
