@@ -46,7 +46,7 @@ export async function download(
   // Without a digest and without a word of the source's there is no telling what a part is a part of.
   if (part.validator === undefined && job.sha256 === undefined) await part.restart(undefined);
   const request = { url: job.url, offset: part.sizeBytes, validator: part.validator };
-  const fetched = await source.fetch(request, signal);
+  const fetched = await source.get(request, signal);
   if (fetched === undefined) throw new Error(`image ${job.url}: its source has no such file`);
   if (fetched.offset !== part.sizeBytes || part.sizeBytes === 0) await part.restart(fetched.validator);
   await receive(fetched, part, job);
@@ -89,7 +89,7 @@ export async function promisedDigest(
   signal: AbortSignal,
 ): Promise<Result<string | undefined>> {
   const at = sidecarUrl(url);
-  const fetched = await source.fetch({ url: at, offset: 0, validator: undefined }, signal);
+  const fetched = await source.get({ url: at, offset: 0, validator: undefined }, signal);
   if (fetched === undefined) return ok(undefined);
   const decoder = new TextDecoder();
   let text = "";

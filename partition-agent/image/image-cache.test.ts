@@ -6,7 +6,6 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
 import type { LogFields } from "#lib/log.ts";
 import { silentLog } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -390,15 +389,4 @@ test("what the source says instead of the file is told", async () => {
   await assert.rejects(cache.ensure(wanted(), never()), /its source answers 503 Service Unavailable/);
   await assert.rejects(cache.ensure({ url: "ftp://x/y" }, never()), Refusal);
   await assert.rejects(cache.ensure({ url: `${base}/a.tar`, sha256: "12" }, never()), /64 hex digits are wanted/);
-});
-
-test("an image comes from a file as well", async () => {
-  const file = path.join(root, "local image.tar");
-  writeFileSync(file, content);
-  const { cache } = await opened();
-  const { href } = pathToFileURL(file);
-  assert.equal((await cache.ensure({ url: href, sha256 }, never())).sha256, sha256);
-  assert.equal((await cache.ensure({ url: href }, never())).sha256, sha256);
-  await assert.rejects(cache.ensure({ url: `${href}.none` }, never()), /its source has no such file/);
-  await assert.rejects(cache.ensure({ url: pathToFileURL(root).href }, never()), /a file is wanted/);
 });

@@ -3,7 +3,7 @@ import type { OpenFile } from "#pxe-boot/files/file-source.ts";
 /** Where images come from. */
 export interface ImageSource {
   /** @throws when the source cannot be reached, or answers neither the content nor that there is none */
-  fetch(request: FetchRequest, signal: AbortSignal): Promise<Fetched | undefined>;
+  get(request: FetchRequest, signal: AbortSignal): Promise<Fetched | undefined>;
 }
 
 export interface FetchRequest {

@@ -12,7 +12,7 @@ export interface ImageSourceOptions {
 export function imageSource(options: ImageSourceOptions = {}): ImageSource {
   const stallMs = options.stallMs ?? 30_000;
   return {
-    fetch: (request, signal) =>
+    get: (request, signal) =>
       request.url.startsWith("file:") ? fromDisk(request, signal) : fromHttp(request, stallMs, signal),
   };
 }
