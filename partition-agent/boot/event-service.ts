@@ -29,6 +29,8 @@ export function eventService(site: Site): ServiceImpl<typeof EventService> {
         await site.observations.update(uuid, (m) => {
           hear(m, event, message.slice(0, messageMax), site.clock.wallMs());
           if (event === Event.INSTALLING) m.workedEpoch = epoch;
+          // The stream that waits follows at once; whoever reads the event may allocate.
+          if (event === Event.WAITING) m.waiting = m.wipedEpoch !== 0n;
         });
         count++;
       }
