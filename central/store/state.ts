@@ -64,7 +64,7 @@ export async function openState(ports: StatePorts, signal: AbortSignal): Promise
   const closing = new AbortController();
   const either = AbortSignal.any([signal, closing.signal]);
   await follower.start(either);
-  const following = follower.follow(either);
+  const following = follower.follow(either).finally(() => feed.close());
   return {
     get history() {
       return follower.history;
@@ -86,7 +86,7 @@ export async function openState(ports: StatePorts, signal: AbortSignal): Promise
     index: (kind, name, keysOf) => cache.index(kind, name, keysOf),
     by: (index, key) => cache.by(index, key),
     transact: (work) => transactor.transact(work, either),
-    changes: (wanted) => feed.subscribe(AbortSignal.any([wanted, either])),
+    changes: (wanted) => feed.subscribe(wanted),
     async close() {
       closing.abort();
       await following;

@@ -80,15 +80,15 @@ export class Transactor {
   /** @returns whether it came true in time */
   async #until(isTrue: () => boolean, ms: number, signal: AbortSignal): Promise<boolean> {
     if (isTrue()) return true;
-    const done = new AbortController();
     const over = new AbortController();
-    const either = AbortSignal.any([signal, over.signal]);
-    this.#ports.clock.sleep(ms, done.signal).then(
-      () => over.abort(),
-      () => undefined,
-    );
-    while (!isTrue() && !either.aborted) await this.#follower.moved.wait(either);
-    done.abort();
+    const end = () => over.abort();
+    // Not AbortSignal.any: the signal lives as long as the process, and Node 20 keeps something for each of them.
+    signal.addEventListener("abort", end, { once: true });
+    if (signal.aborted) end();
+    this.#ports.clock.sleep(ms, over.signal).then(end, () => undefined);
+    while (!isTrue() && !over.signal.aborted) await this.#follower.moved.wait(over.signal);
+    signal.removeEventListener("abort", end);
+    end();
     return isTrue();
   }
 }
