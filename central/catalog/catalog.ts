@@ -57,14 +57,15 @@ export function catalog<K extends Kind>(
         .map((row) => row.value as T)
         .filter(where),
     async create(id, thing, labels, check) {
-      const created = copy(thing);
-      created.meta = newMeta(labels, clock.wallMs());
-      await state.transact((tx) => {
+      const { result } = await state.transact((tx) => {
         if (tx.get(kind, id) !== undefined) throw exists(noun, id);
+        const created = copy(thing);
+        created.meta = newMeta(labels, clock.wallMs());
         check?.(tx, created);
         tx.put(kind, id, created);
+        return created;
       });
-      return created;
+      return result;
     },
     async update(id, { updateMeta, labels }, change) {
       const { result } = await state.transact((tx) => {
@@ -79,16 +80,13 @@ export function catalog<K extends Kind>(
       return result;
     },
     async remove(id, holders, alongside) {
-      const mark = (deletionTaskId: string | undefined) =>
+      const mark = (isMarked: boolean) =>
         state.transact((tx) => {
           const draft = copy(read(tx, id));
-          const meta = touched(draft.meta, clock.wallMs());
-          if (deletionTaskId === undefined) delete meta.deletionTaskId;
-          else meta.deletionTaskId = deletionTaskId;
-          draft.meta = meta;
+          draft.meta = marked(draft.meta, clock.wallMs(), isMarked ? `${noun}:delete` : undefined);
           tx.put(kind, id, draft);
         });
-      await mark(`${noun}:delete`);
+      await mark(true);
       try {
         const { result } = await state.transact((tx) => {
           const thing = read(tx, id);
@@ -100,11 +98,18 @@ export function catalog<K extends Kind>(
         });
         return result;
       } catch (error) {
-        await mark(undefined).catch(() => undefined);
+        await mark(false).catch(() => undefined);
         throw error;
       }
     },
   };
+}
+
+function marked(before: Meta | undefined, nowMs: number, deletionTaskId: string | undefined): Meta {
+  const meta = touched(before, nowMs);
+  if (deletionTaskId === undefined) delete meta.deletionTaskId;
+  else meta.deletionTaskId = deletionTaskId;
+  return meta;
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   type TokenQuery,
   TokenService,
   type TokenServiceCreateRequest,
+  type TokenServiceUpdateRequest,
 } from "#gen/metalstack/api/v2/token_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
@@ -18,13 +19,22 @@ import { unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { type Implementation, implement, services } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
+import type { Tx } from "../store/tx.ts";
 import { checkHolds, checkMethods } from "./holds.ts";
 import { type Identity, type Issued, isReservedUser, type Wanted } from "./identity.ts";
 
 const defaultLifetimeMs = 8 * 3_600_000;
 
-export function tokenServices(ports: ServicePorts & { readonly identity: Identity }): Implementation[] {
-  const { state, clock, identity } = ports;
+type Ports = ServicePorts & { readonly identity: Identity };
+
+export function tokenServices(ports: Ports): Implementation[] {
+  const shelf = tokenShelf(ports);
+  return [ownTokens(ports, shelf), allTokens(ports, shelf)];
+}
+
+type Shelf = ReturnType<typeof tokenShelf>;
+
+function tokenShelf({ state }: Ports) {
   const rules = rulesOf(services);
   const list = (query: TokenQuery | undefined, where: (token: Token) => boolean): Token[] =>
     state.list(kinds.token).flatMap(({ value: { token, revoked } }) => {
@@ -35,76 +45,85 @@ export function tokenServices(ports: ServicePorts & { readonly identity: Identit
     return token?.user === user ? token : unknown("token", uuid);
   };
 
-  return [
-    implement(TokenService, {
-      get: ({ uuid }, context) => ({ token: own(uuid, callerOf(context).user) }),
-      list: ({ query }, context) => {
-        const { user } = callerOf(context);
-        return { tokens: list(query, (token) => token.user === user) };
-      },
-      async create(request, context) {
-        const caller = callerOf(context);
-        const permissions = flatPermissions(request.permissions);
-        checkHolds(caller, request, permissions, rules);
-        return reveal(await identity.issue(wantedBy(request, permissions, caller.user)));
-      },
-      async update(request, context) {
-        const caller = callerOf(context);
-        own(request.uuid, caller.user);
-        const permissions = flatPermissions(request.permissions);
-        checkHolds(caller, request, permissions, rules);
-        const { result } = await state.transact((tx) => {
-          const stored = clone(StoredTokenSchema, tx.get(kinds.token, request.uuid) ?? unknown("token", request.uuid));
-          const token = stored.token ?? unknown("token", request.uuid);
-          checkLock(`token ${token.uuid}`, token.meta, request.updateMeta);
-          if (request.description !== undefined) token.description = request.description;
-          if (permissions.length > 0) token.permissions = permissions.map(bare);
-          if (Object.keys(request.projectRoles).length > 0) token.projectRoles = request.projectRoles;
-          if (Object.keys(request.tenantRoles).length > 0) token.tenantRoles = request.tenantRoles;
-          if (Object.keys(request.machineRoles).length > 0) token.machineRoles = request.machineRoles;
-          if (request.adminRole !== undefined) token.adminRole = request.adminRole;
-          if (request.infraRole !== undefined) token.infraRole = request.infraRole;
-          const now = clock.wallMs();
-          token.meta = touched(token.meta, now, request.labels);
-          const ttlMs = token.expires === undefined ? 1 : Math.max(1, timestampMs(token.expires) - now);
-          tx.put(kinds.token, token.uuid, stored, { ttlMs });
-          return token;
-        });
-        return { token: result };
-      },
-      async revoke({ uuid }, context) {
-        await identity.revoke(uuid, callerOf(context).user);
-        return {};
-      },
-      // The old one stays good until it expires, because the answer may get lost.
-      async refresh(_request, context) {
-        const { token: uuid, user } = callerOf(context);
-        const { meta, expires, issuedAt, ...token } = own(uuid, user);
-        if (expires === undefined || issuedAt === undefined) return unknown("token", uuid);
-        const lifetimeMs = timestampMs(expires) - timestampMs(issuedAt);
-        return reveal(await identity.issue({ ...token, lifetimeMs, labels: meta?.labels }));
-      },
-    }),
-    implement(AdminTokenService, {
-      list: ({ query }) => ({ tokens: list(query, () => true) }),
-      async revoke({ uuid, user }) {
-        await identity.revoke(uuid, user);
-        return {};
-      },
-      // An administrator may give any role; what a person's membership governs stays bound by it whenever the token is used.
-      async create({ user, tokenCreateRequest: request }, context) {
-        if (request === undefined)
-          throw new Refusal("invalid", "what to create is wanted", { field: "token_create_request" });
-        const permissions = flatPermissions(request.permissions);
-        checkMethods(permissions, rules);
-        const owner = user ?? callerOf(context).user;
-        if (isReservedUser(owner) && state.get(kinds.partition, partitionOf(owner)) === undefined) {
-          return unknown("partition", partitionOf(owner));
-        }
-        return reveal(await identity.issue(wantedBy(request, permissions, owner)));
-      },
-    }),
-  ];
+  return { rules, list, own };
+}
+
+const ownTokens = ({ state, clock, identity }: Ports, { rules, list, own }: Shelf): Implementation =>
+  implement(TokenService, {
+    get: ({ uuid }, context) => ({ token: own(uuid, callerOf(context).user) }),
+    list: ({ query }, context) => {
+      const { user } = callerOf(context);
+      return { tokens: list(query, (token) => token.user === user) };
+    },
+    async create(request, context) {
+      const caller = callerOf(context);
+      const permissions = flatPermissions(request.permissions);
+      checkHolds(caller, request, permissions, rules);
+      return reveal(await identity.issue(wantedBy(request, permissions, caller.user)));
+    },
+    async update(request, context) {
+      const caller = callerOf(context);
+      own(request.uuid, caller.user);
+      const permissions = flatPermissions(request.permissions);
+      checkHolds(caller, request, permissions, rules);
+      const { result } = await state.transact((tx) => changed(tx, request, permissions, clock.wallMs()));
+      return { token: result };
+    },
+    async revoke({ uuid }, context) {
+      await identity.revoke(uuid, callerOf(context).user);
+      return {};
+    },
+    // The old one stays good until it expires, because the answer may get lost.
+    async refresh(_request, context) {
+      const { token: uuid, user } = callerOf(context);
+      const { meta, expires, issuedAt, ...token } = own(uuid, user);
+      if (expires === undefined || issuedAt === undefined) return unknown("token", uuid);
+      const lifetimeMs = timestampMs(expires) - timestampMs(issuedAt);
+      return reveal(await identity.issue({ ...token, lifetimeMs, labels: meta?.labels }));
+    },
+  });
+
+const allTokens = ({ state, identity }: Ports, { rules, list }: Shelf): Implementation =>
+  implement(AdminTokenService, {
+    list: ({ query }) => ({ tokens: list(query, () => true) }),
+    async revoke({ uuid, user }) {
+      await identity.revoke(uuid, user);
+      return {};
+    },
+    // An administrator may give any role; what a person's membership governs stays bound by it whenever the token is used.
+    async create({ user, tokenCreateRequest: request }, context) {
+      if (request === undefined)
+        throw new Refusal("invalid", "what to create is wanted", { field: "token_create_request" });
+      const permissions = flatPermissions(request.permissions);
+      checkMethods(permissions, rules);
+      const owner = user ?? callerOf(context).user;
+      if (isReservedUser(owner) && state.get(kinds.partition, partitionOf(owner)) === undefined) {
+        return unknown("partition", partitionOf(owner));
+      }
+      return reveal(await identity.issue(wantedBy(request, permissions, owner)));
+    },
+  });
+
+function changed(
+  tx: Tx,
+  request: TokenServiceUpdateRequest,
+  permissions: readonly AskedPermission[],
+  nowMs: number,
+): Token {
+  const stored = clone(StoredTokenSchema, tx.get(kinds.token, request.uuid) ?? unknown("token", request.uuid));
+  const token = stored.token ?? unknown("token", request.uuid);
+  checkLock(`token ${token.uuid}`, token.meta, request.updateMeta);
+  if (request.description !== undefined) token.description = request.description;
+  if (permissions.length > 0) token.permissions = permissions.map(bare);
+  if (Object.keys(request.projectRoles).length > 0) token.projectRoles = request.projectRoles;
+  if (Object.keys(request.tenantRoles).length > 0) token.tenantRoles = request.tenantRoles;
+  if (Object.keys(request.machineRoles).length > 0) token.machineRoles = request.machineRoles;
+  if (request.adminRole !== undefined) token.adminRole = request.adminRole;
+  if (request.infraRole !== undefined) token.infraRole = request.infraRole;
+  token.meta = touched(token.meta, nowMs, request.labels);
+  const ttlMs = token.expires === undefined ? 1 : Math.max(1, timestampMs(token.expires) - nowMs);
+  tx.put(kinds.token, token.uuid, stored, { ttlMs });
+  return token;
 }
 
 const partitionOf = (user: string): string => user.slice(user.indexOf(":") + 1);

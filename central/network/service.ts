@@ -23,6 +23,14 @@ export const isBase = (n: Network): boolean =>
   n.type === NetworkType.CHILD_SHARED || (n.project === undefined && n.type !== NetworkType.UNDERLAY);
 
 export function networkServices(ports: ServicePorts): Implementation[] {
+  const shelf = networkShelf(ports);
+  return [userNetworks(shelf), adminNetworks(shelf)];
+}
+
+type Shelf = ReturnType<typeof networkShelf>;
+
+/** What both services do alike. */
+function networkShelf(ports: ServicePorts) {
   const { state, random } = ports;
   const networks = catalog(ports, kinds.network, "network");
 
@@ -53,68 +61,71 @@ export function networkServices(ports: ServicePorts): Implementation[] {
   const remove = async (id: string) =>
     networks.remove(id, holdersOf, (tx: Tx, network) => giveBackVrf(tx, network.vrf, network.id));
 
-  return [
-    implement(NetworkService, {
-      get: ({ id, project }) => {
-        const network = networks.get(id);
-        return { network: show(network.project === project || isBase(network) ? network : unknown("network", id)) };
-      },
-      list: ({ project, query }) => ({
-        networks: shown(networks.list((n) => n.project === project && networkMatches(n, query))),
-      }),
-      listBaseNetworks: ({ query }) => ({
-        networks: shown(networks.list((n) => isBase(n) && networkMatches(n, query))),
-      }),
-      create: async (request) => ({ network: await add(childOf(request), request.labels, request) }),
-      update: async (request) => {
-        own(request.id, request.project);
-        return {
-          network: show(
-            await networks.update(request.id, request, (draft) => {
-              if (request.name !== undefined) draft.name = request.name;
-              if (request.description !== undefined) draft.description = request.description;
-            }),
-          ),
-        };
-      },
-      delete: async ({ id, project }) => {
-        own(id, project);
-        return { network: await remove(id) };
-      },
+  return { networks, shown, show, own, add, remove };
+}
+
+const userNetworks = ({ networks, shown, show, own, add, remove }: Shelf): Implementation =>
+  implement(NetworkService, {
+    get: ({ id, project }) => {
+      const network = networks.get(id);
+      return { network: show(network.project === project || isBase(network) ? network : unknown("network", id)) };
+    },
+    list: ({ project, query }) => ({
+      networks: shown(networks.list((n) => n.project === project && networkMatches(n, query))),
     }),
-    implement(AdminNetworkService, {
-      get: ({ id }) => ({ network: show(networks.get(id)) }),
-      list: ({ query }) => ({ networks: shown(networks.list((n) => networkMatches(n, query))) }),
-      create: async (request) => {
-        const { labels, length, addressFamily, $typeName: _, $unknown: __, ...fields } = request;
-        const network = create(NetworkSchema, {
-          ...withoutAbsent(fields),
-          natType: fields.natType ?? NATType.NAT_TYPE_NONE,
-        });
-        return { network: await add(network, labels, { length, addressFamily }) };
-      },
-      update: async (request) => ({
+    listBaseNetworks: ({ query }) => ({
+      networks: shown(networks.list((n) => isBase(n) && networkMatches(n, query))),
+    }),
+    create: async (request) => ({ network: await add(childOf(request), request.labels, request) }),
+    update: async (request) => {
+      own(request.id, request.project);
+      return {
         network: show(
-          await networks.update(request.id, request, (draft, tx, before) => {
+          await networks.update(request.id, request, (draft) => {
             if (request.name !== undefined) draft.name = request.name;
             if (request.description !== undefined) draft.description = request.description;
-            // An empty list leaves what is stored: the protocol cannot tell it from none.
-            if (request.prefixes.length > 0) draft.prefixes = request.prefixes;
-            if (request.destinationPrefixes.length > 0) draft.destinationPrefixes = request.destinationPrefixes;
-            if (request.defaultChildPrefixLength) draft.defaultChildPrefixLength = request.defaultChildPrefixLength;
-            if (request.minChildPrefixLength) draft.minChildPrefixLength = request.minChildPrefixLength;
-            if (request.natType !== undefined) draft.natType = request.natType;
-            if (request.additionalAnnouncableCidrs.length > 0) {
-              draft.additionalAnnouncableCidrs = request.additionalAnnouncableCidrs;
-            }
-            recheck(tx, before, draft, request.force);
           }),
         ),
-      }),
-      delete: async ({ id }) => ({ network: await remove(id) }),
+      };
+    },
+    delete: async ({ id, project }) => {
+      own(id, project);
+      return { network: await remove(id) };
+    },
+  });
+
+const adminNetworks = ({ networks, shown, show, add, remove }: Shelf): Implementation =>
+  implement(AdminNetworkService, {
+    get: ({ id }) => ({ network: show(networks.get(id)) }),
+    list: ({ query }) => ({ networks: shown(networks.list((n) => networkMatches(n, query))) }),
+    create: async (request) => {
+      const { labels, length, addressFamily, $typeName: _, $unknown: __, ...fields } = request;
+      const network = create(NetworkSchema, {
+        ...withoutAbsent(fields),
+        natType: fields.natType ?? NATType.NAT_TYPE_NONE,
+      });
+      return { network: await add(network, labels, { length, addressFamily }) };
+    },
+    update: async (request) => ({
+      network: show(
+        await networks.update(request.id, request, (draft, tx, before) => {
+          if (request.name !== undefined) draft.name = request.name;
+          if (request.description !== undefined) draft.description = request.description;
+          // An empty list leaves what is stored: the protocol cannot tell it from none.
+          if (request.prefixes.length > 0) draft.prefixes = request.prefixes;
+          if (request.destinationPrefixes.length > 0) draft.destinationPrefixes = request.destinationPrefixes;
+          if (request.defaultChildPrefixLength) draft.defaultChildPrefixLength = request.defaultChildPrefixLength;
+          if (request.minChildPrefixLength) draft.minChildPrefixLength = request.minChildPrefixLength;
+          if (request.natType !== undefined) draft.natType = request.natType;
+          if (request.additionalAnnouncableCidrs.length > 0) {
+            draft.additionalAnnouncableCidrs = request.additionalAnnouncableCidrs;
+          }
+          recheck(tx, before, draft, request.force);
+        }),
+      ),
     }),
-  ];
-}
+    delete: async ({ id }) => ({ network: await remove(id) }),
+  });
 
 type Wanted = Pick<NetworkServiceCreateRequest, "length" | "addressFamily">;
 

@@ -4,7 +4,13 @@ import { newMeta } from "#domain/meta.ts";
 import { projectMatches } from "#domain/project/query.ts";
 import { ProjectService as AdminProjectService } from "#gen/metalstack/admin/v2/project_pb.ts";
 import { ProjectRole } from "#gen/metalstack/api/v2/common_pb.ts";
-import { type Project, ProjectMemberSchema, ProjectSchema, ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
+import {
+  type Project,
+  type ProjectMember,
+  ProjectMemberSchema,
+  ProjectSchema,
+  ProjectService,
+} from "#gen/metalstack/api/v2/project_pb.ts";
 import { callerOf } from "../access/caller.ts";
 import { catalog, usable } from "../catalog/catalog.ts";
 import { members } from "../catalog/members.ts";
@@ -12,6 +18,7 @@ import type { ServicePorts } from "../catalog/ports.ts";
 import { inheritedRole, membershipId, membershipOf } from "../identity/membership.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
+import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 
 /** Invites are not there yet; members are added by an owner. */
@@ -25,24 +32,6 @@ export function projectServices(ports: ServicePorts): Implementation[] {
     owner: ProjectRole.OWNER,
   });
 
-  /** Direct members, and those of the tenant who are not. */
-  const allMembers = (project: Project) => {
-    const direct = people.list(project.uuid);
-    const known = new Set(direct.map((m) => m.id));
-    const inherited = ports.state
-      .list(kinds.tenantMember)
-      .filter((row) => membershipOf(row.id).of === project.tenant && !known.has(row.value.id))
-      .map(({ value: { id, role, createdAt } }) =>
-        create(ProjectMemberSchema, {
-          id,
-          role: inheritedRole(role),
-          inheritedMembership: true,
-          ...(createdAt === undefined ? {} : { createdAt }),
-        }),
-      );
-    return [...direct, ...inherited.filter((m) => m.role !== ProjectRole.UNSPECIFIED)];
-  };
-
   return [
     implement(ProjectService, {
       list: ({ query }, context) => {
@@ -52,22 +41,15 @@ export function projectServices(ports: ServicePorts): Implementation[] {
       },
       get: ({ project: uuid }) => {
         const project = projects.get(uuid);
-        return { project, projectMembers: allMembers(project) };
+        return { project, projectMembers: allMembers(ports.state, project, people.list(uuid)) };
       },
       async create({ login: tenant, name, description, avatarUrl, labels }, context) {
         const uuid = ports.random.uuid();
         const { user } = callerOf(context);
-        const now = clock.wallMs();
-        const owner = {
-          id: user,
-          role: ProjectRole.OWNER,
-          createdAt: timestampFromMs(now),
-          meta: newMeta(undefined, now),
-        };
         const wanted = { uuid, name, description, tenant, ...(avatarUrl === undefined ? {} : { avatarUrl }) };
         const project = await projects.create(uuid, create(ProjectSchema, wanted), labels, (tx) => {
           usable(tx, kinds.tenant, tenant, "tenant");
-          tx.put(kinds.projectMember, membershipId(uuid, user), create(ProjectMemberSchema, owner));
+          tx.put(kinds.projectMember, membershipId(uuid, user), ownerNow(user, clock.wallMs()));
         });
         return { project };
       },
@@ -120,3 +102,28 @@ function forgetMembers(tx: Tx, { uuid }: Project): void {
     tx.delete(kinds.projectMember, id);
   }
 }
+
+/** Direct members, and those of the tenant who are not. */
+function allMembers(state: State, project: Project, direct: readonly ProjectMember[]): ProjectMember[] {
+  const known = new Set(direct.map((m) => m.id));
+  const inherited = state
+    .list(kinds.tenantMember)
+    .filter((row) => membershipOf(row.id).of === project.tenant && !known.has(row.value.id))
+    .map(({ value: { id, role, createdAt } }) =>
+      create(ProjectMemberSchema, {
+        id,
+        role: inheritedRole(role),
+        inheritedMembership: true,
+        ...(createdAt === undefined ? {} : { createdAt }),
+      }),
+    );
+  return [...direct, ...inherited.filter((m) => m.role !== ProjectRole.UNSPECIFIED)];
+}
+
+const ownerNow = (id: string, nowMs: number): ProjectMember =>
+  create(ProjectMemberSchema, {
+    id,
+    role: ProjectRole.OWNER,
+    createdAt: timestampFromMs(nowMs),
+    meta: newMeta(undefined, nowMs),
+  });

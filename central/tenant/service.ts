@@ -14,6 +14,7 @@ import { isReservedUser } from "../identity/identity.ts";
 import { membershipId, membershipOf } from "../identity/membership.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
+import type { Tx } from "../store/tx.ts";
 
 interface Wanted {
   readonly login: string;
@@ -25,8 +26,16 @@ interface Wanted {
 }
 
 /** Invites are not there yet; members are added by an owner. */
-export function tenantServices(ports: ServicePorts & { readonly provider: string }): Implementation[] {
-  const { clock, provider } = ports;
+export function tenantServices(ports: Ports): Implementation[] {
+  const shelf = tenantShelf(ports);
+  return [userTenants(ports, shelf), adminTenants(shelf)];
+}
+
+type Ports = ServicePorts & { readonly provider: string };
+type Shelf = ReturnType<typeof tenantShelf>;
+
+function tenantShelf(ports: Ports) {
+  const { clock } = ports;
   const tenants = catalog(ports, kinds.tenant, "tenant");
   const people = members(ports, {
     of: kinds.tenant,
@@ -58,71 +67,72 @@ export function tenantServices(ports: ServicePorts & { readonly provider: string
     );
   };
 
-  return [
-    implement(TenantService, {
-      // The id is drawn, so that nobody can take a login that somebody else is known by.
-      create: async (request, context) => ({
-        tenant: await createTenant(
-          { ...request, login: ports.random.uuid(), owner: callerOf(context).user },
-          request.labels,
-        ),
-      }),
-      list: ({ query }, context) => {
-        const { rights } = callerOf(context);
-        const mine = (t: Tenant) => rights.tenantRole(t.login) !== TenantRole.UNSPECIFIED && tenantMatches(t, query);
-        return { tenants: [...page(tenants.list(mine), query?.paging).entries] };
-      },
-      get: ({ login }) => ({
-        tenant: tenants.get(login),
-        tenantMembers: people.list(login),
-      }),
-      update: async (request) => ({
-        tenant: await tenants.update(request.login, request, (draft) => {
-          if (request.name !== undefined) draft.name = request.name;
-          if (request.email !== undefined) draft.email = request.email;
-          if (request.description !== undefined) draft.description = request.description;
-          if (request.avatarUrl !== undefined) draft.avatarUrl = request.avatarUrl;
-        }),
-      }),
-      async delete({ login }) {
-        if (login === provider) {
-          throw new Refusal("precondition", `tenant ${login} runs this installation`, { reason: "PROVIDER" });
-        }
-        const tenant = await tenants.remove(
-          login,
-          (tx) =>
-            tx
-              .list(kinds.project)
-              .filter((p) => p.value.tenant === login)
-              .map((p) => `project ${p.id}`),
-          (tx) => {
-            const members = tx.list(kinds.tenantMember).filter((row) => membershipOf(row.id).of === login);
-            for (const { id } of members) tx.delete(kinds.tenantMember, id);
-          },
-        );
-        return { tenant };
-      },
-      addMember: async ({ login, member, role }) => ({ tenantMember: await people.add(login, member, role) }),
-      updateMember: async ({ login, member, role }) => ({ tenantMember: await people.setRole(login, member, role) }),
-      removeMember: async ({ login, member }) => ({ tenantMember: await people.remove(login, member) }),
-      leave: async ({ login }, context) => {
-        await people.remove(login, callerOf(context).user);
-        return {};
-      },
+  return { tenants, people, createTenant };
+}
+
+const userTenants = ({ random, provider }: Ports, { tenants, people, createTenant }: Shelf): Implementation =>
+  implement(TenantService, {
+    // The id is drawn, so that nobody can take a login that somebody else is known by.
+    create: async (request, context) => ({
+      tenant: await createTenant({ ...request, login: random.uuid(), owner: callerOf(context).user }, request.labels),
     }),
-    implement(AdminTenantService, {
-      create: async (request, context) => ({
-        tenant: await createTenant({ ...request, login: request.name, owner: callerOf(context).user }, request.labels),
-      }),
-      list: ({ query }) => {
-        const { entries, next } = page(
-          tenants.list((t) => tenantMatches(t, query)),
-          query?.paging,
-        );
-        return { tenants: [...entries], ...(next === undefined ? {} : { nextPage: next }) };
-      },
-      addMember: async ({ tenant, member, role }) => ({ tenantMember: await people.add(tenant, member, role) }),
-      removeMember: async ({ tenant, member }) => ({ tenantMember: await people.remove(tenant, member) }),
+    list: ({ query }, context) => {
+      const { rights } = callerOf(context);
+      const mine = (t: Tenant) => rights.tenantRole(t.login) !== TenantRole.UNSPECIFIED && tenantMatches(t, query);
+      return { tenants: [...page(tenants.list(mine), query?.paging).entries] };
+    },
+    get: ({ login }) => ({
+      tenant: tenants.get(login),
+      tenantMembers: people.list(login),
     }),
-  ];
+    update: async (request) => ({
+      tenant: await tenants.update(request.login, request, (draft) => {
+        if (request.name !== undefined) draft.name = request.name;
+        if (request.email !== undefined) draft.email = request.email;
+        if (request.description !== undefined) draft.description = request.description;
+        if (request.avatarUrl !== undefined) draft.avatarUrl = request.avatarUrl;
+      }),
+    }),
+    async delete({ login }) {
+      if (login === provider) {
+        throw new Refusal("precondition", `tenant ${login} runs this installation`, { reason: "PROVIDER" });
+      }
+      const tenant = await tenants.remove(login, held, forgetMembers);
+      return { tenant };
+    },
+    addMember: async ({ login, member, role }) => ({ tenantMember: await people.add(login, member, role) }),
+    updateMember: async ({ login, member, role }) => ({ tenantMember: await people.setRole(login, member, role) }),
+    removeMember: async ({ login, member }) => ({ tenantMember: await people.remove(login, member) }),
+    leave: async ({ login }, context) => {
+      await people.remove(login, callerOf(context).user);
+      return {};
+    },
+  });
+
+const adminTenants = ({ tenants, people, createTenant }: Shelf): Implementation =>
+  implement(AdminTenantService, {
+    create: async (request, context) => ({
+      tenant: await createTenant({ ...request, login: request.name, owner: callerOf(context).user }, request.labels),
+    }),
+    list: ({ query }) => {
+      const { entries, next } = page(
+        tenants.list((t) => tenantMatches(t, query)),
+        query?.paging,
+      );
+      return { tenants: [...entries], ...(next === undefined ? {} : { nextPage: next }) };
+    },
+    addMember: async ({ tenant, member, role }) => ({ tenantMember: await people.add(tenant, member, role) }),
+    removeMember: async ({ tenant, member }) => ({ tenantMember: await people.remove(tenant, member) }),
+  });
+
+const held = (tx: Tx, { login }: Tenant): string[] =>
+  tx
+    .list(kinds.project)
+    .filter((p) => p.value.tenant === login)
+    .map((p) => `project ${p.id}`);
+
+function forgetMembers(tx: Tx, { login }: Tenant): void {
+  for (const { id } of tx.list(kinds.tenantMember).filter((row) => membershipOf(row.id).of === login)) {
+    tx.delete(kinds.tenantMember, id);
+  }
 }

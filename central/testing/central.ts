@@ -93,16 +93,7 @@ export async function testCentral(
     serving: () => "serving",
     validate: sharedValidation,
   });
-  const transportWith = (token: string | undefined): Transport => {
-    const authorize: Interceptor = (next) => (request) => {
-      if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
-      return next(request);
-    };
-    return createRouterTransport(served.routes, {
-      transport: { interceptors: [authorize] },
-      router: { interceptors: [...served.interceptors] },
-    });
-  };
+  const transportWith = (token: string | undefined) => transportTo(served, token);
   return {
     state,
     clock,
@@ -122,4 +113,15 @@ export async function testCentral(
       await state.close();
     },
   };
+}
+
+function transportTo({ routes, interceptors }: Api, token: string | undefined): Transport {
+  const authorize: Interceptor = (next) => (request) => {
+    if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
+    return next(request);
+  };
+  return createRouterTransport(routes, {
+    transport: { interceptors: [authorize] },
+    router: { interceptors: [...interceptors] },
+  });
 }
