@@ -161,7 +161,7 @@ export class RmcpBmc implements Bmc {
   /** Runs operations one after the other, in the order in which they were asked for. */
   async #operation<T>(work: (run: Run) => Promise<T>, signal?: AbortSignal): Promise<T> {
     this.#closing.signal.throwIfAborted();
-    const { waitingMax, limits } = this.#options;
+    const { waitingMax } = this.#options;
     if (this.#waiting > waitingMax)
       throw new Refusal("exhausted", `BMC ${this.#address}: ${this.#waiting} operations wait already; ask again later`);
     this.#waiting += 1;
@@ -170,17 +170,26 @@ export class RmcpBmc implements Bmc {
     this.#tail = new Promise<void>((resolve) => {
       finished = resolve;
     });
+    try {
+      await unlessAborted(before, signal);
+      return await this.#work(work, signal);
+    } finally {
+      this.#waiting -= 1;
+      before.then(finished);
+    }
+  }
+
+  /** It is this operation's turn. */
+  async #work<T>(work: (run: Run) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    this.#closing.signal.throwIfAborted();
+    await this.#wake();
+    const deadlineMs = this.#clock.monotonicMs() + this.#options.limits.operationMs;
     const stop = linked(this.#closing.signal, signal);
     try {
-      await before;
-      await this.#wake();
-      const deadlineMs = this.#clock.monotonicMs() + limits.operationMs;
       return await work((command) => this.#connection.run(command, deadlineMs, stop.signal));
     } finally {
       stop.unlink();
-      this.#waiting -= 1;
       this.#fallAsleep();
-      finished();
     }
   }
 
@@ -225,6 +234,18 @@ async function unlessRefused<T>(asked: Promise<T>): Promise<T | undefined> {
     if (error instanceof BmcRefused) return undefined;
     throw error;
   }
+}
+
+/** Resolves with `turn`, or rejects with the signal's reason. */
+async function unlessAborted(turn: Promise<void>, signal?: AbortSignal): Promise<void> {
+  if (signal === undefined) return turn;
+  signal.throwIfAborted();
+  let leave = (): void => undefined;
+  const left = new Promise<never>((_, reject) => {
+    leave = () => reject(signal.reason);
+    signal.addEventListener("abort", leave, { once: true });
+  });
+  await Promise.race([turn, left]).finally(() => signal.removeEventListener("abort", leave));
 }
 
 /** A signal that is aborted with either of two; `unlink` lets go of both. */

@@ -146,6 +146,19 @@ describe("manners:", () => {
     assert.equal(responder.established, 1);
   });
 
+  test("one who gives up while others are served leaves at once, and the order of the others stays", async () => {
+    const { bmc, ends, responder } = pair();
+    const stop = new AbortController();
+    const first = bmc.power("on");
+    const second = bmc.power("reset", stop.signal);
+    const third = bmc.power("off");
+    stop.abort(new Error("enough"));
+    await assert.rejects(second, /enough/);
+    assert.deepEqual(responder.chassis.done, []);
+    await ends(Promise.all([first, third]));
+    assert.deepEqual(responder.chassis.done, ["on", "off"]);
+  });
+
   test("closing refuses what runs and what comes", async () => {
     const { bmc, ends, responder, transport } = pair();
     responder.lies.isMute = true;
