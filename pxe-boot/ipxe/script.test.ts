@@ -28,7 +28,7 @@ echo holdfast: boot failed
 :again
 sleep 5
 chain --replace --autofree ${scriptUrl} ||
-dhcp ||
+ifconf --configurator dhcp ||
 goto again
 `,
   });

@@ -73,12 +73,15 @@ export const retrySeconds = (attempt: number): number => Math.min(60, 5 * 2 ** M
 
 const script = (lines: readonly string[]): string => `${["#!ipxe", ...lines].join("\n")}\n`;
 
-/** After a failed fetch the address is asked for again too: the lease may have ended, or the port may have moved. */
+/**
+ * After a failed fetch the address is asked for again too: the lease may have ended, or the port may have moved. Only by
+ * DHCPv4: the command `dhcp` would wait for an IPv6 router as well.
+ */
 const askAgain = (scriptUrl: string, seconds: number): readonly string[] => [
   ":again",
   `sleep ${Math.max(1, Math.min(3600, Math.round(seconds)))}`,
   `chain --replace --autofree ${scriptUrl} ||`,
-  "dhcp ||",
+  "ifconf --configurator dhcp ||",
   "goto again",
 ];
 

@@ -101,6 +101,26 @@ const curl = async (...args: readonly string[]) => {
   const said = await wiring.run("cli", "curl", ["-sS", "-m", "15", "-o", out, "-w", "%{http_code}", ...args]);
   return { said, bytes: readFileSync(out) };
 };
+test("the npm client `dhcp` reads our offer (its REQUEST names neither server nor address, so it goes no further)", {
+  skip,
+}, async () => {
+  const script = `
+    const client = require("dhcp").createClient({ mac: "52:54:00:78:01:09" });
+    client.on("message", ({ yiaddr, options }) => {
+      console.log(yiaddr, options[53], options[54], options[51], options[1], options[3]);
+      process.exit(0);
+    });
+    client.on("listening", () => setImmediate(() => client.sendDiscover()));
+    client.listen();
+  `;
+  await wiring.run("cli", "ip", ["addr", "replace", "10.78.1.99/24", "dev", "e0"]);
+  await wiring.route("cli", "default", "10.78.1.1");
+  assert.match(
+    await wiring.run("cli", process.execPath, ["-e", script]),
+    /^10\.78\.1\.10\d 2 10\.78\.1\.1 3600 255\.255\.255\.0 .*10\.78\.1\.1/m,
+  );
+});
+
 const digest = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
 test("curl and busybox read a file by TFTP, with and without options", { skip }, async () => {

@@ -52,7 +52,7 @@ const server = await startBootServer(
     })),
   },
   {
-    catalog: { host: () => ({ kind: "serve", scriptUrl: `${base}/boot.ipxe` }), isReserved: () => false },
+    catalog: { host: () => ({ kind: "serve", scriptUrl: `${base}/boot/boot.ipxe` }), isReserved: () => false },
     leases: new DiskLeases(disk, silentLog),
     files,
     clock: systemClock,
