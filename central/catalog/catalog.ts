@@ -51,11 +51,7 @@ export function catalog<K extends Kind>(
   const copy = (thing: T): T => clone(kind.schema, thing) as T;
   return {
     get: (id) => (state.get(kind, id)?.value as T | undefined) ?? unknown(noun, id),
-    list: (where = () => true) =>
-      state
-        .list(kind)
-        .map((row) => row.value as T)
-        .filter(where),
+    list: (where = () => true) => state.list(kind).flatMap(({ value }) => (where(value as T) ? [value as T] : [])),
     async create(id, thing, labels, check) {
       const { result } = await state.transact((tx) => {
         if (tx.get(kind, id) !== undefined) throw exists(noun, id);
@@ -90,8 +86,7 @@ export function catalog<K extends Kind>(
       try {
         const { result } = await state.transact((tx) => {
           const thing = read(tx, id);
-          const held = holders(tx, thing);
-          if (held.length > 0) throw inUse(noun, id, held);
+          checkUnheld(noun, id, holders(tx, thing));
           alongside?.(tx, thing);
           tx.delete(kind, id);
           return thing;
@@ -132,9 +127,9 @@ export const exists = (noun: string, id: string): Refusal =>
 
 const shown = 5;
 
-const inUse = (noun: string, id: string, holders: readonly string[]): Refusal => {
+function checkUnheld(noun: string, id: string, holders: readonly string[]): void {
+  if (holders.length === 0) return;
   const more = holders.length > shown ? ` and ${holders.length - shown} more` : "";
-  return new Refusal("precondition", `${noun} ${id} is in use by ${holders.slice(0, shown).join(", ")}${more}`, {
-    reason: "IN_USE",
-  });
-};
+  const text = `${noun} ${id} is in use by ${holders.slice(0, shown).join(", ")}${more}`;
+  throw new Refusal("precondition", text, { reason: "IN_USE" });
+}
