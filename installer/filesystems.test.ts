@@ -28,7 +28,7 @@ test("file systems are made under identifiers of our choice, mounted outermost f
   assert.deepEqual(plan.value.make[0]?.args, ["-i", "01020304", "-F", "32", "/dev/vda1"]);
   assert.equal(
     plan.value.fstab,
-    `UUID=0102-0304 /boot/efi vfat defaults 0 2
+    `UUID=0102-0304 /boot/efi vfat umask=0077,noauto,x-systemd.automount,x-systemd.idle-timeout=2min 0 2
 UUID=${plan.value.rootUuid} / ext4 noatime 0 1
 tmpfs /tmp tmpfs size=100m 0 0
 `,

@@ -113,17 +113,18 @@ function plannedFilesystem(fs: Filesystem, random: Random): Result<Planned> {
 /** @source fstab(5) */
 function fstabLine({ fs, type, identifier }: Planned): string {
   if (type === "none" || (type !== "swap" && fs.path === undefined)) return "";
-  const options =
-    fs.mountOptions.length > 0
-      ? fs.mountOptions.join(",")
-      : type === "swap"
-        ? "sw"
-        : fs.path === "/"
-          ? "errors=remount-ro"
-          : "defaults";
+  const options = fs.mountOptions.length > 0 ? fs.mountOptions.join(",") : defaultOptions(type, fs.path ?? "");
   const device = type === "tmpfs" ? "tmpfs" : `UUID=${identifier}`;
   const pass = type === "tmpfs" || type === "swap" ? 0 : fs.path === "/" ? 1 : 2;
   return `${device} ${type === "swap" ? "none" : fs.path} ${type} ${options} 0 ${pass}\n`;
+}
+
+/** Where the layout does not say. The EFI system partition is mounted when it is used, as systemd itself does it, and holds no start up. */
+function defaultOptions(type: string, path: string): string {
+  if (type === "swap") return "sw";
+  if (type === "vfat" && path.startsWith("/boot"))
+    return "umask=0077,noauto,x-systemd.automount,x-systemd.idle-timeout=2min";
+  return path === "/" ? "errors=remount-ro" : "defaults";
 }
 
 const depth = (path: string): number => path.split("/").filter(Boolean).length;

@@ -43,8 +43,8 @@ interface Decisions {
 
 const toldLimitMs = 5_000;
 
-/** Makes the allocation real and starts it. The disk can be booted only after the image's digest has been found right. */
-export async function install(inputs: InstallInputs, ports: InstallPorts): Promise<void> {
+/** Makes the allocation real; what is left is to start it, in the way returned. The disk can be booted only after the image's digest has been found right. */
+export async function install(inputs: InstallInputs, ports: InstallPorts): Promise<"kexec" | "reboot"> {
   const { steps, server, agent } = ports;
   const decided = await steps.run("plan", async () => decide(await agent.plan(), inputs, ports));
   const fetching = fetchImage(decided.plan, ports);
@@ -61,7 +61,7 @@ export async function install(inputs: InstallInputs, ports: InstallPorts): Promi
   await steps.run("success", () => agent.installationSucceeded(consolePassword(ports.random)));
   await steps.told(toldLimitMs);
   await agent.event(Event.BOOTING_NEW_KERNEL);
-  await server.start(isLoaded ? "kexec" : "reboot");
+  return isLoaded ? "kexec" : "reboot";
 }
 
 async function decide(
@@ -219,15 +219,19 @@ function writeBootLoader(
   return { ...paths, commandLine };
 }
 
-/** @returns false when this kernel cannot start another; then a reboot does it. */
+/**
+ * The old call comes first: with it the loader can leave out the checksums over kernel and initrd, which are taken at loading
+ * and again at the jump, and are there for crash dumps. A locked-down kernel has only the new call.
+ * @returns false when this kernel cannot start another; then a reboot does it
+ */
 async function loadKernel(kernel: InstalledKernel, { steps, server, say }: InstallPorts): Promise<boolean> {
-  const args = [`/mnt${kernel.kernel}`, `--initrd=/mnt${kernel.initrd}`, `--command-line=${kernel.commandLine}`];
-  for (const way of ["-s", "-c"]) {
+  const args = ["-l", `/mnt${kernel.kernel}`, `--initrd=/mnt${kernel.initrd}`, `--command-line=${kernel.commandLine}`];
+  for (const way of [["-c", "--no-checks"], ["-s"]]) {
     try {
-      await steps.run("kexec-load", () => server.run({ program: "/sbin/kexec", args: [way, "-l", ...args] }));
+      await steps.run("kexec-load", () => server.run({ program: "/sbin/kexec", args: [...way, ...args] }));
       return true;
     } catch {
-      say("kexec-load", `kexec ${way} does not work here`);
+      say("kexec-load", `kexec ${way[0]} does not work here`);
     }
   }
   return false;

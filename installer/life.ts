@@ -33,11 +33,12 @@ export async function life(boot: BootArguments, ports: LifePorts): Promise<never
   const onTrouble = (error: unknown) => say("agent", `does not answer, trying on: ${reasonOf(error)}`);
   const agent = new Agent(ports.transport, uuid, { clock, random: ports.random, onTrouble });
   const steps = new Steps({ clock, say, report: (step) => agent.reportStep(step) });
+  let how: "kexec" | "reboot" = "reboot";
   try {
     if (uuid === "") throw new StepFailed("inventory", "the firmware gives no system UUID (SMBIOS type 1)");
     const { facts, allocation } = await untilAllocated(boot, { ...ports, agent, steps });
     await agent.event(Event.INSTALLING);
-    await install({ boot, facts, allocation }, { ...ports, agent, steps, uuid });
+    how = await install({ boot, facts, allocation }, { ...ports, agent, steps, uuid });
   } catch (error) {
     const reason = error instanceof StepFailed ? error.message : `installer: ${reasonOf(error)}`;
     say("crashed", reason);
@@ -48,7 +49,7 @@ export async function life(boot: BootArguments, ports: LifePorts): Promise<never
     );
     await clock.sleep(rebootAfterMs);
   }
-  return server.start("reboot");
+  return server.start(how);
 }
 
 type Working = LifePorts & { readonly agent: Agent; readonly steps: Steps };

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { InstallStep } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { Clock } from "#lib/clock.ts";
+import { StepFailed, Steps } from "./steps.ts";
+
+const stillClock: Clock = { monotonicMs: () => 0, wallMs: () => 0, sleep: () => new Promise(() => {}) };
+
+/** Reports are held until the test lets them through. */
+function held() {
+  const told: InstallStep[] = [];
+  const said: string[] = [];
+  const waiting: (() => void)[] = [];
+  const report = (step: InstallStep) => {
+    told.push(step);
+    return new Promise<void>((resolve) => waiting.push(resolve));
+  };
+  const steps = new Steps({ clock: stillClock, say: (step, text) => said.push(`${step} ${text}`), report });
+  const letThrough = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      next();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  return { steps, told, said, letThrough };
+}
+const short = (s: InstallStep): string =>
+  `${s.name} ${s.endedAt === undefined ? "began" : s.error || s.detail || "ended"}`;
+
+test("work does not wait for its report, and a step that has ended before it was told is told once", async () => {
+  const h = held();
+  await h.steps.run(
+    "one",
+    async () => 1,
+    () => "well",
+  );
+  await h.steps.run("two", async () => 2);
+  assert.deepEqual(h.told.map(short), ["one began"]);
+  await h.letThrough();
+  await h.steps.told(1);
+  assert.deepEqual(h.told.map(short), ["one began", "one well", "two ended"]);
+});
+
+test("a failure carries the step's name and reason, is said and is told", async () => {
+  const h = held();
+  await assert.rejects(
+    h.steps.run("partition", async () => {
+      throw new Error("disk /dev/vda is on fire");
+    }),
+    (error) => error instanceof StepFailed && error.message === "partition: disk /dev/vda is on fire",
+  );
+  await h.letThrough();
+  assert.deepEqual(h.told.map(short), ["partition began", "partition partition: disk /dev/vda is on fire"]);
+  assert.deepEqual(h.said, ["partition failed: partition: disk /dev/vda is on fire"]);
+});
+
+test("a refused report is said and harms nothing", async () => {
+  const said: string[] = [];
+  const steps = new Steps({
+    clock: stillClock,
+    say: (step, text) => said.push(`${step} ${text}`),
+    report: () => Promise.reject(new Error("no such step")),
+  });
+  assert.equal(await steps.run("one", async () => 5), 5);
+  await steps.told(1);
+  assert.ok(said.includes("one not told: no such step"));
+});
