@@ -58,8 +58,11 @@ export async function buildOsImage({ cache, report }: OsImageOptions): Promise<O
   if (!existsSync(file)) {
     const begin = performance.now();
     mkdirSync(cache, { recursive: true });
-    await debootstrap(`${file}.half.tar`);
-    renameSync(`${file}.half.tar`, file);
+    // Named by process: two builds at once must not write into one file.
+    const half = `${file}.${process.pid}.tar`;
+    await debootstrap(half);
+    if (statSync(half).size === 0) throw new Error(`mmdebstrap left ${half} empty`);
+    renameSync(half, file);
     report?.("Debian 12 image", (performance.now() - begin) / 1000);
   }
   return { file, sha256: await sha256Of(file), sizeBytes: statSync(file).size };
@@ -80,6 +83,7 @@ async function debootstrap(target: string): Promise<void> {
     `--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d"; ${modulesFile}; ${style}`,
     `--customize-hook=${path.join(files, "customize")}`,
     "bookworm",
+    // Without a mirror: Debian's own for the release, its updates and its security fixes.
     target,
   ];
   await run("mmdebstrap", args, { env: { ...process.env, SOURCE_DATE_EPOCH: epoch, HOLDFAST_OS_FILES: files } });
