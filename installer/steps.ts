@@ -22,6 +22,8 @@ export interface StepPorts {
   readonly report: (step: InstallStep) => Promise<void>;
 }
 
+const gatherMs = 250;
+
 /**
  * Times the steps and tells of them. Telling goes on behind the work, in the order of the steps, and of one step only the
  * latest news are worth telling: a step that has ended before its beginning was told is told once.
@@ -78,6 +80,8 @@ export class Steps {
 
   async #tellAll(): Promise<void> {
     this.#isTelling = true;
+    // News come in bursts: what ends within this pause is told once instead of twice, and a call costs more than a short step.
+    await this.#ports.clock.sleep(gatherMs);
     for (let next = this.#untold.values().next(); next.done !== true; next = this.#untold.values().next()) {
       this.#untold.delete(next.value.name);
       // A refused report is not worth an installation.
