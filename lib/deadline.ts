@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.ts";
+import { linkedSignal } from "./linked-signal.ts";
 
 /**
  * Runs `work` with a signal that aborts when `signal` does, or after `ms`.
@@ -11,18 +12,19 @@ export async function withDeadline<T>(
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const late = new AbortController();
   const done = new AbortController();
+  const either = linkedSignal(signal);
   const error = new Error(`${what} took longer than ${ms} ms`);
   clock.sleep(ms, done.signal).then(
-    () => late.abort(error),
+    () => either.abort(error),
     () => {},
   );
   try {
-    return await work(AbortSignal.any([signal, late.signal]));
+    return await work(either.signal);
   } catch (cause) {
-    throw late.signal.aborted ? error : cause;
+    throw either.signal.reason === error ? error : cause;
   } finally {
     done.abort();
+    either.unlink();
   }
 }

@@ -1,5 +1,6 @@
 // The one reconcile loop: level-triggered by key, one run per key at a time, duplicates merged, back-off on failure.
 import type { Clock } from "./clock.ts";
+import { linkedSignal } from "./linked-signal.ts";
 import type { Log } from "./log.ts";
 import type { Random } from "./random.ts";
 
@@ -16,7 +17,7 @@ export interface ReconcilerPorts {
   readonly name: string;
   /** Looks at the world, decides and acts once. A throw is a failure of the world: tried again with back-off. */
   readonly reconcile: (key: string, signal: AbortSignal) => Promise<Outcome>;
-  /** Told when a run failed, with the text of the error and when it will be tried again. */
+  /** Told when a run failed, with the error and when it will be tried again. */
   readonly failed: (key: string, error: unknown, retryAfterMs: number) => Promise<void> | void;
   readonly concurrency: number;
   readonly clock: Clock;
@@ -26,10 +27,14 @@ export interface ReconcilerPorts {
 
 const backoffFirstMs = 1000;
 const backoffMaxMs = 60_000;
+/** Least pause after a failed run, whatever news there is. */
+const restMs = 500;
 
 interface KeyState {
   phase: "idle" | "queued" | "running" | "again";
   failures: number;
+  /** Monotonic milliseconds. News brings the next run forward, but not to before this: a failure that is itself news must not spin. */
+  restUntilMs: number;
   /** Cancels the pending recheck. */
   timer: AbortController | undefined;
 }
@@ -50,13 +55,11 @@ export class Reconciler {
   enqueue(key: string): void {
     if (this.#signal.aborted) return;
     const state = this.#stateOf(key);
-    state.timer?.abort();
-    state.timer = undefined;
     if (state.phase === "running") state.phase = "again";
     if (state.phase !== "idle") return;
-    state.phase = "queued";
-    this.#queue.push(key);
-    this.#fill();
+    const restMs = state.restUntilMs - this.#ports.clock.monotonicMs();
+    if (restMs > 0) this.#later(key, state, restMs);
+    else this.#queueUp(key, state);
   }
 
   /** Resolves when no run is under way; hand the abort to the signal first. */
@@ -64,10 +67,18 @@ export class Reconciler {
     while (this.#running.size > 0) await Promise.allSettled([...this.#running]);
   }
 
+  #queueUp(key: string, state: KeyState): void {
+    state.timer?.abort();
+    state.timer = undefined;
+    state.phase = "queued";
+    this.#queue.push(key);
+    this.#fill();
+  }
+
   #stateOf(key: string): KeyState {
     const known = this.#keys.get(key);
     if (known) return known;
-    const fresh: KeyState = { phase: "idle", failures: 0, timer: undefined };
+    const fresh: KeyState = { phase: "idle", failures: 0, restUntilMs: 0, timer: undefined };
     this.#keys.set(key, fresh);
     return fresh;
   }
@@ -92,21 +103,26 @@ export class Reconciler {
     state.phase = "idle";
     if (again) this.enqueue(key);
     else if (recheckMs !== undefined) this.#later(key, state, recheckMs);
+    else if (state.failures === 0) this.#keys.delete(key);
   }
 
   async #once(key: string, state: KeyState): Promise<number | undefined> {
-    const { reconcile, failed, log, name } = this.#ports;
+    const { reconcile, failed, clock, log, name } = this.#ports;
     try {
       const outcome = await reconcile(key, this.#signal);
       state.failures = 0;
+      state.restUntilMs = 0;
       return outcome.recheckAfterMs;
     } catch (error) {
       if (this.#signal.aborted) return undefined;
       const delayMs = this.#backoffMs(state.failures++);
       log.warn("reconcile-failed", { name, key, error, retryAfterMs: delayMs });
-      await Promise.resolve(failed(key, error, delayMs)).catch((e: unknown) =>
-        log.error("reconcile-report-failed", { name, key, error: e }),
-      );
+      try {
+        await failed(key, error, delayMs);
+      } catch (e) {
+        log.error("reconcile-report-failed", { name, key, error: e });
+      }
+      state.restUntilMs = clock.monotonicMs() + Math.min(delayMs, restMs);
       return delayMs;
     }
   }
@@ -117,16 +133,18 @@ export class Reconciler {
   }
 
   #later(key: string, state: KeyState, ms: number): void {
+    state.timer?.abort();
     const timer = new AbortController();
+    const either = linkedSignal(timer.signal, this.#signal);
     state.timer = timer;
-    const signal = AbortSignal.any([timer.signal, this.#signal]);
-    this.#ports.clock.sleep(ms, signal).then(
-      () => {
-        if (state.timer !== timer) return;
-        state.timer = undefined;
-        this.enqueue(key);
-      },
-      () => {},
-    );
+    this.#ports.clock
+      .sleep(ms, either.signal)
+      .then(
+        () => {
+          if (state.timer === timer && state.phase === "idle") this.#queueUp(key, state);
+        },
+        () => {},
+      )
+      .finally(() => either.unlink());
   }
 }
