@@ -7,12 +7,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { after, test } from "node:test";
+import { ownMark, runningPid } from "#lib/io/process-mark.ts";
 import { systemRandom } from "#lib/io/system-random.ts";
 import { silentLog } from "#lib/log.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { Compacted, type Store, StoreUnavailable } from "../store/store.ts";
 import { LmdbStore } from "./lmdb-store.ts";
-import { ownMark, runningPid } from "./process-mark.ts";
 
 const root = mkdtempSync(path.join(tmpdir(), "holdfast-lmdb-"));
 after(() => rmSync(root, { recursive: true }));

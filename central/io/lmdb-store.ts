@@ -8,6 +8,7 @@ import { type Database, open, type RootDatabase } from "lmdb";
 import { Bell } from "#lib/bell.ts";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
+import { ownMark, runningPid } from "#lib/io/process-mark.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import type { Result } from "#lib/result.ts";
@@ -24,7 +25,6 @@ import {
   type Store,
   StoreUnavailable,
 } from "../store/store.ts";
-import { ownMark, runningPid } from "./process-mark.ts";
 
 const format = "1";
 /** Old batches removed per commit, at most: more than one, so that a log that is too long shrinks. */

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -38,7 +40,43 @@ for (const [name, disk] of Object.entries(disks)) {
     assert.equal(disk.get("x", "k"), undefined);
     assert.equal(text(disk.get("y", "k")), "2");
   });
+
+  test(`${name}: writes that overlap are carried out in the order in which they were asked for`, async () => {
+    await Promise.all(["1", "2", "3"].map((n) => disk.write([{ table: "o", key: "k", value: bytes(n) }])));
+    assert.equal(text(disk.get("o", "k")), "3");
+  });
+
+  test(`${name}: what was read stays as it was when the key is written again`, async () => {
+    await disk.write([{ table: "s", key: "k", value: bytes("old") }]);
+    const read = disk.get("s", "k");
+    await disk.write([{ table: "s", key: "k", value: bytes("new") }]);
+    assert.equal(text(read), "old");
+  });
 }
+
+test("lmdb: a write with a key that is too long changes nothing at all", async () => {
+  await lmdb.write([{ table: "w", key: "k", value: bytes("before") }]);
+  const write = lmdb.write([
+    { table: "w", key: "k", value: bytes("after") },
+    { table: "w", key: "x".repeat(1979), value: bytes("") },
+  ]);
+  await assert.rejects(write, /disk key of 1979 bytes in table w: 1 to 1978 can be stored/);
+  assert.equal(text(lmdb.get("w", "k")), "before");
+});
+
+test("lmdb: a second process is refused while the first runs, and takes over when it was killed", async () => {
+  const at = path.join(folder, "locked");
+  const script = `import { LmdbDisk } from ${JSON.stringify(import.meta.resolve("./lmdb-disk.ts"))};
+    new LmdbDisk(process.argv[1]); console.log("open"); setInterval(() => {}, 1000);`;
+  const other = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script, at], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(other.stdout, "data");
+  assert.throws(() => new LmdbDisk(at), new RegExp(`${at} is in use by process ${other.pid}: stop it first`));
+  other.kill("SIGKILL");
+  await once(other, "exit");
+  await new LmdbDisk(at).close();
+});
 
 test("lmdb: what was written is there after opening again", async () => {
   const at = path.join(folder, "again");

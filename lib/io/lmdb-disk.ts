@@ -1,16 +1,29 @@
 import { mkdirSync } from "node:fs";
 import { type Database, open, type RootDatabase } from "lmdb";
 import type { Change, Disk } from "../disk.ts";
+import { ownMark, runningPid } from "./process-mark.ts";
 
-/** A `Disk` in one LMDB environment. A write is one transaction; concurrent ones share a flush. */
+/** LMDB's limit, in UTF-8. */
+const keyBytesMax = 1978;
+const ownerTable = "disk-owner";
+
+/** A `Disk` in one LMDB environment, open in one process at a time. A write is one transaction; concurrent ones share a flush. */
 export class LmdbDisk implements Disk {
   readonly #root: RootDatabase<Buffer, string>;
   readonly #tables = new Map<string, Database<Buffer, string>>();
 
-  /** @param folder made if it is not there, mode 0700 */
+  /**
+   * @param folder made if it is not there, mode 0700
+   * @throws when another process that runs has it open
+   */
   constructor(folder: string) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#root = open<Buffer, string>({ path: folder, encoding: "binary", maxDbs: 32, mapSize: 16 * 2 ** 30 });
+    // In a transaction, which LMDB gives to one process at a time, so two that start together cannot both win.
+    const owner = this.#root.transactionSync(() => this.#takeOver());
+    if (owner === undefined) return;
+    void this.#root.close();
+    throw new Error(`the data in ${folder} is in use by process ${owner}: stop it first, or choose another folder`);
   }
 
   get(table: string, key: string): Uint8Array | undefined {
@@ -25,6 +38,12 @@ export class LmdbDisk implements Disk {
   }
 
   async write(changes: readonly Change[]): Promise<void> {
+    // LMDB would notice in the middle of the transaction, and keep what came before.
+    for (const { table, key } of changes) {
+      const bytes = Buffer.byteLength(key);
+      if (bytes === 0 || bytes > keyBytesMax)
+        throw new Error(`disk key of ${bytes} bytes in table ${table}: 1 to ${keyBytesMax} can be stored`);
+    }
     await this.#root.transaction(() => {
       for (const { table, key, value } of changes) {
         if (value === undefined) void this.#table(table).remove(key);
@@ -35,7 +54,16 @@ export class LmdbDisk implements Disk {
   }
 
   async close(): Promise<void> {
+    await this.#root.transaction(() => void this.#table(ownerTable).remove("owner"));
     await this.#root.close();
+  }
+
+  /** @returns the pid of the process that has it open, undefined when it is ours now */
+  #takeOver(): number | undefined {
+    const table = this.#table(ownerTable);
+    const owner = runningPid(table.get("owner")?.toString() ?? "");
+    if (owner === undefined) void table.put("owner", Buffer.from(ownMark()));
+    return owner;
   }
 
   #table(name: string): Database<Buffer, string> {
