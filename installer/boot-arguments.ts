@@ -6,7 +6,7 @@ import { Secret } from "#lib/secret.ts";
 export interface BootArguments {
   /** Of the agent, without a trailing slash, such as http://10.77.0.1:8080. */
   readonly url: string;
-  /** Bound to one machine, one epoch and one boot. */
+  /** Bound to the MAC that booted, to this boot, and to the machine when it was known. */
   readonly token: Secret;
   /** The interface that the firmware booted from. */
   readonly mac: Mac | undefined;

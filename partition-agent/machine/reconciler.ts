@@ -35,7 +35,7 @@ export interface PortControl {
 export interface MachineReconcilerPorts {
   readonly site: Site;
   readonly files: BootFiles;
-  /** The machine's BMC, or why there is none. */
+  /** The machine's BMC; undefined while none with its GUID was found. */
   readonly bmcOf: (uuid: string) => Bmc | undefined;
   readonly ports: PortControl;
   readonly newMachines: MachineFacts["newMachines"];

@@ -272,7 +272,8 @@ export const ReportWipeResponseSchema: GenMessage<ReportWipeResponse> = /*@__PUR
 
 /**
  * What our installer asks of and tells to the agent beyond metal-stack's Boot and Event services.
- * The caller's token is bound to one machine, one epoch and one boot; another machine's uuid is refused.
+ * The caller's token is bound to one boot of one machine; another machine's uuid, an earlier boot, and work on an epoch that
+ * is over are refused.
  *
  * @generated from service holdfast.install.v1.InstallService
  */
