@@ -1,7 +1,9 @@
 // The agent's durable copy of its partition's desired state.
-// Invariants: what is read here was durable first; a revision is applied whole or not at all; an older one is refused.
+// Invariants: what is read here was durable first; a revision is applied whole or not at all; an older one is refused;
+// different content under an equal revision of one history is reported, not absorbed.
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { type DesiredItem, DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { equalBytes } from "#lib/bytes.ts";
 import type { Change, Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
 
@@ -30,11 +32,17 @@ export class Ledger {
     this.#changed = changed;
     const stored = disk.get(cursorTable, "cursor");
     if (stored) this.#cursor = decodeCursor(stored);
+    let damaged = 0;
     for (const [key, bytes] of disk.entries(table)) {
       const item = decodeItem(bytes);
-      if (item) this.#items.set(key, item);
-      else log.error("ledger-item-damaged", { key });
+      if (item && keyOf(item.kind, item.id) === key) this.#items.set(key, item);
+      else {
+        damaged++;
+        log.error("ledger-item-damaged", { key });
+      }
     }
+    // What was lost comes again only with everything.
+    if (damaged > 0) this.#cursor = { ...this.#cursor, revision: 0n };
   }
 
   get cursor(): Cursor {
@@ -57,13 +65,35 @@ export class Ledger {
     return found;
   }
 
-  /** Replaces all by a full set, in one step. Items that are in neither set are reported as changed, too. */
+  /**
+   * Replaces all by a full set, in one step. Items that are in the former set only are reported as changed, too.
+   * @throws when the set is older than the ledger: central lost what it had told, and somebody must look at that
+   */
   async applySnapshot(cursor: Cursor, items: readonly DesiredItem[]): Promise<void> {
-    const next = new Map(items.map((item) => [keyOf(item.kind, item.id), item]));
+    const isSameHistory = cursor.history === this.#cursor.history;
+    if (isSameHistory && cursor.revision < this.#cursor.revision) {
+      throw new Error(
+        `central's snapshot is of revision ${cursor.revision}, the ledger is at ${this.#cursor.revision}`,
+      );
+    }
+    if (!isSameHistory && this.#cursor.history !== "") {
+      this.#log.warn("ledger-history-changed", { from: this.#cursor.history, to: cursor.history });
+    }
+    const present = items.filter((item) => !item.deleted);
+    const next = new Map(present.map((item) => [keyOf(item.kind, item.id), item]));
+    const changed: DesiredItem[] = [];
+    for (const [key, item] of next) {
+      const known = this.#items.get(key);
+      if (known && equalBytes(known.value, item.value) && known.revision === item.revision) continue;
+      if (known && isSameHistory && known.revision === item.revision) {
+        this.#contradicts(item);
+        next.set(key, known);
+      } else changed.push(item);
+    }
     const gone = [...this.#items.values()].filter((item) => !next.has(keyOf(item.kind, item.id)));
-    const changed = items.filter((item) => this.#items.get(keyOf(item.kind, item.id))?.revision !== item.revision);
+    const goneKeys = Array.from(this.#disk.entries(table), ([key]) => key).filter((key) => !next.has(key));
     await this.#disk.write([
-      ...gone.map((item): Change => ({ table, key: keyOf(item.kind, item.id), value: undefined })),
+      ...goneKeys.map((key): Change => ({ table, key, value: undefined })),
       ...changed.map(putOf),
       cursorChange(cursor),
     ]);
@@ -79,6 +109,10 @@ export class Ledger {
   async applyDelta(revision: bigint, items: readonly DesiredItem[]): Promise<boolean> {
     if (revision <= this.#cursor.revision) {
       this.#log.warn("ledger-refused-older-revision", { revision: `${revision}`, at: `${this.#cursor.revision}` });
+      for (const item of items) {
+        const known = this.#items.get(keyOf(item.kind, item.id));
+        if (known?.revision === item.revision && !equalBytes(known.value, item.value)) this.#contradicts(item);
+      }
       return false;
     }
     const cursor = { history: this.#cursor.history, revision };
@@ -93,6 +127,10 @@ export class Ledger {
     this.#cursor = cursor;
     for (const item of items) this.#changed(item.kind, item.id);
     return true;
+  }
+
+  #contradicts({ kind, id, revision }: DesiredItem): void {
+    this.#log.error("ledger-contradicted", { kind, id, revision: `${revision}` });
   }
 
   #decode<S extends DescMessage>(item: DesiredItem, schema: S): MessageShape<S> | undefined {
@@ -121,7 +159,7 @@ const cursorChange = (cursor: Cursor): Change => ({
 
 function decodeCursor(bytes: Uint8Array): Cursor {
   const [revision = "0", history = ""] = new TextDecoder().decode(bytes).split(" ");
-  return /^\d+$/.test(revision) ? { history, revision: BigInt(revision) } : { history: "", revision: 0n };
+  return /^\d{1,20}$/.test(revision) ? { history, revision: BigInt(revision) } : { history: "", revision: 0n };
 }
 
 function decodeItem(bytes: Uint8Array): DesiredItem | undefined {

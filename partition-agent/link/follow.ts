@@ -23,6 +23,8 @@ export class FollowStream {
         return;
       case "snapshotEnd": {
         const { history, revision, items } = this.#open("an end");
+        if (event.value.revision !== revision)
+          throw new Error(`central began a snapshot of revision ${revision} and ended ${event.value.revision}`);
         this.#snapshot = undefined;
         await this.#ledger.applySnapshot({ history, revision }, items);
         return;

@@ -11,6 +11,7 @@ import {
 import { Bell } from "#lib/bell.ts";
 import type { Clock } from "#lib/clock.ts";
 import { withDeadline } from "#lib/deadline.ts";
+import { linkedSignal } from "#lib/linked-signal.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import type { Ledger } from "../ledger/ledger.ts";
@@ -22,6 +23,8 @@ const protocol = 1;
 /** Central beats every 5 s; this much silence means that the stream is dead. */
 const silenceMs = 20_000;
 const reportBatch = 32;
+/** Of the values in one report, well under central's limit for a message. */
+const reportBytesMax = 4 << 20;
 const reportDeadlineMs = 15_000;
 const retryFirstMs = 500;
 const retryMaxMs = 10_000;
@@ -54,6 +57,8 @@ export interface LinkState {
 export class Link {
   readonly #ports: LinkPorts;
   readonly #outboxBell = new Bell();
+  /** What each of the two loops failed of last; told once, until it went well in between. */
+  readonly #troubles = new Map<string, string>();
   #state: LinkState;
 
   constructor(ports: LinkPorts) {
@@ -81,6 +86,7 @@ export class Link {
   async #forever(name: string, signal: AbortSignal, attempt: () => Promise<void>): Promise<void> {
     const { clock, random, log } = this.#ports;
     for (let failures = 0; !signal.aborted; ) {
+      if (name === "follow" && failures > 0) this.#enter("connecting", this.#troubles.get(name));
       const startedMs = clock.monotonicMs();
       try {
         await attempt();
@@ -88,7 +94,8 @@ export class Link {
         if (signal.aborted) return;
         if (clock.monotonicMs() - startedMs > retryMaxMs) failures = 0;
         const text = error instanceof Error ? error.message : String(error);
-        if (text !== this.#state.lastError) log.warn("link-lost", { name, error: text });
+        if (text !== this.#troubles.get(name)) log.warn("link-lost", { name, error: text });
+        this.#troubles.set(name, text);
         if (name === "follow") this.#enter("backing off", text);
       }
       const ceilingMs = Math.min(retryMaxMs, retryFirstMs * 2 ** Math.min(failures++, 8));
@@ -100,44 +107,46 @@ export class Link {
     const { client, ledger, partition, agent, clock } = this.#ports;
     const { history, revision } = ledger.cursor;
     const request = create(FollowRequestSchema, { partition, agent, protocol, history, afterRevision: revision });
-    const quiet = new AbortController();
-    const watchdog = new Watchdog(clock, silenceMs, () =>
-      quiet.abort(new Error(`central was silent for ${silenceMs} ms`)),
-    );
+    const stop = linkedSignal(signal);
+    const quiet = new Error(`central was silent for ${silenceMs} ms`);
+    const watchdog = new Watchdog(clock, silenceMs, () => stop.abort(quiet));
     const stream = new FollowStream(ledger);
     try {
-      for await (const message of client.follow(request, AbortSignal.any([signal, quiet.signal]))) {
+      for await (const message of client.follow(request, stop.signal)) {
         watchdog.feed();
         await stream.take(message);
+        this.#troubles.delete("follow");
         if (this.#state.phase !== "following") this.#enter("following", undefined);
       }
       throw new Error("central ended the stream");
     } catch (error) {
-      throw quiet.signal.aborted ? quiet.signal.reason : error;
+      throw stop.signal.reason === quiet ? quiet : error;
     } finally {
       watchdog.stop();
-      quiet.abort();
+      stop.unlink();
+      // Leaving the loop does not stop the other side.
+      stop.abort(new Error("the stream is left"));
     }
   }
 
   async #report(signal: AbortSignal): Promise<void> {
-    const { client, outbox, partition, agent, clock, log } = this.#ports;
+    const { client, outbox, partition, agent, clock } = this.#ports;
     while (!signal.aborted) {
-      const ring = this.#outboxBell.wait(signal);
-      const entries = outbox.pending(reportBatch);
-      if (entries.length === 0) {
-        await ring;
+      const entries = outbox.pending(reportBatch, reportBytesMax);
+      const [first] = entries;
+      if (first === undefined) {
+        await this.#outboxBell.wait(signal);
         continue;
       }
       const request = create(ReportRequestSchema, { partition, agent, outbox: outbox.id, entries: [...entries] });
-      const response = await withDeadline(clock, reportDeadlineMs, "report to central", signal, (s) =>
+      const { acknowledged, rejected } = await withDeadline(clock, reportDeadlineMs, "report to central", signal, (s) =>
         client.report(request, s),
       );
-      for (const { sequence, reason } of response.rejected) {
-        const entry = entries.find((e) => e.sequence === sequence);
-        log.error("report-rejected", { kind: entry?.kind, id: entry?.id, reason });
-      }
-      await outbox.acknowledge(response.acknowledged);
+      await outbox.acknowledge(acknowledged, rejected);
+      // Sent again at once it would be the same again, for ever.
+      if (acknowledged < first.sequence)
+        throw new Error(`central acknowledged ${acknowledged}, which is before the ${first.sequence} that it was sent`);
+      this.#troubles.delete("report");
     }
   }
 

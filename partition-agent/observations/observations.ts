@@ -1,12 +1,17 @@
-// What the agent saw of each machine. One writer: this agent. Durable, together with its outbox entry, before anyone is told.
+// What the agent saw of each machine. One writer: this agent.
+// Invariants: what is read here is durable, together with its outbox entry; changes of one machine build on each other in
+// the order in which they were asked for; a write that failed leaves nothing behind, unless a newer one carried it along.
 import { clone, create, equals, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
+import { Refusal } from "#lib/refusal.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 
 const table = "observed";
+/** Whoever reaches the provisioning network can claim to be a new machine. */
+const machinesMaxUsual = 20_000;
 
 export interface ObservationsPorts {
   readonly partition: string;
@@ -16,17 +21,30 @@ export interface ObservationsPorts {
   readonly log: Log;
   /** Called after a change is durable. */
   readonly changed: (uuid: string) => void;
+  readonly machinesMax?: number;
+}
+
+/** The newest state of a machine, while it is on its way to the disk. */
+interface Pending {
+  readonly machine: MachineObserved;
+  readonly written: Promise<void>;
 }
 
 export class Observations {
   readonly #ports: ObservationsPorts;
   readonly #machines = new Map<string, MachineObserved>();
+  readonly #pending = new Map<string, Pending>();
+  /** Number of the update that is shown, by machine. */
+  readonly #shown = new Map<string, number>();
+  #updates = 0;
+  /** Machines by the addresses of their network interfaces; normally one each. */
+  readonly #byMac = new Map<string, Set<string>>();
 
   constructor(ports: ObservationsPorts) {
     this.#ports = ports;
     for (const [uuid, bytes] of ports.disk.entries(table)) {
       try {
-        this.#machines.set(uuid, fromBinary(MachineObservedSchema, bytes));
+        this.#show(uuid, fromBinary(MachineObservedSchema, bytes));
       } catch (error) {
         ports.log.error("observation-damaged", { machine: uuid, error });
       }
@@ -42,28 +60,66 @@ export class Observations {
     return [...this.#machines.values()];
   }
 
-  /** The machine that has a network interface with this address. */
+  /** The machine that has a network interface with this address; the first one known when several do. */
   byMac(mac: string): MachineObserved | undefined {
-    return this.list().find((m) => m.hardware?.nics.some((nic) => nic.mac.toLowerCase() === mac));
+    for (const uuid of this.#byMac.get(mac.toLowerCase()) ?? []) return this.#machines.get(uuid);
+    return undefined;
   }
 
   /**
-   * Changes what is known of a machine, from the present state; makes it known when it was not.
+   * Changes what is known of a machine, from the newest state; makes it known when it was not.
    * Resolves when the change is durable. A change that changes nothing writes nothing.
+   * @param change of a draft; what it throws goes to the caller, and nothing has changed
+   * @throws Refusal "exhausted" for a machine too many; the disk's own trouble
    */
   async update(uuid: string, change: (machine: MachineObserved) => void): Promise<MachineObserved> {
-    const { partition, disk, outbox, clock, changed } = this.#ports;
-    const before = this.#machines.get(uuid);
-    const after = before ? clone(MachineObservedSchema, before) : create(MachineObservedSchema, { uuid, partition });
+    const pending = this.#pending.get(uuid);
+    const before = pending?.machine ?? this.#machines.get(uuid);
+    const after = before ? clone(MachineObservedSchema, before) : this.#newcomer(uuid);
     change(after);
-    if (before && equals(MachineObservedSchema, before, after)) return before;
-    const value = toBinary(MachineObservedSchema, after);
-    const report = outbox.prepare({ kind: "machine", id: uuid, value, seenMs: clock.wallMs() });
-    // Set at once: the next change must start from this one, and disk writes keep the order.
-    this.#machines.set(uuid, after);
-    await disk.write([{ table, key: uuid, value }, ...report.changes]);
-    report.done();
-    changed(uuid);
+    if (before && equals(MachineObservedSchema, before, after)) {
+      await pending?.written;
+      return before;
+    }
+    const number = ++this.#updates;
+    const next = { machine: after, written: this.#write(uuid, after) };
+    this.#pending.set(uuid, next);
+    try {
+      await next.written;
+    } finally {
+      // When it failed, the next change starts from what is durable, unless a newer one carries this one with it.
+      if (this.#pending.get(uuid) === next) this.#pending.delete(uuid);
+    }
+    if ((this.#shown.get(uuid) ?? 0) < number) this.#show(uuid, after);
+    this.#shown.set(uuid, Math.max(number, this.#shown.get(uuid) ?? 0));
+    this.#ports.changed(uuid);
     return after;
   }
+
+  #newcomer(uuid: string): MachineObserved {
+    const { partition, machinesMax = machinesMaxUsual } = this.#ports;
+    if (this.#machines.size + this.#pending.size >= machinesMax) {
+      throw new Refusal("exhausted", `machine ${uuid} would be one more than the ${machinesMax} that an agent serves`);
+    }
+    return create(MachineObservedSchema, { uuid, partition });
+  }
+
+  #write(uuid: string, machine: MachineObserved): Promise<void> {
+    const { outbox, clock } = this.#ports;
+    const value = toBinary(MachineObservedSchema, machine);
+    return outbox.put({ kind: "machine", id: uuid, value, seenMs: clock.wallMs() }, [{ table, key: uuid, value }]);
+  }
+
+  #show(uuid: string, machine: MachineObserved): void {
+    for (const mac of macsOf(this.#machines.get(uuid))) {
+      const owners = this.#byMac.get(mac);
+      owners?.delete(uuid);
+      if (owners?.size === 0) this.#byMac.delete(mac);
+    }
+    for (const mac of macsOf(machine)) this.#byMac.set(mac, (this.#byMac.get(mac) ?? new Set()).add(uuid));
+    this.#machines.set(uuid, machine);
+  }
 }
+
+const macsOf = (machine: MachineObserved | undefined): readonly string[] =>
+  (machine?.hardware?.nics ?? []).map((nic) => nic.mac.toLowerCase());

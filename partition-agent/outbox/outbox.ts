@@ -1,13 +1,16 @@
 // What the agent has seen and central has not yet acknowledged. Facts: only the latest of a subject is kept.
+// Invariants: nothing is pending that is not durable; a sequence is used once, also across restarts and failed writes.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type ReportEntry, ReportEntrySchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { type RejectedEntry, type ReportEntry, ReportEntrySchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import type { Change, Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 
 const table = "outbox";
 const metaTable = "outbox-meta";
+const rejectedTable = "outbox-rejected";
+const rejectedMax = 256;
 const sequenceDigits = 20;
 
 export interface Fact {
@@ -18,29 +21,41 @@ export interface Fact {
   readonly seenMs: number;
 }
 
+interface OutboxPorts {
+  readonly disk: Disk;
+  readonly random: Random;
+  readonly log: Log;
+  readonly added: () => void;
+}
+
 export class Outbox {
-  /** Identity of this outbox: made when the disk was new. */
-  readonly id: string;
-  readonly #disk: Disk;
+  readonly #ports: OutboxPorts;
   readonly #entries = new Map<bigint, ReportEntry>();
-  readonly #latest = new Map<string, bigint>();
-  readonly #added: () => void;
+  /** By subject: the sequences that are on disk or on their way there. */
+  readonly #sequences = new Map<string, Set<bigint>>();
+  #id: string;
   #sequence = 0n;
 
-  private constructor(id: string, disk: Disk, added: () => void) {
-    this.id = id;
-    this.#disk = disk;
-    this.#added = added;
+  private constructor(id: string, ports: OutboxPorts) {
+    this.#id = id;
+    this.#ports = ports;
   }
 
   /** @param added called after something was put in */
   static async open(disk: Disk, random: Random, log: Log, added: () => void): Promise<Outbox> {
     const stored = disk.get(metaTable, "id");
     const id = stored ? new TextDecoder().decode(stored) : random.uuid();
-    if (!stored) await disk.write([{ table: metaTable, key: "id", value: new TextEncoder().encode(id) }]);
-    const outbox = new Outbox(id, disk, added);
-    outbox.#load(log);
+    const outbox = new Outbox(id, { disk, random, log, added });
+    const damaged = outbox.#load();
+    const changes = damaged.map((key): Change => ({ table, key, value: undefined }));
+    if (!stored) changes.push(idChange(id));
+    if (changes.length > 0) await disk.write(changes);
     return outbox;
+  }
+
+  /** Identity of this outbox: made when the disk was new. */
+  get id(): string {
+    return this.#id;
   }
 
   get size(): number {
@@ -48,12 +63,10 @@ export class Outbox {
   }
 
   /**
-   * The disk changes that put a fact in, and the step that makes it visible. The caller writes them together with
-   * what the fact is about, so that neither is ever durable without the other.
+   * Puts a fact in, instead of the former one of its subject. Resolves when it is durable.
+   * @param also written together with it, so that neither is ever durable without the other
    */
-  prepare(fact: Fact): { readonly changes: readonly Change[]; readonly done: () => void } {
-    const subject = `${fact.kind}/${fact.id}`;
-    const former = this.#latest.get(subject);
+  async put(fact: Fact, also: readonly Change[] = []): Promise<void> {
     const sequence = ++this.#sequence;
     const entry = create(ReportEntrySchema, {
       sequence,
@@ -62,56 +75,152 @@ export class Outbox {
       value: fact.value,
       seenAt: timestampFromMs(fact.seenMs),
     });
-    this.#latest.set(subject, sequence);
-    const changes: Change[] = [
-      { table, key: keyOf(sequence), value: toBinary(ReportEntrySchema, entry) },
-      { table: metaTable, key: "sequence", value: new TextEncoder().encode(`${sequence}`) },
-    ];
-    if (former !== undefined) changes.push({ table, key: keyOf(former), value: undefined });
-    const done = () => {
-      if (former !== undefined) this.#entries.delete(former);
-      // A newer fact of the same subject may have been prepared while this one was being written.
-      if ((this.#latest.get(subject) ?? 0n) <= sequence) this.#entries.set(sequence, entry);
-      this.#added();
-    };
-    return { changes, done };
+    const sequences = this.#sequencesOf(entry);
+    const former = [...sequences];
+    sequences.add(sequence);
+    try {
+      await this.#ports.disk.write([
+        ...also,
+        { table, key: keyOf(sequence), value: toBinary(ReportEntrySchema, entry) },
+        { table: metaTable, key: "sequence", value: new TextEncoder().encode(`${sequence}`) },
+        ...former.map((s): Change => ({ table, key: keyOf(s), value: undefined })),
+      ]);
+    } catch (error) {
+      this.#forget(entry);
+      throw error;
+    }
+    for (const s of former) {
+      sequences.delete(s);
+      this.#entries.delete(s);
+    }
+    // A newer fact of the subject that was written first has taken this one away.
+    if (sequences.has(sequence)) this.#entries.set(sequence, entry);
+    this.#ports.added();
   }
 
-  /** The oldest entries, in order of sequence. */
-  pending(limit: number): readonly ReportEntry[] {
-    return [...this.#entries.values()].sort((a, b) => (a.sequence < b.sequence ? -1 : 1)).slice(0, limit);
+  /** The oldest entries, in order of sequence. @param bytesMax of their values; the first comes whatever its size */
+  pending(limit: number, bytesMax = Number.POSITIVE_INFINITY): readonly ReportEntry[] {
+    const oldest = [...this.#entries.values()].sort((a, b) => (a.sequence < b.sequence ? -1 : 1)).slice(0, limit);
+    let bytes = 0;
+    const end = oldest.findIndex((entry, i) => {
+      bytes += entry.value.length;
+      return i > 0 && bytes > bytesMax;
+    });
+    return end < 0 ? oldest : oldest.slice(0, end);
   }
 
-  /** Forgets every entry up to and including the sequence. */
-  async acknowledge(sequence: bigint): Promise<void> {
+  /**
+   * Forgets every entry up to and including the sequence.
+   * @param rejected those among them that central will never take: kept aside with the reason, the latest 256
+   */
+  async acknowledge(sequence: bigint, rejected: readonly Pick<RejectedEntry, "sequence" | "reason">[] = []) {
+    if (sequence > this.#sequence) return await this.#becomeAnother(sequence);
     const done = [...this.#entries.values()].filter((entry) => entry.sequence <= sequence);
-    await this.#disk.write(done.map((e) => ({ table, key: keyOf(e.sequence), value: undefined })));
+    if (done.length === 0) return;
+    await this.#ports.disk.write([
+      ...done.map((e): Change => ({ table, key: keyOf(e.sequence), value: undefined })),
+      ...this.#aside(rejected),
+    ]);
     for (const entry of done) {
       this.#entries.delete(entry.sequence);
-      const subject = `${entry.kind}/${entry.id}`;
-      if (this.#latest.get(subject) === entry.sequence) this.#latest.delete(subject);
+      this.#forget(entry);
     }
   }
 
-  #load(log: Log): void {
-    for (const [key, bytes] of this.#disk.entries(table)) {
-      try {
-        const entry = fromBinary(ReportEntrySchema, bytes);
-        const subject = `${entry.kind}/${entry.id}`;
-        const former = this.#latest.get(subject);
-        if (former !== undefined) this.#entries.delete(former);
-        this.#entries.set(entry.sequence, entry);
-        this.#latest.set(subject, entry.sequence);
-      } catch (error) {
-        log.error("outbox-entry-damaged", { key, error });
+  /** What central refused, oldest first. */
+  rejected(): readonly { readonly entry: ReportEntry; readonly reason: string }[] {
+    return Array.from(this.#ports.disk.entries(rejectedTable), ([, bytes]) => {
+      const entry = decodeEntry(bytes.subarray(4 + lengthOf(bytes)));
+      const reason = new TextDecoder().decode(bytes.subarray(4, 4 + lengthOf(bytes)));
+      return entry ? [{ entry, reason }] : [];
+    }).flat();
+  }
+
+  #aside(rejected: readonly Pick<RejectedEntry, "sequence" | "reason">[]): Change[] {
+    const { disk, log } = this.#ports;
+    const kept = Array.from(disk.entries(rejectedTable), ([key]) => key);
+    const added = rejected.flatMap(({ sequence, reason }): Change[] => {
+      const entry = this.#entries.get(sequence);
+      if (!entry) return [];
+      log.error("report-rejected", { kind: entry.kind, id: entry.id, reason });
+      return [{ table: rejectedTable, key: keyOf(sequence), value: rejectedRow(entry, reason) }];
+    });
+    const surplus = kept.slice(0, Math.max(0, kept.length + added.length - rejectedMax));
+    return [...added, ...surplus.map((key): Change => ({ table: rejectedTable, key, value: undefined }))];
+  }
+
+  /**
+   * Central has taken more from this outbox than was ever put in: the disk is an older copy of itself. Under its old name
+   * everything new would pass for a repetition.
+   */
+  async #becomeAnother(taken: bigint): Promise<void> {
+    const { disk, random, log } = this.#ports;
+    const id = random.uuid();
+    log.error("outbox-older-than-central", { taken: `${taken}`, sequence: `${this.#sequence}`, outbox: id });
+    await disk.write([idChange(id)]);
+    this.#id = id;
+  }
+
+  #sequencesOf(entry: ReportEntry): Set<bigint> {
+    const subject = subjectOf(entry);
+    const known = this.#sequences.get(subject) ?? new Set();
+    this.#sequences.set(subject, known);
+    return known;
+  }
+
+  #forget(entry: ReportEntry): void {
+    const sequences = this.#sequences.get(subjectOf(entry));
+    sequences?.delete(entry.sequence);
+    if (sequences?.size === 0) this.#sequences.delete(subjectOf(entry));
+  }
+
+  /** @returns keys of rows that cannot be read */
+  #load(): readonly string[] {
+    const { disk, log } = this.#ports;
+    const damaged: string[] = [];
+    for (const [key, bytes] of disk.entries(table)) {
+      const entry = decodeEntry(bytes);
+      if (!entry || keyOf(entry.sequence) !== key) {
+        log.error("outbox-entry-damaged", { key });
+        damaged.push(key);
+        continue;
       }
+      this.#sequencesOf(entry).add(entry.sequence);
+      this.#entries.set(entry.sequence, entry);
     }
-    const stored = this.#disk.get(metaTable, "sequence");
     const last = [...this.#entries.keys()].reduce((max, s) => (s > max ? s : max), 0n);
-    const written = stored ? BigInt(new TextDecoder().decode(stored)) : 0n;
+    const stored = new TextDecoder().decode(disk.get(metaTable, "sequence"));
+    const written = /^\d{1,20}$/.test(stored) ? BigInt(stored) : 0n;
     this.#sequence = written > last ? written : last;
+    return damaged;
   }
 }
 
+const subjectOf = ({ kind, id }: { readonly kind: string; readonly id: string }): string => `${kind}/${id}`;
+
 /** Text that sorts as the number does. */
 const keyOf = (sequence: bigint): string => `${sequence}`.padStart(sequenceDigits, "0");
+
+const idChange = (id: string): Change => ({ table: metaTable, key: "id", value: new TextEncoder().encode(id) });
+
+function decodeEntry(bytes: Uint8Array): ReportEntry | undefined {
+  try {
+    return fromBinary(ReportEntrySchema, bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Length of the reason (4 bytes, big-endian), the reason, the entry. */
+function rejectedRow(entry: ReportEntry, reason: string): Uint8Array {
+  const text = new TextEncoder().encode(reason);
+  const value = toBinary(ReportEntrySchema, entry);
+  const row = new Uint8Array(4 + text.length + value.length);
+  new DataView(row.buffer).setUint32(0, text.length);
+  row.set(text, 4);
+  row.set(value, 4 + text.length);
+  return row;
+}
+
+const lengthOf = (row: Uint8Array): number =>
+  row.length < 4 ? 0 : new DataView(row.buffer, row.byteOffset, row.byteLength).getUint32(0);

@@ -13,7 +13,6 @@ import {
 } from "#gen/metalstack/api/v2/switch_pb.ts";
 import { equalBytes } from "#lib/bytes.ts";
 import type { Clock } from "#lib/clock.ts";
-import type { Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
 import type { Observations } from "../observations/observations.ts";
 import type { Outbox } from "../outbox/outbox.ts";
@@ -28,7 +27,6 @@ export interface SwitchReportPorts {
   readonly names: SwitchNames;
   readonly observations: Observations;
   readonly outbox: Outbox;
-  readonly disk: Disk;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -44,7 +42,9 @@ export async function reportSwitch(ports: SwitchReportPorts, signal: AbortSignal
       const state = await ports.driver.read(signal);
       await placeMachines(ports, state);
       const value = toBinary(SwitchSchema, describe(ports, state));
-      if (!last || !equalBytes(last, value)) await put(ports, state.id, value);
+      if (!last || !equalBytes(last, value)) {
+        await ports.outbox.put({ kind: "switch", id: state.id, value, seenMs: ports.clock.wallMs() });
+      }
       last = value;
       lastError = "";
     } catch (error) {
@@ -54,12 +54,6 @@ export async function reportSwitch(ports: SwitchReportPorts, signal: AbortSignal
     }
     await ports.clock.sleep(readEveryMs, signal).catch(() => {});
   }
-}
-
-async function put({ outbox, disk, clock }: SwitchReportPorts, id: string, value: Uint8Array): Promise<void> {
-  const report = outbox.prepare({ kind: "switch", id, value, seenMs: clock.wallMs() });
-  await disk.write(report.changes);
-  report.done();
 }
 
 /** A machine is in the rack of the switch that it hangs on. */
