@@ -1,11 +1,9 @@
 // Builds central from its parts and starts them: the store first, the port last.
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { SwitchService as AdminSwitchService } from "#gen/metalstack/admin/v2/switch_pb.ts";
-import { Service, ServiceStatus } from "#gen/metalstack/api/v2/health_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { listen, type TlsMaterial } from "#lib/io/one-port.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
@@ -23,16 +21,18 @@ import { machineService } from "../machine/api-service.ts";
 import { holdfastMachineService } from "../machine/holdfast-service.ts";
 import { implement } from "../services.ts";
 import { MemoryStore } from "../store/memory-store.ts";
-import { openState, type State } from "../store/state.ts";
+import { openState } from "../store/state.ts";
 import type { Store } from "../store/store.ts";
 import { adminSwitchService } from "../switch/admin-service.ts";
 import { SyncBacklog } from "../sync/backlog.ts";
 import { Connections } from "../sync/connections.ts";
+import { machinesHealth } from "../sync/health.ts";
 import { syncService } from "../sync/service.ts";
 import { EtcdStore } from "./etcd-store.ts";
 import { LmdbStore } from "./lmdb-store.ts";
 import { newSigningKey } from "./new-signing-key.ts";
 import { secretFile } from "./secret-file.ts";
+import { versionFacts } from "./version-facts.ts";
 
 export async function startCentral(
   config: CentralConfig,
@@ -57,7 +57,7 @@ export async function startCentral(
     log,
     identity,
     implementations: [
-      ...catalogServices({ ...ports, version: versionFacts(), health: () => healthFacts(state) }),
+      ...catalogServices({ ...ports, version: versionFacts(), health: () => [machinesHealth(state, connections)] }),
       implement(MachineService, machineService(ports)),
       implement(AdminMachineService, adminMachineService(ports)),
       implement(HoldfastMachineService, holdfastMachineService(ports)),
@@ -113,16 +113,3 @@ function reloadOnHangup(reload: () => Promise<void>, log: Log, lifetime: Lifetim
   process.on("SIGHUP", hangup);
   lifetime.onStop("hangup", () => void process.off("SIGHUP", hangup));
 }
-
-function versionFacts() {
-  const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
-  return { version, revision: "", gitSha1: "", buildDate: "" };
-}
-
-const healthFacts = ({ away }: State) => [
-  {
-    name: Service.MACHINES,
-    status: away === undefined ? ServiceStatus.HEALTHY : ServiceStatus.DEGRADED,
-    message: away ?? "",
-  },
-];

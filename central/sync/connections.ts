@@ -1,25 +1,19 @@
 /** Which partitions' agents are connected to this central right now. */
 export class Connections {
-  readonly #agents = new Map<string, Map<symbol, string>>();
-  readonly #changed: (partition: string) => void;
+  readonly #agents = new Map<string, Set<symbol>>();
 
-  constructor(changed: (partition: string) => void = () => {}) {
-    this.#changed = changed;
-  }
-
-  /** @returns what to call when it leaves */
+  /** @returns what to call when it leaves; once is enough, more does no harm */
   enter(partition: string, agent: string): () => void {
     const stream = Symbol(agent);
-    const streams = this.#agents.get(partition) ?? new Map<symbol, string>();
-    this.#agents.set(partition, streams.set(stream, agent));
-    this.#changed(partition);
+    const streams = this.#agents.get(partition) ?? new Set();
+    this.#agents.set(partition, streams.add(stream));
     return () => {
       streams.delete(stream);
-      this.#changed(partition);
+      if (streams.size === 0 && this.#agents.get(partition) === streams) this.#agents.delete(partition);
     };
   }
 
   isUp(partition: string): boolean {
-    return (this.#agents.get(partition)?.size ?? 0) > 0;
+    return this.#agents.has(partition);
   }
 }
