@@ -1,25 +1,27 @@
 // metalstack.api.v2.MachineService: machines as the members of a project see and change them.
-import { clone } from "@bufbuild/protobuf";
+import { clone, create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { matchesMachine } from "#domain/machine/query.ts";
-import { checkSshKey } from "#domain/machine/ssh-key.ts";
+import { systemTags } from "#domain/machine/tags.ts";
 import { checkLock, touched } from "#domain/meta.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { AdminRole } from "#gen/metalstack/api/v2/common_pb.ts";
+import { AdminRole, LabelsSchema, type Meta, type UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { Machine, MachineService, MachineServiceUpdateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { kinds } from "../store/kinds.ts";
 import { allocate } from "./allocate.ts";
 import { bmcDetails } from "./bmc-details.ts";
-import { resolveCreate } from "./create.ts";
+import { checkSshKeys, resolveCreate } from "./create.ts";
+import { machineIndexes } from "./indexes.ts";
 import { giveOrder } from "./order.ts";
 import type { MachinePorts } from "./ports.ts";
 import { release } from "./release.ts";
-import { apiMachine, viewOf, viewsOf } from "./views.ts";
+import { apiMachine, viewOf, viewsOfProject } from "./views.ts";
 
 export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineService> {
   const { state, clock, random } = ports;
+  const indexes = machineIndexes(state);
   const ofProject = (uuid: string, project: string) => {
     const view = viewOf(state, uuid);
     if (view?.desired.allocation?.project === project) return view;
@@ -31,7 +33,7 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
     get: ({ uuid, project }) => ({ machine: apiMachine(state, ofProject(uuid, project)) }),
 
     list({ project, query }) {
-      const mine = viewsOf(state).filter((m) => m.desired.allocation?.project === project && matchesMachine(m, query));
+      const mine = viewsOfProject(state, project).filter((m) => matchesMachine(m, query));
       return { machines: mine.map((m) => apiMachine(state, m)) };
     },
 
@@ -46,6 +48,8 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
         allocation: random.uuid(),
         newUuid: () => random.uuid(),
         seed: random.below(2 ** 31),
+        peek: state,
+        indexes,
       };
       const { result } = await state.transact((tx) => allocate(tx, request, resolveCreate(tx, request), attempt));
       return { machine: show(result.uuid) };
@@ -66,7 +70,7 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
 
     async delete({ uuid, project }) {
       const before = apiMachine(state, ofProject(uuid, project));
-      await state.transact((tx) => release(tx, uuid, project, clock.wallMs()));
+      await state.transact((tx) => release(tx, indexes, { uuid, project, nowMs: clock.wallMs() }));
       return { machine: before };
     },
 
@@ -86,13 +90,27 @@ function updated(desired: MachineDesired, request: MachineServiceUpdateRequest, 
   const { allocation } = next;
   if (!allocation) return next;
   checkLock(`machine ${request.uuid}`, allocation.meta, request.updateMeta);
-  request.sshPublicKeys.forEach((key, i) => {
-    const checked = checkSshKey(key);
-    if (!checked.ok) throw new Refusal("invalid", checked.error, { field: `ssh_public_keys[${i}]` });
-  });
+  checkSshKeys(request.sshPublicKeys);
+  checkLabels(request.labels);
   if (request.description !== undefined) allocation.description = request.description;
   if (request.sshPublicKeys.length > 0) allocation.sshPublicKeys = [...request.sshPublicKeys];
-  allocation.meta = touched(allocation.meta, nowMs, request.labels);
+  allocation.meta = withSystemTagsOf(desired.allocation?.meta, touched(allocation.meta, nowMs, request.labels));
   next.meta = touched(next.meta, nowMs);
   return next;
+}
+
+/** Our own labels are not for callers to write. All labels at once may carry them along: callers send back what they got. */
+function checkLabels(change: UpdateLabels | undefined): void {
+  if (change?.strategy.case !== "patch") return;
+  const { update, remove } = change.strategy.value;
+  const ours = [...Object.keys(update?.labels ?? {}), ...remove].find((key) => systemTags.includes(key));
+  if (ours === undefined) return;
+  throw new Refusal("invalid", `label ${ours} cannot be set or removed by hand`, { field: "labels" });
+}
+
+function withSystemTagsOf(before: Meta | undefined, meta: Meta): Meta {
+  const isOurs = ([key]: [string, string]) => systemTags.includes(key);
+  const ours = Object.entries(before?.labels?.labels ?? {}).filter(isOurs);
+  const theirs = Object.entries(meta.labels?.labels ?? {}).filter((label) => !isOurs(label));
+  return { ...meta, labels: create(LabelsSchema, { labels: Object.fromEntries([...theirs, ...ours]) }) };
 }

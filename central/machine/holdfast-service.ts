@@ -10,9 +10,11 @@ import {
   WatchResponseSchema,
 } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { MachineSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { linkedSignal } from "#lib/linked-signal.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Change } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
+import { liveChanges } from "../sync/live-changes.ts";
 import type { MachinePorts } from "./ports.ts";
 import { apiMachine, viewOf, viewsOf } from "./views.ts";
 
@@ -55,8 +57,8 @@ async function* watchMachines(
 ): AsyncGenerator<WatchResponse> {
   const inView = (m: MachineView) =>
     (project === "" || m.desired.allocation?.project === project) && (uuid === "" || m.desired.uuid === uuid);
-  const ended = new AbortController();
-  const changes = state.changes(AbortSignal.any([context.signal, ended.signal]));
+  const own = linkedSignal(context.signal);
+  const changes = liveChanges(state, own.signal);
   const shown = new Set<string>();
   const show = (view: MachineView): WatchResponse => {
     shown.add(view.desired.uuid);
@@ -78,7 +80,8 @@ async function* watchMachines(
       }
     }
   } finally {
-    ended.abort();
+    own.abort(new Error("the stream has ended"));
+    own.unlink();
   }
 }
 

@@ -1,7 +1,12 @@
 import { clone, create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { bmcCommandName } from "#domain/machine/bmc-command.ts";
-import { BmcOrderSchema, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import {
+  type BmcOrder,
+  BmcOrderSchema,
+  MachineDesiredSchema,
+  type MachineObserved,
+} from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineBMCCommand as Command } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
@@ -44,12 +49,14 @@ export function giveOrder(tx: Tx, observed: MachineObserved | undefined, order: 
   if (!observed?.bmc?.address) {
     throw new Refusal("precondition", `machine ${uuid} has no known BMC`, { reason: "NO_BMC" });
   }
-  if (desired.orders.length >= ordersMax) {
+  const open = desired.orders.filter((o) => !isVoid(o, nowMs));
+  if (open.length >= ordersMax) {
     throw new Refusal("exhausted", `machine ${uuid} has ${ordersMax} open orders: wait until they are carried out`, {
       reason: "ORDERS_FULL",
     });
   }
   const next = clone(MachineDesiredSchema, desired);
+  next.orders = next.orders.filter((o) => !isVoid(o, nowMs));
   next.orders.push(
     create(BmcOrderSchema, {
       id,
@@ -61,3 +68,7 @@ export function giveOrder(tx: Tx, observed: MachineObserved | undefined, order: 
   );
   tx.put(kinds.machineDesired, uuid, next);
 }
+
+/** Nobody carries it out any more, so that it need not wait for an agent that is away to say so. */
+const isVoid = ({ deadline }: BmcOrder, nowMs: number): boolean =>
+  deadline !== undefined && timestampMs(deadline) < nowMs;

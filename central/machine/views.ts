@@ -1,8 +1,11 @@
 import { composeMachine } from "#domain/machine/compose.ts";
 import type { MachineView } from "#domain/machine/placement.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Machine } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Stored } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
+import { machineIndexes } from "./indexes.ts";
 
 /** Both sides of a machine, from the cache. */
 export function viewOf(state: State, uuid: string): MachineView | undefined {
@@ -10,11 +13,14 @@ export function viewOf(state: State, uuid: string): MachineView | undefined {
   return desired && { desired, observed: state.get(kinds.machineObserved, uuid)?.value };
 }
 
-export const viewsOf = (state: State): readonly MachineView[] =>
-  state.list(kinds.machineDesired).map(({ id, value }) => ({
-    desired: value,
-    observed: state.get(kinds.machineObserved, id)?.value,
-  }));
+const viewsOfRows = (state: State, rows: readonly Stored<MachineDesired>[]): readonly MachineView[] =>
+  rows.map(({ id, value }) => ({ desired: value, observed: state.get(kinds.machineObserved, id)?.value }));
+
+export const viewsOf = (state: State): readonly MachineView[] => viewsOfRows(state, state.list(kinds.machineDesired));
+
+/** Those that are allocated to it. */
+export const viewsOfProject = (state: State, project: string): readonly MachineView[] =>
+  viewsOfRows(state, state.by(machineIndexes(state).byProject, project));
 
 /** As the public API shows it. */
 export const apiMachine = (state: State, { desired, observed }: MachineView): Machine =>

@@ -1,7 +1,8 @@
-import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type FollowRequest, type FollowResponse, FollowResponseSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import type { FollowRequest, FollowResponse } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { Bell } from "#lib/bell.ts";
 import type { Clock } from "#lib/clock.ts";
+import { linkedSignal } from "#lib/linked-signal.ts";
 import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { ChangeBatch } from "../store/cache.ts";
@@ -9,11 +10,11 @@ import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { SyncBacklog } from "./backlog.ts";
 import type { Connections } from "./connections.ts";
-import { concerns, desiredItem, followed } from "./projection.ts";
+import { liveChanges } from "./live-changes.ts";
+import { deltaOf, response, snapshotOf } from "./messages.ts";
 
-/** An agent takes central for gone after four of these without a word. */
+/** Longest silence on a stream. An agent takes central for gone after four of these without a word. */
 const heartbeatMs = 5_000;
-const snapshotChunk = 500;
 
 export interface FollowPorts {
   readonly state: State;
@@ -23,103 +24,109 @@ export interface FollowPorts {
   readonly log: Log;
 }
 
-/** The desired state of one partition, for as long as the agent listens. */
+/**
+ * The desired state of one partition, for as long as the agent listens.
+ * @throws Refusal "not-found" when the partition is not there or goes away, "unavailable" when the state ends the subscription
+ */
 export async function* followPartition(
   ports: FollowPorts,
   request: FollowRequest,
   signal: AbortSignal,
 ): AsyncGenerator<FollowResponse> {
   const { state, connections, log } = ports;
-  const { partition } = request;
-  if (!state.get(kinds.partition, partition)) {
-    throw new Refusal("not-found", `partition ${partition} does not exist: create it before its agent connects`);
-  }
-  const ended = new AbortController();
-  const changes = state.changes(AbortSignal.any([signal, ended.signal]));
-  const leave = connections.enter(partition, request.agent);
+  const { partition, agent } = request;
+  if (!state.get(kinds.partition, partition)) throw noPartition(partition);
+  const own = linkedSignal(signal);
+  const changes = liveChanges(state, own.signal);
+  const leave = connections.enter(partition, agent);
+  // Whoever reads this stream may go without asking for more: then only the signal tells.
+  own.signal.addEventListener("abort", leave, { once: true });
   try {
-    const revision = state.revision;
+    const { revision } = state;
     const missed =
       request.history === state.history ? ports.backlog.between(request.afterRevision, revision) : undefined;
-    log.info("agent-follows", {
-      partition,
-      agent: request.agent,
-      from: missed ? `${request.afterRevision}` : "snapshot",
-    });
-    if (missed) for (const batch of missed) yield* deltaOf(batch, partition);
-    else yield* snapshotOf(state, partition, revision);
-    yield heartbeat(ports, state.revision);
-    yield* live(ports, changes, partition, revision, signal);
+    log.info("agent-follows", { partition, agent, from: missed ? `${request.afterRevision}` : "snapshot" });
+    if (missed) yield* missed.flatMap((batch) => deltaOf(batch, partition));
+    else yield* snapshotOf(state, partition);
+    yield heartbeat(ports, revision);
+    yield* live(ports, changes, { partition, after: revision, signal: own.signal });
   } finally {
-    ended.abort();
-    leave();
-    log.info("agent-left", { partition, agent: request.agent });
+    own.abort(new Error("the stream has ended"));
+    own.unlink();
+    log.info("agent-left", { partition, agent });
   }
-}
-
-function* snapshotOf(state: State, partition: string, revision: bigint): Generator<FollowResponse> {
-  yield response({ case: "snapshotBegin", value: { history: state.history, revision } });
-  // Taken whole before the first pause: a list read later would be of a later revision.
-  const rows = followed.flatMap((kind) =>
-    state
-      .list(kind)
-      .filter((row) => concerns(kind, row.id, row.value, partition))
-      .map((row) => ({ kind, row })),
-  );
-  for (let i = 0; i < rows.length; i += snapshotChunk) {
-    const items = rows
-      .slice(i, i + snapshotChunk)
-      .map(({ kind, row }) => desiredItem(kind, row.id, row.revision, row.value));
-    yield response({ case: "snapshotItems", value: { items } });
-  }
-  yield response({ case: "snapshotEnd", value: { revision } });
 }
 
 async function* live(
   ports: FollowPorts,
   changes: AsyncIterable<ChangeBatch>,
-  partition: string,
-  after: bigint,
-  signal: AbortSignal,
+  { partition, after, signal }: { readonly partition: string; readonly after: bigint; readonly signal: AbortSignal },
 ): AsyncGenerator<FollowResponse> {
+  const { clock } = ports;
   const iterator = changes[Symbol.asyncIterator]();
+  const came = new Bell();
+  let next = watched(iterator.next(), came);
   let revision = after;
-  let next = iterator.next();
+  // Since the last word to this agent, not since the last change: what happens elsewhere is no word.
+  let spokeMs = clock.monotonicMs();
   while (!signal.aborted) {
-    const tick = new AbortController();
-    const beat = ports.clock.sleep(heartbeatMs, tick.signal).then(
-      () => "beat" as const,
-      () => "beat" as const,
-    );
-    const came = await Promise.race([next, beat]);
-    tick.abort();
-    if (came === "beat") {
+    const leftMs = spokeMs + heartbeatMs - clock.monotonicMs();
+    if (leftMs <= 0) {
       yield heartbeat(ports, revision);
-      continue;
+      spokeMs = clock.monotonicMs();
+    } else if (next.outcome === undefined) {
+      await rung(came, clock, leftMs, signal);
+    } else {
+      const result = next.outcome();
+      if (result.done) return;
+      next = watched(iterator.next(), came);
+      const batch = result.value;
+      if (batch.revision <= revision) continue;
+      revision = batch.revision;
+      for (const delta of deltaOf(batch, partition)) {
+        yield delta;
+        spokeMs = clock.monotonicMs();
+      }
+      if (isGone(batch, partition)) throw noPartition(partition);
     }
-    if (came.done) return;
-    next = iterator.next();
-    next.catch(() => {}); // awaited in the next round, or dropped with the stream
-    if (came.value.revision <= revision) continue;
-    revision = came.value.revision;
-    yield* deltaOf(came.value, partition);
   }
 }
 
-function* deltaOf(batch: ChangeBatch, partition: string): Generator<FollowResponse> {
-  const items = batch.changes.flatMap(({ kind, id, value, before }) => {
-    if (value !== undefined && concerns(kind, id, value, partition))
-      return [desiredItem(kind, id, batch.revision, value)];
-    if (before !== undefined && concerns(kind, id, before, partition))
-      return [desiredItem(kind, id, batch.revision, undefined)];
-    return [];
+const isGone = ({ changes }: ChangeBatch, partition: string): boolean =>
+  changes.some((c) => c.kind.name === kinds.partition.name && c.id === partition && c.value === undefined);
+
+const noPartition = (partition: string) =>
+  new Refusal("not-found", `partition ${partition} does not exist: create it before its agent connects`, {
+    field: "partition",
   });
-  if (items.length > 0) yield response({ case: "delta", value: { revision: batch.revision, items } });
-}
 
 const heartbeat = ({ clock }: FollowPorts, revision: bigint): FollowResponse =>
   response({ case: "heartbeat", value: { revision, time: timestampFromMs(clock.wallMs()) } });
 
-type EventInit = NonNullable<Parameters<typeof create<typeof FollowResponseSchema>>[1]>["event"];
+/** What becomes of a promise, looked at without waiting for it: one that waits long is not waited for many times. */
+function watched<T>(promise: Promise<T>, settled: Bell): { outcome: (() => T) | undefined } {
+  const seen: { outcome: (() => T) | undefined } = { outcome: undefined };
+  promise.then(
+    (value) => {
+      seen.outcome = () => value;
+      settled.ring();
+    },
+    (error: unknown) => {
+      seen.outcome = () => {
+        throw error;
+      };
+      settled.ring();
+    },
+  );
+  return seen;
+}
 
-const response = (event: NonNullable<EventInit>): FollowResponse => create(FollowResponseSchema, { event });
+/** Resolves at the next ring, after the time, or when the signal aborts. */
+async function rung(bell: Bell, clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  const over = linkedSignal(signal);
+  const end = () => over.abort(new Error("waited long enough"));
+  clock.sleep(ms, over.signal).then(end, () => undefined);
+  await bell.wait(over.signal);
+  end();
+  over.unlink();
+}

@@ -12,14 +12,19 @@ import {
 import type { MachineView } from "./placement.ts";
 import { asnTag } from "./tags.ts";
 
+/** What the issues of one machine hang on beside itself; made once for all machines. */
 export interface IssueContext {
   readonly nowMs: number;
   /** How far back an erroneous event counts, milliseconds. */
   readonly lastErrorMs: number;
-  readonly machines: readonly MachineView[];
+  /** uuids by what they should have for themselves. */
+  readonly byAsn: ReadonlyMap<string, readonly string[]>;
+  readonly byBmcAddress: ReadonlyMap<string, readonly string[]>;
 }
 
-export const lastErrorDefaultMs = 7 * 24 * 3_600_000;
+const lastErrorDefaultMs = 7 * 24 * 3_600_000;
+/** Machines that the details of one issue name. */
+const namedMax = 10;
 const bmcOutdatedMs = 20 * 60_000;
 
 interface Row {
@@ -115,18 +120,14 @@ const rows: readonly Row[] = [
     name: "asn-not-unique",
     severity: Severity.MINOR,
     description: "another machine has the same ASN",
-    details: ({ desired }, { machines }) => {
-      const asn = desired.allocation?.meta?.labels?.labels[asnTag];
-      return shared(asn, desired.uuid, machines, (m) => m.desired.allocation?.meta?.labels?.labels[asnTag]);
-    },
+    details: (machine, { byAsn }) => shared(asnOf(machine), machine, byAsn),
   },
   {
     type: Type.BMC_NON_DISTINCT_IP,
     name: "bmc-no-distinct-ip",
     severity: Severity.MAJOR,
     description: "another machine's BMC has the same address",
-    details: ({ desired, observed }, { machines }) =>
-      shared(observed?.bmc?.address, desired.uuid, machines, (m) => m.observed?.bmc?.address),
+    details: (machine, { byBmcAddress }) => shared(bmcAddressOf(machine), machine, byBmcAddress),
   },
   {
     type: Type.NO_EVENT_CONTAINER,
@@ -137,15 +138,44 @@ const rows: readonly Row[] = [
   },
 ];
 
+const asnOf = ({ desired }: MachineView): string => desired.allocation?.meta?.labels?.labels[asnTag] ?? "";
+
+const bmcAddressOf = ({ observed }: MachineView): string => observed?.bmc?.address ?? "";
+
 function shared(
-  value: string | undefined,
-  uuid: string,
-  machines: readonly MachineView[],
-  of: (machine: MachineView) => string | undefined,
+  value: string,
+  { desired: { uuid } }: MachineView,
+  holders: ReadonlyMap<string, readonly string[]>,
 ): string | undefined {
-  if (value === undefined || value === "") return undefined;
-  const others = machines.filter((m) => m.desired.uuid !== uuid && of(m) === value).map((m) => m.desired.uuid);
-  return others.length > 0 ? `${value} is also machine ${others.join(", ")}'s` : undefined;
+  const held = holders.get(value) ?? [];
+  if (held.length < 2) return undefined;
+  const named = held.slice(0, namedMax + 1).filter((other) => other !== uuid);
+  const unnamed = held.length - 1 - named.length;
+  return `${value} is also machine ${named.join(", ")}${unnamed > 0 ? ` and ${unnamed} more` : ""}'s`;
+}
+
+/** @param lastErrorMs how far back an erroneous event counts, milliseconds */
+export const issueContext = (
+  machines: readonly MachineView[],
+  nowMs: number,
+  lastErrorMs: number = lastErrorDefaultMs,
+): IssueContext => ({
+  nowMs,
+  lastErrorMs,
+  byAsn: holdersBy(machines, asnOf),
+  byBmcAddress: holdersBy(machines, bmcAddressOf),
+});
+
+function holdersBy(machines: readonly MachineView[], of: (machine: MachineView) => string): Map<string, string[]> {
+  const holders = new Map<string, string[]>();
+  for (const machine of machines) {
+    const value = of(machine);
+    if (value === "") continue;
+    const held = holders.get(value);
+    if (held) held.push(machine.desired.uuid);
+    else holders.set(value, [machine.desired.uuid]);
+  }
+  return holders;
 }
 
 export function issuesOf(machine: MachineView, context: IssueContext): readonly MachineIssue[] {

@@ -21,6 +21,7 @@ export type Unfit =
   | "other size"
   | "allocated"
   | "not available"
+  | "not isolated"
   | "not waiting"
   | "not alive"
   | "not wiped";
@@ -30,8 +31,8 @@ export type Placement =
   | { readonly kind: "none"; readonly reasons: ReadonlyMap<Unfit, number> };
 
 /**
- * Machines that can take the allocation, best first: fewest machines with the same placement labels in the rack, then
- * fewest of the project with the same role and size, then by `shuffle` (a seeded number per uuid).
+ * Machines that can take the allocation, best first: fewest machines of the project with the same placement labels in the
+ * rack, then fewest of the project with the same role and size, then by `shuffle` (a seeded number per uuid).
  */
 export function placeMachine(
   machines: readonly MachineView[],
@@ -57,11 +58,15 @@ export function unavailability({ desired, observed }: MachineView, by: "choice" 
   if (desired.allocation) return "allocated";
   const state = desired.condition?.state ?? MachineState.AVAILABLE;
   if (state === MachineState.LOCKED || (state === MachineState.TAINTED && by === "choice")) return "not available";
+  if (desired.release) return "not isolated";
   if (!observed?.waiting || observed.epoch !== desired.epoch) return "not waiting";
   if (observed.liveliness !== MachineLiveliness.ALIVE) return "not alive";
-  if (observed.wipedEpoch === 0n || observed.workedEpoch !== 0n) return "not wiped";
-  return undefined;
+  return isWiped(observed) ? undefined : "not wiped";
 }
+
+/** Wiped, and nothing installed or begun since. */
+const isWiped = ({ wipedEpoch, installedEpoch, workedEpoch }: MachineObserved): boolean =>
+  wipedEpoch > installedEpoch && workedEpoch === 0n;
 
 function unfitFor(machine: MachineView, wanted: Wanted): Unfit | undefined {
   if (machine.desired.partition !== wanted.partition) return "other partition";
@@ -74,16 +79,12 @@ function rackScore(machines: readonly MachineView[], wanted: Wanted): (m: Machin
   const ofProject = new Map<string, number>();
   for (const { desired, observed } of machines) {
     const { allocation } = desired;
-    if (!allocation || desired.partition !== wanted.partition) continue;
+    if (allocation?.project !== wanted.project || desired.partition !== wanted.partition) continue;
     const rack = observed?.rack ?? "";
     if (sharesLabels(allocation.placementLabels?.labels ?? {}, wanted.placementLabels)) {
       labelled.set(rack, (labelled.get(rack) ?? 0) + 1);
     }
-    if (
-      allocation.project === wanted.project &&
-      allocation.allocationType === wanted.role &&
-      observed?.size === wanted.size
-    ) {
+    if (allocation.allocationType === wanted.role && observed?.size === wanted.size) {
       ofProject.set(rack, (ofProject.get(rack) ?? 0) + 1);
     }
   }

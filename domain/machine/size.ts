@@ -62,13 +62,24 @@ function isCovered(parts: readonly string[], size: Size, type: SizeConstraintTyp
   return parts.every((part) => constraints.some((c) => c.identifier === undefined || matchesGlob(c.identifier, part)));
 }
 
-/** `*` is any text, `?` any one character. */
+/** `*` is any text, `?` any one character. Goes back to the last `*` only, so that no pattern takes long on any text. */
 function matchesGlob(glob: string, text: string): boolean {
-  const pattern = glob
-    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-    .replaceAll("*", ".*")
-    .replaceAll("?", ".");
-  return new RegExp(`^${pattern}$`, "u").test(text);
+  let at = 0;
+  let star = -1;
+  let tried = 0;
+  for (let i = 0; i < text.length; ) {
+    if (glob[at] === "*") {
+      star = at++;
+      tried = i;
+    } else if (glob[at] === "?" || glob[at] === text[i]) {
+      at++;
+      i++;
+    } else if (star >= 0) {
+      at = star + 1;
+      i = ++tried;
+    } else return false;
+  }
+  return /^\**$/.test(glob.slice(at));
 }
 
 const describeHardware = (h: MachineHardware): string =>

@@ -203,6 +203,7 @@ test("a report that comes twice, or late, changes nothing", async () => {
 test("a report that cannot be read is rejected with the reason, and the others are taken", async () => {
   const clock = new VirtualClock();
   const central = await startCentral(clock);
+  await putPartition(central.state);
   const request = create(ReportRequestSchema, {
     partition: "p1",
     outbox: "o",

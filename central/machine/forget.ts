@@ -1,0 +1,27 @@
+import { MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { kinds } from "../store/kinds.ts";
+import type { Tx } from "../store/tx.ts";
+
+/**
+ * Removes a machine that is gone for good. One that comes back is known again, as a new one.
+ * @throws Refusal "not-found"; "precondition" while somebody has it, or it lives
+ */
+export function forget(tx: Tx, uuid: string): void {
+  const desired = tx.get(kinds.machineDesired, uuid);
+  if (!desired) throw new Refusal("not-found", `machine ${uuid} does not exist`, { field: "uuid" });
+  const { allocation, release } = desired;
+  if (allocation) {
+    const text = `machine ${uuid} is allocated to project ${allocation.project}: release it first`;
+    throw new Refusal("precondition", text, { reason: "ALLOCATED" });
+  }
+  if (release) {
+    const text = `machine ${uuid} still holds what project ${release.project} had: its port is not known to be isolated`;
+    throw new Refusal("precondition", text, { reason: "NOT_ISOLATED" });
+  }
+  if (tx.get(kinds.machineObserved, uuid)?.liveliness === MachineLiveliness.ALIVE) {
+    throw new Refusal("precondition", `machine ${uuid} is alive: it would be known again at once`, { reason: "ALIVE" });
+  }
+  tx.delete(kinds.machineDesired, uuid);
+  tx.delete(kinds.machineObserved, uuid);
+}

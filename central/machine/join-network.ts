@@ -1,0 +1,115 @@
+// What a machine gets in a network: addresses, given ones or free ones, and the way to the rest of the world.
+import { clone, create } from "@bufbuild/protobuf";
+import { machineLabel, machineOf } from "#domain/ip/machine-label.ts";
+import { canonicalIp } from "#domain/ip/query.ts";
+import { newMeta } from "#domain/meta.ts";
+import { nextFree } from "#domain/network/ipam.ts";
+import { type Address, addressText, type Prefix, parseAddress } from "#domain/network/prefix.ts";
+import { parsePrefixes } from "#domain/network/rules.ts";
+import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
+import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { type MachineNetwork, MachineNetworkSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { ipId } from "../ip/ip-id.ts";
+import { kinds } from "../store/kinds.ts";
+import type { Tx } from "../store/tx.ts";
+import type { MachineIndexes } from "./indexes.ts";
+
+/** Addresses that turn out to be taken under another network's name before the search gives up. */
+const collisionsMax = 16;
+
+export interface Joining {
+  readonly project: string;
+  readonly machine: string;
+  readonly asn: number;
+  readonly nowMs: number;
+  readonly newUuid: () => string;
+  readonly indexes: MachineIndexes;
+}
+
+/** @param wanted addresses of the project; when empty, one free address of each address family is taken */
+export function joinNetwork(tx: Tx, network: Network, wanted: readonly string[], joining: Joining): MachineNetwork {
+  const ips =
+    wanted.length > 0 ? wanted.map((ip) => takeGiven(tx, network, ip, joining)) : takeFree(tx, network, joining);
+  return create(MachineNetworkSchema, {
+    network: network.id,
+    prefixes: network.prefixes,
+    destinationPrefixes: network.destinationPrefixes,
+    ips,
+    networkType: network.type,
+    natType: network.natType ?? 0,
+    vrf: BigInt(network.vrf ?? 0),
+    asn: joining.asn,
+    ...(network.project !== undefined && { project: network.project }),
+  });
+}
+
+function takeGiven(tx: Tx, network: Network, text: string, { project, machine }: Joining): string {
+  const field = "networks.ips";
+  const ip = canonicalIp(text);
+  const id = ipId(network.namespace, ip);
+  const owned = tx.get(kinds.ip, id);
+  if (owned?.network !== network.id || owned.project !== project) {
+    const why = `project ${project} has no address ${text} in network ${network.id}: create it first`;
+    throw new Refusal("not-found", why, { field });
+  }
+  const user = machineOf(owned);
+  if (user === machine) throw new Refusal("invalid", `address ${text} is named twice`, { field });
+  if (user !== undefined) {
+    throw new Refusal("precondition", `address ${text} is used by machine ${user}`, {
+      field,
+      reason: "ADDRESS_IN_USE",
+    });
+  }
+  const next = clone(IPSchema, owned);
+  const labels = { ...next.meta?.labels?.labels, [machineLabel]: machine };
+  next.meta = { ...(next.meta ?? newMeta(undefined, 0)), labels: create(LabelsSchema, { labels }) };
+  tx.put(kinds.ip, id, next);
+  return ip;
+}
+
+function takeFree(tx: Tx, network: Network, joining: Joining): string[] {
+  const parsed = parsePrefixes(network.prefixes);
+  const prefixes = parsed.ok ? parsed.value : [];
+  const taken = tx.by(joining.indexes.ipsByNetwork, network.id).flatMap(({ value }) => {
+    const address = parseAddress(value.ip);
+    return address.ok ? [address.value] : [];
+  });
+  const families = [...new Set(prefixes.map((p) => p.family))].sort();
+  return families.map((family) => {
+    const ours = prefixes.filter((p) => p.family === family);
+    const free = freeOf(tx, network, ours, new Set(taken.filter((a) => a.family === family).map((a) => a.value)));
+    return putEphemeral(tx, network, free, joining);
+  });
+}
+
+/** @param taken values of the addresses of that family that are known to be taken; grows */
+function freeOf(tx: Tx, network: Network, prefixes: readonly Prefix[], taken: Set<bigint>): Address {
+  for (let i = 0; i < collisionsMax; i++) {
+    const free = nextFree(prefixes, taken);
+    if (!free) {
+      const why = `network ${network.id} has no free IPv${prefixes[0]?.family} address: ${taken.size} are taken`;
+      throw new Refusal("exhausted", why, { reason: "NO_ADDRESS", field: "networks" });
+    }
+    // Read by id, so that the commit fails when somebody else takes it at the same time.
+    if (tx.get(kinds.ip, ipId(network.namespace, addressText(free))) === undefined) return free;
+    taken.add(free.value);
+  }
+  throw new Refusal("conflict", `network ${network.id} shares addresses with another network`, { field: "networks" });
+}
+
+function putEphemeral(tx: Tx, network: Network, address: Address, joining: Joining): string {
+  const ip = addressText(address);
+  const stored = create(IPSchema, {
+    uuid: joining.newUuid(),
+    meta: newMeta(create(LabelsSchema, { labels: { [machineLabel]: joining.machine } }), joining.nowMs),
+    ip,
+    network: network.id,
+    project: joining.project,
+    type: IPType.IP_TYPE_EPHEMERAL,
+    ...(network.namespace !== undefined && { namespace: network.namespace }),
+  });
+  tx.put(kinds.ip, ipId(network.namespace, ip), stored);
+  return ip;
+}

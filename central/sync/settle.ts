@@ -1,0 +1,53 @@
+import { clone } from "@bufbuild/protobuf";
+import { machineLabel } from "#domain/ip/machine-label.ts";
+import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { kinds } from "../store/kinds.ts";
+import type { State } from "../store/state.ts";
+import type { Tx } from "../store/tx.ts";
+
+/** Addresses of one machine that one transaction gives back; a commit has room for 128 writes. */
+export const ipsAtOnce = 64;
+
+/** Takes from the desired state what the report shows to be done. @returns undefined when nothing is */
+export function settle(tx: Tx, desired: MachineDesired, observed: MachineObserved): MachineDesired | undefined {
+  const done = new Set(observed.outcomes.map((o) => o.id));
+  const orders = desired.orders.filter((o) => !done.has(o.id));
+  const { release } = desired;
+  const isIsolated = release !== undefined && observed.isolatedEpoch >= release.epoch;
+  if (orders.length === desired.orders.length && !isIsolated) return undefined;
+  const next = clone(MachineDesiredSchema, desired);
+  next.orders = orders;
+  if (!isIsolated || !next.release) return next;
+  for (const id of release.ips.slice(0, ipsAtOnce)) giveBack(tx, id, desired.uuid);
+  next.release.ips = release.ips.slice(ipsAtOnce);
+  if (next.release.ips.length === 0) delete next.release;
+  return next;
+}
+
+/** Gives back the rest of what a released machine held, in as many transactions as that takes. */
+export async function settleMore(state: State, uuid: string): Promise<void> {
+  for (let isDone = false; !isDone; ) {
+    const { result } = await state.transact((tx) => {
+      const desired = tx.get(kinds.machineDesired, uuid);
+      const observed = tx.get(kinds.machineObserved, uuid);
+      const next = desired && observed && settle(tx, desired, observed);
+      if (next) tx.put(kinds.machineDesired, uuid, next);
+      return next?.release === undefined;
+    });
+    isDone = result;
+  }
+}
+
+/** Ephemeral addresses end with the machine; others only lose their user. */
+function giveBack(tx: Tx, id: string, machine: string): void {
+  const ip = tx.get(kinds.ip, id);
+  if (ip?.meta?.labels?.labels[machineLabel] !== machine) return;
+  if (ip.type === IPType.IP_TYPE_EPHEMERAL) {
+    tx.delete(kinds.ip, id);
+    return;
+  }
+  const next = clone(IPSchema, ip);
+  delete next.meta?.labels?.labels[machineLabel];
+  tx.put(kinds.ip, id, next);
+}

@@ -1,0 +1,96 @@
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { newMeta } from "#domain/meta.ts";
+import {
+  type MachineDesired,
+  MachineDesiredSchema,
+  type MachineObserved,
+  MachineObservedSchema,
+} from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { MachineConditionSchema, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { kinds } from "../store/kinds.ts";
+import type { Tx } from "../store/tx.ts";
+import { settle } from "./settle.ts";
+
+export interface Took {
+  /** Why the entry will never be taken; absent when it was. */
+  readonly rejected?: string;
+  /** The machine's release has more addresses to give back than one transaction may. */
+  readonly isUnsettled?: boolean;
+}
+
+const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const shown = 64;
+
+/** Takes one fact that a partition's agent saw. */
+export function takeEntry(tx: Tx, entry: ReportEntry, partition: string, nowMs: number): Took {
+  const what = `${entry.kind} ${entry.id.slice(0, shown)}`;
+  switch (entry.kind) {
+    case "machine": {
+      if (!uuidForm.test(entry.id)) return { rejected: `${what}: that is no uuid` };
+      const observed = decoded(() => fromBinary(MachineObservedSchema, entry.value));
+      if (observed?.uuid !== entry.id) return { rejected: `${what}: the report cannot be read` };
+      return takeMachine(tx, observed, partition, nowMs);
+    }
+    case "switch": {
+      const seen = decoded(() => fromBinary(SwitchSchema, entry.value));
+      if (entry.id === "" || seen?.id !== entry.id) return { rejected: `${what}: the report cannot be read` };
+      const home = tx.get(kinds.switch, entry.id)?.partition ?? seen.partition;
+      const other = [seen.partition, home].find((p) => p !== partition);
+      if (other !== undefined)
+        return { rejected: `${what} is in partition ${other.slice(0, shown)}, not ${partition}` };
+      tx.put(kinds.switch, entry.id, seen);
+      return {};
+    }
+    default:
+      return { rejected: `kind ${entry.kind.slice(0, shown)} is unknown to this central` };
+  }
+}
+
+function takeMachine(tx: Tx, observed: MachineObserved, partition: string, nowMs: number): Took {
+  const { uuid } = observed;
+  const desired = tx.get(kinds.machineDesired, uuid);
+  if (desired && desired.partition !== partition) {
+    return { rejected: `machine ${uuid} belongs to partition ${desired.partition}, not ${partition}` };
+  }
+  observed.partition = partition;
+  // Agents do not send it; if one did, it would be in every answer that shows the machine.
+  if (observed.bmc) observed.bmc.password = "";
+  tx.put(kinds.machineObserved, uuid, observed);
+  const next = desired ? settle(tx, desired, observed) : firstDesired(observed, nowMs);
+  if (next) tx.put(kinds.machineDesired, uuid, next);
+  return { isUnsettled: next?.release !== undefined && next.release.epoch <= observed.isolatedEpoch };
+}
+
+/**
+ * A machine that was seen for the first time belongs to nobody, and may be used. Its epoch is above all that its agent remembers
+ * of it: otherwise what was done under an old number would one day pass for done under the same number of now.
+ */
+function firstDesired(observed: MachineObserved, nowMs: number): MachineDesired {
+  const remembered = [
+    observed.epoch,
+    observed.installedEpoch,
+    observed.phonedHomeEpoch,
+    observed.isolatedEpoch,
+    observed.workedEpoch,
+    observed.reclaimedEpoch,
+    observed.diskBootEpoch,
+    observed.heldOffEpoch,
+  ].reduce((max, epoch) => (epoch > max ? epoch : max), 0n);
+  return create(MachineDesiredSchema, {
+    uuid: observed.uuid,
+    partition: observed.partition,
+    epoch: remembered + 1n,
+    condition: create(MachineConditionSchema, { state: MachineState.AVAILABLE }),
+    meta: newMeta(undefined, nowMs),
+  });
+}
+
+function decoded<T>(decode: () => T): T | undefined {
+  try {
+    return decode();
+  } catch {
+    return undefined;
+  }
+}
