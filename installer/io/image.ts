@@ -80,10 +80,24 @@ export async function imageDigest(image: FetchedImage): Promise<string> {
   return hash.digest("hex");
 }
 
-export function unpackImage(image: FetchedImage, decompress: boolean, root: string): Promise<void> {
-  if (!decompress) return runProgram({ program: "/bin/busybox", args: ["tar", "-xpf", image.file, "-C", root] });
+/** What a compressed image may grow to, for the choice below; a wrong guess ends in the slower way. */
+const growth = 4;
+
+export async function unpackImage(image: FetchedImage, decompress: boolean, root: string): Promise<void> {
+  const untar = (file: string) => runProgram({ program: "/bin/busybox", args: ["tar", "-xpf", file, "-C", root] });
+  if (!decompress) return untar(image.file);
+  if (memoryForImage() > image.sizeBytes * growth) {
+    const plain = `${image.file}.tar`;
+    const isWhole = await runProgram({ program: "/usr/bin/zstd", args: ["-dqf", image.file, "-o", plain] }).then(
+      () => true,
+      () => false,
+    );
+    if (isWhole) await untar(plain);
+    rmSync(plain, { force: true });
+    if (isWhole) return;
+  }
   const script = 'set -o pipefail; /usr/bin/zstd -dqc "$1" | busybox tar -xpf - -C "$2"';
-  return runProgram({ program: "/bin/busybox", args: ["sh", "-c", script, "unpack", image.file, root] });
+  await runProgram({ program: "/bin/busybox", args: ["sh", "-c", script, "unpack", image.file, root] });
 }
 
 export function dropImage(image: FetchedImage): void {
