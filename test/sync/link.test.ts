@@ -14,7 +14,11 @@ import { SyncBacklog } from "#central/sync/backlog.ts";
 import { Connections } from "#central/sync/connections.ts";
 import { followPartition } from "#central/sync/follow.ts";
 import { takeReport } from "#central/sync/report.ts";
-import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import {
+  MachineDesiredSchema,
+  type MachineObserved,
+  MachineObservedSchema,
+} from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ReportRequestSchema, ReportResponseSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
@@ -94,6 +98,10 @@ async function until(clock: VirtualClock, what: string, condition: () => boolean
   assert.fail(`never happened: ${what}`);
 }
 
+const onRack = (rack: string) => (m: MachineObserved) => {
+  m.rack = rack;
+};
+
 const putSize = (state: State, id: string, name: string) =>
   state.transact((tx) => tx.put(kinds.size, id, create(SizeSchema, { id, name })));
 
@@ -166,7 +174,7 @@ test("what the agent saw while central was away arrives once it is back, the lat
   const reach = { central: undefined as Central | undefined };
   const disk = new MemoryDisk();
   const agent = await startAgent(clock, disk, () => reach.central);
-  for (let i = 1; i <= 5; i++) await agent.observations.update(uuid, (m) => void (m.rack = `rack${i}`));
+  for (let i = 1; i <= 5; i++) await agent.observations.update(uuid, onRack(`rack${i}`));
   assert.equal(agent.outbox.size, 1);
   agent.stop.abort();
   const again = await startAgent(clock, disk, () => reach.central);
@@ -183,13 +191,13 @@ test("a report that comes twice, or late, changes nothing", async () => {
   await putPartition(central.state);
   const disk = new MemoryDisk();
   const agent = await startAgent(clock, disk, () => undefined);
-  await agent.observations.update(uuid, (m) => void (m.rack = "old"));
+  await agent.observations.update(uuid, onRack("old"));
   const late = create(ReportRequestSchema, {
     partition: "p1",
     outbox: agent.outbox.id,
     entries: [...agent.outbox.pending(10)],
   });
-  await agent.observations.update(uuid, (m) => void (m.rack = "new"));
+  await agent.observations.update(uuid, onRack("new"));
   const fresh = create(ReportRequestSchema, {
     partition: "p1",
     outbox: agent.outbox.id,
