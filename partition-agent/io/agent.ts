@@ -2,7 +2,9 @@
 // because nothing here waits for it.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { ImageClassification, ImageSchema } from "#gen/metalstack/api/v2/image_pb.ts";
 import { Bell } from "#lib/bell.ts";
 import type { Disk } from "#lib/disk.ts";
 import { listen } from "#lib/io/one-port.ts";
@@ -121,8 +123,10 @@ export async function startAgent(config: AgentConfig, { disk, bmcPassword, log, 
     bell.ring();
     if (kind === "machine") reconciler.enqueue(id);
     if (kind === "partition") useBoot();
+    if (kind === "image") prefetchImages(ledger, files);
   };
   useBoot();
+  prefetchImages(ledger, files);
 
   await serve(config, { site, files, cache, disk, log, lifetime });
   for (const { uuid } of [...ledger.list("machine", MachineDesiredSchema), ...observations.list()])
@@ -130,6 +134,14 @@ export async function startAgent(config: AgentConfig, { disk, bmcPassword, log, 
   lifetime.own("bmc-directory", directory.run(signal));
   if (report) lifetime.own("switch-report", report(signal));
   lifetime.own("link", link.run(signal));
+}
+
+/** What may be asked for next is fetched before it is: an installation then waits for nobody, whether or not the source is up. */
+function prefetchImages(ledger: Ledger, files: BootFiles): void {
+  for (const image of ledger.list("image", ImageSchema)) {
+    const isOver = image.expiresAt !== undefined && timestampMs(image.expiresAt) < clock.wallMs();
+    if (image.classification !== ImageClassification.DEPRECATED && !isOver) files.prefetch(image.url);
+  }
 }
 
 /** Streams of waiting installers ended with the former life of this agent. */
