@@ -76,7 +76,8 @@ export function resultLines(
 async function handMadeRound(lab: Lab): Promise<Round> {
   await Promise.all(lab.datacenter.machines.map((m) => m.makeNew()));
   // Our round left the ports in the tenant's network, where the hand-made DHCP server is not heard.
-  for (const { tap } of lab.plan.machines) await run(["ip", "link", "set", tap, "master", lab.plan.provisioning.bridge]);
+  for (const { tap } of lab.plan.machines)
+    await run(["ip", "link", "set", tap, "master", lab.plan.provisioning.bridge]);
   const side = await startHandMade(lab);
   const beginMs = Date.now();
   try {

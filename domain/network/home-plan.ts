@@ -31,7 +31,9 @@ function routesOf(network: MachineNetwork, prefix: Prefix): Route[] {
   const gateway = gatewayOf(prefix);
   if (!gateway) return [];
   const everywhere = prefix.family === 4 ? "0.0.0.0/0" : "::/0";
-  const wanted = network.destinationPrefixes.filter((d) => okOf(parsePrefix(d)).some((p) => p.family === prefix.family));
+  const wanted = network.destinationPrefixes.filter((d) =>
+    okOf(parsePrefix(d)).some((p) => p.family === prefix.family),
+  );
   return (wanted.length > 0 ? wanted : [everywhere]).map((destination) =>
     create(RouteSchema, { destination, gateway: addressText(gateway) }),
   );

@@ -67,7 +67,7 @@ async function configOf<S extends ConfigSchema>(
 async function configFile(argv: string[], problems: string[]): Promise<{ name: string; text: string } | undefined> {
   const at = argv.findIndex((word) => word === "--config" || word.startsWith("--config="));
   const word = argv[at];
-  let name = process.env["HOLDFAST_CONFIG"];
+  let name = process.env.HOLDFAST_CONFIG;
   if (word !== undefined) {
     const inline = word.startsWith("--config=") ? word.slice("--config=".length) : undefined;
     name = inline ?? argv[at + 1];
