@@ -3,7 +3,7 @@ import type { State } from "../store/state.ts";
 import { followed } from "./projection.ts";
 
 /** Revisions kept in memory for agents that come back: with less than this many missed, they get deltas instead of a snapshot. */
-export const backlogMax = 10_000;
+const backlogMax = 10_000;
 
 const followedNames: ReadonlySet<string> = new Set(followed.map((kind) => kind.name));
 
@@ -13,14 +13,17 @@ const followedNames: ReadonlySet<string> = new Set(followed.map((kind) => kind.n
  */
 export class SyncBacklog {
   readonly #state: State;
+  readonly #max: number;
   readonly #batches: ChangeBatch[] = [];
   #history = "";
   /** Everything after this revision is held. */
   #from = 0n;
   #to = 0n;
 
-  constructor(state: State) {
+  /** @param max revisions that are kept */
+  constructor(state: State, max: number = backlogMax) {
     this.#state = state;
+    this.#max = max;
   }
 
   /** Until the signal aborts or the state closes. A restored store ends what is held, not the holding. */
@@ -44,7 +47,7 @@ export class SyncBacklog {
       const kept = all.filter((change) => followedNames.has(change.kind.name));
       if (kept.length === 0) continue;
       this.#batches.push({ revision, changes: kept });
-      const dropped = this.#batches.length > backlogMax ? this.#batches.shift() : undefined;
+      const dropped = this.#batches.length > this.#max ? this.#batches.shift() : undefined;
       if (dropped) this.#from = dropped.revision;
     }
   }

@@ -1,0 +1,255 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { clone, create } from "@bufbuild/protobuf";
+import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { FollowRequestSchema, type FollowResponse } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
+import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
+import { systemRandom as random } from "#lib/io/system-random.ts";
+import { silentLog as log } from "#lib/log.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
+import { HistoryChanged } from "../store/follower.ts";
+import { kinds } from "../store/kinds.ts";
+import { MemoryStore } from "../store/memory-store.ts";
+import { openState, type State } from "../store/state.ts";
+import { machineUuid } from "../testing/machines.ts";
+import { SyncBacklog } from "./backlog.ts";
+import { Connections } from "./connections.ts";
+import { type FollowPorts, followPartition } from "./follow.ts";
+import { chunkLimits } from "./messages.ts";
+
+const backlogMax = 100;
+
+let clock: VirtualClock;
+let state: State;
+let ports: FollowPorts;
+let stop: AbortController;
+beforeEach(async () => {
+  stop = new AbortController();
+  clock = new VirtualClock();
+  state = await openState({ store: new MemoryStore({ clock, random }), clock, random, log }, stop.signal);
+  const backlog = new SyncBacklog(state, backlogMax);
+  void backlog.run(stop.signal);
+  ports = { state, backlog, connections: new Connections(), clock, log };
+  await putPartition("p1");
+  await putPartition("p2");
+});
+afterEach(async () => {
+  stop.abort();
+  await state.close();
+});
+
+const putPartition = (id: string) =>
+  state.transact((tx) => tx.put(kinds.partition, id, create(PartitionSchema, { id })));
+const putSize = (id: string, name = id) =>
+  state.transact((tx) => tx.put(kinds.size, id, create(SizeSchema, { id, name })));
+const putMachine = (n: number, partition: string, more: object = {}) =>
+  state.transact((tx) => {
+    const uuid = machineUuid(n);
+    tx.put(kinds.machineDesired, uuid, create(MachineDesiredSchema, { uuid, partition, ...more }));
+  });
+const follow = (request: object = {}, signal = stop.signal) =>
+  followPartition(ports, create(FollowRequestSchema, { partition: "p1", agent: "a", ...request }), signal);
+
+/** "begin", "items 3", "end", "delta size/s", "delta -size/s", "beat 7" */
+function text({ event }: FollowResponse): string {
+  switch (event.case) {
+    case "snapshotBegin":
+      return "begin";
+    case "snapshotItems":
+      return `items ${event.value.items.length}`;
+    case "snapshotEnd":
+      return "end";
+    case "delta":
+      return `delta ${event.value.items.map((i) => `${i.deleted ? "-" : ""}${i.kind}/${i.id}`).join(" ")}`;
+    default:
+      return "beat";
+  }
+}
+const next = async (stream: AsyncIterator<FollowResponse>) => text((await stream.next()).value as FollowResponse);
+async function untilBeat(stream: AsyncIterator<FollowResponse>): Promise<string[]> {
+  const seen: string[] = [];
+  while (seen.at(-1) !== "beat") seen.push(await next(stream));
+  return seen;
+}
+const turns = async () => {
+  for (let i = 0; i < 5; i++) await turn();
+};
+
+describe("a snapshot", () => {
+  test("comes in chunks by number and by bytes, and has the partition's items alone", async () => {
+    const count = chunkLimits.items + 1;
+    for (let from = 0; from < count; from += 100) {
+      await state.transact((tx) => {
+        for (let i = from; i < Math.min(count, from + 100); i++) {
+          tx.put(kinds.size, `s${i}`, create(SizeSchema, { id: `s${i}` }));
+        }
+      });
+    }
+    await putMachine(1, "p1");
+    await putMachine(2, "p2");
+    assert.deepEqual(await untilBeat(follow()), ["begin", `items ${chunkLimits.items}`, "items 3", "end", "beat"]);
+    const large = "x".repeat(chunkLimits.bytes / 2);
+    for (const id of ["s0", "s1"]) await putSize(id, large);
+    assert.deepEqual(await untilBeat(follow()), ["begin", "items 2", "items 500", "items 1", "end", "beat"]);
+  });
+
+  test("is of the revision that it says, whatever happens while it is sent", async () => {
+    await putSize("s", "before");
+    const stream = follow();
+    const begin = (await stream.next()).value as FollowResponse;
+    await putSize("s", "after");
+    const items = (await stream.next()).value as FollowResponse;
+    assert.ok(begin.event.case === "snapshotBegin" && items.event.case === "snapshotItems");
+    const { revision } = begin.event.value;
+    assert.ok(items.event.value.items.every((i) => i.revision <= revision));
+    assert.deepEqual(await untilBeat(stream), ["end", "beat"]);
+    assert.equal(await next(stream), "delta size/s");
+  });
+});
+
+describe("an agent that comes back", () => {
+  test("gets what it missed, or a snapshot when that is not held any more, or of another history", async () => {
+    const { history, revision: afterRevision } = state;
+    await putSize("a");
+    await turns();
+    assert.deepEqual(await untilBeat(follow({ history, afterRevision })), ["delta size/a", "beat"]);
+    assert.equal(await next(follow({ history: "another", afterRevision })), "begin");
+    for (let i = 0; i < backlogMax; i++) await putSize("a", `${i}`);
+    await turns();
+    assert.equal(await next(follow({ history, afterRevision })), "begin");
+    assert.equal(await next(follow({ history, afterRevision: state.revision - 5n })), "delta size/a");
+  });
+
+  test("is not kept waiting by reports, of which the backlog holds nothing", async () => {
+    const { history, revision: afterRevision } = state;
+    await putSize("a");
+    for (let i = 0; i <= backlogMax; i++) {
+      await state.transact((tx) =>
+        tx.put(kinds.machineObserved, machineUuid(1), create(MachineObservedSchema, { rack: `${i}` })),
+      );
+    }
+    await turns();
+    assert.deepEqual(await untilBeat(follow({ history, afterRevision })), ["delta size/a", "beat"]);
+  });
+});
+
+describe("a live stream", () => {
+  test("beats every five seconds, also while there is much to do elsewhere", async () => {
+    const stream = follow();
+    await untilBeat(stream);
+    let beats = 0;
+    const reading = (async () => {
+      while ((await stream.next()).value?.event.case === "heartbeat") beats++;
+    })();
+    for (let second = 0; second < 20; second++) {
+      await putMachine(2, "p2", { epoch: BigInt(second) });
+      clock.advance(1_000);
+      await turns();
+    }
+    assert.equal(beats, 4);
+    stop.abort();
+    await reading;
+  });
+
+  test("names no revision in a heartbeat whose changes it has not sent", async () => {
+    const stream = follow();
+    await stream.next();
+    const { revision } = state;
+    await putSize("late");
+    const seen: FollowResponse[] = [];
+    while (seen.at(-1)?.event.case !== "heartbeat") seen.push((await stream.next()).value as FollowResponse);
+    const beat = seen.at(-1)?.event;
+    assert.equal(beat?.case === "heartbeat" && beat.value.revision, revision);
+  });
+
+  test("tells of a machine that leaves the partition as of one that is gone", async () => {
+    await putMachine(1, "p1");
+    const stream = follow();
+    await untilBeat(stream);
+    await putMachine(1, "p2");
+    assert.equal(await next(stream), `delta -machine/${machineUuid(1)}`);
+  });
+
+  test("leaves nothing behind when its reader goes, at whatever point", async () => {
+    await putSize("a");
+    for (let read = 1; read <= 5; read++) {
+      const reader = new AbortController();
+      const stream = follow({}, reader.signal);
+      for (let i = 0; i < Math.min(read, 4); i++) await stream.next();
+      const waiting = read === 5 ? stream.next() : undefined;
+      assert.equal(ports.connections.isUp("p1"), true);
+      reader.abort();
+      await turns();
+      assert.equal(ports.connections.isUp("p1"), false, `after ${read} messages`);
+      assert.equal((await (waiting ?? stream.return(undefined))).done, true);
+    }
+    assert.equal(clock.nextMs, undefined, "nobody sleeps any more");
+  });
+
+  test("ends when the partition is deleted, after saying so", async () => {
+    const stream = follow();
+    await untilBeat(stream);
+    await state.transact((tx) => tx.delete(kinds.partition, "p1"));
+    assert.equal(await next(stream), "delta -partition/p1");
+    await assert.rejects(stream.next(), /partition p1 does not exist/);
+    assert.equal(ports.connections.isUp("p1"), false);
+    await assert.rejects(follow().next(), /partition p1 does not exist/);
+  });
+
+  test("ends with the state, and where the state ends its subscriptions", async () => {
+    const broken = {
+      ...state,
+      history: state.history,
+      revision: state.revision,
+      changes: () => ({
+        [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(new HistoryChanged("old", "new")) }),
+      }),
+    } as unknown as State;
+    const stream = followPartition(
+      { ...ports, state: broken },
+      create(FollowRequestSchema, { partition: "p1" }),
+      stop.signal,
+    );
+    await untilBeat(stream);
+    await assert.rejects(stream.next(), /call again: the store's history is new/);
+    const closing = follow();
+    await untilBeat(closing);
+    const ended = closing.next();
+    await state.close();
+    assert.equal((await ended).done, true);
+    assert.equal(ports.connections.isUp("p1"), false);
+  });
+});
+
+test("the backlog begins anew when the store is restored, and goes on", async () => {
+  let subscriptions = 0;
+  let history = "old";
+  const restored = {
+    get history() {
+      return history;
+    },
+    revision: 7n,
+    async *changes() {
+      subscriptions++;
+      const value = create(SizeSchema, { id: "a" });
+      if (subscriptions === 1) {
+        yield { revision: 8n, changes: [{ kind: kinds.size, id: "a", value, before: undefined }] };
+        history = "new";
+        throw new HistoryChanged("old", "new");
+      }
+      yield {
+        revision: 9n,
+        changes: [{ kind: kinds.size, id: "b", value: clone(SizeSchema, value), before: undefined }],
+      };
+    },
+  } as unknown as State;
+  const backlog = new SyncBacklog(restored);
+  await backlog.run(stop.signal);
+  assert.equal(subscriptions, 2);
+  assert.deepEqual(
+    backlog.between(7n, 9n)?.map((b) => b.revision),
+    [9n],
+  );
+});

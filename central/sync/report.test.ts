@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { machineLabel } from "#domain/ip/machine-label.ts";
+import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { type ReportEntry, SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
+import { ServiceStatus } from "#gen/metalstack/api/v2/health_pb.ts";
+import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { kinds } from "../store/kinds.ts";
+import { first, type MachineCentral, machineCentral, machineUuid, type ObservedInit } from "../testing/machines.ts";
+import { machinesHealth } from "./health.ts";
+
+let central: MachineCentral;
+beforeEach(async () => {
+  central = await machineCentral();
+});
+afterEach(() => central.close());
+
+const uuid = machineUuid(1);
+const refusedWith =
+  (code: Code, text = /./) =>
+  (e: unknown) =>
+    e instanceof ConnectError && e.code === code && text.test(e.message);
+const sync = (token = central.agentToken) => central.client(SyncService, token);
+const entry = (sequence: number, m: ObservedInit) => ({
+  sequence: BigInt(sequence),
+  kind: "machine",
+  id: m.uuid ?? "",
+  value: toBinary(MachineObservedSchema, create(MachineObservedSchema, m)),
+});
+const report = (entries: Omit<ReportEntry, "$typeName">[], partition = "lab") =>
+  sync().report({ partition, outbox: "o", entries });
+
+describe("only a partition's agent", () => {
+  test("speaks for it", async () => {
+    await central.client(AdminPartitionService).create({ partition: { id: "far" } });
+    const far = { partition: "far" };
+    await assert.rejects(first(sync().follow(far), 1), refusedWith(Code.PermissionDenied, /partition lab, not far/));
+    await assert.rejects(sync().report(far), refusedWith(Code.PermissionDenied, /partition lab, not far/));
+    const lab = { partition: "lab" };
+    assert.equal((await first(sync().follow(lab), 1))[0]?.event.case, "snapshotBegin");
+    for (const client of [sync(central.ownerToken), central.anonymous(SyncService)]) {
+      await assert.rejects(first(client.follow(lab), 1), ConnectError);
+      await assert.rejects(client.report(lab), ConnectError);
+    }
+  });
+
+  test("of a partition that exists", async () => {
+    await central.state.transact((tx) => tx.delete(kinds.partition, "lab"));
+    await assert.rejects(first(sync().follow({ partition: "lab" }), 1), refusedWith(Code.NotFound, /create it/));
+    await assert.rejects(report([entry(1, { uuid })]), refusedWith(Code.NotFound, /lab/));
+    assert.equal(central.state.get(kinds.machineObserved, uuid), undefined);
+  });
+});
+
+describe("a report", () => {
+  test("is taken in the order of its sequences, each once", async () => {
+    const { acknowledged } = await report([entry(2, { uuid, rack: "new" }), entry(1, { uuid, rack: "old" })]);
+    assert.equal(acknowledged, 2n);
+    await report([entry(2, { uuid, rack: "again" })]);
+    assert.equal(central.state.get(kinds.machineObserved, uuid)?.value.rack, "new");
+    assert.equal((await report([])).acknowledged, 2n);
+  });
+
+  test("that is more than the store takes at once is taken in parts", async () => {
+    const uuids = Array.from({ length: 32 }, (_, i) => machineUuid(i + 1));
+    for (const id of uuids) await released(id, 4);
+    const { acknowledged, rejected } = await report(
+      uuids.map((id, i) => entry(i + 1, { uuid: id, isolatedEpoch: 3n })),
+    );
+    assert.deepEqual([acknowledged, rejected], [32n, []]);
+    assert.deepEqual([central.state.list(kinds.ip).length, central.desired(uuid).release], [0, undefined]);
+  });
+
+  test("gives back more addresses of one machine than the store takes at once", async () => {
+    await released(uuid, 300);
+    const { rejected } = await report([entry(1, { uuid, isolatedEpoch: 3n })]);
+    assert.deepEqual([rejected, central.state.list(kinds.ip).length], [[], 0]);
+    assert.equal(central.desired(uuid).release, undefined);
+  });
+
+  test("that the store can never take is rejected, and those beside it are taken", async () => {
+    const huge = { uuid, rack: "x".repeat(2_000_000) };
+    const others = [2, 3, 4].map((n) => entry(n, { uuid: machineUuid(n) }));
+    const { acknowledged, rejected } = await report([entry(1, huge), ...others]);
+    assert.equal(acknowledged, 4n);
+    assert.match(rejected[0]?.reason ?? "", /exceeds the store's/);
+    assert.deepEqual(
+      [rejected.length, central.state.list(kinds.machineObserved).map((m) => m.id)],
+      [1, [2, 3, 4].map(machineUuid)],
+    );
+  });
+
+  test("of another partition's machine or switch, or of none, is rejected with the reason", async () => {
+    await central.state.transact((tx) => {
+      tx.put(kinds.machineDesired, uuid, create(MachineDesiredSchema, { uuid, partition: "far" }));
+      tx.put(kinds.switch, "leaf01", create(SwitchSchema, { id: "leaf01", partition: "far" }));
+    });
+    const aSwitch = (sequence: bigint, id: string, partition: string) => ({
+      sequence,
+      kind: "switch",
+      id,
+      value: toBinary(SwitchSchema, create(SwitchSchema, { id, partition })),
+    });
+    const { rejected } = await report([
+      entry(1, { uuid }),
+      aSwitch(2n, "leaf01", "lab"),
+      aSwitch(3n, "leaf02", "far"),
+      entry(4, { uuid: "no-uuid" }),
+      aSwitch(5n, "leaf03", "lab"),
+    ]);
+    assert.deepEqual(
+      rejected.map((r) => r.reason),
+      [
+        `machine ${uuid} belongs to partition far, not lab`,
+        "switch leaf01 is in partition far, not lab",
+        "switch leaf02 is in partition far, not lab",
+        "machine no-uuid: that is no uuid",
+      ],
+    );
+    assert.ok(central.state.get(kinds.switch, "leaf03"));
+  });
+
+  test("of a machine puts it into the agent's partition, whatever it says of itself", async () => {
+    await report([entry(1, { uuid, partition: "far" })]);
+    assert.equal(central.state.get(kinds.machineObserved, uuid)?.value.partition, "lab");
+    assert.equal(central.desired(uuid).partition, "lab");
+  });
+});
+
+test("health says of each partition whether its agent is connected", async () => {
+  await central.client(AdminPartitionService).create({ partition: { id: "far" } });
+  const health = () => machinesHealth(central.state, central.connections);
+  const left = central.connections.enter("lab", "agent");
+  assert.equal(health().status, ServiceStatus.DEGRADED);
+  assert.equal(health().message, "1 of 2 partitions are cut off");
+  assert.deepEqual(
+    Object.entries(health().partitions ?? {}).map(([id, p]) => [id, p.status]),
+    [
+      ["far", ServiceStatus.DEGRADED],
+      ["lab", ServiceStatus.HEALTHY],
+    ],
+  );
+  const leftFar = central.connections.enter("far", "agent");
+  assert.deepEqual([health().status, health().message], [ServiceStatus.HEALTHY, ""]);
+  left();
+  leftFar();
+  leftFar();
+  assert.equal(health().message, "2 of 2 partitions are cut off");
+});
+
+/** A machine that was released at epoch 3 and still holds addresses. */
+async function released(id: string, count: number): Promise<void> {
+  const ips = Array.from({ length: count }, (_, i) => `/${id}-${i}`);
+  const release = { epoch: 3n, project: central.project, ips };
+  const desired = create(MachineDesiredSchema, { uuid: id, partition: "lab", epoch: 3n, release });
+  await central.state.transact((tx) => tx.put(kinds.machineDesired, id, desired));
+  const meta = { labels: { labels: { [machineLabel]: id } } };
+  for (let i = 0; i < ips.length; i += 100) {
+    await central.state.transact((tx) => {
+      for (const ip of ips.slice(i, i + 100)) {
+        tx.put(kinds.ip, ip, create(IPSchema, { meta, type: IPType.IP_TYPE_EPHEMERAL }));
+      }
+    });
+  }
+}
