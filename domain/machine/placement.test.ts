@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { MachineAllocationType, MachineLiveliness, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { type MachineView, placeMachine, unavailability, unfitText } from "./placement.ts";
+
+type Desired = Omit<MessageInitShape<typeof MachineDesiredSchema>, "$typeName">;
+type Observed = Omit<MessageInitShape<typeof MachineObservedSchema>, "$typeName">;
+
+const role = MachineAllocationType.MACHINE;
+const wanted = { partition: "p", size: "small", project: "mine", role, placementLabels: {} };
+const ready: Observed = {
+  size: "small",
+  rack: "a",
+  waiting: true,
+  epoch: 1n,
+  liveliness: MachineLiveliness.ALIVE,
+  wipedEpoch: 1n,
+};
+const machine = (uuid: string, observed: Observed = {}, desired: Desired = {}): MachineView => ({
+  desired: create(MachineDesiredSchema, { uuid, partition: "p", epoch: 1n, ...desired }),
+  observed: create(MachineObservedSchema, { uuid, ...ready, ...observed }),
+});
+const used = (uuid: string, rack: string, project = "mine", labels: Record<string, string> = {}, size = "small") =>
+  machine(uuid, { rack, size }, { allocation: { project, allocationType: role, placementLabels: { labels } } });
+const order = (machines: readonly MachineView[], more: Partial<typeof wanted> = {}, seed = (_: string) => 0) => {
+  const placed = placeMachine(machines, { ...wanted, ...more }, seed);
+  return placed.kind === "none" ? unfitText(placed.reasons) : placed.machines.map((m) => m.desired.uuid).join(" ");
+};
+
+describe("a machine is no candidate when it", () => {
+  const rows: readonly [string, MachineView, string | undefined][] = [
+    ["is free, waiting, alive and wiped, but it is", machine("m"), undefined],
+    ["is allocated", machine("m", {}, { allocation: { project: "x" } }), "allocated"],
+    ["is locked", machine("m", {}, { condition: { state: MachineState.LOCKED } }), "not available"],
+    ["is tainted", machine("m", {}, { condition: { state: MachineState.TAINTED } }), "not available"],
+    ["still holds what a release owes", machine("m", {}, { release: { epoch: 1n } }), "not isolated"],
+    ["was never seen", { desired: machine("m").desired, observed: undefined }, "not waiting"],
+    ["does not wait", machine("m", { waiting: false }), "not waiting"],
+    ["waits for an epoch that is over", machine("m", {}, { epoch: 3n }), "not waiting"],
+    ["is silent", machine("m", { liveliness: MachineLiveliness.DEAD }), "not alive"],
+    ["was never wiped", machine("m", { wipedEpoch: 0n }), "not wiped"],
+    ["was installed since it was wiped", machine("m", { installedEpoch: 2n, wipedEpoch: 1n }), "not wiped"],
+    ["was wiped since it was installed, but it is", machine("m", { installedEpoch: 2n, wipedEpoch: 3n }), undefined],
+    ["is being worked on", machine("m", { workedEpoch: 1n }), "not wiped"],
+  ];
+  for (const [name, view, unfit] of rows) test(name, () => assert.equal(unavailability(view, "choice"), unfit));
+});
+
+test("a tainted machine can be had by its uuid, a locked one cannot", () => {
+  const of = (state: MachineState) => unavailability(machine("m", {}, { condition: { state } }), "uuid");
+  assert.deepEqual([of(MachineState.TAINTED), of(MachineState.LOCKED)], [undefined, "not available"]);
+});
+
+test("when there is no candidate every machine counts under its first reason", () => {
+  const elsewhere = machine("1", {}, { partition: "q" });
+  const others = [machine("2", { size: "large" }), machine("3", { size: "" }), machine("4", { waiting: false })];
+  assert.equal(order([elsewhere, ...others]), "1 other partition, 2 other size, 1 not waiting");
+  assert.equal(order([]), "there are none");
+});
+
+describe("the best machine", () => {
+  test("stands in the rack with the fewest machines of the project of that size", () => {
+    const free = [machine("1", { rack: "a" }), machine("2", { rack: "b" }), machine("3", { rack: "c" })];
+    const taken = [
+      used("4", "a"),
+      used("5", "a"),
+      used("6", "b"),
+      used("7", "c", "theirs"),
+      used("8", "c", "mine", {}, "large"),
+    ];
+    assert.equal(order([...free, ...taken]), "3 2 1");
+  });
+
+  test("stands where none of the project shares its placement labels, before all else", () => {
+    const free = [machine("1", { rack: "a" }), machine("2", { rack: "b" })];
+    const taken = [used("3", "a", "mine", { app: "db" }), used("4", "b"), used("5", "b")];
+    assert.equal(order([...free, ...taken], { placementLabels: { app: "db" } as never }), "2 1");
+    assert.equal(order([...free, ...taken]), "1 2");
+  });
+
+  test("does not depend on the labels of other projects", () => {
+    const free = [machine("1", { rack: "a" }), machine("2", { rack: "b" })];
+    const taken = [used("3", "a", "theirs", { app: "db" }), used("4", "b", "mine")];
+    assert.equal(order([...free, ...taken], { placementLabels: { app: "db" } as never }), "1 2");
+  });
+
+  test("is chosen among equals by the seed alone", () => {
+    const free = [machine("1"), machine("2"), machine("3")];
+    assert.equal(
+      order(free, {}, (uuid) => -Number(uuid)),
+      "3 2 1",
+    );
+    assert.equal(
+      order(free, {}, (uuid) => Number(uuid)),
+      "1 2 3",
+    );
+  });
+});
