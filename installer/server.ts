@@ -5,6 +5,9 @@ import type { OsFile } from "./os-files.ts";
 import type { WipeMethod } from "./wipe.ts";
 
 /** What the installer does to the server it runs on. One implementation acts (io/real-server.ts); tests bring their own. */
+/** As OpenSSL names them. */
+export type DigestAlgorithm = "sha256" | "blake2b512";
+
 export interface Server {
   /** SMBIOS; empty when the firmware has none. */
   machineUuid(): string;
@@ -25,7 +28,7 @@ export interface Server {
   /** One try, going on where the last one ended. Throws `Unreachable` when it may work later. */
   fetchImage(url: string): Promise<FetchedImage>;
   /** Of a fetched image, lower-case hex. */
-  imageDigest(image: FetchedImage): Promise<string>;
+  imageDigest(image: FetchedImage, algorithm: DigestAlgorithm): Promise<string>;
   /** Unpacks a fetched image and frees its memory; `digested` is awaited before the freeing. */
   unpackImage(image: FetchedImage, decompress: boolean): Promise<void>;
   dropImage(image: FetchedImage): void;

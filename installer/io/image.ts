@@ -4,7 +4,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, rmS
 import { get, request } from "node:http";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { type FetchedImage, Unreachable } from "../server.ts";
+import { type DigestAlgorithm, type FetchedImage, Unreachable } from "../server.ts";
 import { readStart } from "./disks.ts";
 import { runProgram } from "./programs.ts";
 
@@ -65,8 +65,8 @@ export async function fetchImage(url: string): Promise<FetchedImage> {
 }
 
 /** Reads in large pieces and lets others run in between. */
-export async function imageDigest(image: FetchedImage): Promise<string> {
-  const hash = createHash("sha256");
+export async function imageDigest(image: FetchedImage, algorithm: DigestAlgorithm): Promise<string> {
+  const hash = createHash(algorithm);
   const chunk = new Uint8Array(chunkBytes);
   const fd = openSync(image.file, "r");
   try {

@@ -30,6 +30,8 @@ export interface ImageFolder {
   path(sha256: string): string;
   /** SHA-256 of what lies there. */
   digest(sha256: string): Promise<string>;
+  /** Both digests of what lies there, in one reading. */
+  digests(sha256: string): Promise<Digests>;
   open(sha256: string): Promise<OpenFile>;
   remove(sha256: string): Promise<void>;
   parts(): Promise<readonly StoredPart[]>;
@@ -39,6 +41,13 @@ export interface ImageFolder {
   readIndex(): Promise<string | undefined>;
   /** All or nothing, durable when it resolves. */
   writeIndex(text: string): Promise<void>;
+}
+
+/** Of one content, lower-case hex. */
+export interface Digests {
+  readonly sha256: string;
+  /** BLAKE2b-512 (RFC 7693). */
+  readonly blake2b: string;
 }
 
 export interface StoredObject {

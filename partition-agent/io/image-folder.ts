@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { OpenFile } from "#pxe-boot/files/file-source.ts";
-import type { HashText, ImageFolder, Part } from "../image/ports.ts";
+import type { Digests, HashText, ImageFolder, Part } from "../image/ports.ts";
 
 export const sha256OfText: HashText = (text) => createHash("sha256").update(text).digest("hex");
 
@@ -23,6 +23,7 @@ export async function openImageFolder(root: string): Promise<ImageFolder> {
     path: objectPath,
     objects: async () => (await sizes(objects)).map(({ name, sizeBytes }) => ({ sha256: name, sizeBytes })),
     digest: async (sha256) => (await hashOf(objectPath(sha256))).digest("hex"),
+    digests: (sha256) => digestsOf(objectPath(sha256)),
     open: (sha256) => openObject(objectPath(sha256), sha256),
     remove: (sha256) => rm(objectPath(sha256), { force: true }),
     parts: () => sizes(parts),
@@ -45,6 +46,16 @@ async function hashOf(file: string): Promise<Hash> {
   const hash = createHash("sha256");
   for await (const chunk of createReadStream(file, { highWaterMark: readBytes })) hash.update(chunk as Buffer);
   return hash;
+}
+
+async function digestsOf(file: string): Promise<Digests> {
+  const sha256 = createHash("sha256");
+  const blake2b = createHash("blake2b512");
+  for await (const chunk of createReadStream(file, { highWaterMark: readBytes })) {
+    sha256.update(chunk as Buffer);
+    blake2b.update(chunk as Buffer);
+  }
+  return { sha256: sha256.digest("hex"), blake2b: blake2b.digest("hex") };
 }
 
 async function openObject(file: string, sha256: string): Promise<OpenFile> {
