@@ -12,9 +12,18 @@ await runDaemon({
   schema: agentConfigSchema,
   logLevel: (config: AgentConfig) => config.log.level,
   start: async (config: AgentConfig, { log, lifetime }) => {
+    const bmcPassword = await passwordOf(config);
     const disk = new LmdbDisk(path.join(config.dataDir, "state"));
     lifetime.onStop("disk", () => disk.close());
-    const bmcPassword = config.bmc.passwordFile ? (await readFile(config.bmc.passwordFile, "utf8")).trim() : "";
     await startAgent(config, { disk, bmcPassword, log, lifetime });
   },
 });
+
+async function passwordOf({ bmc: { passwordFile } }: AgentConfig): Promise<string> {
+  if (passwordFile === undefined) return "";
+  try {
+    return (await readFile(passwordFile, "utf8")).trim();
+  } catch (error) {
+    throw new Error(`bmc.passwordFile ${passwordFile}: ${(error as Error).message}`);
+  }
+}

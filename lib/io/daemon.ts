@@ -1,4 +1,5 @@
 // What every daemon does around its own work: configuration, log, start, signals, stop.
+import { setMaxListeners } from "node:events";
 import { readFile } from "node:fs/promises";
 import type * as v from "valibot";
 import { type ConfigSchema, configHelp, readConfig } from "../config.ts";
@@ -34,6 +35,8 @@ export async function runDaemon<S extends ConfigSchema>(daemon: Daemon<S>): Prom
   if (config === undefined) return;
   const log = pinoLog(daemon.logLevel(config.value));
   const lifetime = new Lifetime(log);
+  // Whatever runs listens to it, so many do, and that is no leak.
+  setMaxListeners(0, lifetime.signal);
   const stopped = stopOnSignal(daemon.name, log, lifetime);
   try {
     await daemon.start(config.value, { log, lifetime });

@@ -9,12 +9,14 @@ import type { Bmc } from "./bmc.ts";
 
 export interface DirectoryPorts {
   readonly addresses: readonly string[];
-  readonly connect: (address: string) => Bmc;
+  readonly connect: (address: string) => Bmc & { close(): Promise<void> };
   readonly observations: Observations;
   /** Pause between two looks at a BMC that answered, milliseconds. */
   readonly pollMs: number;
   /** The same for one that did not. */
   readonly searchMs: number;
+  /** Called when a machine's BMC was found where it was not known to be. */
+  readonly found: (uuid: string) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -29,17 +31,17 @@ const refreshMs = 5 * 60_000;
 
 export class BmcDirectory {
   readonly #ports: DirectoryPorts;
-  readonly #bmcs: ReadonlyMap<string, Bmc>;
+  readonly #bmcs: ReadonlyMap<string, Bmc & { close(): Promise<void> }>;
+  /** As the BMCs themselves have said in this life of the agent: an address may belong to another machine by now. */
   readonly #addressOf = new Map<string, string>();
   readonly #errors = new Map<string, string>();
 
   constructor(ports: DirectoryPorts) {
     this.#ports = ports;
     this.#bmcs = new Map(ports.addresses.map((address) => [address, ports.connect(address)]));
-    for (const { uuid, bmc } of ports.observations.list()) if (bmc) this.#addressOf.set(uuid, bmc.address);
   }
 
-  /** The machine's BMC, once its address is known. */
+  /** The machine's BMC, once it has been found. */
   of(uuid: string): Bmc | undefined {
     const address = this.#addressOf.get(uuid);
     return address === undefined ? undefined : this.#bmcs.get(address);
@@ -63,27 +65,34 @@ export class BmcDirectory {
     await Promise.all(
       [...this.#bmcs].map(async ([address, bmc]) => {
         while (!signal.aborted) {
-          const found = await limited(() => this.#look(address, bmc));
+          const found = await limited(() => this.#look(address, bmc, signal));
           await this.#ports.clock.sleep(found ? this.#ports.pollMs : this.#ports.searchMs, signal).catch(() => {});
         }
       }),
     );
   }
 
-  async #look(address: string, bmc: Bmc): Promise<boolean> {
+  /** Ends the sessions that are open. Whoever asks a BMC after this is refused. */
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#bmcs.values()].map((bmc) => bmc.close()));
+  }
+
+  async #look(address: string, bmc: Bmc, signal: AbortSignal): Promise<boolean> {
     const { log } = this.#ports;
+    if (signal.aborted) return false;
     try {
-      const { guid: uuid, firmware, mac } = await bmc.describe();
+      const { guid: uuid, firmware, mac } = await bmc.describe(signal);
       await this.#found(uuid, {
         address,
         mac: mac ?? "",
         version: firmware,
         interface: "lanplus",
-        powerState: await bmc.powerState(),
+        powerState: await bmc.powerState(signal),
       });
       if (this.#errors.delete(address)) log.info("bmc-answers-again", { address, machine: uuid });
       return true;
     } catch (error) {
+      if (signal.aborted) return false;
       const text = error instanceof Error ? error.message : String(error);
       if (this.#errors.get(address) !== text) log.warn("bmc-not-reached", { address, error: text });
       this.#errors.set(address, text);
@@ -103,6 +112,11 @@ export class BmcDirectory {
     ) {
       throw new Error(`BMC ${address} has the GUID ${uuid}, which the BMC at ${former} has, too`);
     }
+    for (const [other, at] of this.#addressOf) {
+      if (at !== address || other === uuid) continue;
+      log.warn("bmc-changed-hands", { address, machine: uuid, former: other });
+      this.#addressOf.delete(other);
+    }
     if (former !== address) log.info("bmc-found", { address, machine: uuid });
     this.#addressOf.set(uuid, address);
     const nowMs = clock.wallMs();
@@ -111,5 +125,6 @@ export class BmcDirectory {
       Object.assign(m.bmc, seen);
       if (!m.bmcUpdatedAt || nowMs - timestampMs(m.bmcUpdatedAt) > refreshMs) m.bmcUpdatedAt = timestampFromMs(nowMs);
     });
+    if (former !== address) this.#ports.found(uuid);
   }
 }

@@ -13,16 +13,21 @@ export interface CachedFile {
 /** The image cache, as far as boot needs it. */
 export interface FileCache {
   ensure(wanted: { readonly url: string }, signal: AbortSignal): Promise<CachedFile>;
+  /** @returns undefined when it is not there any more */
+  open(sha256: string): Promise<{ close(): Promise<void> } | undefined>;
 }
 
 interface Fetch {
-  state: "running" | "failed";
-  error: string;
+  isRunning: boolean;
+  /** Why the latest try failed that has ended. */
+  error: string | undefined;
   /** Monotonic milliseconds before which a failed fetch is not tried again. */
   retryAtMs: number;
 }
 
 const retryMs = 5_000;
+/** Failures that are remembered; the oldest are forgotten first. */
+const failuresMax = 256;
 
 export class BootFiles {
   readonly #cache: FileCache;
@@ -47,63 +52,86 @@ export class BootFiles {
   useBoot(urls: { readonly kernel: string; readonly initrd: string } | undefined): void {
     this.#boot = urls;
     if (!urls) return;
-    this.prefetch(urls.kernel);
-    this.prefetch(urls.initrd);
+    // Also when they are here: what was said anew may have new content under its old name.
+    this.#fetch(urls.kernel);
+    this.#fetch(urls.initrd);
   }
 
   /** @throws Refusal "unavailable" while they are not at hand, with the reason */
-  ready(): { readonly kernel: CachedFile; readonly initrd: CachedFile } {
+  async ready(): Promise<{ readonly kernel: CachedFile; readonly initrd: CachedFile }> {
     if (!this.#boot)
       throw new Refusal("unavailable", "the partition has no boot configuration yet: nothing has come from central");
-    return { kernel: this.#get(this.#boot.kernel), initrd: this.#get(this.#boot.initrd) };
+    return { kernel: await this.#get(this.#boot.kernel), initrd: await this.#get(this.#boot.initrd) };
   }
 
   /** @throws Refusal "unavailable" while it is being fetched or cannot be, with the reason */
-  image(url: string): CachedFile {
+  image(url: string): Promise<CachedFile> {
     return this.#get(url);
   }
 
   /** Why an image is not at hand; undefined when it is or nobody asked for it. */
   problem(url: string): string | undefined {
-    const fetch = this.#fetches.get(url);
-    return fetch?.state === "failed" ? fetch.error : undefined;
+    return this.#fetches.get(url)?.error;
+  }
+
+  /** Whether the content must stay, because machines boot it or the images in use are it. @param images their URLs */
+  isNeeded(sha256: string, images: Iterable<string>): boolean {
+    for (const url of [this.#boot?.kernel, this.#boot?.initrd, ...images]) {
+      if (url !== undefined && (this.#here.get(url)?.sha256 === sha256 || url.endsWith(`#sha256=${sha256}`)))
+        return true;
+    }
+    return false;
   }
 
   url(file: CachedFile): string {
     return `${this.#baseUrl}/files/${file.sha256}`;
   }
 
-  path(sha256: string): string | undefined {
-    for (const file of this.#here.values()) if (file.sha256 === sha256) return file.path;
-    return undefined;
-  }
-
   prefetch(url: string): void {
     const fetch = this.#fetches.get(url);
-    if (this.#here.has(url) || fetch?.state === "running") return;
-    if (fetch && this.#clock.monotonicMs() < fetch.retryAtMs) return;
-    const running: Fetch = { state: "running", error: "", retryAtMs: 0 };
-    this.#fetches.set(url, running);
+    if (this.#here.has(url) || (fetch && this.#clock.monotonicMs() < fetch.retryAtMs)) return;
+    this.#fetch(url);
+  }
+
+  #fetch(url: string): void {
+    const fetch = this.#fetches.get(url) ?? { isRunning: false, error: undefined, retryAtMs: 0 };
+    if (fetch.isRunning) return;
+    fetch.isRunning = true;
+    this.#fetches.delete(url);
+    this.#fetches.set(url, fetch);
+    this.#forgetFailures();
     this.#cache.ensure({ url }, this.#signal).then(
       (file) => {
         this.#here.set(url, file);
         this.#fetches.delete(url);
       },
       (error: unknown) => {
-        running.state = "failed";
-        running.error = error instanceof Error ? error.message : String(error);
-        running.retryAtMs = this.#clock.monotonicMs() + retryMs;
-        if (!this.#signal.aborted) this.#log.warn("boot-file-not-fetched", { url, error: running.error });
+        fetch.isRunning = false;
+        const text = error instanceof Error ? error.message : String(error);
+        if (!this.#signal.aborted && text !== fetch.error)
+          this.#log.warn("boot-file-not-fetched", { url, error: text });
+        fetch.error = text;
+        fetch.retryAtMs = this.#clock.monotonicMs() + retryMs;
       },
     );
   }
 
-  #get(url: string): CachedFile {
+  #forgetFailures(): void {
+    for (const [url, { isRunning }] of this.#fetches) {
+      if (this.#fetches.size <= failuresMax) return;
+      if (!isRunning) this.#fetches.delete(url);
+    }
+  }
+
+  async #get(url: string): Promise<CachedFile> {
     const file = this.#here.get(url);
-    if (file) return file;
-    const former = this.problem(url);
+    if (file) {
+      const open = await this.#cache.open(file.sha256);
+      await open?.close();
+      if (open) return file;
+      this.#here.delete(url);
+    }
     this.prefetch(url);
-    if (former !== undefined) throw new Refusal("unavailable", former, { reason: "FILE_NOT_AT_HAND" });
-    throw new Refusal("unavailable", `${url} is being fetched`, { reason: "FILE_NOT_AT_HAND" });
+    throw new Refusal("unavailable", this.problem(url) ?? `${url} is being fetched`, { reason: "FILE_NOT_AT_HAND" });
   }
 }

@@ -1,10 +1,14 @@
 // metalstack.infra.v2.BootService as the partition serves it: from the ledger, whether or not central can be reached.
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isInstalled } from "#domain/machine/boot-target.ts";
 import { sizeOf } from "#domain/machine/size.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { MachineProvisioningEventType as Event, MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import {
+  MachineProvisioningEventType as Event,
+  MachineBMCSchema,
+  MachineHardwareSchema,
+} from "#gen/metalstack/api/v2/machine_pb.ts";
 import {
   type BootService,
   type BootServiceRegisterRequest,
@@ -13,26 +17,29 @@ import {
 import { Refusal } from "#lib/refusal.ts";
 import { hear, hearSign } from "../machine/hear.ts";
 import type { BootFiles } from "./boot-files.ts";
-import { beginSession, inSession } from "./caller.ts";
+import { beginSession, callerOf, inSession, noteInSession } from "./caller.ts";
 import { desiredOf, partitionOf, type Site, sizesOf } from "./site.ts";
+
+/** Kept, written and reported with every change of the machine. */
+const hardwareBytesMax = 256 << 10;
 
 export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof BootService> {
   return {
-    async dhcp({ uuid }) {
-      await site.observations.update(uuid, (m) => hear(m, Event.PXE_BOOTING, "", site.clock.wallMs()));
+    async dhcp({ uuid }, context) {
+      await noteInSession(site, context, uuid, (m) => hear(m, Event.PXE_BOOTING, "", site.clock.wallMs()));
       return {};
     },
 
-    boot() {
-      const { kernel, initrd } = files.ready();
+    async boot() {
+      const { kernel, initrd } = await files.ready();
       const commandline = partitionOf(site)?.bootConfiguration?.commandline ?? "";
       return { kernel: files.url(kernel), initRamDisks: [files.url(initrd)], cmdline: commandline };
     },
 
     async register(request, context) {
       const claims = await beginSession(site, context, request.uuid);
-      checkHardware(site, request, claims.mac);
-      const machine = await site.observations.update(request.uuid, (m) => takeIn(site, m, request));
+      await checkHardware(site, request, claims.mac);
+      const machine = await noteInSession(site, context, request.uuid, (m) => takeIn(site, m, request));
       return { uuid: machine.uuid, size: machine.size, partition: site.partition };
     },
 
@@ -48,7 +55,7 @@ export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof Bo
       }
       const value = new TextEncoder().encode(consolePassword);
       await site.disk.write([{ table: "secret", key: `console-password/${uuid}`, value }]);
-      await site.observations.update(uuid, (m) => noteInstalled(m, desired.epoch, site.clock.wallMs()));
+      await noteInSession(site, context, uuid, (m) => noteInstalled(m, desired.epoch, site.clock.wallMs()));
       site.log.info("machine-installed", { machine: uuid, epoch: `${desired.epoch}` });
       return {};
     },
@@ -57,24 +64,35 @@ export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof Bo
   };
 }
 
-function checkHardware(site: Site, request: BootServiceRegisterRequest, mac: string): void {
-  const macs = (request.hardware?.nics ?? []).map((nic) => nic.mac.toLowerCase());
+/** What is refused here is refused in every boot until its cause is gone, so the machine's status names it. */
+async function checkHardware(site: Site, request: BootServiceRegisterRequest, mac: string): Promise<void> {
+  const refusal = hardwareRefusal(site, request, mac);
+  if (!refusal) return;
+  await site.observations.update(request.uuid, (m) => {
+    m.lastFailure = `register: ${refusal.message}`;
+  });
+  throw refusal;
+}
+
+function hardwareRefusal(site: Site, { uuid, hardware }: BootServiceRegisterRequest, mac: string): Refusal | undefined {
+  const sizeBytes = hardware ? toBinary(MachineHardwareSchema, hardware).length : 0;
+  if (sizeBytes > hardwareBytesMax) {
+    const text = `the hardware is described in ${sizeBytes} bytes, more than ${hardwareBytesMax}`;
+    return new Refusal("invalid", text, { field: "hardware" });
+  }
+  const macs = (hardware?.nics ?? []).map((nic) => nic.mac.toLowerCase());
   if (!macs.includes(mac)) {
-    throw new Refusal(
-      "invalid",
-      `the machine booted by ${mac}, but reports the interfaces ${macs.join(", ") || "none"}`,
-      {
-        field: "hardware.nics",
-      },
-    );
+    const text = `the machine booted by ${mac}, but reports the interfaces ${macs.join(", ") || "none"}`;
+    return new Refusal("invalid", text, { field: "hardware.nics" });
   }
   for (const known of macs) {
-    const owner = site.observations.byMac(known);
-    if (owner && owner.uuid !== request.uuid) {
-      const text = `MAC ${known} is already machine ${owner.uuid}'s; ${request.uuid} reports it, too`;
-      throw new Refusal("precondition", text, { reason: "MAC_KNOWN_TWICE", field: "hardware.nics" });
+    const owner = site.observations.byMac(known, uuid);
+    if (owner) {
+      const text = `MAC ${known} is already machine ${owner.uuid}'s; ${uuid} reports it, too`;
+      return new Refusal("precondition", text, { reason: "MAC_KNOWN_TWICE", field: "hardware.nics" });
     }
   }
+  return undefined;
 }
 
 function takeIn(site: Site, m: MachineObserved, request: BootServiceRegisterRequest): void {
@@ -103,26 +121,34 @@ function noteInstalled(m: MachineObserved, epoch: bigint, nowMs: number): void {
 
 /** An allocation that is there is sent at once, so that nothing is lost when the stream is opened again. */
 async function* waitForAllocation(site: Site, uuid: string, context: HandlerContext) {
+  const { boot } = await callerOf(site, context);
   await inSession(site, context, uuid);
   try {
     for (;;) {
       const ring = site.bell.wait(context.signal);
       const machine = await inSession(site, context, uuid);
       const desired = desiredOf(site, uuid);
-      if (desired?.allocation && !isInstalled(desired, machine)) {
+      // Of this boot: whoever begins one has wiped nothing yet.
+      const isWiped = machine.wipedEpoch !== 0n;
+      if (isWiped && desired?.allocation && !isInstalled(desired, machine)) {
+        // From here on the installer works for this epoch: what it reports after a release is refused.
+        await noteInSession(site, context, uuid, (m) => {
+          m.workedEpoch = desired.epoch;
+        });
         yield create(BootServiceWaitResponseSchema, { allocation: desired.allocation });
         return;
       }
-      const isWiped = machine.wipedEpoch !== 0n && machine.lastFailure === "";
-      if (isWiped && !machine.waiting) await site.observations.update(uuid, (m) => setWaiting(m, true));
+      if (isWiped && machine.lastFailure === "" && !machine.waiting)
+        await site.observations.update(uuid, (m) => setWaiting(m, boot, true));
       await ring;
       if (context.signal.aborted) return;
     }
   } finally {
-    await site.observations.update(uuid, (m) => setWaiting(m, false));
+    await site.observations.update(uuid, (m) => setWaiting(m, boot, false));
   }
 }
 
-function setWaiting(m: MachineObserved, waiting: boolean): void {
-  m.waiting = waiting;
+/** A stream of an earlier boot, which may end late, says nothing about the present one. */
+function setWaiting(m: MachineObserved, boot: string, waiting: boolean): void {
+  if (m.boot === boot) m.waiting = waiting;
 }

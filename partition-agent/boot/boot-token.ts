@@ -12,7 +12,11 @@ export interface BootClaims {
   readonly uuid: string | undefined;
   /** Id of this boot. */
   readonly boot: string;
+  /** What booted, where it told. */
+  readonly firmware?: Firmware | undefined;
 }
+
+export type Firmware = "pcbios" | "efi";
 
 /** An installed system of one allocation. */
 export interface HomeClaims {
@@ -40,8 +44,8 @@ export class BootTokens {
     return new BootTokens(key);
   }
 
-  forBoot({ mac, uuid, boot }: BootClaims): Promise<string> {
-    return new SignJWT({ mac, boot, ...(uuid !== undefined && { uuid }) })
+  forBoot({ mac, uuid, boot, firmware }: BootClaims): Promise<string> {
+    return new SignJWT({ mac, boot, ...(uuid !== undefined && { uuid }), ...(firmware && { firmware }) })
       .setProtectedHeader({ alg: algorithm })
       .setAudience(bootAudience)
       .sign(this.#key);
@@ -56,9 +60,14 @@ export class BootTokens {
 
   /** @throws Refusal "unauthenticated" */
   async boot(token: string): Promise<BootClaims> {
-    const { mac, uuid, boot } = await this.#claims(token, bootAudience);
+    const { mac, uuid, boot, firmware } = await this.#claims(token, bootAudience);
     if (typeof mac !== "string" || typeof boot !== "string") throw unreadable();
-    return { mac, boot, uuid: typeof uuid === "string" ? uuid : undefined };
+    return {
+      mac,
+      boot,
+      uuid: typeof uuid === "string" ? uuid : undefined,
+      firmware: firmware === "pcbios" || firmware === "efi" ? firmware : undefined,
+    };
   }
 
   /** @throws Refusal "unauthenticated" */

@@ -2,6 +2,8 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { bootTarget } from "#domain/machine/boot-target.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { lostRecord } from "../machine/lost-record.ts";
+import { beginBoot } from "./begin-boot.ts";
 import type { BootClaims } from "./boot-token.ts";
 import { checkSession } from "./session.ts";
 import { desiredOf, type Site } from "./site.ts";
@@ -22,23 +24,43 @@ export async function inSession(site: Site, context: HandlerContext, uuid: strin
   return machine as MachineObserved;
 }
 
+/** Enters what a call says of the machine, unless the call does not count for the state that is changed. */
+export async function noteInSession(
+  site: Site,
+  context: HandlerContext,
+  uuid: string,
+  change: (machine: MachineObserved) => void,
+): Promise<MachineObserved> {
+  const claims = await callerOf(site, context);
+  checkSession(claims, uuid, site.observations.get(uuid), desiredOf(site, uuid));
+  return await site.observations.update(uuid, (m) => {
+    checkSession(claims, uuid, m, desiredOf(site, uuid));
+    change(m);
+  });
+}
+
 /**
  * The first words of a boot: binds it to the machine whose uuid the installer read from its firmware. A machine that was
  * unknown by its MAC is taken in, unless that uuid is an installed machine's.
  */
 export async function beginSession(site: Site, context: HandlerContext, uuid: string): Promise<BootClaims> {
   const claims = await callerOf(site, context);
+  const desired = desiredOf(site, uuid);
   const machine = site.observations.get(uuid);
   if (claims.uuid === undefined && machine?.boot !== claims.boot) {
-    if (bootTarget(desiredOf(site, uuid), machine) === "disk") {
+    if (bootTarget(desired, machine) === "disk" || lostRecord(desired, machine) !== undefined) {
       const text = `machine ${uuid} is installed and in use, but ${claims.mac} boots under its uuid`;
       throw new Refusal("precondition", text, { reason: "UUID_IN_USE" });
     }
-    await site.observations.update(uuid, (m) => {
-      m.boot = claims.boot;
-      m.workedEpoch = 0n;
-    });
+    await beginBoot(site, uuid, claims);
   }
-  checkSession(claims, uuid, site.observations.get(uuid), desiredOf(site, uuid));
+  if (claims.uuid !== undefined && claims.uuid !== uuid) {
+    const text = `MAC ${claims.mac} is machine ${claims.uuid}'s, but a server with the UUID ${uuid} boots by it`;
+    await site.observations.update(claims.uuid, (m) => {
+      if (m.boot === claims.boot) m.lastFailure = text;
+    });
+    throw new Refusal("denied", `the token is not for machine ${uuid}: ${text}`, { reason: "OTHER_MACHINE" });
+  }
+  checkSession(claims, uuid, site.observations.get(uuid), desired);
   return claims;
 }

@@ -1,4 +1,5 @@
 import type { BootClient, Catalog, HostAnswer } from "#pxe-boot/catalog.ts";
+import type { Firmware } from "./boot-token.ts";
 import type { Site } from "./site.ts";
 
 /** Who boots here: everybody. A server that nobody knows gets the discovery boot, which is how it becomes known. */
@@ -19,5 +20,6 @@ export function bootCatalog(site: Site): Catalog {
   };
 }
 
-/** Architecture 0 is a PC with BIOS (RFC 4578 §2.1); all others that boot here are UEFI. */
-const firmwareOf = (architecture: number | undefined): "pcbios" | "efi" => (architecture === 0 ? "pcbios" : "efi");
+/** Architectures 0 and 20 are a PC with BIOS (RFC 5970 §3.3, registry); all others that boot here are UEFI. */
+const firmwareOf = (architecture: number | undefined): Firmware =>
+  architecture === 0 || architecture === 20 ? "pcbios" : "efi";

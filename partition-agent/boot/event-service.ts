@@ -3,7 +3,7 @@ import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/ma
 import type { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { hear } from "../machine/hear.ts";
-import { beginSession, inSession } from "./caller.ts";
+import { beginSession, noteInSession } from "./caller.ts";
 import { desiredOf, type Site } from "./site.ts";
 
 /** Longest message that is kept of an event. */
@@ -18,20 +18,19 @@ export function eventService(site: Site): ServiceImpl<typeof EventService> {
       for (const [uuid, { event, message }] of Object.entries(events)) {
         try {
           if (event === Event.PREPARING) await beginSession(site, context, uuid);
-          else await inSession(site, context, uuid);
+          const epoch = desiredOf(site, uuid)?.epoch ?? 0n;
+          await noteInSession(site, context, uuid, (m) => {
+            hear(m, event, message.slice(0, messageMax), site.clock.wallMs());
+            if (event === Event.INSTALLING && m.workedEpoch === 0n) m.workedEpoch = epoch;
+            // The stream that waits follows at once; whoever reads the event may allocate.
+            if (event === Event.WAITING) m.waiting = m.wipedEpoch !== 0n;
+          });
         } catch (error) {
           if (!(error instanceof Refusal) || error.code === "unauthenticated" || Object.keys(events).length === 1)
             throw error;
           failed.push(uuid);
           continue;
         }
-        const epoch = desiredOf(site, uuid)?.epoch ?? 0n;
-        await site.observations.update(uuid, (m) => {
-          hear(m, event, message.slice(0, messageMax), site.clock.wallMs());
-          if (event === Event.INSTALLING) m.workedEpoch = epoch;
-          // The stream that waits follows at once; whoever reads the event may allocate.
-          if (event === Event.WAITING) m.waiting = m.wipedEpoch !== 0n;
-        });
         count++;
       }
       return { events: count, failed };

@@ -7,22 +7,25 @@ import { type InstallStep, InstallStepSchema, MachineProgressSchema } from "#gen
 import { Refusal } from "#lib/refusal.ts";
 import { hearSign } from "../machine/hear.ts";
 import type { BootFiles } from "./boot-files.ts";
-import { callerOf, inSession } from "./caller.ts";
+import { callerOf, inSession, noteInSession } from "./caller.ts";
 import { desiredOf, partitionOf, type Site } from "./site.ts";
 
 const stepsMax = 64;
+/** Characters of a step's name, and of what it says. */
+const nameMax = 64;
+const textMax = 1024;
 
 export function installService(site: Site, files: BootFiles): ServiceImpl<typeof InstallService> {
   return {
     async plan({ uuid }, context) {
-      await inSession(site, context, uuid);
       const { mac } = await callerOf(site, context);
+      await inSession(site, context, uuid);
       const desired = desiredOf(site, uuid);
       const allocation = desired?.allocation;
       if (!desired || !allocation?.image) {
         throw new Refusal("precondition", `machine ${uuid} has no allocation`, { reason: "NOT_ALLOCATED" });
       }
-      await site.observations.update(uuid, (m) => {
+      await noteInSession(site, context, uuid, (m) => {
         m.workedEpoch = desired.epoch;
         hearSign(m, site.clock.wallMs());
       });
@@ -48,10 +51,10 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
     async reportStep({ uuid, step }, context) {
       await inSession(site, context, uuid);
       if (step) {
-        await site.observations.update(uuid, (m) => {
+        await noteInSession(site, context, uuid, (m) => {
           m.progress ??= create(MachineProgressSchema);
           m.progress.steps = withStep(m.progress.steps, step);
-          if (step.error !== "") m.lastFailure = `${step.name}: ${step.error}`;
+          if (step.error !== "") m.lastFailure = `${step.name}: ${step.error}`.slice(0, textMax);
           hearSign(m, site.clock.wallMs());
         });
       }
@@ -59,14 +62,13 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
     },
 
     async reportWipe({ uuid, disks }, context) {
-      await inSession(site, context, uuid);
       const broken = disks.filter((d) => d.error !== "");
       const epoch = desiredOf(site, uuid)?.epoch ?? 0n;
-      await site.observations.update(uuid, (m) => {
+      await noteInSession(site, context, uuid, (m) => {
         hearSign(m, site.clock.wallMs());
         if (broken.length > 0) {
           m.wipedEpoch = 0n;
-          m.lastFailure = `wipe: ${broken.map((d) => `${d.device}: ${d.error}`).join("; ")}`;
+          m.lastFailure = `wipe: ${broken.map((d) => `${d.device}: ${d.error}`).join("; ")}`.slice(0, textMax);
           return;
         }
         // 0 means "never"; a machine that central does not know yet is at epoch 0 and wiped all the same.
@@ -81,7 +83,10 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
 /** The latest report of a step wins; a step keeps its place. */
 function withStep(steps: readonly InstallStep[], step: InstallStep): InstallStep[] {
   const next = clone(InstallStepSchema, step);
-  const at = steps.findIndex((s) => s.name === step.name);
+  next.name = step.name.slice(0, nameMax);
+  next.detail = step.detail.slice(0, textMax);
+  next.error = step.error.slice(0, textMax);
+  const at = steps.findIndex((s) => s.name === next.name);
   if (at < 0) return [...steps, next].slice(-stepsMax);
   if (next.startedAt === undefined && steps[at]?.startedAt) next.startedAt = steps[at].startedAt;
   return steps.with(at, next);

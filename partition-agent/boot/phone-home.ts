@@ -1,35 +1,46 @@
-import { stateOf } from "#domain/machine/lifecycle.ts";
+import { recordEvent, stateOf } from "#domain/machine/lifecycle.ts";
+import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
 import { hear } from "../machine/hear.ts";
 import { desiredOf, type Site } from "./site.ts";
 
 export type HomeAnswer = "welcome" | "gone";
 
 /**
- * An installed system says that it is up. It counts only for the allocation that its token was made for.
+ * An installed system says that it is up, and then once a minute. It counts only for the allocation that its token was made for.
  * @returns "gone" when that allocation is over
- * @throws Refusal "unauthenticated"
+ * @throws Refusal "unauthenticated"; "unavailable" while nothing is known here of what the machine is for
  */
 export async function phoneHome(site: Site, token: string): Promise<HomeAnswer> {
   const { uuid, epoch } = await site.tokens.home(token);
   const desired = desiredOf(site, uuid);
-  const isPresent = desired?.allocation !== undefined && desired.epoch === epoch;
   const nowMs = site.clock.wallMs();
+  if (!desired)
+    throw new Refusal("unavailable", `machine ${uuid}: nothing has come from central of it; ask again later`);
+  if (!desired.allocation || desired.epoch !== epoch) {
+    await site.observations.update(uuid, (m) => noteGhost(m, epoch, nowMs));
+    site.log.debug("phone-home-of-the-past", { machine: uuid, epoch: `${epoch}` });
+    return "gone";
+  }
   await site.observations.update(uuid, (m) => {
-    if (!isPresent) {
-      // Long after the release this is evidence that the machine still runs its old system.
-      const heardAt = m.heardAt;
-      hear(m, Event.PHONED_HOME, `of epoch ${epoch}, which is over`, nowMs);
-      if (heardAt) m.heardAt = heardAt;
-      return;
-    }
     // The installer's last word can get lost when its port moves.
     if (stateOf(m.events) === Event.INSTALLING && m.installedEpoch === epoch)
       hear(m, Event.BOOTING_NEW_KERNEL, "", nowMs);
     hear(m, Event.PHONED_HOME, "", nowMs);
     m.phonedHomeEpoch = epoch;
   });
-  if (isPresent) return "welcome";
-  site.log.warn("phone-home-of-the-past", { machine: uuid, epoch: `${epoch}` });
-  return "gone";
+  return "welcome";
+}
+
+/**
+ * Long after the release this is evidence that the machine still runs its old system. It is no sign of life of the machine
+ * as it should be, and it does not make the log look fresh: only then can it be seen to come late.
+ */
+function noteGhost(m: MachineObserved, epoch: bigint, nowMs: number): void {
+  const next = recordEvent(m.events, Event.PHONED_HOME, `of epoch ${epoch}, which is over`, nowMs);
+  const isNews = next.state !== m.events?.state;
+  if (!isNews && next.events.length === (m.events?.events.length ?? 0)) return;
+  if (m.events?.lastEventTime) next.lastEventTime = m.events.lastEventTime;
+  m.events = next;
 }

@@ -1,13 +1,12 @@
 // Which iPXE script a booting machine gets. Handing out the installer's script begins a new boot and ends the former one.
-import { create } from "@bufbuild/protobuf";
 import { bootTarget } from "#domain/machine/boot-target.ts";
-import { MachineProgressSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Mac } from "#lib/net/mac.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { hear } from "../machine/hear.ts";
+import { lostRecord } from "../machine/lost-record.ts";
+import { beginBoot } from "./begin-boot.ts";
 import type { BootFiles } from "./boot-files.ts";
+import type { Firmware } from "./boot-token.ts";
 import { desiredOf, partitionOf, type Site } from "./site.ts";
 
 export type BootScript =
@@ -22,15 +21,22 @@ export async function bootScript(
   site: Site,
   files: BootFiles,
   random: Random,
-  client: { readonly mac: Mac; readonly uuid: string | undefined },
+  client: { readonly mac: Mac; readonly uuid: string | undefined; readonly firmware?: Firmware | undefined },
 ): Promise<BootScript> {
-  const machine = site.observations.byMac(client.mac) ?? (client.uuid ? site.observations.get(client.uuid) : undefined);
-  if (machine && bootTarget(desiredOf(site, machine.uuid), machine) === "disk") return { kind: "disk" };
+  const byMac = site.observations.byMac(client.mac);
+  const byUuid = client.uuid === undefined ? undefined : site.observations.get(client.uuid);
+  if (byMac && byUuid && byMac.uuid !== byUuid.uuid) return await knownTwice(site, client.mac, byMac.uuid, byUuid.uuid);
+  const machine = byMac ?? byUuid;
+  const { uuid } = machine ?? {};
+  const desired = uuid === undefined ? undefined : desiredOf(site, uuid);
+  const lost = lostRecord(desired, machine);
+  if (lost !== undefined) return { kind: "later", why: `waiting for ${lost}` };
+  if (machine && bootTarget(desired, machine) === "disk") return { kind: "disk" };
   try {
-    const { kernel, initrd } = files.ready();
-    const boot = random.uuid();
-    if (machine) await beginBoot(site, machine.uuid, boot);
-    const token = await site.tokens.forBoot({ mac: client.mac, uuid: machine?.uuid, boot });
+    const { kernel, initrd } = await files.ready();
+    const boot = { boot: random.uuid(), firmware: client.firmware };
+    if (uuid !== undefined) await beginBoot(site, uuid, boot);
+    const token = await site.tokens.forBoot({ mac: client.mac, uuid, ...boot });
     const configured = partitionOf(site)?.bootConfiguration?.commandline ?? "";
     return {
       kind: "installer",
@@ -45,13 +51,11 @@ export async function bootScript(
   }
 }
 
-async function beginBoot(site: Site, uuid: string, boot: string): Promise<void> {
-  await site.observations.update(uuid, (m) => {
-    hear(m, Event.PXE_BOOTING, "", site.clock.wallMs());
-    m.boot = boot;
-    m.workedEpoch = 0n;
-    m.waiting = false;
-    m.progress ??= create(MachineProgressSchema);
-    m.progress.steps = [];
+/** Either could be meant, so neither is started: one may be somebody's, and the installer wipes. */
+async function knownTwice(site: Site, mac: Mac, owner: string, booting: string): Promise<BootScript> {
+  const why = `MAC ${mac} is already machine ${owner}'s; ${booting} boots by it, too`;
+  await site.observations.update(booting, (m) => {
+    m.lastFailure = why;
   });
+  return { kind: "later", why };
 }

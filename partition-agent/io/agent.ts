@@ -76,17 +76,21 @@ export async function startAgent(config: AgentConfig, { disk, bmcPassword, log, 
   });
   const tokens = await BootTokens.open(disk, random);
   const site: Site = { partition, url, ledger, observations, tokens, disk, bell, clock, log };
+  // The cache is there before what asks for its content; nothing is evicted in between.
+  const needed = { is: (_sha256: string) => true };
   const cache = await openImageCache(
     path.join(config.dataDir, "images"),
-    { bytesMax: config.imageCacheGigabytes * 1e9 },
+    { bytesMax: config.imageCacheGigabytes * 1e9, isNeeded: (sha256) => needed.is(sha256) },
     { clock, log },
   );
   const files = new BootFiles(cache, url, clock, log, signal);
+  needed.is = (sha256) => files.isNeeded(sha256, allocatedImages(ledger));
   await forgetWaiting(observations);
 
   const link = linkOf(config, { ledger, outbox, log });
-  const directory = bmcDirectory(config, bmcPassword, { observations, log });
-  const { control, report } = switchOf(config, { ledger, observations, outbox, disk, log });
+  const directory = bmcDirectory(config, bmcPassword, { observations, found: (uuid) => changed.machine(uuid), log });
+  lifetime.onStop("bmcs", () => directory.close());
+  const { control, report } = switchOf(config, { ledger, observations, outbox, log });
   const machines = new MachineReconciler({
     site,
     files,
@@ -144,6 +148,10 @@ function prefetchImages(ledger: Ledger, files: BootFiles): void {
   }
 }
 
+/** URLs of the images that present allocations are made of. */
+const allocatedImages = (ledger: Ledger): readonly string[] =>
+  ledger.list("machine", MachineDesiredSchema).flatMap(({ allocation }) => allocation?.image?.url ?? []);
+
 /** Streams of waiting installers ended with the former life of this agent. */
 async function forgetWaiting(observations: Observations): Promise<void> {
   for (const { uuid, waiting } of observations.list()) {
@@ -166,7 +174,7 @@ function linkOf({ partition, central }: AgentConfig, parts: { ledger: Ledger; ou
 function bmcDirectory(
   { bmc }: AgentConfig,
   password: string,
-  parts: { observations: Observations; log: Log },
+  parts: { observations: Observations; found: (uuid: string) => void; log: Log },
 ): BmcDirectory {
   const addresses = bmc.ranges.flatMap((range) => checked(expandAddressRange(range)));
   return new BmcDirectory({
@@ -187,7 +195,6 @@ interface SwitchParts {
   readonly ledger: Ledger;
   readonly observations: Observations;
   readonly outbox: Outbox;
-  readonly disk: Disk;
   readonly log: Log;
 }
 
@@ -201,7 +208,10 @@ function switchOf(
   const driver = new LinuxBridge({ id, provisioning: provisioningBridge, ports });
   const names = switchNames(parts.ledger, provisioningBridge);
   const reportPorts = { partition, rack, managementAddress: boot.address, driver, names, clock, ...parts };
-  return { control: switchControl(driver, names), report: (signal) => reportSwitch(reportPorts, signal) };
+  return {
+    control: switchControl(driver, names, (mac) => parts.observations.byMac(mac)?.uuid),
+    report: (signal) => reportSwitch(reportPorts, signal),
+  };
 }
 
 const unmanaged: PortControl = {

@@ -4,28 +4,33 @@ import type { Bmc } from "../bmc/bmc.ts";
 
 /**
  * Tells the BMC what an order says.
+ * @param efi the machine's firmware is UEFI: some BMCs set the boot device for one kind of firmware only
  * @throws what the BMC's failure was; the order then stays and is tried again until its deadline
  */
-export async function carryOut(bmc: Bmc, command: Command): Promise<void> {
+export async function carryOut(
+  { bmc, efi }: { readonly bmc: Bmc; readonly efi: boolean },
+  command: Command,
+  signal: AbortSignal,
+): Promise<void> {
   switch (command) {
     case Command.MACHINE_BMC_COMMAND_ON:
-      return bmc.power("on");
+      return bmc.power("on", signal);
     case Command.MACHINE_BMC_COMMAND_OFF:
-      return bmc.power("off");
+      return bmc.power("off", signal);
     case Command.MACHINE_BMC_COMMAND_RESET:
-      return bmc.power("reset");
+      return bmc.power("reset", signal);
     case Command.MACHINE_BMC_COMMAND_CYCLE:
-      return bmc.power((await bmc.powerState()) === "on" ? "cycle" : "on");
+      return bmc.power((await bmc.powerState(signal)) === "on" ? "cycle" : "on", signal);
     case Command.MACHINE_BMC_COMMAND_BOOT_TO_BIOS:
-      return bmc.setBootDevice({ device: "bios", persistent: false, efi: false });
+      return bmc.setBootDevice({ device: "bios", persistent: false, efi }, signal);
     case Command.MACHINE_BMC_COMMAND_BOOT_FROM_DISK:
-      return bmc.setBootDevice({ device: "disk", persistent: true, efi: false });
+      return bmc.setBootDevice({ device: "disk", persistent: true, efi }, signal);
     case Command.MACHINE_BMC_COMMAND_BOOT_FROM_PXE:
-      return bmc.setBootDevice({ device: "pxe", persistent: false, efi: false });
+      return bmc.setBootDevice({ device: "pxe", persistent: false, efi }, signal);
     case Command.MACHINE_BMC_COMMAND_IDENTIFY_LED_ON:
-      return bmc.identify("on");
+      return bmc.identify("on", signal);
     case Command.MACHINE_BMC_COMMAND_IDENTIFY_LED_OFF:
-      return bmc.identify("off");
+      return bmc.identify("off", signal);
     default:
       throw new Refusal("invalid", `BMC command ${command} is none that a BMC can carry out`);
   }

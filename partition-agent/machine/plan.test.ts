@@ -37,6 +37,7 @@ function facts(change: {
       uuid,
       ...(events && { events }),
       heardAt: ago(1000),
+      boot: "b1",
       isolatedEpoch: 1n,
       wipedEpoch: 1n,
       ...change.observed,
@@ -185,4 +186,18 @@ test("orders: carried out once, void after their deadline and under another epoc
 test("without a BMC the reason is in the status and nothing is done", () => {
   const f = facts({ facts: { power: { state: "unknown", why: "BMC 10.0.0.9 does not answer" } } });
   assert.match(effectOf(f), /its BMC cannot be asked: BMC 10\.0\.0\.9 does not answer/);
+});
+
+test("a machine that works for somebody is left alone while nothing is known of what it is for", () => {
+  const off = { power: { state: "off" }, port: { kind: "at", switch: "l", port: "t", network: "tenant-net" } } as const;
+  const f = { ...facts({ observed: { ...installed, heardAt: ago(1e9) }, facts: off }), desired: undefined };
+  assert.match(effectOf(f), /^wait: central to say what the machine is for: it works for epoch 2/);
+});
+
+test("an allocated machine of which the agent has lost its record is left alone, on or off", () => {
+  for (const state of ["on", "off"] as const) {
+    const base = facts({ desired: { epoch: 2n, allocation }, facts: { power: { state } } });
+    const f = { ...base, observed: create(MachineObservedSchema, { uuid }) };
+    assert.match(effectOf(f), /^wait: somebody to look: the machine is allocated under epoch 2/);
+  }
 });

@@ -9,6 +9,7 @@ import { stateOf } from "#domain/machine/lifecycle.ts";
 import { portNetwork, provisioning } from "#domain/machine/port-network.ts";
 import type { BmcOrder, MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { lostRecord } from "./lost-record.ts";
 
 export interface MachineFacts {
   readonly desired: MachineDesired | undefined;
@@ -58,7 +59,13 @@ const recheckMs = 30_000;
 const lastWordMs = 5_000;
 
 export function planMachine(facts: MachineFacts): MachineDecision {
-  return planOrders(facts) ?? planRelease(facts) ?? planPort(facts) ?? planPower(facts);
+  return planOrders(facts) ?? planLost(facts) ?? planRelease(facts) ?? planPort(facts) ?? planPower(facts);
+}
+
+/** Absence never means reset: what is not known to be free is left as it is. */
+function planLost({ desired, observed }: MachineFacts): MachineDecision | undefined {
+  const lost = lostRecord(desired, observed);
+  return lost === undefined ? undefined : waitFor(lost, "it is left as it is until then", recheckMs);
 }
 
 function planOrders({ desired, observed, nowMs }: MachineFacts): MachineDecision | undefined {

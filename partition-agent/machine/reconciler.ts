@@ -1,6 +1,7 @@
 // Brings one machine to what central wants of it: gathers facts, lets `planMachine` decide, performs one effect, looks again.
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { recordEvent } from "#domain/machine/lifecycle.ts";
 import {
   BmcOrderOutcomeSchema,
   type MachineObserved,
@@ -18,7 +19,7 @@ import type { Bmc } from "../bmc/bmc.ts";
 import type { BootFiles } from "../boot/boot-files.ts";
 import { desiredOf, type Site } from "../boot/site.ts";
 import { carryOut } from "./carry-out.ts";
-import { hear } from "./hear.ts";
+import { livelinessLeftMs, livelinessNow } from "./liveliness-now.ts";
 import { type MachineDecision, type MachineEffect, type MachineFacts, type PortFact, planMachine } from "./plan.ts";
 
 /** Effects performed in one run before the key is queued again: a bound, not a rate. */
@@ -57,8 +58,10 @@ export class MachineReconciler {
     for (let i = 0; i < effectsMax && !signal.aborted; i++) {
       const facts = await this.#gather(uuid, signal);
       const decision = planMachine(facts);
-      await this.#tell(uuid, facts, decision);
-      if (decision.kind === "wait") return wait(decision.why, decision.recheckAfterMs);
+      const observed = await this.#tell(uuid, facts, decision);
+      if (decision.kind === "wait") {
+        return wait(decision.why, Math.min(decision.recheckAfterMs, livelinessLeftMs(observed, facts)));
+      }
       log.info("machine-effect", { machine: uuid, effect: decision.effect.kind, why: decision.why });
       await this.#perform(uuid, decision.effect, signal);
     }
@@ -76,30 +79,31 @@ export class MachineReconciler {
     const desired = desiredOf(site, uuid);
     const observed = site.observations.get(uuid) ?? (await site.observations.update(uuid, () => {}));
     if (desired?.allocation?.image) this.#ports.files.prefetch(desired.allocation.image.url);
-    const [power, port] = await Promise.all([this.#power(uuid), ports.locate(observed, signal)]);
+    const [power, port] = await Promise.all([this.#power(uuid, signal), ports.locate(observed, signal)]);
     return { desired, observed, power, port, nowMs: clock.wallMs(), newMachines, listeningSinceMs };
   }
 
-  async #power(uuid: string): Promise<MachineFacts["power"]> {
+  async #power(uuid: string, signal: AbortSignal): Promise<MachineFacts["power"]> {
     const bmc = this.#ports.bmcOf(uuid);
     if (!bmc) return { state: "unknown", why: "no BMC with this machine's GUID was found" };
     try {
-      return { state: await bmc.powerState() };
+      return { state: await bmc.powerState(signal) };
     } catch (error) {
       return { state: "unknown", why: error instanceof Error ? error.message : String(error) };
     }
   }
 
   /** Writes down what was found and decided; nothing is written when nothing is new. */
-  async #tell(uuid: string, facts: MachineFacts, decision: MachineDecision): Promise<void> {
+  async #tell(uuid: string, facts: MachineFacts, decision: MachineDecision): Promise<MachineObserved> {
     const { site, files, clock } = this.#ports;
     const image = facts.desired?.allocation?.image;
     const missing =
       image && facts.observed.installedEpoch !== facts.desired?.epoch ? files.problem(image.url) : undefined;
-    await site.observations.update(uuid, (m) => {
+    return await site.observations.update(uuid, (m) => {
       m.epoch = facts.desired?.epoch ?? 0n;
       if (facts.power.state !== "unknown" && m.bmc) m.bmc.powerState = facts.power.state;
       if (facts.port.kind === "at") notePort(m, facts.port, clock.wallMs());
+      m.liveliness = livelinessNow(m, { ...facts, nowMs: clock.wallMs() });
       this.#say(m, missing ?? decision.why, decision.next);
     });
   }
@@ -119,7 +123,7 @@ export class MachineReconciler {
         await update((m) => addOutcome(m, effect.order.id, effect.reason, clock.wallMs()));
         return;
       case "carry-out-order": {
-        await carryOut(this.#bmc(uuid), effect.order.command);
+        await carryOut({ bmc: this.#bmc(uuid), efi: this.#isEfi(uuid) }, effect.order.command, signal);
         await update((m) => {
           addOutcome(m, effect.order.id, "", clock.wallMs());
           noteOrder(m, effect.order.command, effect.order.epoch, clock.wallMs());
@@ -142,20 +146,25 @@ export class MachineReconciler {
         return;
       case "boot-installer":
         await update((m) => noteAttempt(m, clock.wallMs()));
-        await this.#bmc(uuid).setBootDevice({ device: "pxe", persistent: false, efi: false });
-        await this.#bmc(uuid).power(effect.power);
+        await this.#bmc(uuid).setBootDevice({ device: "pxe", persistent: false, efi: this.#isEfi(uuid) }, signal);
+        await this.#bmc(uuid).power(effect.power, signal);
         return;
       case "boot-from-disk-next":
-        await this.#bmc(uuid).setBootDevice({ device: "disk", persistent: true, efi: false });
+        await this.#bmc(uuid).setBootDevice({ device: "disk", persistent: true, efi: this.#isEfi(uuid) }, signal);
         await update((m) => {
           m.diskBootEpoch = effect.epoch;
         });
         return;
       case "start-from-disk":
         await update((m) => noteAttempt(m, clock.wallMs()));
-        await this.#bmc(uuid).power((await this.#bmc(uuid).powerState()) === "on" ? "cycle" : "on");
+        await this.#bmc(uuid).power((await this.#bmc(uuid).powerState(signal)) === "on" ? "cycle" : "on", signal);
         return;
     }
+  }
+
+  /** As it last booted from the network; before that nobody knows, and a BMC takes the flag for BIOS. */
+  #isEfi(uuid: string): boolean {
+    return this.#ports.site.observations.get(uuid)?.firmware === "efi";
   }
 
   #bmc(uuid: string): Bmc {
@@ -165,12 +174,10 @@ export class MachineReconciler {
   }
 }
 
+/** The release is our own word, not the machine's: it is no sign of life. */
 function hearReclaim(m: MachineObserved, nowMs: number): void {
-  const heardAt = m.heardAt;
-  hear(m, Event.MACHINE_RECLAIM, "", nowMs);
-  // The release is our own word, not the machine's: it is no sign of life.
-  if (heardAt) m.heardAt = heardAt;
-  else delete m.heardAt;
+  m.events = recordEvent(m.events, Event.MACHINE_RECLAIM, "", nowMs);
+  m.powerAttempts = 0;
 }
 
 /** Counted before the BMC is asked: a restart in between must not forget that the machine was switched. */
@@ -201,8 +208,9 @@ function noteOrder(m: MachineObserved, command: Command, epoch: bigint, nowMs: n
     m.heldOffEpoch = epoch;
   } else if (powersOn.includes(command)) {
     m.heldOff = false;
+    m.powerAttempts = 0;
     noteAttempt(m, nowMs);
-    hear(m, Event.PLANNED_REBOOT, "ordered", nowMs);
+    m.events = recordEvent(m.events, Event.PLANNED_REBOOT, "ordered", nowMs);
   }
 }
 

@@ -60,9 +60,12 @@ export class Observations {
     return [...this.#machines.values()];
   }
 
-  /** The machine that has a network interface with this address; the first one known when several do. */
-  byMac(mac: string): MachineObserved | undefined {
-    for (const uuid of this.#byMac.get(mac.toLowerCase()) ?? []) return this.#machines.get(uuid);
+  /**
+   * The machine that has a network interface with this address; the first one known when several do.
+   * @param other this one does not count
+   */
+  byMac(mac: string, other?: string): MachineObserved | undefined {
+    for (const uuid of this.#byMac.get(mac.toLowerCase()) ?? []) if (uuid !== other) return this.#machines.get(uuid);
     return undefined;
   }
 

@@ -1,10 +1,11 @@
 // What the machine reconciler asks of the site's switch, in terms of machines and networks instead of ports and bridges.
 import { provisioning } from "#domain/machine/port-network.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { Mac } from "#lib/net/mac.ts";
 import type { PortFact } from "../machine/plan.ts";
 import type { PortControl } from "../machine/reconciler.ts";
 import { diffSwitch } from "./diff.ts";
-import type { SwitchDriver, SwitchState } from "./switch.ts";
+import type { SwitchDriver, SwitchPort, SwitchState } from "./switch.ts";
 
 export interface SwitchNames {
   /** The switch's own name of a network: the provisioning one, or a tenant's by its id; undefined for one that is not known. */
@@ -19,16 +20,21 @@ export interface TenantNetwork {
   readonly gateways: readonly string[];
 }
 
-export function switchControl(driver: SwitchDriver, names: SwitchNames): PortControl {
+/** @param ownerOf the machine that has a network interface with the address */
+export function switchControl(
+  driver: SwitchDriver,
+  names: SwitchNames,
+  ownerOf: (mac: Mac) => string | undefined,
+): PortControl {
   return {
     async locate(machine, signal) {
       let state: SwitchState;
       try {
         state = await driver.read(signal);
       } catch (error) {
-        return { kind: "unknown", why: error instanceof Error ? error.message : String(error) };
+        return unknown(error instanceof Error ? error.message : String(error));
       }
-      return locateIn(state, machine, names);
+      return locateIn(state, machine, names, ownerOf);
     },
 
     async move(port, network, signal) {
@@ -47,19 +53,42 @@ export function switchControl(driver: SwitchDriver, names: SwitchNames): PortCon
 }
 
 /** By the addresses that the switch has learned, by what the machine heard on its cables, or where it was last. */
-function locateIn(state: SwitchState, machine: MachineObserved, names: SwitchNames): PortFact {
-  const macs = new Set((machine.hardware?.nics ?? []).map((nic) => nic.mac.toLowerCase()));
+function locateIn(
+  state: SwitchState,
+  machine: MachineObserved,
+  names: SwitchNames,
+  ownerOf: (mac: Mac) => string | undefined,
+): PortFact {
+  const nics = machine.hardware?.nics ?? [];
+  const macs = new Set(nics.map((nic) => nic.mac.toLowerCase()));
+  for (const mac of macs) {
+    const behind = state.ports.filter((p) => p.learnedMacs.some((m) => m === mac)).map((p) => p.name);
+    if (behind.length > 1)
+      return unknown(`switch ${state.id} sees MAC ${mac} behind several ports: ${behind.join(", ")}`);
+  }
+  const known = (p: SwitchPort) => machine.port?.switch === state.id && machine.port.port === p.name;
+  const seen = state.ports.filter((p) => p.learnedMacs.some((mac) => macs.has(mac)));
+  const port = seen.find(known) ?? seen[0];
+  if (port) return at(state, port, names);
   const heard = new Set(
-    (machine.hardware?.nics ?? [])
+    nics
       .flatMap((nic) => nic.neighbors)
       .filter((n) => n.hostname === state.id)
       .map((n) => n.name),
   );
-  const port =
-    state.ports.find((p) => p.learnedMacs.some((mac) => macs.has(mac))) ??
-    state.ports.find((p) => heard.has(p.name)) ??
-    state.ports.find((p) => machine.port?.switch === state.id && machine.port.port === p.name);
-  if (!port) return { kind: "unknown", why: `switch ${state.id} has not seen the machine on any port` };
-  const network = port.network === undefined ? "no network" : names.fromSwitch(port.network);
-  return { kind: "at", switch: state.id, port: port.name, network };
+  const last = state.ports.find((p) => heard.has(p.name)) ?? state.ports.find(known);
+  if (!last) return unknown(`switch ${state.id} has not seen the machine on any port`);
+  const other = last.learnedMacs.map(ownerOf).find((owner) => owner !== undefined && owner !== machine.uuid);
+  return other === undefined
+    ? at(state, last, names)
+    : unknown(`port ${last.name} of switch ${state.id}, where the machine was last, is machine ${other}'s now`);
 }
+
+const unknown = (why: string): PortFact => ({ kind: "unknown", why });
+
+const at = (state: SwitchState, { name, network }: SwitchPort, names: SwitchNames): PortFact => ({
+  kind: "at",
+  switch: state.id,
+  port: name,
+  network: network === undefined ? "no network" : names.fromSwitch(network),
+});

@@ -1,0 +1,24 @@
+import { create } from "@bufbuild/protobuf";
+import { MachineProgressSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { hear } from "../machine/hear.ts";
+import type { BootClaims } from "./boot-token.ts";
+import type { Site } from "./site.ts";
+
+/** A machine is on its way into the installer. All of its former boot is over, and what its disks hold is not known again. */
+export async function beginBoot(
+  site: Site,
+  uuid: string,
+  { boot, firmware }: Pick<BootClaims, "boot" | "firmware">,
+): Promise<void> {
+  await site.observations.update(uuid, (m) => {
+    hear(m, Event.PXE_BOOTING, "", site.clock.wallMs());
+    m.boot = boot;
+    m.workedEpoch = 0n;
+    m.wipedEpoch = 0n;
+    m.waiting = false;
+    if (firmware !== undefined) m.firmware = firmware;
+    m.progress ??= create(MachineProgressSchema);
+    m.progress.steps = [];
+  });
+}
