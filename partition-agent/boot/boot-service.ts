@@ -4,14 +4,11 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isInstalled } from "#domain/machine/boot-target.ts";
 import { sizeOf } from "#domain/machine/size.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
-import {
-  MachineProvisioningEventType as Event,
-  MachineBMCSchema,
-  MachineHardwareSchema,
-} from "#gen/metalstack/api/v2/machine_pb.ts";
+import { MachineProvisioningEventType as Event, MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import {
   type BootService,
   type BootServiceRegisterRequest,
+  BootServiceRegisterRequestSchema,
   BootServiceWaitResponseSchema,
 } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -74,8 +71,9 @@ async function checkHardware(site: Site, request: BootServiceRegisterRequest, ma
   throw refusal;
 }
 
-function hardwareRefusal(site: Site, { uuid, hardware }: BootServiceRegisterRequest, mac: string): Refusal | undefined {
-  const sizeBytes = hardware ? toBinary(MachineHardwareSchema, hardware).length : 0;
+function hardwareRefusal(site: Site, request: BootServiceRegisterRequest, mac: string): Refusal | undefined {
+  const { uuid, hardware } = request;
+  const sizeBytes = toBinary(BootServiceRegisterRequestSchema, request).length;
   if (sizeBytes > hardwareBytesMax) {
     const text = `the hardware is described in ${sizeBytes} bytes, more than ${hardwareBytesMax}`;
     return new Refusal("invalid", text, { field: "hardware" });
@@ -134,6 +132,7 @@ async function* waitForAllocation(site: Site, uuid: string, context: HandlerCont
         // From here on the installer works for this epoch: what it reports after a release is refused.
         await noteInSession(site, context, uuid, (m) => {
           m.workedEpoch = desired.epoch;
+          m.waiting = false;
         });
         yield create(BootServiceWaitResponseSchema, { allocation: desired.allocation });
         return;

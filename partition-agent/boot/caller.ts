@@ -5,7 +5,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { lostRecord } from "../machine/lost-record.ts";
 import { beginBoot } from "./begin-boot.ts";
 import type { BootClaims } from "./boot-token.ts";
-import { checkSession } from "./session.ts";
+import { checkSession, otherMachine, staleBoot } from "./session.ts";
 import { desiredOf, type Site } from "./site.ts";
 
 /** The boot that a call's bearer token proves. @throws Refusal "unauthenticated" */
@@ -48,6 +48,10 @@ export async function beginSession(site: Site, context: HandlerContext, uuid: st
   const desired = desiredOf(site, uuid);
   const machine = site.observations.get(uuid);
   if (claims.uuid === undefined && machine?.boot !== claims.boot) {
+    // The token of an unknown MAC is good for one machine, and for no boot of it that was followed by another.
+    const bound = site.observations.list().find((m) => m.boot === claims.boot);
+    if (bound) throw new Refusal("denied", `the token is for machine ${bound.uuid}, not ${uuid}`, otherMachine);
+    if (machine && claims.boot < machine.boot) throw staleBoot(uuid);
     if (bootTarget(desired, machine) === "disk" || lostRecord(desired, machine) !== undefined) {
       const text = `machine ${uuid} is installed and in use, but ${claims.mac} boots under its uuid`;
       throw new Refusal("precondition", text, { reason: "UUID_IN_USE" });
@@ -59,7 +63,7 @@ export async function beginSession(site: Site, context: HandlerContext, uuid: st
     await site.observations.update(claims.uuid, (m) => {
       if (m.boot === claims.boot) m.lastFailure = text;
     });
-    throw new Refusal("denied", `the token is not for machine ${uuid}: ${text}`, { reason: "OTHER_MACHINE" });
+    throw new Refusal("denied", `the token is not for machine ${uuid}: ${text}`, otherMachine);
   }
   checkSession(claims, uuid, site.observations.get(uuid), desired);
   return claims;

@@ -4,7 +4,7 @@ import type { Mac } from "#lib/net/mac.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { lostRecord } from "../machine/lost-record.ts";
-import { beginBoot } from "./begin-boot.ts";
+import { beginBoot, bootId } from "./begin-boot.ts";
 import type { BootFiles } from "./boot-files.ts";
 import type { Firmware } from "./boot-token.ts";
 import { desiredOf, partitionOf, type Site } from "./site.ts";
@@ -34,7 +34,7 @@ export async function bootScript(
   if (machine && bootTarget(desired, machine) === "disk") return { kind: "disk" };
   try {
     const { kernel, initrd } = await files.ready();
-    const boot = { boot: random.uuid(), firmware: client.firmware };
+    const boot = { boot: bootId(site.clock.wallMs(), random), firmware: client.firmware };
     if (uuid !== undefined) await beginBoot(site, uuid, boot);
     const token = await site.tokens.forBoot({ mac: client.mac, uuid, ...boot });
     const configured = partitionOf(site)?.bootConfiguration?.commandline ?? "";

@@ -15,16 +15,12 @@ export function checkSession(
   desired: MachineDesired | undefined,
 ): void {
   if (claims.uuid !== undefined && claims.uuid !== uuid) {
-    throw new Refusal("denied", `the token is for machine ${claims.uuid}, not ${uuid}`, { reason: "OTHER_MACHINE" });
+    throw new Refusal("denied", `the token is for machine ${claims.uuid}, not ${uuid}`, otherMachine);
   }
   if (!machine) {
     throw new Refusal("precondition", `machine ${uuid} has not registered in this boot`, { reason: "NOT_REGISTERED" });
   }
-  if (machine.boot !== claims.boot) {
-    throw new Refusal("precondition", `machine ${uuid} has booted again since: this boot is over`, {
-      reason: "STALE_BOOT",
-    });
-  }
+  if (machine.boot !== claims.boot) throw staleBoot(uuid);
   if (desired && machine.workedEpoch !== 0n && machine.workedEpoch !== desired.epoch) {
     throw new Refusal(
       "precondition",
@@ -33,3 +29,8 @@ export function checkSession(
     );
   }
 }
+
+export const otherMachine = { reason: "OTHER_MACHINE" };
+
+export const staleBoot = (uuid: string): Refusal =>
+  new Refusal("precondition", `machine ${uuid} has booted again since: this boot is over`, { reason: "STALE_BOOT" });
