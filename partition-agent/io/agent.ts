@@ -76,15 +76,7 @@ export async function startAgent(config: AgentConfig, { disk, bmcPassword, log, 
   });
   const tokens = await BootTokens.open(disk, random);
   const site: Site = { partition, url, ledger, observations, tokens, disk, bell, clock, log };
-  // The cache is there before what asks for its content; nothing is evicted in between.
-  const needed = { is: (_sha256: string) => true };
-  const cache = await openImageCache(
-    path.join(config.dataDir, "images"),
-    { bytesMax: config.imageCacheGigabytes * 1e9, isNeeded: (sha256) => needed.is(sha256) },
-    { clock, log },
-  );
-  const files = new BootFiles(cache, url, clock, log, signal);
-  needed.is = (sha256) => files.isNeeded(sha256, allocatedImages(ledger));
+  const { cache, files } = await filesOf(config, { url, ledger, log, signal });
   await forgetWaiting(observations);
 
   const link = linkOf(config, { ledger, outbox, log });
@@ -146,6 +138,22 @@ function prefetchImages(ledger: Ledger, files: BootFiles): void {
     const isOver = image.expiresAt !== undefined && timestampMs(image.expiresAt) < clock.wallMs();
     if (image.classification !== ImageClassification.DEPRECATED && !isOver) files.prefetch(image.url);
   }
+}
+
+async function filesOf(
+  { dataDir, imageCacheGigabytes }: AgentConfig,
+  { url, ledger, log, signal }: { url: string; ledger: Ledger; log: Log; signal: AbortSignal },
+): Promise<{ cache: ImageCache; files: BootFiles }> {
+  // The cache is there before what asks for its content; nothing is evicted in between.
+  const needed = { is: (_sha256: string) => true };
+  const cache = await openImageCache(
+    path.join(dataDir, "images"),
+    { bytesMax: imageCacheGigabytes * 1e9, isNeeded: (sha256) => needed.is(sha256) },
+    { clock, log },
+  );
+  const files = new BootFiles(cache, url, clock, log, signal);
+  needed.is = (sha256) => files.isNeeded(sha256, allocatedImages(ledger));
+  return { cache, files };
 }
 
 /** URLs of the images that present allocations are made of. */

@@ -1,0 +1,265 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type FollowRequest,
+  type FollowResponse,
+  FollowResponseSchema,
+  type ReportRequest,
+  ReportResponseSchema,
+} from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { type Log, silentLog } from "#lib/log.ts";
+import type { Random } from "#lib/random.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
+import { Ledger } from "../ledger/ledger.ts";
+import { Outbox } from "../outbox/outbox.ts";
+import { HeldDisk } from "../testing/held-disk.ts";
+import { Link } from "./link.ts";
+
+const random: Random = { bytes: (n) => new Uint8Array(n), below: () => 0, uuid: () => "outbox" };
+const settle = async () => {
+  for (let i = 0; i < 20; i++) await turn();
+};
+
+interface Stream {
+  readonly request: FollowRequest;
+  readonly signal: AbortSignal;
+  send(event: MessageInitShape<typeof FollowResponseSchema>["event"]): Promise<void>;
+  fail(error: Error): Promise<void>;
+}
+
+/** A link to a central that says what the test says. */
+async function bench() {
+  const clock = new VirtualClock();
+  const disk = new HeldDisk();
+  const streams: Stream[] = [];
+  const reports: { readonly request: ReportRequest; readonly atMs: number }[] = [];
+  const answer = {
+    report: (request: ReportRequest): MessageInitShape<typeof ReportResponseSchema> | Error => ({
+      acknowledged: request.entries.at(-1)?.sequence ?? 0n,
+    }),
+    hangs: false,
+  };
+  const logged: string[] = [];
+  const note = (event: string, fields?: Readonly<Record<string, unknown>>) =>
+    void logged.push(`${event} ${fields?.["error"] ?? fields?.["reason"] ?? ""}`.trim());
+  const log: Log = { ...silentLog, info: note, warn: note, error: note };
+  const ledger = new Ledger(disk, log, () => {});
+  const wake = { up: () => {} };
+  const outbox = await Outbox.open(disk, random, log, () => wake.up());
+  const link = new Link({
+    partition: "p1",
+    agent: "life-1",
+    client: {
+      async *follow(request, signal) {
+        const messages: FollowResponse[] = [];
+        let ring = () => {};
+        let failure: Error | undefined;
+        const post = async () => {
+          ring();
+          await settle();
+        };
+        streams.push({
+          request,
+          signal,
+          send: (event) => {
+            messages.push(create(FollowResponseSchema, { event: event ?? { case: undefined } }));
+            return post();
+          },
+          fail: (error) => {
+            failure = error;
+            return post();
+          },
+        });
+        signal.addEventListener("abort", () => ring());
+        for (;;) {
+          const next = messages.shift();
+          if (next) yield next;
+          else if (signal.aborted) throw signal.reason;
+          else if (failure) throw failure;
+          else
+            await new Promise<void>((resolve) => {
+              ring = resolve;
+            });
+        }
+      },
+      async report(request, signal) {
+        reports.push({ request, atMs: clock.monotonicMs() });
+        if (answer.hangs) await new Promise((_, no) => signal.addEventListener("abort", () => no(signal.reason)));
+        const answered = answer.report(request);
+        if (answered instanceof Error) throw answered;
+        return create(ReportResponseSchema, answered);
+      },
+    },
+    ledger,
+    outbox,
+    clock,
+    random,
+    log,
+  });
+  wake.up = () => link.wake();
+  const stop = new AbortController();
+  const run = link.run(stop.signal);
+  await settle();
+  const advance = async (ms: number) => {
+    for (let left = ms; left > 0; left -= 250) {
+      clock.advance(Math.min(left, 250));
+      await settle();
+    }
+  };
+  const put = (id: string) => outbox.put({ kind: "machine", id, value: new Uint8Array([1]), seenMs: 0 });
+  return { clock, disk, streams, reports, answer, logged, ledger, outbox, link, stop, run, advance, put };
+}
+
+const heartbeat = { case: "heartbeat" as const, value: { revision: 1n } };
+const snapshot = (revision: bigint) =>
+  [
+    { case: "snapshotBegin" as const, value: { history: "h", revision } },
+    { case: "snapshotEnd" as const, value: { revision } },
+  ] as const;
+
+test("the link is up from central's first word, and resumes after the last revision that is durable", async () => {
+  const { streams, link, advance } = await bench();
+  assert.equal(link.state.phase, "connecting");
+  for (const event of snapshot(7n)) await streams[0]?.send(event);
+  assert.equal(link.state.phase, "following");
+  await streams[0]?.fail(new Error("connection reset"));
+  assert.deepEqual([link.state.phase, link.state.lastError], ["backing off", "connection reset"]);
+  await advance(500);
+  assert.deepEqual([streams[1]?.request.afterRevision, streams[1]?.request.history], [7n, "h"]);
+});
+
+test("a central that falls silent is left after 20 s, and one that beats is not", async () => {
+  const { streams, link, advance } = await bench();
+  await streams[0]?.send(heartbeat);
+  await advance(19_000);
+  await streams[0]?.send(heartbeat);
+  await advance(19_000);
+  assert.equal(streams.length, 1);
+  await advance(1250);
+  assert.equal(link.state.lastError, "central was silent for 20000 ms");
+  assert.equal(streams[0]?.signal.aborted, true);
+  await advance(500);
+  assert.equal(streams.length, 2);
+});
+
+test("a broken link is retried for ever, ever more rarely up to 10 s, and told once", async () => {
+  const { clock, streams, logged, advance } = await bench();
+  const startedMs: number[] = [];
+  for (let i = 0; i < 10; i++) {
+    await streams[i]?.fail(new Error("connection refused"));
+    const failedMs = clock.monotonicMs();
+    while (streams.length === i + 1) await advance(250);
+    startedMs.push(clock.monotonicMs() - failedMs);
+  }
+  assert.deepEqual(startedMs, [250, 500, 1000, 2000, 4000, 5000, 5000, 5000, 5000, 5000]);
+  assert.deepEqual(logged, ["link-lost connection refused"]);
+});
+
+test("a stream that breaks its own rules is left, and nothing of it is kept", async () => {
+  const wrong: [string, readonly Parameters<Stream["send"]>[0][]][] = [
+    ["central sent items of a snapshot without its beginning", [{ case: "snapshotItems", value: { items: [] } }]],
+    ["central sent an end of a snapshot without its beginning", [{ case: "snapshotEnd", value: {} }]],
+    [
+      "central sent a delta inside a snapshot",
+      [
+        { case: "snapshotBegin", value: { history: "h", revision: 3n } },
+        { case: "delta", value: { revision: 4n } },
+      ],
+    ],
+    [
+      "central began a snapshot of revision 3 and ended 4",
+      [
+        { case: "snapshotBegin", value: { history: "h", revision: 3n } },
+        { case: "snapshotEnd", value: { revision: 4n } },
+      ],
+    ],
+  ];
+  for (const [why, events] of wrong) {
+    const { streams, link, ledger } = await bench();
+    for (const event of events) await streams[0]?.send(event);
+    assert.equal(link.state.lastError, why);
+    assert.equal(ledger.cursor.revision, 0n);
+  }
+});
+
+test("an event that this agent does not know is ignored", async () => {
+  const { streams, link } = await bench();
+  await streams[0]?.send({ case: undefined });
+  assert.equal(link.state.phase, "following");
+});
+
+test("what is put into the outbox is reported at once, and forgotten when it is acknowledged", async () => {
+  const { reports, outbox, put } = await bench();
+  await put("a");
+  await settle();
+  assert.equal(reports.length, 1);
+  assert.deepEqual([reports[0]?.request.outbox, reports[0]?.request.agent], [outbox.id, "life-1"]);
+  assert.equal(outbox.size, 0);
+});
+
+test("a report that gets no answer is given up after 15 s and sent again", async () => {
+  const { reports, answer, outbox, logged, put, advance } = await bench();
+  answer.hangs = true;
+  await put("a");
+  await settle();
+  await advance(15_000);
+  assert.ok(logged.includes("link-lost report to central took longer than 15000 ms"));
+  answer.hangs = false;
+  await advance(500);
+  assert.equal(reports.length, 2);
+  assert.equal(outbox.size, 0);
+});
+
+test("central refuses an event (404/409): it is kept aside with the reason, and the queue goes on", async () => {
+  const { reports, answer, outbox, logged, put } = await bench();
+  answer.report = ({ entries }) => ({
+    acknowledged: entries.at(-1)?.sequence ?? 0n,
+    rejected: entries.filter((e) => e.id === "bad").map(({ sequence }) => ({ sequence, reason: "belongs to p2" })),
+  });
+  await put("bad");
+  await put("good");
+  await settle();
+  assert.equal(outbox.size, 0);
+  assert.deepEqual(
+    outbox.rejected().map(({ entry, reason }) => `${entry.id} ${reason}`),
+    ["bad belongs to p2"],
+  );
+  assert.ok(logged.includes("report-rejected belongs to p2"));
+  assert.ok(reports.length <= 2);
+});
+
+test("a central that acknowledges nothing is asked with pauses, not in a loop", async () => {
+  const { reports, answer, outbox, put, advance } = await bench();
+  answer.report = () => ({ acknowledged: 0n });
+  await put("a");
+  await settle();
+  assert.equal(reports.length, 1);
+  await advance(60_000);
+  assert.ok(reports.length < 25, `${reports.length} reports in a minute`);
+  assert.equal(outbox.size, 1);
+});
+
+test("while central is away nothing piles up but the facts themselves, and all of them arrive when it is back", async () => {
+  const { reports, answer, outbox, put, advance } = await bench();
+  answer.report = () => new Error("connection refused");
+  for (let i = 0; i < 100; i++) await put(`m${i}`);
+  for (let i = 0; i < 100; i++) await put(`m${i}`);
+  await advance(60_000);
+  assert.equal(outbox.size, 100);
+  answer.report = ({ entries }) => ({ acknowledged: entries.at(-1)?.sequence ?? 0n });
+  await advance(10_000);
+  assert.equal(outbox.size, 0);
+  assert.ok((reports.at(-1)?.request.entries.length ?? 99) <= 32);
+});
+
+test("a stop ends both directions, and leaves no timer", async () => {
+  const { clock, streams, stop, run } = await bench();
+  await streams[0]?.send(heartbeat);
+  stop.abort(new Error("stopping"));
+  await run;
+  assert.equal(streams[0]?.signal.aborted, true);
+  await settle();
+  assert.equal(clock.nextMs, undefined);
+});
