@@ -75,9 +75,7 @@ export function resultLines(
 
 async function handMadeRound(lab: Lab): Promise<Round> {
   await Promise.all(lab.datacenter.machines.map((m) => m.makeNew()));
-  // Our round left the ports in the tenant's network, where the hand-made DHCP server is not heard.
-  for (const { tap } of lab.plan.machines)
-    await run(["ip", "link", "set", tap, "master", lab.plan.provisioning.bridge]);
+  await takeBackPorts(lab);
   const side = await startHandMade(lab);
   const beginMs = Date.now();
   try {
@@ -89,6 +87,13 @@ async function handMadeRound(lab: Lab): Promise<Round> {
     for (const machine of lab.datacenter.machines) machine.call(["0x20", "set", "power", "0"]);
     await side.stop();
   }
+}
+
+/** Our round left the ports in a tenant's network, of which the next round's central knows nothing. */
+async function takeBackPorts({ plan }: Lab): Promise<void> {
+  for (const { tap } of plan.machines) await run(["ip", "link", "set", tap, "master", plan.provisioning.bridge]);
+  const links = JSON.parse(await run(["ip", "-json", "link", "show", "type", "bridge"])) as { ifname: string }[];
+  for (const { ifname } of links) if (ifname !== plan.provisioning.bridge) await run(["ip", "link", "del", ifname]);
 }
 
 async function powerOn(lab: Lab, { plan }: Machine): Promise<void> {

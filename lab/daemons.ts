@@ -154,10 +154,11 @@ export const agentConfig = (plan: LabPlan) => {
   };
 };
 
-/** Forgets what both daemons ever stored: a new datacenter under a new central. */
+/** Forgets what both daemons ever stored, but for the images: a new datacenter under a new central. */
 export function forgetState(plan: LabPlan): void {
   rmSync(centralFolder(plan), { recursive: true, force: true });
-  rmSync(agentFolder(plan), { recursive: true, force: true });
+  for (const gone of ["config.yaml", "token", "data/state"])
+    rmSync(path.join(agentFolder(plan), gone), { recursive: true, force: true });
 }
 
 export function centralDaemon(plan: LabPlan, store: StoreConfig, ended: (d: Daemon, how: string) => void): Daemon {

@@ -111,6 +111,8 @@ export class BootFiles {
       (file) => {
         this.#here.set(url, file);
         this.#fetches.delete(url);
+        // Made now, because an installation should not wait for it; made again by whoever needs it when this fails.
+        this.#cache.blake2b(file.sha256).catch(() => {});
       },
       (error: unknown) => {
         fetch.isRunning = false;
