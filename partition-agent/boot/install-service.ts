@@ -97,5 +97,5 @@ function withStep(steps: readonly InstallStep[], step: InstallStep): InstallStep
 const consoleArguments = (commandline: string): string =>
   commandline
     .split(/\s+/)
-    .filter((word) => /^(console=|net\.ifnames=)/.test(word))
+    .filter((word) => /^(console=|net\.ifnames=|quiet$)/.test(word))
     .join(" ");
