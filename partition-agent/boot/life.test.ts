@@ -44,7 +44,7 @@ test("an unknown machine is taken in, waits, is installed and phones home", asyn
   const plan = await installer.plan();
   assert.equal(plan.epoch, 2n);
   assert.equal(plan.imageUrl, `http://10.0.0.1:8080/files/${plan.imageSha256}`);
-  assert.equal(plan.kernelCommandline, "console=ttyS0");
+  assert.equal(plan.kernelCommandline, "console=ttyS0 quiet");
   await installer.succeeded();
   await installer.event(Event.BOOTING_NEW_KERNEL);
   assert.equal(await phoneHome(agent.site, new URL(plan.phoneHomeUrl).searchParams.get("token") ?? ""), "welcome");
@@ -176,6 +176,18 @@ test("last report lost (kexec/reboot): the system's phone-home completes the lif
   });
   await phoneHome(agent.site, home);
   assert.deepEqual(eventsOf(agent)?.slice(-3), ["Installing", "Booting New Kernel", "Phoned Home"]);
+});
+
+test("a system whose installation was never reported to its end is not at home: it stays silent, and is installed again", async () => {
+  const { agent, central } = await start();
+  const { home } = await installed(agent, central);
+  await agent.observations.update(uuidA, (m) => {
+    m.installedEpoch = 0n;
+  });
+  const { heardAt } = observed(agent, uuidA);
+  assert.match(await refusalOf(phoneHome(agent.site, home)), /NOT_INSTALLED/);
+  assert.deepEqual(observed(agent, uuidA).heardAt, heardAt);
+  assert.equal(observed(agent, uuidA).phonedHomeEpoch, 0n);
 });
 
 test("controller restarts in mid-step: nothing is lost, and the installer goes on where it was", async () => {

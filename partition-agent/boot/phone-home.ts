@@ -10,7 +10,7 @@ export type HomeAnswer = "welcome" | "gone";
 /**
  * An installed system says that it is up, and then once a minute. It counts only for the allocation that its token was made for.
  * @returns "gone" when that allocation is over
- * @throws Refusal "unauthenticated"; "unavailable" while nothing is known here of what the machine is for
+ * @throws Refusal "unauthenticated"; "precondition" for a system whose installation did not end; "unavailable" while nothing is known here of what the machine is for
  */
 export async function phoneHome(site: Site, token: string): Promise<HomeAnswer> {
   const { uuid, epoch } = await site.tokens.home(token);
@@ -23,10 +23,15 @@ export async function phoneHome(site: Site, token: string): Promise<HomeAnswer> 
     site.log.debug("phone-home-of-the-past", { machine: uuid, epoch: `${epoch}` });
     return "gone";
   }
+  const observed = site.observations.get(uuid);
+  if (observed?.installedEpoch !== epoch) {
+    // It may lack its last steps. It is not heard, so the machine counts as silent, and is installed again.
+    const text = `machine ${uuid}: this system was never reported to be installed to its end`;
+    throw new Refusal("precondition", text, { reason: "NOT_INSTALLED" });
+  }
   await site.observations.update(uuid, (m) => {
     // The installer's last word can get lost when its port moves.
-    if (stateOf(m.events) === Event.INSTALLING && m.installedEpoch === epoch)
-      hear(m, Event.BOOTING_NEW_KERNEL, "", nowMs);
+    if (stateOf(m.events) === Event.INSTALLING) hear(m, Event.BOOTING_NEW_KERNEL, "", nowMs);
     hear(m, Event.PHONED_HOME, "", nowMs);
     m.phonedHomeEpoch = epoch;
   });
