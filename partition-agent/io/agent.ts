@@ -217,7 +217,7 @@ function switchOf(
   const names = switchNames(parts.ledger, provisioningBridge);
   const reportPorts = { partition, rack, managementAddress: boot.address, driver, names, clock, ...parts };
   return {
-    control: switchControl(driver, names, (mac) => parts.observations.byMac(mac)?.uuid),
+    control: switchControl(driver, names, (mac) => parts.observations.byMac(mac)?.uuid, clock),
     report: (signal) => reportSwitch(reportPorts, signal),
   };
 }

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Mac } from "#lib/net/mac.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
 import { macA, macB, uuidA, uuidB } from "../testing/site.ts";
 import { type SwitchNames, switchControl } from "./control.ts";
 import type { SwitchDriver, SwitchEdit, SwitchPort } from "./switch.ts";
@@ -36,7 +37,7 @@ function control(ports: SwitchPort[], change: Partial<SwitchDriver> = {}) {
     },
     ...change,
   };
-  return { applied, control: switchControl(driver, names, (mac) => owners[mac]) };
+  return { applied, control: switchControl(driver, names, (mac) => owners[mac], new VirtualClock()) };
 }
 
 const machine = (known?: string, neighbor?: string) =>

@@ -1,10 +1,12 @@
 // What the machine reconciler asks of the site's switch, in terms of machines and networks instead of ports and bridges.
 import { provisioning } from "#domain/machine/port-network.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { Clock } from "#lib/clock.ts";
 import type { Mac } from "#lib/net/mac.ts";
 import type { PortFact } from "../machine/plan.ts";
 import type { PortControl } from "../machine/reconciler.ts";
 import { diffSwitch } from "./diff.ts";
+import { RecentState } from "./recent-state.ts";
 import type { SwitchDriver, SwitchPort, SwitchState } from "./switch.ts";
 
 export interface SwitchNames {
@@ -25,12 +27,14 @@ export function switchControl(
   driver: SwitchDriver,
   names: SwitchNames,
   ownerOf: (mac: Mac) => string | undefined,
+  clock: Clock,
 ): PortControl {
+  const recent = new RecentState(driver, clock);
   return {
     async locate(machine, signal) {
       let state: SwitchState;
       try {
-        state = await driver.read(signal);
+        state = await recent.read(signal);
       } catch (error) {
         return unknown(error instanceof Error ? error.message : String(error));
       }
@@ -43,7 +47,11 @@ export function switchControl(
       const before = await driver.read(signal);
       const networks = network === provisioning ? [] : [wanted];
       const desired = { networks, ports: [{ name: port, network: wanted.name }] };
-      await driver.apply(diffSwitch(desired, before), signal);
+      try {
+        await driver.apply(diffSwitch(desired, before), signal);
+      } finally {
+        recent.forget();
+      }
       const now = (await driver.read(signal)).ports.find((p) => p.name === port);
       if (now?.network !== wanted.name) {
         throw new Error(`port ${port} is in ${now?.network ?? "no network"} after it was moved to ${wanted.name}`);
