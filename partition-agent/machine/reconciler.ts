@@ -24,6 +24,8 @@ import { type MachineDecision, type MachineEffect, type MachineFacts, type PortF
 
 /** Effects performed in one run before the key is queued again: a bound, not a rate. */
 const effectsMax = 8;
+/** An installer reports every second; its BMC is not asked as often. */
+const powerKeepMs = 3_000;
 const outcomesMax = 16;
 
 /** How the reconciler reaches the site's switches. */
@@ -47,6 +49,8 @@ export interface MachineReconcilerPorts {
 
 export class MachineReconciler {
   readonly #ports: MachineReconcilerPorts;
+  /** What the BMCs said last, until something is done to the machine. */
+  readonly #powers = new Map<string, { readonly state: "on" | "off"; readonly atMs: number }>();
 
   constructor(ports: MachineReconcilerPorts) {
     this.#ports = ports;
@@ -86,8 +90,13 @@ export class MachineReconciler {
   async #power(uuid: string, signal: AbortSignal): Promise<MachineFacts["power"]> {
     const bmc = this.#ports.bmcOf(uuid);
     if (!bmc) return { state: "unknown", why: "no BMC with this machine's GUID was found" };
+    const nowMs = this.#ports.clock.monotonicMs();
+    const known = this.#powers.get(uuid);
+    if (known && nowMs - known.atMs < powerKeepMs) return { state: known.state };
     try {
-      return { state: await bmc.powerState(signal) };
+      const state = await bmc.powerState(signal);
+      this.#powers.set(uuid, { state, atMs: nowMs });
+      return { state };
     } catch (error) {
       return { state: "unknown", why: error instanceof Error ? error.message : String(error) };
     }
@@ -118,6 +127,7 @@ export class MachineReconciler {
   async #perform(uuid: string, effect: MachineEffect, signal: AbortSignal): Promise<void> {
     const { site, ports, clock } = this.#ports;
     const update = (change: (m: MachineObserved) => void) => site.observations.update(uuid, change);
+    this.#powers.delete(uuid);
     switch (effect.kind) {
       case "refuse-order":
         await update((m) => addOutcome(m, effect.order.id, effect.reason, clock.wallMs()));
