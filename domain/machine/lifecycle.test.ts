@@ -73,6 +73,8 @@ test("a phone-home long after the release says that the reclaim failed; the next
   const early = recordEvent(released, Event.PHONED_HOME, "", minute);
   assert.equal(early.state, Flag.UNSPECIFIED);
   assert.equal(stateOf(early), Event.MACHINE_RECLAIM);
+  const minutely = [2, 3, 4, 5, 6].reduce((l, n) => recordEvent(l, Event.PHONED_HOME, "", n * minute), early);
+  assert.equal(minutely.state, Flag.FAILED_RECLAIM, "what phones home in between does not put it off");
   const late = recordEvent(released, Event.PHONED_HOME, "", 10 * minute);
   assert.equal(late.state, Flag.FAILED_RECLAIM);
   assert.equal(recordEvent(late, Event.PXE_BOOTING, "", 11 * minute).state, Flag.UNSPECIFIED);

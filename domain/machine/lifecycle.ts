@@ -48,7 +48,6 @@ const expectedIn: Readonly<Partial<Record<Event, readonly Event[] | "any">>> = {
 
 /** States in which a phone-home that was long under way changes nothing. */
 const lateHomeIn: readonly Event[] = [
-  Event.PHONED_HOME,
   Event.PLANNED_REBOOT,
   Event.PXE_BOOTING,
   Event.PREPARING,
@@ -84,17 +83,17 @@ export function recordEvent(
   const atMs = Math.max(seenMs, lastMs ?? 0);
   const entry = create(MachineProvisioningEventSchema, { event, message, time: timestampFromMs(atMs) });
   const isLate = lastMs === undefined || seenMs - lastMs <= lateMs;
-  next.lastEventTime = timestampFromMs(atMs);
-
   if (event === Event.PHONED_HOME) {
-    if (state === Event.MACHINE_RECLAIM && !isLate) {
+    // What a released machine's old system still says is no news of the machine: in a log that it kept fresh, no reclaim would ever fail.
+    if (state === Event.MACHINE_RECLAIM) {
+      if (isLate || next.state === Flag.FAILED_RECLAIM) return next;
       next.state = Flag.FAILED_RECLAIM;
       return marked(next, entry, state, "keep-out");
     }
-    if (state === Event.MACHINE_RECLAIM || (lateHomeIn.includes(state) && (isLate || state === Event.PHONED_HOME))) {
-      return next;
-    }
+    if (lateHomeIn.includes(state) && isLate) return next;
   }
+  next.lastEventTime = timestampFromMs(atMs);
+  if (event === Event.PHONED_HOME && state === Event.PHONED_HOME) return next;
   const isExpected = state === Event.UNSPECIFIED || isExpectedIn(event, state);
   next.state = flagAfter(next.state, event, isExpected);
   if (event === Event.ALIVE || (event === Event.PXE_BOOTING && state === Event.PXE_BOOTING)) {

@@ -1,8 +1,8 @@
 import { create } from "@bufbuild/protobuf";
+import { hear } from "#domain/machine/hear.ts";
 import { MachineProgressSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Random } from "#lib/random.ts";
-import { hear } from "../machine/hear.ts";
 import type { BootClaims } from "./boot-token.ts";
 import type { Site } from "./site.ts";
 

@@ -2,6 +2,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isInstalled } from "#domain/machine/boot-target.ts";
+import { hear, hearSign } from "#domain/machine/hear.ts";
 import { sizeOf } from "#domain/machine/size.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineProvisioningEventType as Event, MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
@@ -12,7 +13,6 @@ import {
   BootServiceWaitResponseSchema,
 } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { hear, hearSign } from "../machine/hear.ts";
 import type { BootFiles } from "./boot-files.ts";
 import { beginSession, callerOf, inSession, noteInSession } from "./caller.ts";
 import { desiredOf, partitionOf, type Site, sizesOf } from "./site.ts";

@@ -1,8 +1,8 @@
 import type { ServiceImpl } from "@connectrpc/connect";
+import { hear } from "#domain/machine/hear.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { hear } from "../machine/hear.ts";
 import { beginSession, noteInSession } from "./caller.ts";
 import { desiredOf, type Site } from "./site.ts";
 

@@ -1,11 +1,11 @@
 // holdfast.install.v1.InstallService: what our installer asks and tells beyond metal-stack's services.
 import { clone, create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { hearSign } from "#domain/machine/hear.ts";
 import { homePlan } from "#domain/network/home-plan.ts";
 import type { InstallService } from "#gen/holdfast/install/v1/install_pb.ts";
 import { type InstallStep, InstallStepSchema, MachineProgressSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { hearSign } from "../machine/hear.ts";
 import type { BootFiles } from "./boot-files.ts";
 import { callerOf, inSession, noteInSession } from "./caller.ts";
 import { desiredOf, partitionOf, type Site } from "./site.ts";

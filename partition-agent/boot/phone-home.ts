@@ -1,8 +1,8 @@
+import { hear } from "#domain/machine/hear.ts";
 import { recordEvent, stateOf } from "#domain/machine/lifecycle.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { hear } from "../machine/hear.ts";
 import { desiredOf, type Site } from "./site.ts";
 
 export type HomeAnswer = "welcome" | "gone";
@@ -38,14 +38,7 @@ export async function phoneHome(site: Site, token: string): Promise<HomeAnswer> 
   return "welcome";
 }
 
-/**
- * Long after the release this is evidence that the machine still runs its old system. It is no sign of life of the machine
- * as it should be, and it does not make the log look fresh: only then can it be seen to come late.
- */
+/** Long after the release this is evidence that the machine still runs its old system. It is no sign of life of the machine as it should be. */
 function noteGhost(m: MachineObserved, epoch: bigint, nowMs: number): void {
-  const next = recordEvent(m.events, Event.PHONED_HOME, `of epoch ${epoch}, which is over`, nowMs);
-  const isNews = next.state !== m.events?.state;
-  if (!isNews && next.events.length === (m.events?.events.length ?? 0)) return;
-  if (m.events?.lastEventTime) next.lastEventTime = m.events.lastEventTime;
-  m.events = next;
+  m.events = recordEvent(m.events, Event.PHONED_HOME, `of epoch ${epoch}, which is over`, nowMs);
 }

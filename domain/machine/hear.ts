@@ -1,7 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { recordEvent } from "#domain/machine/lifecycle.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineProvisioningEventType as Event, MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { recordEvent } from "./lifecycle.ts";
 
 /**
  * Enters what a machine said of itself: the event, the sign of life, and what follows from it.
