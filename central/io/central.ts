@@ -5,6 +5,8 @@ import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { SwitchService as AdminSwitchService } from "#gen/metalstack/admin/v2/switch_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
+import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
 import { listen, type TlsMaterial } from "#lib/io/one-port.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
@@ -12,6 +14,8 @@ import type { Lifetime } from "#lib/lifetime.ts";
 import type { Log } from "#lib/log.ts";
 import { Secret } from "#lib/secret.ts";
 import { api } from "../api.ts";
+import { bootService } from "../boot/boot-service.ts";
+import { eventService } from "../boot/event-service.ts";
 import { catalogServices } from "../catalog-services.ts";
 import type { CentralConfig } from "../config.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
@@ -63,6 +67,8 @@ export async function startCentral(
       implement(HoldfastMachineService, holdfastMachineService(ports)),
       implement(AdminSwitchService, adminSwitchService(state)),
       implement(SyncService, syncService(ports)),
+      implement(BootService, bootService(ports)),
+      implement(EventService, eventService(ports)),
     ],
     serving: () => (state.away === undefined ? "serving" : "not-serving"),
   });

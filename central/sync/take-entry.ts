@@ -1,13 +1,7 @@
-import { create, fromBinary } from "@bufbuild/protobuf";
-import { newMeta } from "#domain/meta.ts";
-import {
-  type MachineDesired,
-  MachineDesiredSchema,
-  type MachineObserved,
-  MachineObservedSchema,
-} from "#gen/holdfast/state/v1/machine_pb.ts";
+import { fromBinary } from "@bufbuild/protobuf";
+import { firstDesired } from "#domain/machine/first-desired.ts";
+import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
-import { MachineConditionSchema, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -61,30 +55,6 @@ function takeMachine(tx: Tx, observed: MachineObserved, partition: string, nowMs
   const next = desired ? settle(tx, desired, observed) : firstDesired(observed, nowMs);
   if (next) tx.put(kinds.machineDesired, uuid, next);
   return { isUnsettled: next?.release !== undefined && next.release.epoch <= observed.isolatedEpoch };
-}
-
-/**
- * A machine that was seen for the first time belongs to nobody, and may be used. Its epoch is above all that its agent remembers
- * of it: otherwise what was done under an old number would one day pass for done under the same number of now.
- */
-function firstDesired(observed: MachineObserved, nowMs: number): MachineDesired {
-  const remembered = [
-    observed.epoch,
-    observed.installedEpoch,
-    observed.phonedHomeEpoch,
-    observed.isolatedEpoch,
-    observed.workedEpoch,
-    observed.reclaimedEpoch,
-    observed.diskBootEpoch,
-    observed.heldOffEpoch,
-  ].reduce((max, epoch) => (epoch > max ? epoch : max), 0n);
-  return create(MachineDesiredSchema, {
-    uuid: observed.uuid,
-    partition: observed.partition,
-    epoch: remembered + 1n,
-    condition: create(MachineConditionSchema, { state: MachineState.AVAILABLE }),
-    meta: newMeta(undefined, nowMs),
-  });
 }
 
 function decoded<T>(decode: () => T): T | undefined {

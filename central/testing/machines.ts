@@ -22,6 +22,10 @@ import {
 import { NetworkService, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { ProjectMemberSchema, ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
 import { SizeConstraintType } from "#gen/metalstack/api/v2/size_pb.ts";
+import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
+import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
+import { bootService } from "../boot/boot-service.ts";
+import { eventService } from "../boot/event-service.ts";
 import { issueAgentToken } from "../identity/issue.ts";
 import { membershipId } from "../identity/membership.ts";
 import { adminMachineService } from "../machine/admin-service.ts";
@@ -80,6 +84,8 @@ export async function machineCentral(): Promise<MachineCentral> {
       implement(HoldfastMachineService, holdfastMachineService(ports)),
       implement(AdminSwitchService, adminSwitchService(ports.state)),
       implement(SyncService, syncService(ports)),
+      implement(BootService, bootService(ports)),
+      implement(EventService, eventService(ports)),
     ];
   });
   await catalogOf(central);

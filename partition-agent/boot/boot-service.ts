@@ -1,24 +1,20 @@
 // metalstack.infra.v2.BootService as the partition serves it: from the ledger, whether or not central can be reached.
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isInstalled } from "#domain/machine/boot-target.ts";
-import { hear, hearSign } from "#domain/machine/hear.ts";
-import { sizeOf } from "#domain/machine/size.ts";
+import { hear } from "#domain/machine/hear.ts";
+import { noteInstalled, registrationRefusal, takeIn } from "#domain/machine/registration.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { MachineProvisioningEventType as Event, MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import {
   type BootService,
   type BootServiceRegisterRequest,
-  BootServiceRegisterRequestSchema,
   BootServiceWaitResponseSchema,
 } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { BootFiles } from "./boot-files.ts";
 import { beginSession, callerOf, inSession, noteInSession } from "./caller.ts";
 import { desiredOf, partitionOf, type Site, sizesOf } from "./site.ts";
-
-/** Kept, written and reported with every change of the machine. */
-const hardwareBytesMax = 256 << 10;
 
 export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof BootService> {
   return {
@@ -36,7 +32,9 @@ export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof Bo
     async register(request, context) {
       const claims = await beginSession(site, context, request.uuid);
       await checkHardware(site, request, claims.mac);
-      const machine = await noteInSession(site, context, request.uuid, (m) => takeIn(site, m, request));
+      const machine = await noteInSession(site, context, request.uuid, (m) =>
+        takeIn(m, request, { sizes: sizesOf(site), nowMs: site.clock.wallMs() }),
+      );
       return { uuid: machine.uuid, size: machine.size, partition: site.partition };
     },
 
@@ -63,58 +61,13 @@ export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof Bo
 
 /** What is refused here is refused in every boot until its cause is gone, so the machine's status names it. */
 async function checkHardware(site: Site, request: BootServiceRegisterRequest, mac: string): Promise<void> {
-  const refusal = hardwareRefusal(site, request, mac);
+  const ownerOf = (known: string) => site.observations.byMac(known, request.uuid);
+  const refusal = registrationRefusal(request, { bootMac: mac, ownerOf });
   if (!refusal) return;
   await site.observations.update(request.uuid, (m) => {
     m.lastFailure = `register: ${refusal.message}`;
   });
   throw refusal;
-}
-
-function hardwareRefusal(site: Site, request: BootServiceRegisterRequest, mac: string): Refusal | undefined {
-  const { uuid, hardware } = request;
-  const sizeBytes = toBinary(BootServiceRegisterRequestSchema, request).length;
-  if (sizeBytes > hardwareBytesMax) {
-    const text = `the hardware is described in ${sizeBytes} bytes, more than ${hardwareBytesMax}`;
-    return new Refusal("invalid", text, { field: "hardware" });
-  }
-  const macs = (hardware?.nics ?? []).map((nic) => nic.mac.toLowerCase());
-  if (!macs.includes(mac)) {
-    const text = `the machine booted by ${mac}, but reports the interfaces ${macs.join(", ") || "none"}`;
-    return new Refusal("invalid", text, { field: "hardware.nics" });
-  }
-  for (const known of macs) {
-    const owner = site.observations.byMac(known, uuid);
-    if (owner) {
-      const text = `MAC ${known} is already machine ${owner.uuid}'s; ${uuid} reports it, too`;
-      return new Refusal("precondition", text, { reason: "MAC_KNOWN_TWICE", field: "hardware.nics" });
-    }
-  }
-  return undefined;
-}
-
-function takeIn(site: Site, m: MachineObserved, request: BootServiceRegisterRequest): void {
-  const size = request.hardware ? sizeOf(request.hardware, sizesOf(site)) : undefined;
-  m.size = size?.ok ? size.value : "";
-  m.sizeProblem = size && !size.ok ? size.error : "";
-  if (request.hardware) m.hardware = request.hardware;
-  if (request.bios) m.bios = request.bios;
-  if (request.fru) m.fru = request.fru;
-  if (request.bmc && request.bmc.address !== "" && !m.bmc) {
-    m.bmc = create(MachineBMCSchema, { ...request.bmc, user: "", password: "" });
-  }
-  m.installerVersion = request.metalHammerVersion;
-  hearSign(m, site.clock.wallMs());
-}
-
-/** One report counts once, however often it comes. */
-function noteInstalled(m: MachineObserved, epoch: bigint, nowMs: number): void {
-  hearSign(m, nowMs);
-  m.lastFailure = "";
-  if (m.installedEpoch === epoch && m.installedBoot === m.boot) return;
-  m.installations = m.installedEpoch === epoch ? m.installations + 1 : 1;
-  m.installedEpoch = epoch;
-  m.installedBoot = m.boot;
 }
 
 /** An allocation that is there is sent at once, so that nothing is lost when the stream is opened again. */
