@@ -9,7 +9,12 @@ const testPackages = [
   { name: "etcd-client", proof: "/usr/bin/etcdctl" },
   { name: "isc-dhcp-client", proof: "/usr/sbin/dhclient" },
   { name: "kea-admin", proof: "/usr/sbin/perfdhcp" },
+  { name: "isc-dhcp-relay", proof: "/usr/sbin/dhcrelay" },
+  { name: "tcpdump", proof: "/usr/bin/tcpdump" },
   { name: "curl", proof: "/usr/bin/curl" },
+  { name: "openssl", proof: "/usr/bin/openssl" },
+  { name: "cpio", proof: "/usr/bin/cpio" },
+  { name: "git", proof: "/usr/bin/git" },
 ];
 
 const all = process.argv.includes("--all");
