@@ -52,15 +52,17 @@ export const agentConfigSchema = v.strictObject({
   bmc: v.optional(
     v.strictObject({
       ranges: v.optional(
-        v.array(
-          v.pipe(
-            v.string(),
-            v.check(
-              (s) => expandAddressRange(s).ok,
-              "an address or a range of at most 4096 is wanted, such as 10.0.1.10-10.0.1.60",
+        v.pipe(
+          v.array(
+            v.pipe(
+              v.string(),
+              v.check(
+                (s) => expandAddressRange(s).ok,
+                "an address or a range of at most 4096 is wanted, such as 10.0.1.10-10.0.1.60",
+              ),
             ),
-            v.description("addresses at which BMCs are looked for"),
           ),
+          v.description("addresses and ranges of addresses at which BMCs are looked for, such as 10.0.1.10-10.0.1.60"),
         ),
         [],
       ),

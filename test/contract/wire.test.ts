@@ -10,6 +10,7 @@ import { differences, type Fact, factsOf } from "./wire.ts";
 const run = promisify(execFile);
 const root = path.resolve(import.meta.dirname, "../..");
 const table = JSON.parse(readFileSync(path.join(import.meta.dirname, "metalstack-v2.json"), "utf8")) as Fact;
+/** The checker beside a checkout, if there is one. */
 const second = path.resolve(root, "../shared/api/wire.mjs");
 const buf = (...args: string[]) => run(path.join(root, "node_modules/.bin/buf"), args, { cwd: root });
 
@@ -42,8 +43,8 @@ describe("the public contract", () => {
     assert.ok(packages.flatMap((p) => Object.keys(p.messages ?? {})).length >= 420);
   });
 
-  test("is also what the second, independent checker accepts", {
-    skip: existsSync(second) ? false : "no second checker beside this repository",
+  test("is also what the checker beside a checkout accepts, if there is one", {
+    skip: existsSync(second) ? false : "there is no checker beside this checkout",
   }, async () => {
     assert.match((await run(process.execPath, [second, "check", image], { cwd: root })).stdout, /^0 differences$/m);
   });
