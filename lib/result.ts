@@ -6,3 +6,9 @@ export type Result<T, E = string> =
 export const ok = <T>(value: T): { readonly ok: true; readonly value: T } => ({ ok: true, value });
 
 export const fail = <E>(error: E): { readonly ok: false; readonly error: E } => ({ ok: false, error });
+
+/** The value of what was checked before, such as a text that the configuration's schema let through. @throws Error with the text of a failure */
+export function checked<T>(result: Result<T>): T {
+  if (!result.ok) throw new Error(result.error);
+  return result.value;
+}

@@ -1,5 +1,6 @@
 import type { Labels } from "#gen/metalstack/api/v2/common_pb.ts";
 import { type MachineQuery, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { isWanted as is } from "../wanted.ts";
 import type { MachineView } from "./placement.ts";
 
 /** Whether a machine fits a query: every field that is set must hold; in lists, every item must be found. */
@@ -121,8 +122,6 @@ function matchesHardware({ observed }: MachineView, { nic, disk, bmc, fru, hardw
         )))
   );
 }
-
-const is = <T>(wanted: T | undefined, have: T | undefined): boolean => wanted === undefined || wanted === have;
 
 const holds = <T>(wanted: readonly T[], have: readonly T[]): boolean => wanted.every((w) => have.includes(w));
 

@@ -1,4 +1,5 @@
 import type { Switch, SwitchQuery } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { isWanted as is } from "../wanted.ts";
 
 /** Whether a switch fits a query: every field that is set must hold. */
 export function matchesSwitch(s: Switch, query: SwitchQuery | undefined): boolean {
@@ -14,5 +15,3 @@ export function matchesSwitch(s: Switch, query: SwitchQuery | undefined): boolea
     (machine === undefined || s.machineConnections.some((c) => c.machineId === machine))
   );
 }
-
-const is = <T>(wanted: T | undefined, have: T | undefined): boolean => wanted === undefined || wanted === have;

@@ -1,6 +1,6 @@
 import type { Ipv4, Ipv4Prefix } from "#lib/net/ipv4.ts";
 import { parseIpv4, parseIpv4Prefix } from "#lib/net/ipv4.ts";
-import type { Result } from "#lib/result.ts";
+import { checked } from "#lib/result.ts";
 import type { Subnet } from "#pxe-boot/dhcp/subnet.ts";
 import type { BootServerConfig } from "#pxe-boot/io/boot-server.ts";
 import type { AgentConfig } from "../config.ts";
@@ -29,9 +29,4 @@ function subnetOf(subnet: SubnetConfig): Subnet {
     leaseSeconds: subnet.leaseSeconds,
     isAuthoritative: true,
   };
-}
-
-function checked<T>(result: Result<T>): T {
-  if (!result.ok) throw new Error(result.error);
-  return result.value;
 }

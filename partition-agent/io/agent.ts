@@ -14,7 +14,7 @@ import type { Lifetime } from "#lib/lifetime.ts";
 import type { Log } from "#lib/log.ts";
 import { expandAddressRange } from "#lib/net/ipv4-range.ts";
 import { Reconciler } from "#lib/reconcile.ts";
-import type { Result } from "#lib/result.ts";
+import { checked } from "#lib/result.ts";
 import { refusals } from "#lib/rpc/refusal-to-connect.ts";
 import { validation } from "#lib/rpc/validation.ts";
 import { Secret } from "#lib/secret.ts";
@@ -276,8 +276,3 @@ const firstOf = (sources: readonly FileSource[]): FileSource => ({
     return undefined;
   },
 });
-
-function checked<T>(result: Result<T>): T {
-  if (!result.ok) throw new Error(result.error);
-  return result.value;
-}
