@@ -14,7 +14,7 @@ import { imageKind } from "./image-kind.ts";
 import { decodeUserdata, type OsFile, osFiles } from "./os-files.ts";
 import { biosBootNumber, type DiskPlan, partitionPlan, sfdiskScript } from "./partitions.ts";
 import { persistently } from "./persistence.ts";
-import { type DigestAlgorithm, type FetchedImage, type Server, Unreachable } from "./server.ts";
+import { type FetchedImage, type ImageProof, type Server, Unreachable } from "./server.ts";
 import { privateKeyFile, publicKeyLine } from "./ssh-key.ts";
 import { type Say, StepFailed, type Steps } from "./steps.ts";
 
@@ -132,9 +132,9 @@ async function putImage(
   image: FetchedImage | undefined,
   { steps, server }: InstallPorts,
 ): Promise<void> {
-  const check = (digest: string, { algorithm, wanted } = sha256Of(plan)): string => {
+  const check = (digest: string, { proof, wanted } = sha256Of(plan)): string => {
     if (digest !== wanted)
-      throw new StepFailed("image", `${algorithm} of ${plan.imageUrl} is ${digest}, ${wanted} is wanted`);
+      throw new StepFailed("image", `${proof.kind} of ${plan.imageUrl} is ${digest}, ${wanted} is wanted`);
     return digest;
   };
   if (image === undefined) {
@@ -151,11 +151,11 @@ async function putImage(
       "image",
       `${plan.imageUrl} begins with ${hex(image.head.subarray(0, 8))}: neither a tar nor zstd, lz4, gzip or xz`,
     );
-  const promised = plan.imageBlake2b === "" ? sha256Of(plan) : blake2bOf(plan);
+  const promised = promisedOf(plan);
   const digesting = steps.run(
     "digest",
-    async () => check(await server.imageDigest(image, promised.algorithm), promised),
-    (d) => `${promised.algorithm}:${d.slice(0, 16)}`,
+    async () => check(await server.imageDigest(image, promised.proof), promised),
+    (d) => `${promised.proof.kind}:${d.slice(0, 16)}`,
   );
   digesting.catch(() => {});
   await steps.run("unpack", () => server.unpackImage(image, kind === "compressed"));
@@ -164,15 +164,18 @@ async function putImage(
 }
 
 interface Promised {
-  readonly algorithm: DigestAlgorithm;
+  readonly proof: ImageProof;
   /** Lower-case hex. */
   readonly wanted: string;
 }
 
-const sha256Of = (plan: PlanResponse): Promised => ({ algorithm: "sha256", wanted: plan.imageSha256 });
+/** The seal goes first: where there are no SHA instructions it is a tenth of the work. */
+const promisedOf = (plan: PlanResponse): Promised =>
+  plan.imageSeal?.key.length === 32
+    ? { proof: { kind: "poly1305", key: plan.imageSeal.key }, wanted: hex(plan.imageSeal.tag) }
+    : sha256Of(plan);
 
-/** Of the same content, from the agent that checked its SHA-256: a third of the work where there are no SHA instructions. */
-const blake2bOf = (plan: PlanResponse): Promised => ({ algorithm: "blake2b512", wanted: plan.imageBlake2b });
+const sha256Of = (plan: PlanResponse): Promised => ({ proof: { kind: "sha256" }, wanted: plan.imageSha256 });
 
 function writeOsFiles(decided: Decisions, { allocation }: InstallInputs, { server, random, uuid }: InstallPorts): void {
   const users = new Set(

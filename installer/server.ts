@@ -4,10 +4,13 @@ import type { Command } from "./filesystems.ts";
 import type { OsFile } from "./os-files.ts";
 import type { WipeMethod } from "./wipe.ts";
 
-/** What the installer does to the server it runs on. One implementation acts (io/real-server.ts); tests bring their own. */
-/** As OpenSSL names them. */
-export type DigestAlgorithm = "sha256" | "blake2b512";
+/** What the image must be: a digest that everybody has, or a seal that the agent made of what it had checked. */
+export type ImageProof =
+  | { readonly kind: "sha256" }
+  /** ChaCha20-Poly1305 over additional data alone, nonce zero (RFC 8439 §2.8). @see Seal of the agent's image cache */
+  | { readonly kind: "poly1305"; readonly key: Uint8Array };
 
+/** What the installer does to the server it runs on. One implementation acts (io/real-server.ts); tests bring their own. */
 export interface Server {
   /** SMBIOS; empty when the firmware has none. */
   machineUuid(): string;
@@ -27,8 +30,8 @@ export interface Server {
   memoryForImage(): number;
   /** One try, going on where the last one ended. Throws `Unreachable` when it may work later. */
   fetchImage(url: string): Promise<FetchedImage>;
-  /** Of a fetched image, lower-case hex. */
-  imageDigest(image: FetchedImage, algorithm: DigestAlgorithm): Promise<string>;
+  /** Digest or tag of a fetched image, lower-case hex. */
+  imageDigest(image: FetchedImage, proof: ImageProof): Promise<string>;
   /** Unpacks a fetched image and frees its memory; `digested` is awaited before the freeing. */
   unpackImage(image: FetchedImage, decompress: boolean): Promise<void>;
   dropImage(image: FetchedImage): void;

@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createCipheriv, createHash } from "node:crypto";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, rmSync, statSync } from "node:fs";
 import { get, request } from "node:http";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { type DigestAlgorithm, type FetchedImage, Unreachable } from "../server.ts";
+import { type FetchedImage, type ImageProof, Unreachable } from "../server.ts";
 import { readStart } from "./disks.ts";
 import { runProgram } from "./programs.ts";
 
@@ -65,8 +65,8 @@ export async function fetchImage(url: string): Promise<FetchedImage> {
 }
 
 /** Reads in large pieces and lets others run in between. */
-export async function imageDigest(image: FetchedImage, algorithm: DigestAlgorithm): Promise<string> {
-  const hash = createHash(algorithm);
+export async function imageDigest(image: FetchedImage, proof: ImageProof): Promise<string> {
+  const hash = proof.kind === "sha256" ? sha256() : poly1305(proof.key);
   const chunk = new Uint8Array(chunkBytes);
   const fd = openSync(image.file, "r");
   try {
@@ -77,7 +77,23 @@ export async function imageDigest(image: FetchedImage, algorithm: DigestAlgorith
   } finally {
     closeSync(fd);
   }
-  return hash.digest("hex");
+  return hash.end();
+}
+
+function sha256() {
+  const hash = createHash("sha256");
+  return { update: (bytes: Uint8Array) => void hash.update(bytes), end: () => hash.digest("hex") };
+}
+
+function poly1305(key: Uint8Array) {
+  const seal = createCipheriv("chacha20-poly1305", key, new Uint8Array(12), { authTagLength: 16 });
+  return {
+    update: (bytes: Uint8Array) => void seal.setAAD(bytes, { plaintextLength: 0 }),
+    end: () => {
+      seal.final();
+      return seal.getAuthTag().toString("hex");
+    },
+  };
 }
 
 /** What a compressed image may grow to, for the choice below; a wrong guess ends in the slower way. */

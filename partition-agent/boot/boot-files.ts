@@ -2,6 +2,7 @@
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
+import type { Seal } from "../image/ports.ts";
 
 export interface CachedFile {
   /** Lower-case hex. */
@@ -13,8 +14,8 @@ export interface CachedFile {
 /** The image cache, as far as boot needs it. */
 export interface FileCache {
   ensure(wanted: { readonly url: string }, signal: AbortSignal): Promise<CachedFile>;
-  /** BLAKE2b-512 of a file that is here, proven to be of this SHA-256. */
-  blake2b(sha256: string): Promise<string>;
+  /** Of a file that is here, proven to be of this SHA-256. */
+  seal(sha256: string): Promise<Seal>;
   /** @returns undefined when it is not there any more */
   open(sha256: string): Promise<{ close(): Promise<void> } | undefined>;
 }
@@ -71,9 +72,9 @@ export class BootFiles {
     return this.#get(url);
   }
 
-  /** BLAKE2b-512 of the file, lower-case hex: what a server without SHA instructions checks faster. */
-  blake2b(file: CachedFile): Promise<string> {
-    return this.#cache.blake2b(file.sha256);
+  /** What a server without SHA instructions checks faster than the SHA-256. */
+  seal(file: CachedFile): Promise<Seal> {
+    return this.#cache.seal(file.sha256);
   }
 
   /** Why an image is not at hand; undefined when it is or nobody asked for it. */
@@ -112,7 +113,7 @@ export class BootFiles {
         this.#here.set(url, file);
         this.#fetches.delete(url);
         // Made now, because an installation should not wait for it; made again by whoever needs it when this fails.
-        this.#cache.blake2b(file.sha256).catch(() => {});
+        this.#cache.seal(file.sha256).catch(() => {});
       },
       (error: unknown) => {
         fetch.isRunning = false;

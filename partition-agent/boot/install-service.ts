@@ -36,7 +36,7 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
         epoch: desired.epoch,
         imageUrl: files.url(image),
         imageSha256: image.sha256,
-        imageBlake2b: await files.blake2b(image),
+        imageSeal: await files.seal(image),
         phoneHomeUrl: `${site.url}/phone-home?token=${token}`,
         interfaces: [homePlan(allocation, mac)],
         dnsServers: (allocation.dnsServers.length > 0 ? allocation.dnsServers : (partition?.dnsServers ?? [])).map(

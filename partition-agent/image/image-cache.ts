@@ -6,7 +6,7 @@ import type { FileSource, OpenFile } from "#pxe-boot/files/file-source.ts";
 import { parseImageUrl, parseSha256 } from "./digest.ts";
 import { DigestMismatch, download, type Progress, promisedDigest } from "./download.ts";
 import { ImageInventory } from "./image-inventory.ts";
-import type { HashText, ImageFolder, ImageSource } from "./ports.ts";
+import type { HashText, ImageFolder, ImageSource, Seal } from "./ports.ts";
 
 export interface CachedImage {
   /** Of the file on this host. */
@@ -56,7 +56,7 @@ export class ImageCache implements FileSource {
   readonly #options: ImageCacheOptions;
   readonly #inventory: ImageInventory;
   readonly #running = new Map<string, Running>();
-  readonly #blake2b = new Map<string, Promise<string>>();
+  readonly #seals = new Map<string, Promise<Seal>>();
 
   private constructor(ports: ImageCachePorts, options: ImageCacheOptions, inventory: ImageInventory) {
     this.#ports = ports;
@@ -89,21 +89,21 @@ export class ImageCache implements FileSource {
   }
 
   /**
-   * A faster digest of a cached image, made in the same reading that proves its SHA-256 again.
+   * What a server proves a cached image with faster than by its digest, made in the reading that proves the SHA-256 again.
    * @throws DigestMismatch when what lies here is not that image any more
    */
-  async blake2b(sha256: string): Promise<string> {
-    const known = this.#blake2b.get(sha256) ?? this.#digestAgain(sha256);
-    this.#blake2b.set(sha256, known);
-    known.catch(() => this.#blake2b.delete(sha256));
+  async seal(sha256: string): Promise<Seal> {
+    const known = this.#seals.get(sha256) ?? this.#sealNow(sha256);
+    this.#seals.set(sha256, known);
+    known.catch(() => this.#seals.delete(sha256));
     return await known;
   }
 
-  async #digestAgain(sha256: string): Promise<string> {
-    const found = await this.#ports.folder.digests(sha256);
+  async #sealNow(sha256: string): Promise<Seal> {
+    const found = await this.#ports.folder.seal(sha256);
     if (found.sha256 !== sha256)
       throw new DigestMismatch(`${sha256} in the cache`, { actual: found.sha256, promised: sha256 });
-    return found.blake2b;
+    return found.seal;
   }
 
   /** @param name SHA-256 in hex */

@@ -30,8 +30,8 @@ export interface ImageFolder {
   path(sha256: string): string;
   /** SHA-256 of what lies there. */
   digest(sha256: string): Promise<string>;
-  /** Both digests of what lies there, in one reading. */
-  digests(sha256: string): Promise<Digests>;
+  /** SHA-256 of what lies there and a seal with a fresh key, in one reading. */
+  seal(sha256: string): Promise<Sealed>;
   open(sha256: string): Promise<OpenFile>;
   remove(sha256: string): Promise<void>;
   parts(): Promise<readonly StoredPart[]>;
@@ -43,11 +43,22 @@ export interface ImageFolder {
   writeIndex(text: string): Promise<void>;
 }
 
-/** Of one content, lower-case hex. */
-export interface Digests {
+/**
+ * Poly1305 over a content, as ChaCha20-Poly1305 makes it of additional data alone, with a nonce of zeros.
+ * @source RFC 8439 §2.8
+ */
+export interface Seal {
+  /** 32 bytes, of this content alone. */
+  readonly key: Uint8Array;
+  /** 16 bytes. */
+  readonly tag: Uint8Array;
+}
+
+/** Of one content. */
+export interface Sealed {
+  /** Lower-case hex. */
   readonly sha256: string;
-  /** BLAKE2b-512 (RFC 7693). */
-  readonly blake2b: string;
+  readonly seal: Seal;
 }
 
 export interface StoredObject {

@@ -1,9 +1,9 @@
-import { createHash, type Hash } from "node:crypto";
+import { createCipheriv, createHash, type Hash, randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { OpenFile } from "#pxe-boot/files/file-source.ts";
-import type { Digests, HashText, ImageFolder, Part } from "../image/ports.ts";
+import type { HashText, ImageFolder, Part, Sealed } from "../image/ports.ts";
 
 export const sha256OfText: HashText = (text) => createHash("sha256").update(text).digest("hex");
 
@@ -23,7 +23,7 @@ export async function openImageFolder(root: string): Promise<ImageFolder> {
     path: objectPath,
     objects: async () => (await sizes(objects)).map(({ name, sizeBytes }) => ({ sha256: name, sizeBytes })),
     digest: async (sha256) => (await hashOf(objectPath(sha256))).digest("hex"),
-    digests: (sha256) => digestsOf(objectPath(sha256)),
+    seal: (sha256) => sealed(objectPath(sha256)),
     open: (sha256) => openObject(objectPath(sha256), sha256),
     remove: (sha256) => rm(objectPath(sha256), { force: true }),
     parts: () => sizes(parts),
@@ -48,14 +48,16 @@ async function hashOf(file: string): Promise<Hash> {
   return hash;
 }
 
-async function digestsOf(file: string): Promise<Digests> {
+async function sealed(file: string): Promise<Sealed> {
   const sha256 = createHash("sha256");
-  const blake2b = createHash("blake2b512");
+  const key = randomBytes(32);
+  const seal = createCipheriv("chacha20-poly1305", key, new Uint8Array(12), { authTagLength: 16 });
   for await (const chunk of createReadStream(file, { highWaterMark: readBytes })) {
     sha256.update(chunk as Buffer);
-    blake2b.update(chunk as Buffer);
+    seal.setAAD(chunk as Buffer, { plaintextLength: 0 });
   }
-  return { sha256: sha256.digest("hex"), blake2b: blake2b.digest("hex") };
+  seal.final();
+  return { sha256: sha256.digest("hex"), seal: { key, tag: seal.getAuthTag() } };
 }
 
 async function openObject(file: string, sha256: string): Promise<OpenFile> {

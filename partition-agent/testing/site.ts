@@ -67,7 +67,7 @@ export class FakeCache {
     return { sha256, path: `/cache/${sha256}`, sizeBytes: 1 };
   }
 
-  blake2b = async (sha256: string) => `${sha256}${sha256}`;
+  seal = async () => ({ key: new Uint8Array(32), tag: new Uint8Array(16) });
 
   async open(sha256: string) {
     return this.evicted.has(sha256) ? undefined : { close: async () => {} };

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/install/v1/install.proto.
  */
 export const file_holdfast_install_v1_install: GenFile = /*@__PURE__*/
-  fileDesc("CiFob2xkZmFzdC9pbnN0YWxsL3YxL2luc3RhbGwucHJvdG8SE2hvbGRmYXN0Lmluc3RhbGwudjEiGwoLUGxhblJlcXVlc3QSDAoEdXVpZBgBIAEoCSLvAQoMUGxhblJlc3BvbnNlEg0KBWVwb2NoGAEgASgEEhEKCWltYWdlX3VybBgCIAEoCRIUCgxpbWFnZV9zaGEyNTYYAyABKAkSFgoOcGhvbmVfaG9tZV91cmwYBCABKAkSMgoKaW50ZXJmYWNlcxgFIAMoCzIeLmhvbGRmYXN0Lmluc3RhbGwudjEuSW50ZXJmYWNlEhMKC2Ruc19zZXJ2ZXJzGAYgAygJEhMKC250cF9zZXJ2ZXJzGAcgAygJEhoKEmtlcm5lbF9jb21tYW5kbGluZRgIIAEoCRIVCg1pbWFnZV9ibGFrZTJiGAkgASgJImQKCUludGVyZmFjZRILCgNtYWMYASABKAkSEQoJYWRkcmVzc2VzGAIgAygJEioKBnJvdXRlcxgDIAMoCzIaLmhvbGRmYXN0Lmluc3RhbGwudjEuUm91dGUSCwoDbXR1GAQgASgNIi0KBVJvdXRlEhMKC2Rlc3RpbmF0aW9uGAEgASgJEg8KB2dhdGV3YXkYAiABKAkiTwoRUmVwb3J0U3RlcFJlcXVlc3QSDAoEdXVpZBgBIAEoCRIsCgRzdGVwGAIgASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuSW5zdGFsbFN0ZXAiFAoSUmVwb3J0U3RlcFJlc3BvbnNlIk8KEVJlcG9ydFdpcGVSZXF1ZXN0EgwKBHV1aWQYASABKAkSLAoFZGlza3MYAiADKAsyHS5ob2xkZmFzdC5pbnN0YWxsLnYxLkRpc2tXaXBlIoYBCghEaXNrV2lwZRIOCgZkZXZpY2UYASABKAkSDgoGc2VyaWFsGAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAQSDgoGbWV0aG9kGAQgASgJEicKBHRvb2sYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFZXJyb3IYBiABKAkiFAoSUmVwb3J0V2lwZVJlc3BvbnNlMrwCCg5JbnN0YWxsU2VydmljZRJWCgRQbGFuEiAuaG9sZGZhc3QuaW5zdGFsbC52MS5QbGFuUmVxdWVzdBohLmhvbGRmYXN0Lmluc3RhbGwudjEuUGxhblJlc3BvbnNlIgng8xgC8vMYAQESaAoKUmVwb3J0U3RlcBImLmhvbGRmYXN0Lmluc3RhbGwudjEuUmVwb3J0U3RlcFJlcXVlc3QaJy5ob2xkZmFzdC5pbnN0YWxsLnYxLlJlcG9ydFN0ZXBSZXNwb25zZSIJ4PMYAvLzGAEBEmgKClJlcG9ydFdpcGUSJi5ob2xkZmFzdC5pbnN0YWxsLnYxLlJlcG9ydFdpcGVSZXF1ZXN0GicuaG9sZGZhc3QuaW5zdGFsbC52MS5SZXBvcnRXaXBlUmVzcG9uc2UiCeDzGALy8xgBAWIGcHJvdG8z", [file_google_protobuf_duration, file_holdfast_state_v1_machine, file_metalstack_api_v2_common]);
+  fileDesc("CiFob2xkZmFzdC9pbnN0YWxsL3YxL2luc3RhbGwucHJvdG8SE2hvbGRmYXN0Lmluc3RhbGwudjEiGwoLUGxhblJlcXVlc3QSDAoEdXVpZBgBIAEoCSKSAgoMUGxhblJlc3BvbnNlEg0KBWVwb2NoGAEgASgEEhEKCWltYWdlX3VybBgCIAEoCRIUCgxpbWFnZV9zaGEyNTYYAyABKAkSFgoOcGhvbmVfaG9tZV91cmwYBCABKAkSMgoKaW50ZXJmYWNlcxgFIAMoCzIeLmhvbGRmYXN0Lmluc3RhbGwudjEuSW50ZXJmYWNlEhMKC2Ruc19zZXJ2ZXJzGAYgAygJEhMKC250cF9zZXJ2ZXJzGAcgAygJEhoKEmtlcm5lbF9jb21tYW5kbGluZRgIIAEoCRIyCgppbWFnZV9zZWFsGAogASgLMh4uaG9sZGZhc3QuaW5zdGFsbC52MS5JbWFnZVNlYWxKBAgJEAoiJQoJSW1hZ2VTZWFsEgsKA2tleRgBIAEoDBILCgN0YWcYAiABKAwiZAoJSW50ZXJmYWNlEgsKA21hYxgBIAEoCRIRCglhZGRyZXNzZXMYAiADKAkSKgoGcm91dGVzGAMgAygLMhouaG9sZGZhc3QuaW5zdGFsbC52MS5Sb3V0ZRILCgNtdHUYBCABKA0iLQoFUm91dGUSEwoLZGVzdGluYXRpb24YASABKAkSDwoHZ2F0ZXdheRgCIAEoCSJPChFSZXBvcnRTdGVwUmVxdWVzdBIMCgR1dWlkGAEgASgJEiwKBHN0ZXAYAiABKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5JbnN0YWxsU3RlcCIUChJSZXBvcnRTdGVwUmVzcG9uc2UiTwoRUmVwb3J0V2lwZVJlcXVlc3QSDAoEdXVpZBgBIAEoCRIsCgVkaXNrcxgCIAMoCzIdLmhvbGRmYXN0Lmluc3RhbGwudjEuRGlza1dpcGUihgEKCERpc2tXaXBlEg4KBmRldmljZRgBIAEoCRIOCgZzZXJpYWwYAiABKAkSEgoKc2l6ZV9ieXRlcxgDIAEoBBIOCgZtZXRob2QYBCABKAkSJwoEdG9vaxgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVlcnJvchgGIAEoCSIUChJSZXBvcnRXaXBlUmVzcG9uc2UyvAIKDkluc3RhbGxTZXJ2aWNlElYKBFBsYW4SIC5ob2xkZmFzdC5pbnN0YWxsLnYxLlBsYW5SZXF1ZXN0GiEuaG9sZGZhc3QuaW5zdGFsbC52MS5QbGFuUmVzcG9uc2UiCeDzGALy8xgBARJoCgpSZXBvcnRTdGVwEiYuaG9sZGZhc3QuaW5zdGFsbC52MS5SZXBvcnRTdGVwUmVxdWVzdBonLmhvbGRmYXN0Lmluc3RhbGwudjEuUmVwb3J0U3RlcFJlc3BvbnNlIgng8xgC8vMYAQESaAoKUmVwb3J0V2lwZRImLmhvbGRmYXN0Lmluc3RhbGwudjEuUmVwb3J0V2lwZVJlcXVlc3QaJy5ob2xkZmFzdC5pbnN0YWxsLnYxLlJlcG9ydFdpcGVSZXNwb25zZSIJ4PMYAvLzGAEBYgZwcm90bzM", [file_google_protobuf_duration, file_holdfast_state_v1_machine, file_metalstack_api_v2_common]);
 
 /**
  * @generated from message holdfast.install.v1.PlanRequest
@@ -89,12 +89,12 @@ export type PlanResponse = Message<"holdfast.install.v1.PlanResponse"> & {
   kernelCommandline: string;
 
   /**
-   * BLAKE2b-512 of the same content, lower-case hex, by the agent that checked the SHA-256: a server without SHA
-   * instructions checks it three times as fast. Empty: check the SHA-256.
+   * Over the same content, by the agent that checked the SHA-256: a server without SHA instructions checks it many times
+   * as fast. Absent: check the SHA-256.
    *
-   * @generated from field: string image_blake2b = 9;
+   * @generated from field: holdfast.install.v1.ImageSeal image_seal = 10;
    */
-  imageBlake2b: string;
+  imageSeal?: ImageSeal | undefined;
 };
 
 /**
@@ -103,6 +103,34 @@ export type PlanResponse = Message<"holdfast.install.v1.PlanResponse"> & {
  */
 export const PlanResponseSchema: GenMessage<PlanResponse> = /*@__PURE__*/
   messageDesc(file_holdfast_install_v1_install, 1);
+
+/**
+ * Poly1305 over a file, as ChaCha20-Poly1305 makes it of additional data alone, with a nonce of zeros (RFC 8439 §2.8).
+ *
+ * @generated from message holdfast.install.v1.ImageSeal
+ */
+export type ImageSeal = Message<"holdfast.install.v1.ImageSeal"> & {
+  /**
+   * 32 random bytes, used for this file alone.
+   *
+   * @generated from field: bytes key = 1;
+   */
+  key: Uint8Array;
+
+  /**
+   * 16 bytes.
+   *
+   * @generated from field: bytes tag = 2;
+   */
+  tag: Uint8Array;
+};
+
+/**
+ * Describes the message holdfast.install.v1.ImageSeal.
+ * Use `create(ImageSealSchema)` to create a new message.
+ */
+export const ImageSealSchema: GenMessage<ImageSeal> = /*@__PURE__*/
+  messageDesc(file_holdfast_install_v1_install, 2);
 
 /**
  * One configured network interface of the installed system.
@@ -138,7 +166,7 @@ export type Interface = Message<"holdfast.install.v1.Interface"> & {
  * Use `create(InterfaceSchema)` to create a new message.
  */
 export const InterfaceSchema: GenMessage<Interface> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 2);
+  messageDesc(file_holdfast_install_v1_install, 3);
 
 /**
  * @generated from message holdfast.install.v1.Route
@@ -160,7 +188,7 @@ export type Route = Message<"holdfast.install.v1.Route"> & {
  * Use `create(RouteSchema)` to create a new message.
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 3);
+  messageDesc(file_holdfast_install_v1_install, 4);
 
 /**
  * @generated from message holdfast.install.v1.ReportStepRequest
@@ -182,7 +210,7 @@ export type ReportStepRequest = Message<"holdfast.install.v1.ReportStepRequest">
  * Use `create(ReportStepRequestSchema)` to create a new message.
  */
 export const ReportStepRequestSchema: GenMessage<ReportStepRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 4);
+  messageDesc(file_holdfast_install_v1_install, 5);
 
 /**
  * @generated from message holdfast.install.v1.ReportStepResponse
@@ -195,7 +223,7 @@ export type ReportStepResponse = Message<"holdfast.install.v1.ReportStepResponse
  * Use `create(ReportStepResponseSchema)` to create a new message.
  */
 export const ReportStepResponseSchema: GenMessage<ReportStepResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 5);
+  messageDesc(file_holdfast_install_v1_install, 6);
 
 /**
  * @generated from message holdfast.install.v1.ReportWipeRequest
@@ -217,7 +245,7 @@ export type ReportWipeRequest = Message<"holdfast.install.v1.ReportWipeRequest">
  * Use `create(ReportWipeRequestSchema)` to create a new message.
  */
 export const ReportWipeRequestSchema: GenMessage<ReportWipeRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 6);
+  messageDesc(file_holdfast_install_v1_install, 7);
 
 /**
  * @generated from message holdfast.install.v1.DiskWipe
@@ -263,7 +291,7 @@ export type DiskWipe = Message<"holdfast.install.v1.DiskWipe"> & {
  * Use `create(DiskWipeSchema)` to create a new message.
  */
 export const DiskWipeSchema: GenMessage<DiskWipe> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 7);
+  messageDesc(file_holdfast_install_v1_install, 8);
 
 /**
  * @generated from message holdfast.install.v1.ReportWipeResponse
@@ -276,7 +304,7 @@ export type ReportWipeResponse = Message<"holdfast.install.v1.ReportWipeResponse
  * Use `create(ReportWipeResponseSchema)` to create a new message.
  */
 export const ReportWipeResponseSchema: GenMessage<ReportWipeResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 8);
+  messageDesc(file_holdfast_install_v1_install, 9);
 
 /**
  * What our installer asks of and tells to the agent beyond metal-stack's Boot and Event services.
