@@ -15,6 +15,7 @@ const testPackages = [
   { name: "openssl", proof: "/usr/bin/openssl" },
   { name: "cpio", proof: "/usr/bin/cpio" },
   { name: "git", proof: "/usr/bin/git" },
+  { name: "iputils-ping", proof: "/usr/bin/ping" },
 ];
 
 const all = process.argv.includes("--all");

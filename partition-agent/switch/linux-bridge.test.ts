@@ -126,15 +126,22 @@ describe("the driver refuses", () => {
 });
 
 const isRoot = process.getuid?.() === 0;
-const hasIp = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"].some((file) => {
+const has = (program: string): boolean => {
   try {
-    execFileSync(file, ["-V"], { stdio: "ignore" });
+    execFileSync(program, ["-V"], { stdio: "ignore" });
     return true;
   } catch {
     return false;
   }
-});
-const skip = !isRoot ? "needs root" : hasIp ? false : "ip is not installed (apt-get install iproute2)";
+};
+const programs = [
+  { program: "ip", from: "iproute2" },
+  { program: "ping", from: "iputils-ping" },
+];
+const missing = programs.find(({ program }) => !has(program));
+const skip = !isRoot
+  ? "needs root"
+  : missing !== undefined && `${missing.program} is not installed (apt-get install ${missing.from})`;
 
 describe("with real bridges,", { skip }, () => {
   const leaf = `hf-leaf-${process.pid}`;
