@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import {
-  type BridgeOutput,
+  bridgeOutput,
   bridgeState,
   commandsOf,
   type Owned,
   ownedState,
-  readCommands,
+  readCommand,
   shows,
 } from "../switch/linux-bridge.ts";
 import type { SwitchDriver, SwitchEdit, SwitchState } from "../switch/switch.ts";
@@ -52,9 +52,7 @@ export class LinuxBridge implements SwitchDriver {
   }
 
   async #read(signal: AbortSignal): Promise<SwitchState> {
-    const said = async (name: keyof BridgeOutput): Promise<string> => this.#run(readCommands[name], signal);
-    const output = { links: await said("links"), addresses: await said("addresses"), entries: await said("entries") };
-    const state = bridgeState(this.#options.id, output);
+    const state = bridgeState(this.#options.id, bridgeOutput(await this.#run(readCommand, signal)));
     if (state.ok) return state.value;
     throw new Error(`switch ${this.#options.id}: ${state.error}`);
   }

@@ -24,18 +24,24 @@ const Entries = v.array(
   v.object({ mac: Text, ifname: Text, master: v.optional(v.string()), state: Text, flags: Texts }),
 );
 
-/** What the three commands of `readCommands` said. */
+/** What the three programs of `readCommand` said. */
 export interface BridgeOutput {
   readonly links: string;
   readonly addresses: string;
   readonly entries: string;
 }
 
-export const readCommands: Readonly<Record<keyof BridgeOutput, readonly string[]>> = {
-  links: ["ip", "-json", "-details", "link", "show"],
-  addresses: ["ip", "-json", "address", "show"],
-  entries: ["bridge", "-json", "fdb", "show"],
-};
+const between = "---";
+const reads = ["ip -json -details link show", "ip -json address show", "bridge -json fdb show"];
+
+/** Three programs under one shell: to start a process costs a daemon of our size more than the programs need. */
+export const readCommand: readonly string[] = ["sh", "-c", reads.join(` && echo ${between} && `)];
+
+/** @param said by `readCommand` */
+export function bridgeOutput(said: string): BridgeOutput {
+  const [links = "", addresses = "", entries = ""] = said.split(new RegExp(`^${between}$`, "m"));
+  return { links, addresses, entries };
+}
 
 const portsMax = 1024;
 const learnedMax = 64;
