@@ -11,11 +11,18 @@ export interface Command {
   readonly input?: string;
 }
 
+export interface Mount {
+  readonly device: string;
+  /** In the installed system. */
+  readonly path: string;
+  readonly type: string;
+}
+
 /** File systems as they shall be made and mounted. We choose the identifiers, so that nothing has to be asked back. */
 export interface FilesystemPlan {
   readonly make: readonly Command[];
-  /** Outermost first; paths are those of the installed system. */
-  readonly mounts: readonly { readonly device: string; readonly path: string; readonly type: string }[];
+  /** Outermost first. */
+  readonly mounts: readonly Mount[];
   /** Text of /etc/fstab. */
   readonly fstab: string;
   readonly rootUuid: string;

@@ -94,7 +94,7 @@ function decisions(plan: PlanResponse, layout: FilesystemLayout, facts: Facts, r
 async function partition(disks: readonly DiskPlan[], server: Server): Promise<void> {
   for (const disk of disks) {
     const args = ["-q", "--no-reread", "--no-tell-kernel", "--wipe", "never", disk.device];
-    await server.run({ program: "/sbin/sfdisk", args, input: sfdiskScript(disk) });
+    await server.run([{ program: "/sbin/sfdisk", args, input: sfdiskScript(disk) }]);
     await server.rereadPartitions(
       disk.device,
       disk.partitions.map((p) => p.device),
@@ -103,8 +103,8 @@ async function partition(disks: readonly DiskPlan[], server: Server): Promise<vo
 }
 
 async function makeFilesystems(plan: FilesystemPlan, server: Server): Promise<void> {
-  for (const command of plan.make) await server.run(command);
-  for (const m of plan.mounts) await server.mount(m.device, m.path, m.type);
+  await server.run(plan.make);
+  await server.mount(plan.mounts);
 }
 
 /** Undefined: it does not fit into memory. */
@@ -244,7 +244,7 @@ async function loadKernel(kernel: InstalledKernel, { steps, server, say }: Insta
   const args = ["-l", `/mnt${kernel.kernel}`, `--initrd=/mnt${kernel.initrd}`, `--command-line=${kernel.commandLine}`];
   for (const way of [["-c", "--no-checks"], ["-s"]]) {
     try {
-      await steps.run("kexec-load", () => server.run({ program: "/sbin/kexec", args: [...way, ...args] }));
+      await steps.run("kexec-load", () => server.run([{ program: "/sbin/kexec", args: [...way, ...args] }]));
       return true;
     } catch {
       say("kexec-load", `kexec ${way[0]} does not work here`);

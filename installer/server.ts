@@ -1,6 +1,6 @@
 import type { DiskWrite } from "./boot-loader.ts";
 import type { DiskFacts, Facts } from "./facts.ts";
-import type { Command } from "./filesystems.ts";
+import type { Command, Mount } from "./filesystems.ts";
 import type { OsFile } from "./os-files.ts";
 import type { WipeMethod } from "./wipe.ts";
 
@@ -17,12 +17,12 @@ export interface Server {
   inventory(): Promise<Facts>;
   /** Makes the disk's former content unreadable by this one way, or throws. */
   wipe(disk: DiskFacts, method: WipeMethod): Promise<void>;
-  /** Runs to the end, or throws with what the program complained of. */
-  run(command: Command): Promise<void>;
+  /** Runs one after the other; throws at the first that fails, with its name and what it complained of. */
+  run(commands: readonly Command[]): Promise<void>;
   /** Makes the kernel read the disk's new table and waits for the partitions' devices. */
   rereadPartitions(disk: string, devices: readonly string[]): Promise<void>;
-  /** Mounts below the place where the new system is put together. */
-  mount(device: string, path: string, type: string): Promise<void>;
+  /** Mounts below the place where the new system is put together, outermost first. */
+  mount(mounts: readonly Mount[]): Promise<void>;
   unmountAll(): Promise<void>;
   /** Asks for the image's size only. Undefined when the agent does not say. Throws `Unreachable` when it may work later. */
   imageSize(url: string): Promise<number | undefined>;

@@ -1,15 +1,16 @@
 import { generateKeyPairSync } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { systemClock } from "#lib/io/system-clock.ts";
+import type { Command } from "../filesystems.ts";
 import type { Server } from "../server.ts";
 import { rereadPartitions, wipeDisk, writeDisk } from "./disks.ts";
 import { dropImage, fetchImage, imageDigest, imageSize, memoryForImage, streamImage, unpackImage } from "./image.ts";
 import { inventory, readSmbios } from "./inventory.ts";
-import { runProgram } from "./programs.ts";
+import { runProgram, runPrograms } from "./programs.ts";
 import { linkTarget, listTarget, readTarget, targetRoot, writeTarget } from "./target-root.ts";
 
-const busybox = (...args: readonly string[]) => runProgram({ program: "/bin/busybox", args });
+const busybox = (...args: readonly string[]): Command => ({ program: "/bin/busybox", args });
 const bootLoader = (name: string) => new Uint8Array(readFileSync(`/boot-loader/${name}`));
 
 /** The machine that this process runs on. It erases disks: nothing but the initrd's main makes one. */
@@ -19,16 +20,24 @@ export function realServer(): Server {
     machineUuid: () => readSmbios().uuid,
     inventory,
     wipe: wipeDisk,
-    run: runProgram,
+    run: runPrograms,
     rereadPartitions,
-    async mount(device, at, type) {
-      const full = path.join(targetRoot, at);
-      mkdirSync(full, { recursive: true });
-      await busybox("mount", "-t", type, "-o", "noatime", device, full);
-      mounted.push(full);
+    async mount(mounts) {
+      const places = mounts.map((m) => ({ ...m, full: path.join(targetRoot, m.path) }));
+      const commands = places.flatMap(({ device, type, full }) => [
+        busybox("mkdir", "-p", full),
+        busybox("mount", "-t", type, "-o", "noatime", device, full),
+      ]);
+      mounted.push(...places.map(({ full }) => full));
+      await runPrograms(commands);
     },
     async unmountAll() {
-      for (const at of mounted.splice(0).reverse()) await busybox("umount", at);
+      await runPrograms(
+        mounted
+          .splice(0)
+          .reverse()
+          .map((at) => busybox("umount", at)),
+      );
     },
     imageSize,
     memoryForImage,
@@ -65,7 +74,7 @@ async function start(how: "kexec" | "reboot"): Promise<never> {
   // The network is not taken down first: it belongs to the new kernel at once, and taking it down costs a second.
   if (how === "kexec") await runProgram({ program: "/sbin/kexec", args: ["-e", "-x"] }).catch(() => {});
   for (;;) {
-    await busybox("reboot", "-f").catch(() => {});
+    await runProgram(busybox("reboot", "-f")).catch(() => {});
     await systemClock.sleep(1_000);
   }
 }
