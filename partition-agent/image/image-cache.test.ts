@@ -308,7 +308,8 @@ test("files are served by their digest, and by nothing else", async () => {
   await cache.ensure(wanted(), never());
   const file = (await cache.open(sha256)) ?? assert.fail("it is here");
   assert.deepEqual([file.sizeBytes, file.etag], [content.length, sha256]);
-  assert.deepEqual(await file.read(299_990, 100), content.subarray(299_990));
+  const bytes = new Uint8Array(100);
+  assert.deepEqual(bytes.subarray(0, await file.read(299_990, bytes)), content.subarray(299_990));
   await file.close();
   for (const name of ["../index.json", "index.json", "", "e".repeat(64)])
     assert.equal(await cache.open(name), undefined);

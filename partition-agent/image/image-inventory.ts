@@ -99,7 +99,7 @@ export class ImageInventory {
         open = false;
         await file.close();
       };
-      return { sizeBytes: file.sizeBytes, etag: sha256, read: (offset, length) => file.read(offset, length), close };
+      return { sizeBytes: file.sizeBytes, etag: sha256, read: (offset, into) => file.read(offset, into), close };
     } catch (error) {
       image.users -= 1;
       throw error;

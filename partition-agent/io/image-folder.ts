@@ -66,11 +66,7 @@ async function openObject(file: string, sha256: string): Promise<OpenFile> {
   return {
     sizeBytes: size,
     etag: sha256,
-    read: async (offset, length) => {
-      const buffer = new Uint8Array(length);
-      const { bytesRead } = await handle.read(buffer, 0, length, offset);
-      return buffer.subarray(0, bytesRead);
-    },
+    read: async (offset, into) => (await handle.read(into, 0, into.length, offset)).bytesRead,
     close: () => handle.close(),
   };
 }

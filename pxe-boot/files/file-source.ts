@@ -12,7 +12,7 @@ export interface OpenFile {
   readonly sizeBytes: number;
   /** A strong validator without quotes; another content has another one */
   readonly etag: string;
-  /** At most `length` bytes from `offset`; fewer only at the end. */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Fills `into` with what is from `offset` on. @returns bytes that were read; fewer than there is room for only at the end */
+  read(offset: number, into: Uint8Array): Promise<number>;
   close(): Promise<void>;
 }

@@ -14,7 +14,11 @@ export class MemorySource implements FileSource {
       bytes && {
         sizeBytes: bytes.length,
         etag: `${name.length}-${bytes.length}`,
-        read: async (offset, length) => bytes.subarray(offset, offset + length),
+        read: async (offset, into) => {
+          const part = bytes.subarray(offset, offset + into.length);
+          into.set(part);
+          return part.length;
+        },
         close: async () => {},
       }
     );

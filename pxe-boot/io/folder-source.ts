@@ -39,16 +39,15 @@ export class FolderSource implements FileSource {
 const openFile = (handle: FileHandle, sizeBytes: number, etag: string): OpenFile => ({
   sizeBytes,
   etag,
-  read: async (offset, length) => {
-    const wanted = Math.max(0, Math.min(length, sizeBytes - offset));
-    const buffer = Buffer.allocUnsafe(wanted);
+  read: async (offset, into) => {
+    const wanted = Math.max(0, Math.min(into.length, sizeBytes - offset));
     let got = 0;
     while (got < wanted) {
-      const { bytesRead } = await handle.read(buffer, got, wanted - got, offset + got);
+      const { bytesRead } = await handle.read(into, got, wanted - got, offset + got);
       if (bytesRead === 0) throw new Error(`file shrank below ${sizeBytes} bytes while it was read`);
       got += bytesRead;
     }
-    return buffer;
+    return got;
   },
   close: () => handle.close(),
 });

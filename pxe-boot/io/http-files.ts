@@ -78,26 +78,32 @@ async function send(
   if (!response.destroyed) response.end();
 }
 
+/** One buffer is read into while the other is on its way: fresh ones for every chunk keep the garbage collector busy. */
 async function sendBody(response: ServerResponse, file: OpenFile, { from, to }: ByteRange): Promise<void> {
   response.setTimeout(stallMs, () => response.destroy());
+  const sizeBytes = Math.min(chunkBytes, to + 1 - from);
+  let [idle, busy] = [Buffer.allocUnsafeSlow(sizeBytes), Buffer.allocUnsafeSlow(sizeBytes)];
+  let taken = Promise.resolve();
   for (let at = from; at <= to && !response.destroyed; ) {
-    const bytes = await file.read(at, Math.min(chunkBytes, to + 1 - at));
-    if (bytes.length === 0) throw new Error(`file ended at ${at}, before its ${file.sizeBytes} bytes`);
-    at += bytes.length;
-    if (!response.destroyed && !response.write(bytes)) await drained(response);
+    const count = await file.read(at, idle.subarray(0, to + 1 - at));
+    if (count === 0) throw new Error(`file ended at ${at}, before its ${file.sizeBytes} bytes`);
+    at += count;
+    await taken;
+    taken = write(response, idle.subarray(0, count));
+    [idle, busy] = [busy, idle];
   }
+  await taken;
 }
 
-/** Resolves when there is room again, or nobody who listens any more. */
-function drained(response: ServerResponse): Promise<void> {
+/** Resolves when the bytes are needed no more: the system has taken them, or nobody listens any more. */
+function write(response: ServerResponse, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
+    if (response.destroyed) return resolve();
     const done = () => {
-      response.off("drain", done);
       response.off("close", done);
       resolve();
     };
-    response.on("drain", done);
     response.on("close", done);
-    if (response.destroyed) done();
+    response.write(bytes, done);
   });
 }

@@ -119,7 +119,9 @@ export class TftpTransfer {
     const end = Math.min(blockStart(transfer, to + 1), this.#file.sizeBytes);
     if (!this.#holds(start, end)) {
       const length = Math.max(end - start, Math.min(chunkBytes, this.#file.sizeBytes - start));
-      this.#chunk = { offset: start, bytes: length > 0 ? await this.#file.read(start, length) : new Uint8Array() };
+      const bytes = new Uint8Array(length);
+      const count = length > 0 ? await this.#file.read(start, bytes) : 0;
+      this.#chunk = { offset: start, bytes: bytes.subarray(0, count) };
     }
     const { offset, bytes } = this.#chunk;
     for (let block = from; block <= to; block++) {
