@@ -116,8 +116,7 @@ async function fetchImage(plan: PlanResponse, ports: InstallPorts): Promise<Fetc
   return ports.steps.run(
     "download",
     async () => {
-      const size = await persist(() => server.imageSize(plan.imageUrl));
-      if (size !== undefined && size > server.memoryForImage()) return undefined;
+      if (plan.imageBytes > server.memoryForImage()) return undefined;
       return persist(() => server.fetchImage(plan.imageUrl));
     },
     (image) =>

@@ -34,7 +34,13 @@ async function lived(story: Story = {}) {
   const { server, did, files } = stubServer(story.server, story.digest);
   const agent = await startStubAgent({
     allocation: { uuid: someFacts().smbios.uuid, hostname: "web-1", filesystemLayout: aLayout() },
-    plan: { epoch: 1n, imageUrl: "http://x/image", imageSha256: digest, kernelCommandline: "console=ttyS0" },
+    plan: {
+      epoch: 1n,
+      imageUrl: "http://x/image",
+      imageSha256: digest,
+      imageBytes: 1000n,
+      kernelCommandline: "console=ttyS0",
+    },
     onHeard: (h) => void (h.what === "succeeded" && did.push("success accepted")),
     ...story.agent,
   });

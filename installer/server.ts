@@ -24,8 +24,6 @@ export interface Server {
   /** Mounts below the place where the new system is put together, outermost first. */
   mount(mounts: readonly Mount[]): Promise<void>;
   unmountAll(): Promise<void>;
-  /** Asks for the image's size only. Undefined when the agent does not say. Throws `Unreachable` when it may work later. */
-  imageSize(url: string): Promise<number | undefined>;
   /** Memory that may be used for an image, in bytes. */
   memoryForImage(): number;
   /** One try, going on where the last one ended. Throws `Unreachable` when it may work later. */

@@ -32,6 +32,7 @@ export class Steps {
   readonly #ports: StepPorts;
   readonly #untold = new Map<string, InstallStep>();
   #telling: Promise<void> = Promise.resolve();
+  #gathering = new AbortController();
   #isTelling = false;
 
   constructor(ports: StepPorts) {
@@ -65,8 +66,9 @@ export class Steps {
     }
   }
 
-  /** Resolves when all is told, or after `limitMs`. */
+  /** Tells what is untold without gathering more. Resolves when all is told, or after `limitMs`. */
   async told(limitMs: number): Promise<void> {
+    this.#gathering.abort();
     const limit = new AbortController();
     await Promise.race([this.#telling, this.#ports.clock.sleep(limitMs, limit.signal).catch(() => {})]);
     limit.abort();
@@ -81,7 +83,8 @@ export class Steps {
   async #tellAll(): Promise<void> {
     this.#isTelling = true;
     // News come in bursts: what ends within this pause is told once instead of twice, and a call costs more than a short step.
-    await this.#ports.clock.sleep(gatherMs);
+    this.#gathering = new AbortController();
+    await this.#ports.clock.sleep(gatherMs, this.#gathering.signal).catch(() => {});
     for (let next = this.#untold.values().next(); next.done !== true; next = this.#untold.values().next()) {
       this.#untold.delete(next.value.name);
       // A refused report is not worth an installation.

@@ -3,15 +3,17 @@ import { systemClock } from "#lib/io/system-clock.ts";
 import type { DiskWrite } from "../boot-loader.ts";
 import type { DiskFacts } from "../facts.ts";
 import type { WipeMethod } from "../wipe.ts";
-import { runProgram } from "./programs.ts";
+import { runProgram, runPrograms } from "./programs.ts";
 
 /** Where partition tables, file system labels and the metadata of RAIDs lie. */
 const endBytes = 16 * 2 ** 20;
 const deviceWaitMs = 10_000;
 
 export async function wipeDisk(disk: DiskFacts, method: WipeMethod): Promise<void> {
-  const discard = (...args: readonly string[]) =>
-    runProgram({ program: "/sbin/blkdiscard", args: ["-f", ...args, disk.device] });
+  const discard = (...args: readonly string[]) => ({ program: "/sbin/blkdiscard", args: ["-f", ...args, disk.device] });
+  const size = Math.min(endBytes, disk.sizeBytes);
+  const zeroed = (at: number) => discard("--zeroout", "--offset", `${at}`, "--length", `${size}`);
+  const ends = [zeroed(0), zeroed(disk.sizeBytes - size)];
   const format = (erase: string) =>
     runProgram({ program: "/usr/sbin/nvme", args: ["format", disk.device, "-s", erase, "--force", "-t", "600000"] });
   switch (method) {
@@ -20,22 +22,16 @@ export async function wipeDisk(disk: DiskFacts, method: WipeMethod): Promise<voi
     case "nvme-format":
       return format("1");
     case "secure-discard":
-      await discard("--secure");
-      return zeroEnds(disk);
+      await runPrograms([discard("--secure"), ...ends]);
+      break;
     case "discard":
-      await discard();
-      return zeroEnds(disk);
+      await runPrograms([discard(), ...ends]);
+      break;
     case "overwrite":
-      return discard("--zeroout");
+      await runProgram(discard("--zeroout"));
   }
-}
-
-function zeroEnds(disk: DiskFacts): void {
-  const zeros = new Uint8Array(Math.min(endBytes, disk.sizeBytes));
-  writeDisk(disk.device, [
-    { at: 0, bytes: zeros },
-    { at: disk.sizeBytes - zeros.length, bytes: zeros },
-  ]);
+  // What the disk itself has only remembered is lost with its power.
+  writeDisk(disk.device, []);
 }
 
 export function writeDisk(device: string, writes: readonly DiskWrite[]): void {

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { createCipheriv, createHash } from "node:crypto";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, rmSync, statSync } from "node:fs";
-import { get, request } from "node:http";
+import { get } from "node:http";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type FetchedImage, type ImageProof, Unreachable } from "../server.ts";
@@ -21,22 +21,6 @@ const silenceMs = 10_000;
 function refusal(url: string, status: number): Error {
   const text = `${url} is answered with ${status}`;
   return status >= 400 && status < 500 && status !== 408 && status !== 429 ? new Error(text) : new Unreachable(text);
-}
-
-export function imageSize(url: string): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
-    const call = request(url, { method: "HEAD", agent: false, timeout: silenceMs }, (response) => {
-      response.resume();
-      const status = response.statusCode ?? 0;
-      const length = Number(response.headers["content-length"]);
-      if (status === 405 || status === 501) resolve(undefined);
-      else if (status !== 200) reject(refusal(url, status));
-      else resolve(Number.isFinite(length) ? length : undefined);
-    });
-    call.on("timeout", () => call.destroy(new Error(`no answer within ${silenceMs / 1000} s`)));
-    call.on("error", (error) => reject(new Unreachable(`${url}: ${error.message}`, { cause: error })));
-    call.end();
-  });
 }
 
 export function memoryForImage(): number {

@@ -5,7 +5,7 @@ import { systemClock } from "#lib/io/system-clock.ts";
 import type { Command } from "../filesystems.ts";
 import type { Server } from "../server.ts";
 import { rereadPartitions, wipeDisk, writeDisk } from "./disks.ts";
-import { dropImage, fetchImage, imageDigest, imageSize, memoryForImage, streamImage, unpackImage } from "./image.ts";
+import { dropImage, fetchImage, imageDigest, memoryForImage, streamImage, unpackImage } from "./image.ts";
 import { inventory, readSmbios } from "./inventory.ts";
 import { runProgram, runPrograms } from "./programs.ts";
 import { linkTarget, listTarget, readTarget, targetRoot, writeTarget } from "./target-root.ts";
@@ -39,7 +39,6 @@ export function realServer(): Server {
           .map((at) => busybox("umount", at)),
       );
     },
-    imageSize,
     memoryForImage,
     fetchImage,
     imageDigest,

@@ -101,6 +101,5 @@ function serveFile(request: IncomingMessage, response: ServerResponse, file: str
   const size = statSync(file).size;
   const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0);
   response.writeHead(from > 0 ? 206 : 200, { "content-length": size - from });
-  if (request.method === "HEAD") response.end();
-  else createReadStream(file, { start: from, highWaterMark: 1 << 20 }).pipe(response);
+  createReadStream(file, { start: from, highWaterMark: 1 << 20 }).pipe(response);
 }

@@ -31,7 +31,6 @@ export function stubServer(
     rereadPartitions: async (disk) => void did.push(`reread ${disk}`),
     mount: async (mounts) => void did.push(...mounts.map((m) => `mount ${m.device} ${m.path}`)),
     unmountAll: async () => void did.push("unmount"),
-    imageSize: async () => 1000,
     memoryForImage: () => 1e9,
     fetchImage: async () => image,
     imageDigest: async () => digest,

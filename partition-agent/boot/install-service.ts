@@ -36,6 +36,7 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
         epoch: desired.epoch,
         imageUrl: files.url(image),
         imageSha256: image.sha256,
+        imageBytes: BigInt(image.sizeBytes),
         imageSeal: await files.seal(image),
         phoneHomeUrl: `${site.url}/phone-home?token=${token}`,
         interfaces: [homePlan(allocation, mac)],
