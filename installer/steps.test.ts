@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import type { InstallStep } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import { StepFailed, Steps } from "./steps.ts";
@@ -24,7 +25,7 @@ function held() {
   const letThrough = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       next();
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
     }
   };
   return { steps, told, said, letThrough };
@@ -36,7 +37,7 @@ test("work does not wait for its report, and a step that has ended before it was
   const h = held();
   await h.steps.run(
     "one",
-    async () => 1,
+    () => turn(),
     () => "well",
   );
   await h.steps.run("two", async () => 2);
@@ -50,6 +51,7 @@ test("a failure carries the step's name and reason, is said and is told", async 
   const h = held();
   await assert.rejects(
     h.steps.run("partition", async () => {
+      await turn();
       throw new Error("disk /dev/vda is on fire");
     }),
     (error) => error instanceof StepFailed && error.message === "partition: disk /dev/vda is on fire",
@@ -69,4 +71,17 @@ test("a refused report is said and harms nothing", async () => {
   assert.equal(await steps.run("one", async () => 5), 5);
   await steps.told(1);
   assert.ok(said.includes("one not told: no such step"));
+});
+
+test("who wants all to be told is not kept waiting for more to tell", async () => {
+  const told: InstallStep[] = [];
+  const asleep: Clock = {
+    ...stillClock,
+    sleep: (_ms, signal) =>
+      new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true })),
+  };
+  const steps = new Steps({ clock: asleep, say: () => {}, report: async (step) => void told.push(step) });
+  await steps.run("success", async () => {});
+  await steps.told(5_000);
+  assert.deepEqual(told.map(short), ["success ended"]);
 });
