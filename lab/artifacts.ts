@@ -64,13 +64,18 @@ export interface StaticServer {
 }
 
 /** A plain web server of its own process, so that it takes nothing from whom it serves. */
-export function serveFiles(plan: LabPlan, files: BuiltFiles, at: { address: string; port: number; name: string }) {
+export function serveFiles(
+  plan: LabPlan,
+  files: BuiltFiles,
+  at: { readonly address: string; readonly port: number; readonly name: string; readonly inside?: readonly string[] },
+) {
   const folder = path.join(plan.folder, at.name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   for (const kind of ["kernel", "initrd", "os"] as const)
     symlinkSync(path.resolve(files[kind].file), path.join(folder, names[kind]));
-  const running = start(["busybox", "httpd", "-f", "-p", `${at.address}:${at.port}`, "-h", folder], {
+  const command = ["busybox", "httpd", "-f", "-p", `${at.address}:${at.port}`, "-h", folder];
+  const running = start([...(at.inside ?? []), ...command], {
     name: at.name,
     log: path.join(plan.folder, `${at.name}.log`),
   });

@@ -61,16 +61,17 @@ test("only UEFI servers get UEFI firmware", () => {
 });
 
 test("packages of a flag are wanted only with that flag", () => {
-  const names = (wanted: { etcd: boolean; baseline: boolean }) =>
-    missingPackages(wanted, () => false).map((p) => p.name);
-  const all = names({ etcd: true, baseline: true });
+  const every = { etcd: true, baseline: true, autonomy: true };
+  const none = { etcd: false, baseline: false, autonomy: false };
+  const names = (wanted: typeof every) => missingPackages(wanted, () => false).map((p) => p.name);
+  const all = names(every);
   assert.equal(all.length, neededPackages.length);
   assert.deepEqual(
-    all.filter((n) => !names({ etcd: false, baseline: false }).includes(n)),
-    ["ipmitool", "etcd-server"],
+    all.filter((n) => !names(none).includes(n)),
+    ["ipmitool", "etcd-server", "nftables"],
   );
   assert.deepEqual(
-    missingPackages({ etcd: true, baseline: true }, () => true),
+    missingPackages(every, () => true),
     [],
   );
 });

@@ -16,6 +16,8 @@ interface DaemonSpec {
   readonly main: string;
   readonly config: string;
   readonly log: string;
+  /** Put before the command, to run it elsewhere. */
+  readonly inside?: readonly string[];
   /** Accepts connections there when it is up. */
   readonly address: string;
   readonly port: number;
@@ -43,8 +45,8 @@ export class Daemon {
 
   /** Resolves when it accepts connections. @throws when it ends or is not up in time */
   async start(): Promise<void> {
-    const { name, main, config, log, address, port } = this.spec;
-    const command = [process.execPath, "--import", "tsx", path.join(top, main), "--config", config];
+    const { name, main, config, log, address, port, inside = [] } = this.spec;
+    const command = [...inside, process.execPath, "--import", "tsx", path.join(top, main), "--config", config];
     const running = start(command, { name, log });
     this.#running = running;
     running.exited.then(
@@ -100,6 +102,12 @@ export const agentFolder = (plan: LabPlan): string => path.join(plan.folder, "ag
 export const adminTokenFile = (plan: LabPlan): string => path.join(centralFolder(plan), "admin-token");
 export const agentTokenFile = (plan: LabPlan): string => path.join(agentFolder(plan), "token");
 export const centralUrl = (plan: LabPlan): string => `http://${plan.core}:${plan.centralPort}`;
+/** Central as people reach it, whatever becomes of the agent's way there. */
+export const deskAddress = (plan: LabPlan): string => (plan.isApart ? plan.wan.core : plan.core);
+export const deskUrl = (plan: LabPlan): string => `http://${deskAddress(plan)}:${plan.centralPort}`;
+
+/** Where the agent listens for people on site. */
+export const siteSocket = (plan: LabPlan): string => path.join(agentFolder(plan), "data/site.sock");
 
 /** Boot programs that Debian has no package for. */
 export const bootProgramFolder = (plan: LabPlan): string => path.join(plan.folder, "boot-programs");
@@ -108,8 +116,14 @@ export type StoreConfig =
   | { readonly kind: "embedded"; readonly folder: string }
   | { readonly kind: "etcd"; readonly endpoints: readonly string[] };
 
+/** Where central runs and what it stores in. */
+export interface CentralPlace {
+  readonly store: StoreConfig;
+  readonly inside: readonly string[];
+}
+
 export const centralConfig = (plan: LabPlan, store: StoreConfig) => ({
-  listen: { host: plan.core, port: plan.centralPort },
+  listen: { host: plan.isApart ? "0.0.0.0" : plan.core, port: plan.centralPort },
   store,
   adminTokenFile: adminTokenFile(plan),
   log: { level: "debug" },
@@ -161,12 +175,13 @@ export function forgetState(plan: LabPlan): void {
     rmSync(path.join(agentFolder(plan), gone), { recursive: true, force: true });
 }
 
-export function centralDaemon(plan: LabPlan, store: StoreConfig, ended: (d: Daemon, how: string) => void): Daemon {
+export function centralDaemon(plan: LabPlan, place: CentralPlace, ended: (d: Daemon, how: string) => void): Daemon {
   const folder = centralFolder(plan);
-  return daemon(plan, folder, centralConfig(plan, store), ended, {
+  return daemon(plan, folder, centralConfig(plan, place.store), ended, {
     name: "central",
     main: "central/main.ts",
-    address: plan.core,
+    inside: place.inside,
+    address: deskAddress(plan),
     port: plan.centralPort,
   });
 }

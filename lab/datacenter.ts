@@ -18,7 +18,7 @@ export class Datacenter {
   readonly bmcPassword: string;
   readonly #chassis: ChassisServer;
   #leaf: Leaf | undefined;
-  #bmcs: readonly Running[] = [];
+  readonly #bmcs: Running[] = [];
 
   constructor(plan: LabPlan, timeline: Timeline, say: Say) {
     this.plan = plan;
@@ -36,7 +36,12 @@ export class Datacenter {
     this.#leaf = new Leaf(this.plan);
     for (const machine of this.machines) await machine.open();
     await this.#chassis.listen(this.plan.chassisPort);
-    this.#bmcs = this.plan.machines.map((m) => startBmc(this.plan, m, this.bmcPassword));
+    for (const machine of this.plan.machines) if (!machine.isLate) await this.plugIn(machine);
+  }
+
+  /** Gives a machine its mains: its BMC starts, and answers for it. */
+  async plugIn(machine: MachinePlan): Promise<void> {
+    this.#bmcs.push(startBmc(this.plan, machine, this.bmcPassword));
   }
 
   machine(uuid: string): Machine {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { type Api, openApi } from "./api.ts";
 import type { Artifacts } from "./artifacts.ts";
-import { adminTokenFile, agentDaemon, centralDaemon, centralUrl, type Daemon, type StoreConfig } from "./daemons.ts";
+import { adminTokenFile, agentDaemon, type CentralPlace, centralDaemon, type Daemon, deskUrl } from "./daemons.ts";
 import type { LabPlan } from "./plan.ts";
 import { type Seeded, seed } from "./seed.ts";
 import type { Timeline } from "./timeline.ts";
@@ -21,13 +21,13 @@ export class Holdfast {
   /** @param ended told when a daemon ends by itself */
   constructor(
     plan: LabPlan,
-    store: StoreConfig,
+    place: CentralPlace,
     timeline: Timeline,
     ended: (name: string, how: string, log: string) => void,
   ) {
     this.#plan = plan;
     const tell = (daemon: Daemon, how: string) => ended(daemon.spec.name, how, daemon.spec.log);
-    this.central = centralDaemon(plan, store, tell);
+    this.central = centralDaemon(plan, place, tell);
     this.agent = agentDaemon(plan, tell);
     this.watch = new MachineWatch(plan, timeline);
   }
@@ -44,7 +44,7 @@ export class Holdfast {
 
   async start(artifacts: Artifacts): Promise<void> {
     await this.central.start();
-    this.#api = openApi(centralUrl(this.#plan), readFileSync(adminTokenFile(this.#plan), "utf8").trim());
+    this.#api = openApi(deskUrl(this.#plan), readFileSync(adminTokenFile(this.#plan), "utf8").trim());
     this.#seeded = await seed(this.#api, this.#plan, artifacts);
     this.#following = this.watch.follow(this.#api, this.#stopping.signal);
     await this.agent.start();

@@ -1,14 +1,11 @@
 import { readFileSync } from "node:fs";
-import { artifactsAt, layBootPrograms, serveFiles } from "./artifacts.ts";
+import { autonomy } from "./autonomy.ts";
 import { baseline } from "./baseline.ts";
 import { reasonOf } from "./checks.ts";
-import { adminTokenFile, centralUrl, type StoreConfig } from "./daemons.ts";
+import { adminTokenFile, centralUrl } from "./daemons.ts";
 import { demo } from "./demo.ts";
-import { etcdStore, startEtcd } from "./etcd.ts";
 import type { Handover } from "./handover.ts";
-import { type Lab, makeLab, startHoldfast } from "./lab.ts";
-import { labPlan } from "./plan.ts";
-import type { Running } from "./process.ts";
+import { type Lab, openLab, startHoldfast } from "./lab.ts";
 import { LiveView, labLines } from "./view.ts";
 
 // The lab's second process, inside its network namespace: everything that runs is a child of it.
@@ -21,36 +18,27 @@ process.exitCode = await main();
 process.exit();
 
 async function main(): Promise<number> {
-  const plan = labPlan(options);
-  const children: Running[] = [];
-  let lab: Lab | undefined;
+  /** What was opened, to be closed in reverse, also when opening the next one failed. */
+  const closes: (() => Promise<void>)[] = [];
   try {
-    const embedded: StoreConfig = { kind: "embedded", folder: `${plan.folder}/central/store` };
-    const store = options.store === "etcd" ? etcdStore : embedded;
     const print = (line: string) => view.print(line);
-    const artifacts = artifactsAt(plan, files);
-    lab = makeLab({ options, plan, files, artifacts, store, print, signal: stopping });
-    await lab.datacenter.open();
-    if (options.store === "etcd") children.push(await startEtcd(plan));
-    layBootPrograms(plan, files);
-    const images = { address: plan.core, port: plan.imagePort, name: "images" };
-    children.push(serveFiles(plan, files, images).running);
+    const lab = await openLab({ options, files, print, signal: stopping }, (close) => closes.push(close));
     return options.task === "baseline" ? await baseline(lab) : await withHoldfast(lab);
   } catch (error) {
     if (!stopping.aborted) view.print(`lab: ${reasonOf(error)}`);
     return stopping.aborted && options.task === "stay" ? 0 : 1;
   } finally {
     view.close();
-    await lab?.datacenter.close();
-    await Promise.all(children.map((c) => c.stop("SIGTERM", 3000)));
+    for (const close of closes.reverse()) await close();
   }
 }
 
 async function withHoldfast(lab: Lab): Promise<number> {
   const holdfast = await startHoldfast(lab, options.resume ? "as left" : "anew");
   try {
-    if (options.task === "demo") {
-      const checks = await demo(lab, holdfast);
+    const journey = options.task === "demo" ? demo : options.task === "autonomy" ? autonomy : undefined;
+    if (journey) {
+      const checks = await journey(lab, holdfast);
       lab.print(checks.line);
       if (options.keep) await stay(lab, holdfast);
       return checks.isGood ? 0 : 1;

@@ -42,7 +42,8 @@ async function main(): Promise<number> {
 }
 
 async function inNamespace(options: LabOptions): Promise<number> {
-  const wanted = { etcd: options.store === "etcd", baseline: options.task === "baseline" };
+  const { task, store } = options;
+  const wanted = { etcd: store === "etcd", baseline: task === "baseline", autonomy: task === "autonomy" };
   await ensurePackages(missingPackages(wanted), options.yes);
   for (const name of await removeLeftOvers()) console.log(`removed what was left of lab ${name}`);
   const { name, folder } = labPlan(options);

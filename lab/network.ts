@@ -23,7 +23,7 @@ export function networkCommands(plan: LabPlan): readonly string[] {
       `link set ${m.tap} master ${bridge}`,
       `link set ${m.tap} up`,
     ]),
-    ...[plan.core, plan.management.address, ...plan.machines.map((m) => m.bmcAddress)].map(
+    ...[...(plan.isApart ? [] : [plan.core]), plan.management.address, ...plan.machines.map((m) => m.bmcAddress)].map(
       (a) => `addr add ${a}/32 dev lo`,
     ),
   ];

@@ -8,7 +8,7 @@ export interface NeededPackage {
   readonly proof: string;
   readonly why: string;
   /** Needed only with this flag. */
-  readonly only?: "etcd" | "baseline";
+  readonly only?: "etcd" | "baseline" | "autonomy";
 }
 
 /** Debian packages of the lab. */
@@ -27,10 +27,11 @@ export const neededPackages: readonly NeededPackage[] = [
   { name: "openssh-client", proof: "/usr/bin/ssh", why: "the login of the demo" },
   { name: "ipmitool", proof: "/usr/bin/ipmitool", why: "power-on of the baseline", only: "baseline" },
   { name: "etcd-server", proof: "/usr/bin/etcd", why: "the store", only: "etcd" },
+  { name: "nftables", proof: "/usr/sbin/nft", why: "the cut of the link", only: "autonomy" },
 ];
 
 export function missingPackages(
-  wanted: { readonly etcd: boolean; readonly baseline: boolean },
+  wanted: Readonly<Record<NonNullable<NeededPackage["only"]>, boolean>>,
   has: (path: string) => boolean = existsSync,
 ): readonly NeededPackage[] {
   return neededPackages.filter((p) => (p.only === undefined || wanted[p.only]) && !has(p.proof));

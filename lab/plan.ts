@@ -23,6 +23,8 @@ export interface MachinePlan {
   readonly qmpPort: number;
   /** Disk, logs and BMC state of this machine. */
   readonly folder: string;
+  /** Comes into the datacenter only when somebody plugs it in. */
+  readonly isLate: boolean;
 }
 
 /** Every name, address and port of one lab. */
@@ -41,7 +43,12 @@ export interface LabPlan {
     readonly to: string;
   };
   readonly management: { readonly address: string; readonly firstBmc: string; readonly lastBmc: string };
+  /** Central's address, and the image server's. */
   readonly core: string;
+  /** The cable to a core that is a network of its own; `core` is then central's second address there, and the one that is cut. */
+  readonly wan: { readonly prefix: Ipv4Prefix; readonly site: string; readonly core: string };
+  /** Whether central is behind that cable instead of in the partition's own network. */
+  readonly isApart: boolean;
   readonly agentPort: number;
   readonly centralPort: number;
   readonly imagePort: number;
@@ -77,6 +84,8 @@ export function labPlan(options: LabOptions): LabPlan {
       lastBmc: host(options.management, bmcOffset + options.machines),
     },
     core: options.core,
+    wan: { prefix: options.wan, site: host(options.wan, 2), core: host(options.wan, 1) },
+    isApart: options.task === "autonomy",
     agentPort: options.agentPort,
     centralPort: options.centralPort,
     imagePort: options.imagePort,
@@ -97,6 +106,7 @@ export function labPlan(options: LabOptions): LabPlan {
         diskGb: options.diskGb,
         qmpPort: chassisPort + number,
         folder: path.join(folder, `m${number}`),
+        isLate: options.task === "autonomy" && number === options.machines,
       };
     }),
   };
