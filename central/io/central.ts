@@ -1,37 +1,18 @@
-// Builds central from its parts and starts them: the store first, the port last.
+// Gives central its ports on this host and starts it: the store first, the port last.
 import { readFile } from "node:fs/promises";
-import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
-import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
-import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
-import { SwitchService as AdminSwitchService } from "#gen/metalstack/admin/v2/switch_pb.ts";
-import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
-import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
-import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
 import { listen, type TlsMaterial } from "#lib/io/one-port.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import type { Lifetime } from "#lib/lifetime.ts";
 import type { Log } from "#lib/log.ts";
 import { Secret } from "#lib/secret.ts";
-import { api } from "../api.ts";
-import { bootService } from "../boot/boot-service.ts";
-import { eventService } from "../boot/event-service.ts";
-import { catalogServices } from "../catalog-services.ts";
+import { composeCentral } from "../central.ts";
 import type { CentralConfig } from "../config.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
 import { openIdentity } from "../identity/identity.ts";
-import { adminMachineService } from "../machine/admin-service.ts";
-import { machineService } from "../machine/api-service.ts";
-import { holdfastMachineService } from "../machine/holdfast-service.ts";
-import { implement } from "../services.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState } from "../store/state.ts";
 import type { Store } from "../store/store.ts";
-import { adminSwitchService } from "../switch/admin-service.ts";
-import { SyncBacklog } from "../sync/backlog.ts";
-import { Connections } from "../sync/connections.ts";
-import { machinesHealth } from "../sync/health.ts";
-import { syncService } from "../sync/service.ts";
 import { EtcdStore } from "./etcd-store.ts";
 import { LmdbStore } from "./lmdb-store.ts";
 import { newSigningKey } from "./new-signing-key.ts";
@@ -51,27 +32,8 @@ export async function startCentral(
   const identity = await openIdentity({ state, clock, random, newSigningKey, provider, issuer });
   await ensureAdminToken({ state, identity, clock, log, provider, file: secretFile(config.adminTokenFile) });
 
-  const connections = new Connections();
-  const backlog = new SyncBacklog(state);
-  lifetime.own("sync-backlog", backlog.run(lifetime.signal));
-  const ports = { state, clock, random, log, connections, backlog, identity, provider };
-  const { routes, interceptors } = api({
-    clock,
-    random,
-    log,
-    identity,
-    implementations: [
-      ...catalogServices({ ...ports, version: versionFacts(), health: () => [machinesHealth(state, connections)] }),
-      implement(MachineService, machineService(ports)),
-      implement(AdminMachineService, adminMachineService(ports)),
-      implement(HoldfastMachineService, holdfastMachineService(ports)),
-      implement(AdminSwitchService, adminSwitchService(state)),
-      implement(SyncService, syncService(ports)),
-      implement(BootService, bootService(ports)),
-      implement(EventService, eventService(ports)),
-    ],
-    serving: () => (state.away === undefined ? "serving" : "not-serving"),
-  });
+  const version = versionFacts();
+  const { routes, interceptors } = composeCentral({ state, identity, provider, version, lifetime, clock, random, log });
   const { tls } = config;
   const server = await listen(
     { routes, interceptors, log, ...(tls && { tls: () => tlsMaterial(tls) }) },

@@ -1,6 +1,5 @@
 // What an installer and an installed system show to prove which machine they are. Signed by the agent, checked by the agent:
 // no part of it needs central.
-import { jwtVerify, SignJWT } from "jose";
 import type { Disk } from "#lib/disk.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -24,38 +23,41 @@ export interface HomeClaims {
   readonly epoch: bigint;
 }
 
-const algorithm = "HS256";
+/** Signs what the agent claims of a machine, for one use. */
+export interface TokenSigner {
+  sign(claims: Readonly<Record<string, string>>, audience: string): Promise<string>;
+  /** @throws when it was not signed by this key for this audience; the message says which */
+  verify(token: string, audience: string): Promise<Readonly<Record<string, unknown>>>;
+}
+
 const bootAudience = "holdfast-boot";
 const homeAudience = "holdfast-phone-home";
 
 export class BootTokens {
-  readonly #key: Uint8Array;
+  readonly #signer: TokenSigner;
 
-  private constructor(key: Uint8Array) {
-    this.#key = key;
+  private constructor(signer: TokenSigner) {
+    this.#signer = signer;
   }
 
-  /** The key is made once and kept on the agent's disk. */
-  static async open(disk: Disk, random: Random): Promise<BootTokens> {
+  /** The key is made once and kept on the agent's disk. @param signerOf by a key of 32 bytes */
+  static async open(disk: Disk, random: Random, signerOf: (key: Uint8Array) => TokenSigner): Promise<BootTokens> {
     const stored = disk.get("secret", "boot-token-key");
-    if (stored) return new BootTokens(stored);
+    if (stored) return new BootTokens(signerOf(stored));
     const key = random.bytes(32);
     await disk.write([{ table: "secret", key: "boot-token-key", value: key }]);
-    return new BootTokens(key);
+    return new BootTokens(signerOf(key));
   }
 
   forBoot({ mac, uuid, boot, firmware }: BootClaims): Promise<string> {
-    return new SignJWT({ mac, boot, ...(uuid !== undefined && { uuid }), ...(firmware && { firmware }) })
-      .setProtectedHeader({ alg: algorithm })
-      .setAudience(bootAudience)
-      .sign(this.#key);
+    return this.#signer.sign(
+      { mac, boot, ...(uuid !== undefined && { uuid }), ...(firmware && { firmware }) },
+      bootAudience,
+    );
   }
 
   forHome({ uuid, epoch }: HomeClaims): Promise<string> {
-    return new SignJWT({ uuid, epoch: `${epoch}` })
-      .setProtectedHeader({ alg: algorithm })
-      .setAudience(homeAudience)
-      .sign(this.#key);
+    return this.#signer.sign({ uuid, epoch: `${epoch}` }, homeAudience);
   }
 
   /** @throws Refusal "unauthenticated" */
@@ -77,10 +79,9 @@ export class BootTokens {
     return { uuid, epoch: BigInt(epoch) };
   }
 
-  async #claims(token: string, audience: string): Promise<Record<string, unknown>> {
+  async #claims(token: string, audience: string): Promise<Readonly<Record<string, unknown>>> {
     try {
-      const { payload } = await jwtVerify(token, this.#key, { algorithms: [algorithm], audience });
-      return payload;
+      return await this.#signer.verify(token, audience);
     } catch (cause) {
       throw new Refusal(
         "unauthenticated",

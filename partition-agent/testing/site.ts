@@ -23,6 +23,7 @@ import { validation } from "#lib/rpc/validation.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { BootFiles } from "../boot/boot-files.ts";
 import { BootTokens } from "../boot/boot-token.ts";
+import { jwtSigner } from "../boot/jwt-signer.ts";
 import { siteRoutes, siteServices } from "../boot/router.ts";
 import { type BootScript, bootScript } from "../boot/script.ts";
 import type { Site } from "../boot/site.ts";
@@ -111,7 +112,7 @@ export async function openAgent(kept: { disk?: HeldDisk; clock?: VirtualClock; c
       bell.ring();
     },
   });
-  const tokens = await BootTokens.open(disk, random);
+  const tokens = await BootTokens.open(disk, random, jwtSigner);
   const site: Site = {
     partition: "p1",
     url: "http://10.0.0.1:8080",

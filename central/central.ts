@@ -1,0 +1,66 @@
+// Central without sockets, files and clocks of its own: every service over a state, and what runs beside them.
+import type { Interceptor } from "@connectrpc/connect";
+import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
+import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
+import { SwitchService as AdminSwitchService } from "#gen/metalstack/admin/v2/switch_pb.ts";
+import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Version } from "#gen/metalstack/api/v2/version_pb.ts";
+import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
+import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
+import type { Clock } from "#lib/clock.ts";
+import type { Lifetime } from "#lib/lifetime.ts";
+import type { Log } from "#lib/log.ts";
+import type { Random } from "#lib/random.ts";
+import { type Api, api } from "./api.ts";
+import { bootService } from "./boot/boot-service.ts";
+import { eventService } from "./boot/event-service.ts";
+import { catalogServices } from "./catalog-services.ts";
+import type { Identity } from "./identity/identity.ts";
+import { adminMachineService } from "./machine/admin-service.ts";
+import { machineService } from "./machine/api-service.ts";
+import { holdfastMachineService } from "./machine/holdfast-service.ts";
+import { implement } from "./services.ts";
+import type { State } from "./store/state.ts";
+import { adminSwitchService } from "./switch/admin-service.ts";
+import { SyncBacklog } from "./sync/backlog.ts";
+import { Connections } from "./sync/connections.ts";
+import { machinesHealth } from "./sync/health.ts";
+import { syncService } from "./sync/service.ts";
+
+export interface CentralPorts {
+  readonly state: State;
+  readonly identity: Identity;
+  /** Login of the tenant whose members run the installation. */
+  readonly provider: string;
+  readonly version: Pick<Version, "version" | "revision" | "gitSha1" | "buildDate">;
+  /** For those who make many: it takes a moment and can be shared. */
+  readonly validate?: Interceptor;
+  readonly lifetime: Lifetime;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export function composeCentral(given: CentralPorts): Api {
+  const { state, version, lifetime, validate } = given;
+  const connections = new Connections();
+  const backlog = new SyncBacklog(state);
+  lifetime.own("sync-backlog", backlog.run(lifetime.signal));
+  const ports = { ...given, connections, backlog };
+  return api({
+    ...ports,
+    implementations: [
+      ...catalogServices({ ...ports, version, health: () => [machinesHealth(state, connections)] }),
+      implement(MachineService, machineService(ports)),
+      implement(AdminMachineService, adminMachineService(ports)),
+      implement(HoldfastMachineService, holdfastMachineService(ports)),
+      implement(AdminSwitchService, adminSwitchService(state)),
+      implement(SyncService, syncService(ports)),
+      implement(BootService, bootService(ports)),
+      implement(EventService, eventService(ports)),
+    ],
+    serving: () => (state.away === undefined ? "serving" : "not-serving"),
+    ...(validate && { validate }),
+  });
+}

@@ -1,0 +1,225 @@
+// The agent without sockets, files and clocks of its own: everything that it decides and remembers, over ports.
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Interceptor } from "@connectrpc/connect";
+import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { ImageClassification, ImageSchema } from "#gen/metalstack/api/v2/image_pb.ts";
+import { Bell } from "#lib/bell.ts";
+import type { Clock } from "#lib/clock.ts";
+import type { Disk } from "#lib/disk.ts";
+import type { Lifetime } from "#lib/lifetime.ts";
+import type { Log } from "#lib/log.ts";
+import type { Random } from "#lib/random.ts";
+import { Reconciler } from "#lib/reconcile.ts";
+import { refusals } from "#lib/rpc/refusal-to-connect.ts";
+import { validation } from "#lib/rpc/validation.ts";
+import { BmcDirectory, type DirectoryPorts } from "./bmc/directory.ts";
+import { BootFiles, type FileCache } from "./boot/boot-files.ts";
+import { BootTokens, type TokenSigner } from "./boot/boot-token.ts";
+import { siteRoutes, siteServices } from "./boot/router.ts";
+import { partitionOf, type Site } from "./boot/site.ts";
+import { Ledger } from "./ledger/ledger.ts";
+import { Link, type SyncClient } from "./link/link.ts";
+import type { MachineFacts } from "./machine/plan.ts";
+import { MachineReconciler, type PortControl } from "./machine/reconciler.ts";
+import { Observations } from "./observations/observations.ts";
+import { Outbox } from "./outbox/outbox.ts";
+import { switchControl } from "./switch/control.ts";
+import { switchNames } from "./switch/names.ts";
+import { reportSwitch } from "./switch/report.ts";
+import type { SwitchDriver } from "./switch/switch.ts";
+
+export interface AgentSettings {
+  readonly partition: string;
+  /** Base URL of the agent as machines reach it, without a trailing slash. */
+  readonly url: string;
+  readonly newMachines: MachineFacts["newMachines"];
+  readonly bmc: { readonly addresses: readonly string[]; readonly pollMs: number; readonly searchMs: number };
+  /** Absent: the site has no switch to drive. */
+  readonly switch?: { readonly rack: string; readonly managementAddress: string; readonly provisioning: string };
+}
+
+export interface AgentPorts<Cache extends FileCache = FileCache> {
+  readonly disk: Disk;
+  readonly client: SyncClient;
+  /** Kernels, initrds and images; `isNeeded` is asked before one is thrown away. */
+  readonly openCache: (isNeeded: (sha256: string) => boolean) => Promise<Cache>;
+  readonly connectBmc: DirectoryPorts["connect"];
+  /** Given when the settings have a switch. */
+  readonly switchDriver?: SwitchDriver;
+  readonly signer: (key: Uint8Array) => TokenSigner;
+  /** For those who make many agents: it takes a moment and can be shared. */
+  readonly validate?: Interceptor;
+  readonly lifetime: Lifetime;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface Agent<Cache extends FileCache = FileCache> {
+  readonly site: Site;
+  readonly files: BootFiles;
+  readonly cache: Cache;
+  readonly outbox: Outbox;
+  readonly link: Link;
+  /** For installers. */
+  readonly routes: ReturnType<typeof siteRoutes>;
+  readonly interceptors: readonly Interceptor[];
+  /** Begins to act. What serves the datacenter is up before. */
+  readonly start: () => void;
+}
+
+/** Loads what the disk holds. Nothing is done to any machine before `start`. */
+export async function composeAgent<Cache extends FileCache>(
+  settings: AgentSettings,
+  ports: AgentPorts<Cache>,
+): Promise<Agent<Cache>> {
+  const { partition, url } = settings;
+  const { disk, clock, random, log, lifetime } = ports;
+  const { signal } = lifetime;
+  const bell = new Bell();
+  const changed = { ledger: (_kind: string, _id: string) => {}, machine: (_uuid: string) => {}, outbox: () => {} };
+  const ledger = new Ledger(disk, log, (kind, id) => changed.ledger(kind, id));
+  const outbox = await Outbox.open(disk, random, log, () => changed.outbox());
+  const observed = (uuid: string) => changed.machine(uuid);
+  const observations = new Observations({ partition, disk, outbox, clock, log, changed: observed });
+  const tokens = await BootTokens.open(disk, random, ports.signer);
+  const site: Site = { partition, url, ledger, observations, tokens, disk, bell, clock, log };
+  const { cache, files } = await filesOf(site, ports);
+  await forgetWaiting(observations);
+
+  const link = new Link({ partition, agent: random.uuid(), client: ports.client, ledger, outbox, clock, random, log });
+  const directory = new BmcDirectory({
+    ...settings.bmc,
+    connect: ports.connectBmc,
+    observations,
+    found: observed,
+    clock,
+    log,
+  });
+  lifetime.onStop("bmcs", () => directory.close());
+  const { control, report } = switchOf(settings, ports, { ledger, observations, outbox });
+  const reconciler = reconcilerOf(settings, ports, { site, files, directory, control });
+  lifetime.onStop("reconciler", () => reconciler.stopped());
+  const useBoot = () => {
+    const configured = partitionOf(site)?.bootConfiguration;
+    files.useBoot(configured && { kernel: configured.kernelUrl, initrd: configured.imageUrl });
+  };
+  changed.outbox = () => link.wake();
+  changed.machine = (uuid) => {
+    bell.ring();
+    reconciler.enqueue(uuid);
+  };
+  changed.ledger = (kind, id) => {
+    bell.ring();
+    if (kind === "machine") reconciler.enqueue(id);
+    if (kind === "partition") useBoot();
+    if (kind === "image") prefetchImages(site, files);
+  };
+  useBoot();
+  prefetchImages(site, files);
+  return {
+    site,
+    files,
+    cache,
+    outbox,
+    link,
+    routes: siteRoutes(site, files),
+    interceptors: [refusals({ random, log }), ports.validate ?? validation(siteServices)],
+    start() {
+      for (const { uuid } of [...ledger.list("machine", MachineDesiredSchema), ...observations.list()])
+        reconciler.enqueue(uuid);
+      lifetime.own("bmc-directory", directory.run(signal));
+      if (report) lifetime.own("switch-report", report(signal));
+      lifetime.own("link", link.run(signal));
+    },
+  };
+}
+
+function reconcilerOf(
+  { newMachines }: AgentSettings,
+  { lifetime, clock, random, log }: AgentPorts,
+  parts: {
+    readonly site: Site;
+    readonly files: BootFiles;
+    readonly directory: BmcDirectory;
+    readonly control: PortControl;
+  },
+): Reconciler {
+  const { site, files, directory, control } = parts;
+  const machines = new MachineReconciler({
+    site,
+    files,
+    bmcOf: (uuid) => directory.of(uuid),
+    ports: control,
+    newMachines,
+    listeningSinceMs: clock.wallMs(),
+    clock,
+    log,
+  });
+  return new Reconciler(
+    {
+      name: "machine",
+      reconcile: (uuid, s) => machines.reconcile(uuid, s),
+      failed: (uuid, error) => machines.failed(uuid, error),
+      concurrency: 32,
+      clock,
+      random,
+      log,
+    },
+    lifetime.signal,
+  );
+}
+
+/** What may be asked for next is fetched before it is: an installation then waits for nobody, whether or not the source is up. */
+function prefetchImages({ ledger, clock }: Site, files: BootFiles): void {
+  for (const image of ledger.list("image", ImageSchema)) {
+    const isOver = image.expiresAt !== undefined && timestampMs(image.expiresAt) < clock.wallMs();
+    if (image.classification !== ImageClassification.DEPRECATED && !isOver) files.prefetch(image.url);
+  }
+}
+
+async function filesOf<Cache extends FileCache>(
+  { ledger, url }: Site,
+  { openCache, clock, log, lifetime }: AgentPorts<Cache>,
+): Promise<{ readonly cache: Cache; readonly files: BootFiles }> {
+  // The cache is there before what asks for its content; nothing is evicted in between.
+  const needed = { is: (_sha256: string) => true };
+  const cache = await openCache((sha256) => needed.is(sha256));
+  const files = new BootFiles(cache, url, clock, log, lifetime.signal);
+  needed.is = (sha256) => files.isNeeded(sha256, allocatedImages(ledger));
+  return { cache, files };
+}
+
+/** URLs of the images that present allocations are made of. */
+const allocatedImages = (ledger: Ledger): readonly string[] =>
+  ledger.list("machine", MachineDesiredSchema).flatMap(({ allocation }) => allocation?.image?.url ?? []);
+
+/** Streams of waiting installers ended with the former life of this agent. */
+async function forgetWaiting(observations: Observations): Promise<void> {
+  for (const { uuid, waiting } of observations.list()) {
+    if (!waiting) continue;
+    await observations.update(uuid, (m) => {
+      m.waiting = false;
+    });
+  }
+}
+
+function switchOf(
+  { partition, switch: at }: AgentSettings,
+  { switchDriver: driver, clock, log }: AgentPorts,
+  parts: { readonly ledger: Ledger; readonly observations: Observations; readonly outbox: Outbox },
+): { readonly control: PortControl; readonly report?: (signal: AbortSignal) => Promise<void> } {
+  if (!at || !driver) return { control: unmanaged };
+  const names = switchNames(parts.ledger, at.provisioning);
+  return {
+    control: switchControl(driver, names, (mac) => parts.observations.byMac(mac)?.uuid, clock),
+    report: (signal) => reportSwitch({ partition, ...at, driver, names, clock, log, ...parts }, signal),
+  };
+}
+
+const unmanaged: PortControl = {
+  locate: async () => ({ kind: "unmanaged" }),
+  move: async (port) => {
+    throw new Error(`port ${port} cannot be moved: no switch is configured`);
+  },
+};
