@@ -5,19 +5,12 @@ import { AdminRole, InfraRole, MachineRole, ProjectRole, TenantRole } from "#gen
 import { TenantMemberSchema, TenantSchema } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
+import type { SecretFile } from "#lib/secret-file.ts";
 import { everything, type Grants } from "../access/rights.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Identity } from "./identity.ts";
 import { membershipId } from "./membership.ts";
-
-/** A file that only its owner may read. */
-export interface SecretFile {
-  readonly path: string;
-  /** Undefined: there is none. */
-  read(): Promise<string | undefined>;
-  write(text: string): Promise<void>;
-}
 
 export const dayMs = 86_400_000;
 const lifetimeMs = 365 * dayMs;

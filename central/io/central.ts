@@ -1,6 +1,7 @@
 // Gives central its ports on this host and starts it: the store first, the port last.
 import { readFile } from "node:fs/promises";
 import { listen, type TlsMaterial } from "#lib/io/one-port.ts";
+import { secretFile } from "#lib/io/secret-file.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import type { Lifetime } from "#lib/lifetime.ts";
@@ -16,7 +17,6 @@ import type { Store } from "../store/store.ts";
 import { EtcdStore } from "./etcd-store.ts";
 import { LmdbStore } from "./lmdb-store.ts";
 import { newSigningKey } from "./new-signing-key.ts";
-import { secretFile } from "./secret-file.ts";
 import { versionFacts } from "./version-facts.ts";
 
 export async function startCentral(

@@ -1,6 +1,6 @@
 import { chmod, mkdir, open, readFile, rename } from "node:fs/promises";
 import path from "node:path";
-import type { SecretFile } from "../identity/admin-token.ts";
+import type { SecretFile } from "../secret-file.ts";
 
 /** A file that only its owner may read (mode 0600). Written beside and moved into place, so that nobody reads half of it. */
 export const secretFile = (at: string): SecretFile => ({
