@@ -40,6 +40,9 @@ export const defaultLimits: Limits = {
   drainMs: 5_000,
 };
 
+/** sun_path, less the zero at its end. @source unix(7) */
+const socketPathBytesMax = 107;
+
 /** PEM texts. */
 export interface TlsMaterial {
   readonly key: string | Uint8Array;
@@ -60,8 +63,13 @@ export interface OnePort {
   readonly log: Log;
 }
 
+/** An address and a TCP port (0 takes a free one), or the path of a Unix socket that only this user and root may open. */
+export type Where = { readonly host: string; readonly port: number } | { readonly socket: string };
+
 export interface Listening {
+  /** The address that is bound, or the socket's path. */
   readonly address: string;
+  /** 0 for a Unix socket. */
   readonly port: number;
   /** Reads the certificate again; connections that are open keep theirs. Throws, and keeps the old one, when the new is no good. */
   reload(): Promise<void>;
@@ -72,13 +80,10 @@ export interface Listening {
 }
 
 /**
- * One TCP port for gRPC, gRPC-Web, Connect and plain HTTP, over HTTP/1.1 and HTTP/2 (without TLS: prior knowledge).
- * @param where port 0 takes a free one
+ * One port for gRPC, gRPC-Web, Connect and plain HTTP, over HTTP/1.1 and HTTP/2 (without TLS: prior knowledge).
+ * @throws when the address, the port or the path cannot be had
  */
-export async function listen(
-  options: OnePort,
-  where: { readonly host: string; readonly port: number },
-): Promise<Listening> {
+export async function listen(options: OnePort, where: Where): Promise<Listening> {
   const limits = { ...defaultLimits, ...options.limits };
   const shutdown = new AbortController();
   const handler = rpcHandler({
@@ -104,9 +109,7 @@ export async function listen(
     // A reset is no news: whoever reads the socket hears of it as well.
     socket.on("error", () => {});
   });
-  server.listen({ host: where.host, port: where.port });
-  await once(server, "listening");
-  const bound = server.address() as AddressInfo;
+  const bound = "socket" in where ? await bindSocket(server, where.socket) : await bindPort(server, where);
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -127,6 +130,31 @@ export async function listen(
       return stopped;
     },
   };
+}
+
+async function bindPort(
+  server: Server,
+  where: { readonly host: string; readonly port: number },
+): Promise<Pick<Listening, "address" | "port">> {
+  server.listen({ host: where.host, port: where.port });
+  await once(server, "listening");
+  const { address, port } = server.address() as AddressInfo;
+  return { address, port };
+}
+
+/** The socket is made within the call, so the mask that it is made under is there for nothing else. */
+async function bindSocket(server: Server, path: string): Promise<Pick<Listening, "address" | "port">> {
+  const bytes = Buffer.byteLength(path);
+  if (bytes > socketPathBytesMax)
+    throw new Error(`socket ${path}: a path of ${bytes} bytes exceeds the ${socketPathBytesMax} of a Unix socket`);
+  const mask = process.umask(0o177);
+  try {
+    server.listen({ path });
+  } finally {
+    process.umask(mask);
+  }
+  await once(server, "listening");
+  return { address: path, port: 0 };
 }
 
 interface Served {
