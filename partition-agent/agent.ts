@@ -23,6 +23,9 @@ import type { MachineFacts } from "./machine/plan.ts";
 import { MachineReconciler, type PortControl } from "./machine/reconciler.ts";
 import { Observations } from "./observations/observations.ts";
 import { Outbox } from "./outbox/outbox.ts";
+import { AuditTrail } from "./site/audit.ts";
+import { LocalOrders } from "./site/orders.ts";
+import type { OnSiteParts } from "./site/service.ts";
 import { switchControl } from "./switch/control.ts";
 import { switchNames } from "./switch/names.ts";
 import { reportSwitch } from "./switch/report.ts";
@@ -61,6 +64,8 @@ export interface Agent<Cache extends FileCache = FileCache> {
   readonly cache: Cache;
   readonly outbox: Outbox;
   readonly link: Link;
+  /** For people on site. */
+  readonly onSite: OnSiteParts;
   /** For installers. */
   readonly routes: ReturnType<typeof siteRoutes>;
   readonly interceptors: readonly Interceptor[];
@@ -98,7 +103,9 @@ export async function composeAgent<Cache extends FileCache>(
   });
   lifetime.onStop("bmcs", () => directory.close());
   const { control, report } = switchOf(settings, ports, { ledger, observations, outbox });
-  const reconciler = reconcilerOf(settings, ports, { site, files, directory, control });
+  const audit = new AuditTrail({ disk, outbox, clock, log });
+  const orders = new LocalOrders({ site, audit, wake: observed, random });
+  const reconciler = reconcilerOf(settings, ports, { site, files, directory, control, orders });
   lifetime.onStop("reconciler", () => reconciler.stopped());
   const useBoot = () => {
     const configured = partitionOf(site)?.bootConfiguration;
@@ -123,11 +130,13 @@ export async function composeAgent<Cache extends FileCache>(
     cache,
     outbox,
     link,
+    onSite: { site, files, link, outbox, bmcOf: (uuid) => directory.of(uuid), audit, orders },
     routes: siteRoutes(site, files),
     interceptors: [refusals({ random, log }), ports.validate ?? validation(siteServices)],
     start() {
       for (const { uuid } of [...ledger.list("machine", MachineDesiredSchema), ...observations.list()])
         reconciler.enqueue(uuid);
+      lifetime.own("site-orders", orders.run(signal));
       lifetime.own("bmc-directory", directory.run(signal));
       if (report) lifetime.own("switch-report", report(signal));
       lifetime.own("link", link.run(signal));
@@ -143,14 +152,16 @@ function reconcilerOf(
     readonly files: BootFiles;
     readonly directory: BmcDirectory;
     readonly control: PortControl;
+    readonly orders: LocalOrders;
   },
 ): Reconciler {
-  const { site, files, directory, control } = parts;
+  const { site, files, directory, control, orders } = parts;
   const machines = new MachineReconciler({
     site,
     files,
     bmcOf: (uuid) => directory.of(uuid),
     ports: control,
+    localOrders: (uuid) => orders.of(uuid),
     newMachines,
     listeningSinceMs: clock.wallMs(),
     clock,

@@ -91,6 +91,14 @@ export const agentConfigSchema = v.strictObject({
       ports: v.pipe(v.array(v.string()), v.description("ports that the agent may move between networks")),
     }),
   ),
+  site: v.optional(
+    v.strictObject({
+      socket: v.optional(
+        text("Unix socket for people on site, for this user and root only; dataDir/site.sock when not given"),
+      ),
+    }),
+    {},
+  ),
   imageCacheGigabytes: v.optional(
     v.pipe(v.number(), v.minValue(1), v.description("most that the image cache may hold")),
     50,

@@ -77,6 +77,11 @@ export class BootFiles {
     return this.#cache.seal(file.sha256);
   }
 
+  /** Whether the content was at hand when it was last asked for. */
+  isHere(url: string): boolean {
+    return this.#here.has(url);
+  }
+
   /** Why an image is not at hand; undefined when it is or nobody asked for it. */
   problem(url: string): string | undefined {
     return this.#fetches.get(url)?.error;

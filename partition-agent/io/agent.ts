@@ -31,6 +31,7 @@ import { bootHttp } from "./boot-http.ts";
 import { openImageCache } from "./image-cache.ts";
 import { LinuxBridge } from "./linux-bridge.ts";
 import { udpTransport } from "./rmcp-transport.ts";
+import { openSitePort } from "./site-port.ts";
 import { syncClient } from "./sync-client.ts";
 
 export interface HostPorts {
@@ -60,6 +61,7 @@ export async function startAgent(config: AgentConfig, ports: HostPorts): Promise
     random,
     log,
   });
+  await openSitePort(config, agent.onSite, lifetime);
   await serve(config, agent, ports);
   agent.start();
 }

@@ -1,13 +1,29 @@
 import { MachineBMCCommand as Command } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Bmc } from "../bmc/bmc.ts";
+import { BmcUnreachable } from "../bmc/errors.ts";
 
 /**
- * Tells the BMC what an order says.
+ * Carries out what an order says.
  * @param efi the machine's firmware is UEFI: some BMCs set the boot device for one kind of firmware only
+ * @returns why nobody knows whether it was done, for what must not be done again then
  * @throws what the BMC's failure was; the order then stays and is tried again until its deadline
  */
 export async function carryOut(
+  target: { readonly bmc: Bmc; readonly efi: boolean },
+  command: Command,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    await tell(target, command, signal);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof BmcUnreachable && error.maybeDone)) throw error;
+    return error.message;
+  }
+}
+
+async function tell(
   { bmc, efi }: { readonly bmc: Bmc; readonly efi: boolean },
   command: Command,
   signal: AbortSignal,

@@ -42,6 +42,7 @@ function facts(change: {
       wipedEpoch: 1n,
       ...change.observed,
     }),
+    localOrders: [],
     power: { state: "on" },
     port: { kind: "at", switch: "leaf1", port: "tap1", network: "provisioning" },
     nowMs: now,
@@ -181,6 +182,24 @@ test("orders: carried out once, void after their deadline and under another epoc
     effectOf(facts({ desired: { orders: [order({})] }, observed: { outcomes: [{ id: "o1" }] } })),
     "wait: an allocation",
   );
+});
+
+test("an order of people on site goes by the same rules, also where central has told nothing of the machine", () => {
+  const order = (change: MessageInitShape<typeof BmcOrderSchema>) =>
+    create(BmcOrderSchema, {
+      id: "o1",
+      command: Command.MACHINE_BMC_COMMAND_OFF,
+      epoch: 1n,
+      deadline: ago(-60_000),
+      ...change,
+    });
+  const given = (...localOrders: ReturnType<typeof order>[]) => facts({ facts: { localOrders } });
+  assert.equal(effectOf(given(order({}))), "carry-out-order");
+  assert.equal(effectOf(given(order({ deadline: ago(1) }))), "refuse-order");
+  assert.equal(effectOf(given(order({ epoch: 0n }))), "refuse-order");
+  assert.equal(effectOf({ ...given(order({ epoch: 0n })), desired: undefined }), "carry-out-order");
+  const done = facts({ observed: { outcomes: [{ id: "o1" }] }, facts: { localOrders: [order({})] } });
+  assert.equal(effectOf(done), "wait: an allocation");
 });
 
 test("without a BMC the reason is in the status and nothing is done", () => {

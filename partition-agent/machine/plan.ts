@@ -14,6 +14,8 @@ import { lostRecord } from "./lost-record.ts";
 export interface MachineFacts {
   readonly desired: MachineDesired | undefined;
   readonly observed: MachineObserved;
+  /** Orders that people on site gave; they go by the same rules as central's. */
+  readonly localOrders: readonly BmcOrder[];
   /** What the BMC says right now; `unknown` when it has none or does not answer, with the reason. */
   readonly power: { readonly state: "on" | "off" } | { readonly state: "unknown"; readonly why: string };
   /** Where the switch shows the machine right now; `unmanaged` when the site has no switch to drive. */
@@ -68,12 +70,12 @@ function planLost({ desired, observed }: MachineFacts): MachineDecision | undefi
   return lost === undefined ? undefined : waitFor(lost, "it is left as it is until then", recheckMs);
 }
 
-function planOrders({ desired, observed, nowMs }: MachineFacts): MachineDecision | undefined {
+function planOrders({ desired, observed, localOrders, nowMs }: MachineFacts): MachineDecision | undefined {
   const known = new Set(observed.outcomes.map((o) => o.id));
-  const order = desired?.orders.find((o) => !known.has(o.id));
-  if (!desired || !order) return undefined;
+  const order = [...(desired?.orders ?? []), ...localOrders].find((o) => !known.has(o.id));
+  if (!order) return undefined;
   const name = bmcCommandName(order.command);
-  const refused = refusal(order, desired.epoch, nowMs);
+  const refused = refusal(order, desired?.epoch ?? 0n, nowMs);
   if (refused) return act({ kind: "refuse-order", order, reason: refused }, `order ${name} is void: ${refused}`, "");
   return act({ kind: "carry-out-order", order }, `carrying out ${name}`, "its outcome is reported");
 }
@@ -97,7 +99,7 @@ function planRelease({ desired, observed }: MachineFacts): MachineDecision | und
 }
 
 /** Whether what runs on the machine was made for an allocation that is over. */
-const isPast = (desired: MachineDesired, observed: MachineObserved): boolean =>
+export const isPast = (desired: MachineDesired, observed: MachineObserved): boolean =>
   observed.workedEpoch !== 0n && observed.workedEpoch < desired.epoch;
 
 function planPort({ desired, observed, port, nowMs }: MachineFacts): MachineDecision | undefined {

@@ -55,6 +55,7 @@ function reconcilerOf(agent: TestAgent, bmc: Bmc | undefined) {
     files: agent.files,
     bmcOf: () => bmc,
     ports: { locate: async () => ({ kind: "unmanaged" }), move: async () => {} },
+    localOrders: () => [],
     newMachines: "power on",
     listeningSinceMs: agent.clock.wallMs(),
     clock: agent.clock,

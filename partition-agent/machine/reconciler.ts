@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { recordEvent } from "#domain/machine/lifecycle.ts";
 import {
+  type BmcOrder,
   BmcOrderOutcomeSchema,
   type MachineObserved,
   MachinePortSchema,
@@ -41,6 +42,8 @@ export interface MachineReconcilerPorts {
   /** The machine's BMC; undefined while none with its GUID was found. */
   readonly bmcOf: (uuid: string) => Bmc | undefined;
   readonly ports: PortControl;
+  /** Orders to a machine that people on site gave. */
+  readonly localOrders: (uuid: string) => readonly BmcOrder[];
   readonly newMachines: MachineFacts["newMachines"];
   readonly listeningSinceMs: number;
   readonly clock: Clock;
@@ -80,11 +83,12 @@ export class MachineReconciler {
 
   async #gather(uuid: string, signal: AbortSignal): Promise<MachineFacts> {
     const { site, ports, newMachines, listeningSinceMs, clock } = this.#ports;
+    const localOrders = this.#ports.localOrders(uuid);
     const desired = desiredOf(site, uuid);
     const observed = site.observations.get(uuid) ?? (await site.observations.update(uuid, () => {}));
     if (desired?.allocation?.image) this.#ports.files.prefetch(desired.allocation.image.url);
     const [power, port] = await Promise.all([this.#power(uuid, signal), ports.locate(observed, signal)]);
-    return { desired, observed, power, port, nowMs: clock.wallMs(), newMachines, listeningSinceMs };
+    return { desired, observed, localOrders, power, port, nowMs: clock.wallMs(), newMachines, listeningSinceMs };
   }
 
   async #power(uuid: string, signal: AbortSignal): Promise<MachineFacts["power"]> {
@@ -133,10 +137,11 @@ export class MachineReconciler {
         await update((m) => addOutcome(m, effect.order.id, effect.reason, clock.wallMs()));
         return;
       case "carry-out-order": {
-        await carryOut({ bmc: this.#bmc(uuid), efi: this.#isEfi(uuid) }, effect.order.command, signal);
+        const { id, command, epoch } = effect.order;
+        const doubt = await carryOut({ bmc: this.#bmc(uuid), efi: this.#isEfi(uuid) }, command, signal);
         await update((m) => {
-          addOutcome(m, effect.order.id, "", clock.wallMs());
-          noteOrder(m, effect.order.command, effect.order.epoch, clock.wallMs());
+          addOutcome(m, id, doubt ?? "", clock.wallMs());
+          noteOrder(m, command, epoch, clock.wallMs());
         });
         return;
       }

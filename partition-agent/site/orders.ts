@@ -1,0 +1,194 @@
+// Orders to BMCs that people on site gave. The reconciler carries them out beside central's, by the same rules.
+// Invariants: an order is durable, with its audit trace, before anybody may carry it out; it is forgotten together with the
+// trace of how it ended.
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { bmcCommandName } from "#domain/machine/bmc-command.ts";
+import { isVoidOrder, newOrder } from "#domain/machine/bmc-order.ts";
+import { SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
+import {
+  type BmcOrder,
+  type BmcOrderOutcome,
+  BmcOrderOutcomeSchema,
+  BmcOrderSchema,
+} from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineBMCCommand as Command } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { linkedSignal } from "#lib/linked-signal.ts";
+import type { Random } from "#lib/random.ts";
+import { Refusal } from "#lib/refusal.ts";
+import type { Site } from "../boot/site.ts";
+import type { Act, AuditTrail } from "./audit.ts";
+import { issuerOf, type SiteCaller } from "./caller.ts";
+import type { MachineRecord } from "./machine.ts";
+
+const table = "site-order";
+/** Of all machines together. */
+const openMax = 1000;
+/** Orders whose outcome can still be asked for; the oldest are forgotten first. */
+const endedMax = 256;
+/** An order that nobody has even refused so long after it was found to be overdue has ended all the same. */
+const overlookedMs = 60_000;
+const retryMs = 5_000;
+const methodName = `/${SiteService.typeName}/${SiteService.method.orderBmc.name}`;
+
+interface OpenOrder {
+  readonly uuid: string;
+  readonly order: BmcOrder;
+  readonly address: string;
+  isDurable: boolean;
+  /** Wall-clock milliseconds at which this life of the agent first found its deadline to be over. */
+  overdueMs: number | undefined;
+}
+
+export interface LocalOrdersPorts {
+  readonly site: Site;
+  readonly audit: AuditTrail;
+  /** Lets the reconciler look at a machine. */
+  readonly wake: (uuid: string) => void;
+  readonly random: Random;
+}
+
+export class LocalOrders {
+  readonly #ports: LocalOrdersPorts;
+  readonly #open = new Map<string, OpenOrder>();
+  readonly #ended = new Map<string, BmcOrderOutcome>();
+
+  constructor(ports: LocalOrdersPorts) {
+    this.#ports = ports;
+    const { disk, log } = ports.site;
+    for (const [key, bytes] of disk.entries(table)) {
+      const order = decodeOrder(bytes);
+      const uuid = key.slice(0, key.lastIndexOf("/"));
+      if (order && uuid !== "")
+        this.#open.set(order.id, { uuid, order, address: "", isDurable: true, overdueMs: undefined });
+      else log.error("site-order-damaged", { key });
+    }
+  }
+
+  /** Those of a machine that may be carried out or are to be refused, oldest first. */
+  of(uuid: string): readonly BmcOrder[] {
+    return [...this.#open.values()].filter((o) => o.uuid === uuid && o.isDurable).map(({ order }) => order);
+  }
+
+  /** How an order ended; undefined as long as it has not, or when that is long ago. */
+  outcome(id: string): BmcOrderOutcome | undefined {
+    return this.#ended.get(id);
+  }
+
+  /** Resolves when the order is durable. @throws Refusal */
+  async give(caller: SiteCaller, { uuid, desired, observed }: MachineRecord, command: Command): Promise<BmcOrder> {
+    const { site, audit, random, wake } = this.#ports;
+    const id = random.uuid();
+    const act = actOf({ id, uuid, command, user: issuerOf(caller), address: caller.address });
+    const order = await audit.checking(act, () => {
+      if (this.#open.size >= openMax) {
+        throw new Refusal("exhausted", `${openMax} orders of this site are open: wait until they are carried out`, {
+          reason: "ORDERS_FULL",
+        });
+      }
+      const nowMs = site.clock.wallMs();
+      const open = [...this.#open.values()].filter((o) => o.uuid === uuid && !isVoidOrder(o.order, nowMs));
+      const wish = { uuid, command, id, issuedBy: act.user, epoch: desired?.epoch ?? 0n, nowMs };
+      return newOrder(
+        wish,
+        observed,
+        open.map((o) => o.order),
+      );
+    });
+    const open: OpenOrder = { uuid, order, address: caller.address, isDurable: false, overdueMs: undefined };
+    this.#open.set(id, open);
+    try {
+      await audit.begun(act, [{ table, key: keyOf(open), value: toBinary(BmcOrderSchema, order) }]);
+    } catch (error) {
+      this.#open.delete(id);
+      throw error;
+    }
+    open.isDurable = true;
+    wake(uuid);
+    return order;
+  }
+
+  /** Writes down how orders end, until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { bell, clock, log } = this.#ports.site;
+    while (!signal.aborted) {
+      const rest = linkedSignal(signal);
+      // Listening begins before the look, so that nothing is missed in between.
+      const rung = bell.wait(rest.signal);
+      const restMs = await this.#settle().catch((error: unknown) => {
+        log.error("site-order-not-settled", { error });
+        return retryMs;
+      });
+      const slept = restMs === undefined ? rung : clock.sleep(restMs, rest.signal).catch(() => {});
+      await Promise.race([rung, slept]);
+      rest.abort(undefined);
+      rest.unlink();
+    }
+  }
+
+  /** @returns after how many milliseconds to look again, even when nothing happens */
+  async #settle(): Promise<number | undefined> {
+    const { site, wake } = this.#ports;
+    let nextMs: number | undefined;
+    for (const open of [...this.#open.values()].filter((o) => o.isDurable)) {
+      const nowMs = site.clock.wallMs();
+      const deadlineMs = open.order.deadline ? timestampMs(open.order.deadline) : 0;
+      const isOverdue = deadlineMs < nowMs;
+      if (isOverdue && open.overdueMs === undefined) {
+        open.overdueMs = nowMs;
+        wake(open.uuid);
+      }
+      const endMs = isOverdue && open.overdueMs !== undefined ? open.overdueMs + overlookedMs : deadlineMs;
+      const told = site.observations.get(open.uuid)?.outcomes.find(({ id }) => id === open.order.id);
+      if (told || (isOverdue && endMs < nowMs)) await this.#end(open, told ?? overlooked(open.order, nowMs));
+      else nextMs = Math.min(nextMs ?? Number.POSITIVE_INFINITY, endMs - nowMs + 1);
+    }
+    return nextMs;
+  }
+
+  async #end(open: OpenOrder, outcome: BmcOrderOutcome): Promise<void> {
+    const { order, uuid, address } = open;
+    const act = actOf({ id: order.id, uuid, command: order.command, user: order.issuedBy, address });
+    await this.#ports.audit.ended(act, outcome.error, [{ table, key: keyOf(open), value: undefined }]);
+    this.#open.delete(order.id);
+    this.#ended.set(order.id, outcome);
+    for (const oldest of this.#ended.keys()) {
+      if (this.#ended.size <= endedMax) break;
+      this.#ended.delete(oldest);
+    }
+    this.#ports.site.bell.ring();
+  }
+}
+
+const overlooked = ({ id }: BmcOrder, nowMs: number): BmcOrderOutcome =>
+  create(BmcOrderOutcomeSchema, {
+    id,
+    at: timestampFromMs(nowMs),
+    error: "its deadline has passed without anybody having looked at it",
+  });
+
+interface OrderAct {
+  readonly id: string;
+  readonly uuid: string;
+  readonly command: Command;
+  readonly user: string;
+  readonly address: string;
+}
+
+const actOf = ({ id, uuid, command, user, address }: OrderAct): Act => ({
+  id,
+  user,
+  address,
+  method: methodName,
+  body: { machine: uuid, command: bmcCommandName(command) },
+});
+
+const keyOf = ({ uuid, order }: OpenOrder): string => `${uuid}/${order.id}`;
+
+function decodeOrder(bytes: Uint8Array): BmcOrder | undefined {
+  try {
+    return fromBinary(BmcOrderSchema, bytes);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,107 @@
+// An agent with one machine behind a BMC in memory, and a person who calls its local API. Time is virtual.
+import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
+import { type OrderBmcResponse, SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
+import type { MachineBMCCommand } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { silentLog } from "#lib/log.ts";
+import { Reconciler } from "#lib/reconcile.ts";
+import { userHeader } from "#lib/rpc/user-header.ts";
+import type { Lease } from "#pxe-boot/dhcp/lease.ts";
+import { seededRandom } from "../../bmc/testing/seeded-random.ts";
+import { MachineReconciler } from "../../machine/reconciler.ts";
+import type { FakeCache, openAgent, TestAgent } from "../../testing/site.ts";
+import { uuidA } from "../../testing/site.ts";
+import { socketAccess } from "../access.ts";
+import { AuditTrail } from "../audit.ts";
+import { LocalOrders } from "../orders.ts";
+import { onSiteInterceptors, onSiteRoutes } from "../router.ts";
+import type { OnSite } from "../service.ts";
+
+export type Kept = NonNullable<Parameters<typeof openAgent>[0]> & { cache?: FakeCache };
+
+/** What is random differs from one life of the agent to the next. */
+let lives = 0;
+
+/** The local side of one life of an agent. */
+export function onSiteOf(agent: TestAgent, bmcOf: OnSite["bmcOf"], change: Partial<OnSite> = {}) {
+  const { site, files, outbox, clock, disk } = agent;
+  const random = seededRandom(++lives);
+  const audit = new AuditTrail({ disk, outbox, clock, log: silentLog });
+  const stop = new AbortController();
+  const machines = new MachineReconciler({
+    site,
+    files,
+    bmcOf,
+    ports: { locate: async () => ({ kind: "unmanaged" }), move: async () => {} },
+    localOrders: (uuid) => orders.of(uuid),
+    newMachines: "leave alone",
+    listeningSinceMs: clock.wallMs(),
+    clock,
+    log: silentLog,
+  });
+  const reconciler = new Reconciler(
+    {
+      name: "machine",
+      reconcile: (uuid, signal) => machines.reconcile(uuid, signal),
+      failed: (uuid, error) => machines.failed(uuid, error),
+      concurrency: 1,
+      clock,
+      random,
+      log: silentLog,
+    },
+    stop.signal,
+  );
+  const orders = new LocalOrders({
+    site,
+    audit,
+    wake: (uuid) => {
+      site.bell.ring();
+      reconciler.enqueue(uuid);
+    },
+    random,
+  });
+  const on: OnSite = {
+    version: "1.2.3",
+    startedMs: clock.wallMs(),
+    site,
+    files,
+    link: { state: { phase: "backing off", sinceMs: clock.wallMs(), lastError: "nothing listens there" } },
+    outbox,
+    bmcOf,
+    leases: () => [] as Lease[],
+    diskSpace: async () => ({ freeBytes: 1e9, sizeBytes: 4e9 }),
+    audit,
+    orders,
+    credential: undefined,
+    random,
+    ...change,
+  };
+  const transport = createRouterTransport(onSiteRoutes(on), {
+    router: { interceptors: [...onSiteInterceptors(on, socketAccess)] },
+  });
+  return {
+    on,
+    audit,
+    orders,
+    reconciler,
+    client: createClient(SiteService, transport),
+    /** Lets this life work; it ends with the controller. */
+    live: () => {
+      reconciler.enqueue(uuidA);
+      void orders.run(stop.signal);
+    },
+    stop,
+  };
+}
+
+export const alice = { headers: { [userHeader]: "alice" } };
+
+/** Gives an order and hears it to its end. */
+export async function ordered(
+  client: Client<typeof SiteService>,
+  command: MachineBMCCommand,
+  machine = uuidA,
+): Promise<readonly OrderBmcResponse[]> {
+  const heard: OrderBmcResponse[] = [];
+  for await (const view of client.orderBmc({ machine, command }, alice)) heard.push(view);
+  return heard;
+}
