@@ -17,6 +17,7 @@ import { Failure } from "./failure.ts";
 import { connectFlags, duration, needed, outputFlag, positional, scopeFlags, several, text } from "./flags.ts";
 import type { Shown } from "./kind/kind.ts";
 import { machineRoutes } from "./machine/routes.ts";
+import { siteRoutes } from "./site/routes.ts";
 
 type Routes = RouteMapBuilderArguments<string, Cli>["routes"];
 
@@ -283,6 +284,7 @@ export const app: Application<Cli> = buildApplication(
         create: createProject,
       }),
       tenant: group("Tenants", { ...shownRoutes("tenant", () => import("./kind/tenant.ts")), create: createTenant }),
+      site: group("The agent of this datacenter, with or without central", siteRoutes),
       token: group("Tokens", { ...shownRoutes("token", () => import("./kind/token.ts")), ...tokenRoutes }),
       completion,
     },

@@ -6,6 +6,7 @@ import type { Result } from "#lib/result.ts";
 import { explain, Failure } from "./failure.ts";
 import type { ConnectFlags } from "./flags.ts";
 import { noSettings, parseSettings, type Settings, settingsText, type Target, targetOf } from "./settings.ts";
+import type { SitePlace } from "./site/place.ts";
 
 /** A connection to one server. */
 export interface Api {
@@ -19,11 +20,15 @@ export interface Cli extends CommandContext {
   /** Aborted when the user interrupts. */
   readonly signal: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Login of the user at this computer. */
+  readonly user: string;
   readonly version: string;
   /** The lines on the error stream may be rewritten: it is a terminal. */
   readonly isLive: boolean;
   readonly files: Files;
   connect(target: Target, ca: string | undefined): Api & { close(): void };
+  /** To the agent of a datacenter, for people who are there. */
+  connectSite(place: SitePlace): Api & { close(): void };
 }
 
 export interface Files {

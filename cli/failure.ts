@@ -17,27 +17,38 @@ export class Failure extends Error {
   }
 }
 
+/** What a user can do about a server that is not reached, or does not let them in. */
+export interface Advice {
+  readonly unreachable: string;
+  readonly untrusted: string;
+  readonly token: string;
+  readonly denied: string;
+}
+
+const usualAdvice = (server: string): Advice => ({
+  unreachable: "is it running? Another one: --server URL, HOLDFAST_SERVER or holdfast login",
+  untrusted: "--ca FILE",
+  token: `holdfast login --server ${server} --token-file FILE, or set HOLDFAST_TOKEN`,
+  denied: "--project names the project to act in, --admin acts as administrator",
+});
+
 /** @returns the failure with the line for people; programming errors come back as they are */
-export function explain(error: unknown, server: string): unknown {
+export function explain(error: unknown, server: string, advice = usualAdvice(server)): unknown {
   if (error instanceof Failure || !(error instanceof ConnectError)) return error;
   const said = printable(error.rawMessage) || "no reason given";
   switch (error.code) {
     case Code.Unavailable:
     case Code.Unknown:
     case Code.Internal:
-      return unreachable(error, server) ?? new Failure(`${server}: ${said}${reasonText(error)}`);
+      return unreachable(error, server, advice) ?? new Failure(`${server}: ${said}${reasonText(error)}`);
     case Code.Unauthenticated:
-      return new Failure(
-        `${server} does not take the token (${said}): holdfast login --server ${server} --token-file FILE, or set HOLDFAST_TOKEN`,
-      );
+      return new Failure(`${server} does not take the token (${said}): ${advice.token}`);
     case Code.PermissionDenied:
-      return new Failure(
-        `not allowed: ${said}${reasonText(error)}; --project names the project to act in, --admin acts as administrator`,
-      );
+      return new Failure(`not allowed: ${said}${reasonText(error)}; ${advice.denied}`);
     case Code.InvalidArgument:
       return new Failure(`refused: ${violations(error) || said}${reasonText(error)}`);
     case Code.Unimplemented:
-      return new Failure(`${server} does not offer this (${said})`);
+      return new Failure(`${server} does not offer this (${said})${reasonText(error)}`);
     case Code.DeadlineExceeded:
       return new Failure(`${server} gave no answer in time`, 3);
     case Code.Canceled:
@@ -50,10 +61,12 @@ export function explain(error: unknown, server: string): unknown {
 const codeText = (code: Code): string => Code[code].replace(/(?<=[a-z])(?=[A-Z])/g, " ").toLowerCase();
 
 const networkErrors: Readonly<Record<string, string>> = {
+  EACCES: "this user may not open it",
   ECONNREFUSED: "nothing listens there",
   ECONNRESET: "the connection was cut",
   EHOSTUNREACH: "there is no way to this host",
   ENETUNREACH: "there is no way to this network",
+  ENOENT: "it does not exist",
   ENOTFOUND: "the name is not known",
   EAI_AGAIN: "the name cannot be looked up now",
   ETIMEDOUT: "no answer",
@@ -61,16 +74,13 @@ const networkErrors: Readonly<Record<string, string>> = {
 };
 const trustErrors = /CERT|SIGNATURE|ISSUER|ALTNAME/;
 
-function unreachable(error: ConnectError, server: string): Failure | undefined {
+function unreachable(error: ConnectError, server: string, advice: Advice): Failure | undefined {
   const code = systemCode(error.cause) ?? "";
   if (trustErrors.test(code))
-    return new Failure(`${server} shows a certificate that is not trusted (${code}): --ca FILE`, 3);
+    return new Failure(`${server} shows a certificate that is not trusted (${code}): ${advice.untrusted}`, 3);
   const why = networkErrors[code];
   if (why === undefined) return undefined;
-  return new Failure(
-    `cannot reach ${server} (${why}): is it running? Another one: --server URL, HOLDFAST_SERVER or holdfast login`,
-    3,
-  );
+  return new Failure(`cannot reach ${server} (${why}): ${advice.unreachable}`, 3);
 }
 
 /** The system's word for what went wrong, somewhere in the chain of causes. */

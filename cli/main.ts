@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
+import { userInfo } from "node:os";
 import { run } from "@stricli/core";
 import { systemClock } from "#lib/io/system-clock.ts";
 import { app } from "./app.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./io/connection.ts";
+import { connectSite } from "./io/site-connection.ts";
 import { userFiles } from "./io/user-files.ts";
 
 const interrupted = new AbortController();
@@ -21,10 +23,13 @@ const cli: Cli = {
   clock: systemClock,
   signal: interrupted.signal,
   env: process.env,
+  // Behind sudo the one who typed is meant, not root.
+  user: process.env.SUDO_USER ?? userInfo().username,
   version,
   isLive: process.stderr.isTTY === true,
   files: userFiles(process.env),
   connect,
+  connectSite,
 };
 
 await run(app, process.argv.slice(2), cli);

@@ -10,19 +10,19 @@ import { type Cli, say, withApi } from "../cli.ts";
 import { Failure } from "../failure.ts";
 import type { ConnectFlags, OutputFlags } from "../flags.ts";
 import { enumText } from "../view/enum-text.ts";
-import { oneText } from "../view/output.ts";
+import { isForPeople, oneText } from "../view/output.ts";
 import { table } from "../view/table.ts";
 
 type ServerFlags = ConnectFlags & OutputFlags;
 
 export async function version(this: Cli, flags: ServerFlags): Promise<void> {
-  const isForPeople = flags.output === "table" || flags.output === "wide";
-  if (isForPeople) say(this, `holdfast  ${this.version}\n`);
+  const forPeople = isForPeople(flags.output);
+  if (forPeople) say(this, `holdfast  ${this.version}\n`);
   await withApi(this, flags, async (api, target) => {
     const answer = (await api.client(VersionService).get({})).version;
     if (answer === undefined) throw new Failure(`${target.server} does not tell its version`);
     const text = [answer.version, answer.gitSha1, answer.buildDate].filter((part) => part !== "").join(" ");
-    say(this, isForPeople ? `server    ${text} at ${target.server}\n` : oneText(VersionSchema, answer, flags.output));
+    say(this, forPeople ? `server    ${text} at ${target.server}\n` : oneText(VersionSchema, answer, flags.output));
   });
 }
 
@@ -39,8 +39,7 @@ export async function health(this: Cli, flags: ServerFlags): Promise<void> {
         ...p,
       })),
     ]);
-    if (answer && (flags.output === "json" || flags.output === "yaml"))
-      say(this, oneText(HealthSchema, answer, flags.output));
+    if (answer && !isForPeople(flags.output)) say(this, oneText(HealthSchema, answer, flags.output));
     else {
       const columns = [
         { title: "SERVICE", of: (r: (typeof rows)[number]) => r.name },

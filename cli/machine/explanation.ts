@@ -1,6 +1,7 @@
 import type { ExplainResponse } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { MachineProvisioningEventTypeSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { enumText } from "../view/enum-text.ts";
+import { factsText } from "../view/facts.ts";
 import { printable } from "../view/table.ts";
 import { ageText, durationText, timestampMs } from "../view/time.ts";
 
@@ -8,7 +9,7 @@ import { ageText, durationText, timestampMs } from "../view/time.ts";
 export function explanationText(uuid: string, told: ExplainResponse, nowMs: number): string {
   const ago = (t: Parameters<typeof ageText>[0]) => (t ? ` (${ageText(t, nowMs)} ago)` : "");
   const progress = told.progress;
-  const facts: readonly (readonly [string, string])[] = [
+  const facts = factsText([
     ["machine", uuid],
     ["why", progress?.why ? `${progress.why}${progress.since ? `, for ${ageText(progress.since, nowMs)}` : ""}` : ""],
     ["next", progress?.next ?? ""],
@@ -21,10 +22,7 @@ export function explanationText(uuid: string, told: ExplainResponse, nowMs: numb
     ["power", told.powerState],
     ["port", told.port ? `${told.port.switch} ${told.port.port} in ${told.port.network}${ago(told.port.readAt)}` : ""],
     ["epoch", `${told.epoch}, installed ${told.installations} times under it`],
-  ];
-  const lines = facts
-    .filter(([, value]) => value !== "")
-    .map(([name, value]) => `${`${name}:`.padEnd(14)}${printable(value)}`);
+  ]);
   const steps = (progress?.steps ?? []).map((step) => {
     const ms = step.startedAt && step.endedAt ? timestampMs(step.endedAt) - timestampMs(step.startedAt) : undefined;
     const how = step.error ? `failed: ${step.error}` : ms === undefined ? "…" : durationText(ms);
@@ -32,5 +30,5 @@ export function explanationText(uuid: string, told: ExplainResponse, nowMs: numb
   });
   const refused = told.outcomes.filter((o) => o.error !== "");
   const orders = refused.map((o) => `order ${printable(o.id)} was not carried out${ago(o.at)}: ${printable(o.error)}`);
-  return [...lines, ...(steps.length ? ["steps:", ...steps] : []), ...orders, ""].join("\n");
+  return facts + [...(steps.length ? ["steps:", ...steps] : []), ...orders].map((line) => `${line}\n`).join("");
 }

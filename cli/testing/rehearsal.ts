@@ -22,6 +22,7 @@ import { VirtualClock } from "#lib/virtual-clock.ts";
 import { app } from "../app.ts";
 import type { Cli } from "../cli.ts";
 import { connect } from "../io/connection.ts";
+import { connectSite } from "../io/site-connection.ts";
 
 export const startMs = Date.UTC(2026, 0, 1);
 export const uuid = "0b6e1c1e-0000-4000-8000-000000000001";
@@ -114,13 +115,15 @@ export function routes(router: ConnectRouter): void {
   });
 }
 
-let server: Listening;
+/** Nothing listens there: for those who need no server. */
+const discardPort = 9;
+let server: Listening | undefined;
 
 export const start = async (): Promise<void> => {
   server = await listen({ routes, log: silentLog, limits: { drainMs: 0 } }, { host: "127.0.0.1", port: 0 });
 };
-export const stop = (): Promise<void> => server.stop();
-export const serverUrl = (): string => `http://127.0.0.1:${server.port}`;
+export const stop = async (): Promise<void> => server?.stop();
+export const serverUrl = (): string => `http://127.0.0.1:${server?.port ?? discardPort}`;
 export const reset = (): void => {
   fake = { views: [], asked: [] };
 };
@@ -168,6 +171,7 @@ export async function holdfast(
     clock: given.clock ?? new VirtualClock(startMs),
     signal: new AbortController().signal,
     env: { HOLDFAST_SERVER: serverUrl(), HOLDFAST_TOKEN: "good", ...given.env },
+    user: "alice",
     version: "0.0.1",
     isLive: given.isLive ?? false,
     files: {
@@ -183,6 +187,7 @@ export async function holdfast(
       },
     },
     connect,
+    connectSite,
   };
   await run(app, args, cli);
   return { ...seen, code: streams.exitCode ?? 0 };

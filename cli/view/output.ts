@@ -5,6 +5,9 @@ import { type Column, table } from "./table.ts";
 export const outputs = ["table", "wide", "json", "yaml"] as const;
 export type Output = (typeof outputs)[number];
 
+/** The form is meant for people, not for programs. */
+export const isForPeople = (output: Output): boolean => output === "table" || output === "wide";
+
 /** JSON as the contract maps it, with a line break at the end. Fields that are not set are left out. */
 export const jsonText = (value: JsonValue): string => `${JSON.stringify(value, null, 2)}\n`;
 

@@ -1,0 +1,38 @@
+import net from "node:net";
+import { createClient, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { userHeader } from "#lib/rpc/user-header.ts";
+import type { Api } from "../cli.ts";
+import type { SitePlace } from "../site/place.ts";
+import { pinnedTls } from "./pinned-tls.ts";
+
+const callTimeoutMs = 30_000;
+
+/** Connect over HTTP/2, through the agent's socket or to its address. */
+export function connectSite(place: SitePlace): Api & { close(): void } {
+  const baseUrl = place.kind === "socket" ? "http://agent" : place.server;
+  const sessions = new Http2SessionManager(
+    baseUrl,
+    { pingIntervalMs: 20_000, pingTimeoutMs: 10_000 },
+    {
+      createConnection: (authority) =>
+        place.kind === "socket" ? net.connect({ path: place.path }) : pinnedTls(authority, place.fingerprint),
+    },
+  );
+  const introduce: Interceptor = (next) => (request) => {
+    request.header.set(userHeader, place.user);
+    if (place.kind === "address") request.header.set("authorization", `Bearer ${place.token.reveal()}`);
+    return next(request);
+  };
+  const transport = createConnectTransport({
+    baseUrl,
+    httpVersion: "2",
+    sessionManager: sessions,
+    defaultTimeoutMs: callTimeoutMs,
+    interceptors: [introduce],
+  });
+  return {
+    client: (service) => createClient(service, transport),
+    close: () => sessions.abort(),
+  };
+}

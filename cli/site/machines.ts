@@ -1,0 +1,103 @@
+import {
+  type SiteMachine,
+  SiteMachineSchema,
+  type SiteMachineState,
+  SiteMachineStateSchema,
+} from "#gen/holdfast/site/v1/machine_pb.ts";
+import type { BmcOrder, BmcOrderOutcome, InstallStep } from "#gen/holdfast/state/v1/machine_pb.ts";
+import {
+  MachineBMCCommandSchema,
+  MachineLivelinessSchema,
+  MachineProvisioningEventTypeSchema,
+} from "#gen/metalstack/api/v2/machine_pb.ts";
+import { type Cli, say } from "../cli.ts";
+import { Failure } from "../failure.ts";
+import type { OutputFlags } from "../flags.ts";
+import { enumText } from "../view/enum-text.ts";
+import { type Fact, factsText } from "../view/facts.ts";
+import { isForPeople, listText, oneText } from "../view/output.ts";
+import type { Column } from "../view/table.ts";
+import { ageText, durationText, timestampMs } from "../view/time.ts";
+import { type SiteFlags, withSite } from "./with-site.ts";
+
+export async function siteMachines(this: Cli, flags: SiteFlags & OutputFlags): Promise<void> {
+  const { machines } = await withSite(this, flags, (site) => site.listMachines({}));
+  say(this, listText(SiteMachineSchema, columns(this.clock.wallMs()), machines, flags.output));
+}
+
+export async function siteWhy(this: Cli, flags: SiteFlags & OutputFlags, word: string): Promise<void> {
+  const { machine } = await withSite(this, flags, (site) => site.getMachine({ machine: word }));
+  if (!machine) throw new Failure(`not found: there is no machine ${word}`);
+  const nowMs = this.clock.wallMs();
+  say(this, isForPeople(flags.output) ? whyText(machine, nowMs) : oneText(SiteMachineSchema, machine, flags.output));
+}
+
+const columns = (nowMs: number): readonly Column<SiteMachine>[] => [
+  { title: "UUID", of: (m) => m.uuid },
+  { title: "MAC", of: (m) => m.macs[0] ?? "" },
+  { title: "NAME", of: (m) => m.hostname || m.name },
+  { title: "STATE", of: (m) => stateText(m.state) },
+  { title: "POWER", of: powerText },
+  { title: "PORT", of: portText },
+  { title: "WHY", of: (m) => m.progress?.why ?? "" },
+  { title: "EPOCH", of: (m) => `${m.epoch}`, wide: true },
+  { title: "LAST EVENT", of: (m) => eventText(m), wide: true },
+  { title: "HEARD", of: (m) => ageText(m.heardAt, nowMs), wide: true },
+  { title: "BOOTS", of: (m) => m.bootTarget, wide: true },
+  { title: "BMC", of: (m) => m.bmcAddress, wide: true },
+  { title: "SIZE", of: (m) => m.size, wide: true },
+  { title: "RACK", of: (m) => m.rack, wide: true },
+];
+
+function whyText(m: SiteMachine, nowMs: number): string {
+  const ago = (t: Parameters<typeof ageText>[0]) => (t ? ` (${ageText(t, nowMs)} ago)` : "");
+  const { progress } = m;
+  return factsText([
+    ["machine", m.uuid],
+    ["name", [m.hostname, m.name].filter((n, i, all) => n !== "" && all.indexOf(n) === i).join(", ")],
+    ["macs", m.macs.join(", ")],
+    ["state", `${stateText(m.state)}, epoch ${m.epoch}`],
+    ["why", progress?.why ? `${progress.why}${progress.since ? `, for ${ageText(progress.since, nowMs)}` : ""}` : ""],
+    ["next", progress?.next ?? ""],
+    ["last event", m.lastEvent ? `${eventText(m)}${ago(m.lastEventAt)}` : ""],
+    ["last failure", m.lastFailure],
+    ["heard", m.heardAt ? `${ageText(m.heardAt, nowMs)} ago, ${enumText(MachineLivelinessSchema, m.liveliness)}` : ""],
+    ["power", powerText(m)],
+    ["BMC", m.bmcAddress],
+    ["boots from", m.bootTarget],
+    ["port", m.port ? `${portText(m)}${ago(m.port.readAt)}, belongs in ${m.wantedNetwork}` : ""],
+    ["image", m.image],
+    ["project", m.project],
+    ...(progress?.steps ?? []).map(stepFact),
+    ...m.orders.map((order) => orderFact(order, nowMs)),
+    ...m.outcomes.map((outcome) => outcomeFact(outcome, ago(outcome.at))),
+  ]);
+}
+
+export const stateText = (state: SiteMachineState): string =>
+  enumText(SiteMachineStateSchema, state).replaceAll("_", " ");
+
+const powerText = (m: SiteMachine): string => `${m.powerState}${m.heldOff ? " (held off by an order)" : ""}`.trim();
+
+const portText = ({ port }: SiteMachine): string => (port ? `${port.switch} ${port.port} in ${port.network}` : "");
+
+const eventText = (m: SiteMachine): string =>
+  m.lastEvent ? enumText(MachineProvisioningEventTypeSchema, m.lastEvent) : "";
+
+function stepFact({ name, startedAt, endedAt, detail, error }: InstallStep): Fact {
+  const took = startedAt && endedAt ? durationText(timestampMs(endedAt) - timestampMs(startedAt)) : "…";
+  return ["step", `${name}  ${error ? `failed: ${error}` : took}${detail ? `, ${detail}` : ""}`];
+}
+
+function orderFact({ id, command, issuedBy, deadline }: BmcOrder, nowMs: number): Fact {
+  const leftMs = deadline ? timestampMs(deadline) - nowMs : 0;
+  return [
+    "open order",
+    `${enumText(MachineBMCCommandSchema, command)} by ${issuedBy}, void in ${durationText(leftMs)} (${id})`,
+  ];
+}
+
+const outcomeFact = ({ id, error }: BmcOrderOutcome, ago: string): Fact => [
+  "past order",
+  `${id} was ${error === "" ? "carried out" : `not carried out: ${error}`}${ago}`,
+];

@@ -1,0 +1,77 @@
+import { SiteMachineStateSchema } from "#gen/holdfast/site/v1/machine_pb.ts";
+import {
+  type LedgerStatus,
+  type LinkStatus,
+  LinkStatusSchema,
+  type OutboxSummary,
+  type Status,
+  StatusSchema,
+} from "#gen/holdfast/site/v1/status_pb.ts";
+import { type Cli, say } from "../cli.ts";
+import { Failure } from "../failure.ts";
+import type { OutputFlags } from "../flags.ts";
+import { bytesText } from "../view/bytes.ts";
+import { enumText } from "../view/enum-text.ts";
+import { type Fact, factsText } from "../view/facts.ts";
+import { isForPeople, oneText } from "../view/output.ts";
+import { ageText } from "../view/time.ts";
+import { type SiteFlags, withSite } from "./with-site.ts";
+
+export async function siteStatus(this: Cli, flags: SiteFlags & OutputFlags): Promise<void> {
+  const status = await statusOf(this, flags);
+  const nowMs = this.clock.wallMs();
+  say(this, isForPeople(flags.output) ? statusText(status, nowMs) : oneText(StatusSchema, status, flags.output));
+}
+
+export async function siteLink(this: Cli, flags: SiteFlags & OutputFlags): Promise<void> {
+  const { link, ledger, outbox } = await statusOf(this, flags);
+  if (!link) throw new Failure("the agent does not tell of its link");
+  const facts = [...linkFacts(link, this.clock.wallMs()), ledgerFact(ledger), outboxFact(outbox, this.clock.wallMs())];
+  say(this, isForPeople(flags.output) ? factsText(facts) : oneText(LinkStatusSchema, link, flags.output));
+}
+
+const statusOf = (cli: Cli, flags: SiteFlags): Promise<Status> =>
+  withSite(cli, flags, async (site) => {
+    const { status } = await site.getStatus({});
+    if (!status) throw new Failure("the agent does not tell its status");
+    return status;
+  });
+
+function statusText(status: Status, nowMs: number): string {
+  const machines = status.machines.map((m) => `${m.machines} ${enumText(SiteMachineStateSchema, m.state)}`);
+  const missing = status.images.filter((i) => !i.atHand);
+  return factsText([
+    ["agent", `${status.version} of partition ${status.partition}, up ${ageText(status.startedAt, nowMs)}`],
+    ...(status.link ? linkFacts(status.link, nowMs) : []),
+    ledgerFact(status.ledger),
+    outboxFact(status.outbox, nowMs),
+    ["machines", machines.join(", ").replaceAll("_", " ") || "none"],
+    ["images", `${status.images.length - missing.length} of ${status.images.length} at hand`],
+    ...missing.map(({ id, problem }): Fact => ["", `${id} is not${problem ? `: ${problem}` : ""}`]),
+    ["disk", `${bytesText(status.diskFreeBytes)} of ${bytesText(status.diskSizeBytes)} free`],
+  ]);
+}
+
+const linkFacts = ({ phase, since, lastError }: LinkStatus, nowMs: number): readonly Fact[] => [
+  ["link", `${phase} for ${ageText(since, nowMs)}`],
+  ["last error", lastError],
+];
+
+const ledgerFact = (ledger: LedgerStatus | undefined): Fact => [
+  "ledger",
+  ledger?.history
+    ? `revision ${ledger.revision} of history ${ledger.history}`
+    : "empty: nothing has come from central yet",
+];
+
+/** `12 machine, 1 switch; the oldest 5m old; 1 dead letter`. */
+export function outboxFact(outbox: OutboxSummary | undefined, nowMs: number): Fact {
+  const kinds = (outbox?.kinds ?? []).map(({ kind, entries }) => `${entries} ${kind}`);
+  const dead = outbox?.deadLetters ?? 0;
+  const parts = [
+    kinds.join(", ") || "empty",
+    ...(outbox?.oldestAt ? [`the oldest ${ageText(outbox.oldestAt, nowMs)} old`] : []),
+    ...(dead > 0 ? [`${dead} dead ${dead === 1 ? "letter" : "letters"}`] : []),
+  ];
+  return ["outbox", parts.join("; ")];
+}
