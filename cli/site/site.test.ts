@@ -202,7 +202,7 @@ ${uuid}  52:54:00:00:00:01  web-1  in use  off (held off by an order)  leaf1 swp
     const audit = (await site("audit", "--limit", "5")).out.split("\n");
     assert.match(audit[1] ?? "", /^2026-01-01T00:00:00\.000Z +site:bob +OrderBmc +unknown +\{"command":"on"\}$/);
     assert.match(audit[2] ?? "", /OrderBmc +not done +\{"error":"late"\}$/);
-    assert.equal((asked[0]?.request as { limit: number }).limit, 5);
+    assert.equal((asked[0]!.request as { limit: number }).limit, 5);
   });
 });
 
@@ -216,7 +216,7 @@ describe("what people on site order", () => {
     ];
     const ran = await site("power", "web-1", "off");
     assert.deepEqual([ran.code, ran.out, ran.err], [0, `${uuid}: off: carried out\n`, "carrying out off\n"]);
-    assert.equal((asked[0]?.request as { command: Command }).command, Command.MACHINE_BMC_COMMAND_OFF);
+    assert.equal((asked[0]!.request as { command: Command }).command, Command.MACHINE_BMC_COMMAND_OFF);
     assert.equal(asked[0]?.user, "alice");
   });
 
