@@ -28,7 +28,7 @@ export interface Cli extends CommandContext {
   readonly files: Files;
   connect(target: Target, ca: string | undefined): Api & { close(): void };
   /** To the agent of a datacenter, for people who are there. */
-  connectSite(place: SitePlace): Api & { close(): void };
+  connectSite(place: SitePlace, signal: AbortSignal): Promise<Api & { close(): void }>;
 }
 
 export interface Files {

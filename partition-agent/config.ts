@@ -92,11 +92,26 @@ export const agentConfigSchema = v.strictObject({
     }),
   ),
   site: v.optional(
-    v.strictObject({
-      socket: v.optional(
-        text("Unix socket for people on site, for this user and root only; dataDir/site.sock when not given"),
+    v.pipe(
+      v.strictObject({
+        socket: v.optional(
+          text("Unix socket for people on this host, for this user and root only; dataDir/site.sock when not given"),
+        ),
+        address: v.optional(
+          address("address for people on other hosts of the site, with TLS and the site's token; none when not given"),
+        ),
+        port: v.optional(port("port of that address"), 8444),
+        certFile: v.optional(text("certificate of that address, PEM; the agent makes its own when not given")),
+        keyFile: v.optional(text("private key of that certificate, PEM")),
+        tokenFile: v.optional(
+          text("file that the site's token is written to when it is made; dataDir/site-token when not given"),
+        ),
+      }),
+      v.check(
+        ({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined),
+        "certFile and keyFile belong together",
       ),
-    }),
+    ),
     {},
   ),
   imageCacheGigabytes: v.optional(

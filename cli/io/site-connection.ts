@@ -1,5 +1,5 @@
 import net from "node:net";
-import { createClient, type Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { userHeader } from "#lib/rpc/user-header.ts";
 import type { Api } from "../cli.ts";
@@ -8,16 +8,14 @@ import { pinnedTls } from "./pinned-tls.ts";
 
 const callTimeoutMs = 30_000;
 
-/** Connect over HTTP/2, through the agent's socket or to its address. */
-export function connectSite(place: SitePlace): Api & { close(): void } {
+/** Connect over HTTP/2, through the agent's socket or to its address. @throws ConnectError when it cannot be reached */
+export async function connectSite(place: SitePlace, signal: AbortSignal): Promise<Api & { close(): void }> {
   const baseUrl = place.kind === "socket" ? "http://agent" : place.server;
+  const connection = await connected(place, signal);
   const sessions = new Http2SessionManager(
     baseUrl,
     { pingIntervalMs: 20_000, pingTimeoutMs: 10_000 },
-    {
-      createConnection: (authority) =>
-        place.kind === "socket" ? net.connect({ path: place.path }) : pinnedTls(authority, place.fingerprint),
-    },
+    { createConnection: () => connection },
   );
   const introduce: Interceptor = (next) => (request) => {
     request.header.set(userHeader, place.user);
@@ -33,6 +31,20 @@ export function connectSite(place: SitePlace): Api & { close(): void } {
   });
   return {
     client: (service) => createClient(service, transport),
-    close: () => sessions.abort(),
+    close() {
+      sessions.abort();
+      connection.destroy();
+    },
   };
+}
+
+async function connected(place: SitePlace, signal: AbortSignal): Promise<net.Socket> {
+  if (place.kind === "socket") return net.connect({ path: place.path });
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(callTimeoutMs)]);
+  try {
+    return await pinnedTls(new URL(place.server), place.fingerprint, deadline);
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    throw new ConnectError(text, Code.Unavailable, undefined, undefined, error);
+  }
 }

@@ -77,6 +77,7 @@ function routes(router: ConnectRouter): void {
         ],
         diskFreeBytes: 1n << 30n,
         diskSizeBytes: 4n << 30n,
+        address: { url: "https://10.0.0.1:8444", fingerprint: "AB:CD" },
         machines: [
           { state: SiteMachineState.IN_USE, machines: 2 },
           { state: SiteMachineState.READY, machines: 1 },
@@ -149,6 +150,8 @@ outbox:       12 machine; the oldest 5m old; 1 dead letter
 machines:     2 in use, 1 ready
 images:       1 of 2 at hand
               debian-12 is not: the source is away
+address:      https://10.0.0.1:8444
+fingerprint:  AB:CD
 disk:         1.0GiB of 4.0GiB free
 `,
     );

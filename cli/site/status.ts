@@ -48,6 +48,8 @@ function statusText(status: Status, nowMs: number): string {
     ["machines", machines.join(", ").replaceAll("_", " ") || "none"],
     ["images", `${status.images.length - missing.length} of ${status.images.length} at hand`],
     ...missing.map(({ id, problem }): Fact => ["", `${id} is not${problem ? `: ${problem}` : ""}`]),
+    ["address", status.address?.url ?? ""],
+    ["fingerprint", status.address?.fingerprint ?? ""],
     ["disk", `${bytesText(status.diskFreeBytes)} of ${bytesText(status.diskSizeBytes)} free`],
   ]);
 }

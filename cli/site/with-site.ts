@@ -37,13 +37,14 @@ export async function withSite<T>(
 ): Promise<T> {
   const token = flags.tokenFile === undefined ? undefined : await readFile(cli, flags.tokenFile);
   const place = wanted(sitePlace({ ...flags, token }, cli.env, cli.user));
-  const api = cli.connectSite(place);
+  let api: Awaited<ReturnType<Cli["connectSite"]>> | undefined;
   try {
+    api = await cli.connectSite(place, cli.signal);
     return await work(api.client(SiteService));
   } catch (error) {
     if (cli.signal.aborted) throw new Failure("interrupted", 130);
     throw explain(error, placeText(place), advice(place));
   } finally {
-    api.close();
+    api?.close();
   }
 }

@@ -1,15 +1,20 @@
 // Where people on site reach the agent: a Unix socket always, an address with TLS when the configuration names one.
-import { statfs } from "node:fs/promises";
+import { createHash, X509Certificate } from "node:crypto";
+import { readFile, statfs } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
-import { listen } from "#lib/io/one-port.ts";
+import type { Interceptor } from "@connectrpc/connect";
+import { type Listening, listen, type OnePort, type TlsMaterial, type Where } from "#lib/io/one-port.ts";
+import { secretFile } from "#lib/io/secret-file.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import type { Lifetime } from "#lib/lifetime.ts";
 import { DiskLeases } from "#pxe-boot/dhcp/disk-leases.ts";
 import type { AgentConfig } from "../config.ts";
-import { socketAccess } from "../site/access.ts";
+import { socketAccess, tokenAccess } from "../site/access.ts";
+import { SiteCredential } from "../site/credential.ts";
 import { onSiteInterceptors, onSiteRoutes } from "../site/router.ts";
 import type { OnSite, OnSiteParts } from "../site/service.ts";
+import { selfMadeCertificate } from "./self-made-certificate.ts";
 import { clearSocketPath } from "./site-socket.ts";
 
 /** People, not machines: more connections than this are no work but a fault. Answers hold all machines of a partition. */
@@ -17,23 +22,51 @@ const limits = { connectionsMax: 100, messageBytesMax: 64 << 20 } as const;
 
 export async function openSitePort(config: AgentConfig, parts: OnSiteParts, lifetime: Lifetime): Promise<void> {
   const { disk, clock, log } = parts.site;
+  const credential = await credentialOf(config, parts);
   const on: OnSite = {
     ...parts,
     ...ownVersion(),
     startedMs: clock.wallMs(),
     leases: () => new DiskLeases(disk, log).load(),
     diskSpace: () => spaceAt(config.dataDir),
-    credential: undefined,
+    credential,
+    address: () => encrypted,
     random,
   };
+  const open = async (access: Interceptor, where: Where, tls?: OnePort["tls"]): Promise<Listening> => {
+    const interceptors = onSiteInterceptors(on, access);
+    const server = await listen({ routes: onSiteRoutes(on), interceptors, limits, log, ...(tls && { tls }) }, where);
+    lifetime.onStop("site-port", () => server.stop());
+    return server;
+  };
+  let encrypted: { readonly url: string; readonly fingerprint: string } | undefined;
   const socket = config.site.socket ?? path.join(config.dataDir, "site.sock");
   await clearSocketPath(socket);
-  const server = await listen(
-    { routes: onSiteRoutes(on), interceptors: onSiteInterceptors(on, socketAccess), limits, log },
-    { socket },
-  );
-  lifetime.onStop("site-socket", () => server.stop());
+  await open(socketAccess, { socket });
   log.info("site-socket-open", { socket });
+  const { address: host, port } = config.site;
+  if (host === undefined || !credential) return;
+  const material = await certificateOf(config, parts);
+  const bound = await open(tokenAccess(credential, { clock, log }), { host, port }, () => material);
+  const { fingerprint256: fingerprint } = new X509Certificate(Buffer.from(material.certificate));
+  encrypted = { url: `https://${bound.address}:${bound.port}`, fingerprint };
+  log.info("site-port-open", { ...encrypted, tokenFile: credential.file });
+}
+
+/** Nobody can show a token where no address is served, so none is made there. */
+async function credentialOf({ site, dataDir }: AgentConfig, parts: OnSiteParts): Promise<SiteCredential | undefined> {
+  if (site.address === undefined) return undefined;
+  const file = secretFile(path.resolve(site.tokenFile ?? path.join(dataDir, "site-token")));
+  return await SiteCredential.open({ disk: parts.site.disk, random, sha256, file });
+}
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+async function certificateOf({ site, partition }: AgentConfig, parts: OnSiteParts): Promise<TlsMaterial> {
+  const { certFile, keyFile } = site;
+  if (certFile === undefined || keyFile === undefined)
+    return await selfMadeCertificate(parts.site.disk, `holdfast agent of ${partition}`);
+  return { certificate: await readFile(certFile), key: await readFile(keyFile) };
 }
 
 const ownVersion = (): { version: string } =>

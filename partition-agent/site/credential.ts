@@ -34,15 +34,19 @@ export class SiteCredential {
     return credential;
   }
 
+  /** Path of the file that the token was written to. */
+  get file(): string {
+    return this.#ports.file.path;
+  }
+
   /** The file first: a crash in between leaves the old token good, and one in the file that is not good yet. */
-  async rotate(): Promise<{ readonly file: string }> {
+  async rotate(): Promise<void> {
     const { disk, random, sha256, file } = this.#ports;
     const token = `hfs_${hex(random.bytes(tokenBytes))}`;
     const hash = sha256(token);
     await file.write(`${token}\n`);
     await disk.write([{ table, key: hashKey, value: new TextEncoder().encode(hash) }]);
     this.#hash = hash;
-    return { file: file.path };
   }
 
   /** Hashes are compared: the time that it takes tells nothing of the token. */

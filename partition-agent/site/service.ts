@@ -52,6 +52,7 @@ export interface OnSite extends OnSiteParts {
   readonly diskSpace: () => Promise<{ readonly freeBytes: number; readonly sizeBytes: number }>;
   /** Absent where the local API is reached by its socket only. */
   readonly credential: SiteCredential | undefined;
+  readonly address: () => { readonly url: string; readonly fingerprint: string } | undefined;
   readonly random: Random;
 }
 
@@ -94,7 +95,8 @@ export function siteService(on: OnSite): ServiceImpl<typeof SiteService> {
             reason: "NO_TOKEN",
           });
         }
-        return { tokenFile: (await on.credential.rotate()).file };
+        await on.credential.rotate();
+        return { tokenFile: on.credential.file };
       }),
   };
 }
@@ -125,6 +127,7 @@ async function statusOf(on: OnSite): Promise<Status> {
   const { site, files, outbox, link } = on;
   const { history, revision } = site.ledger.cursor;
   const { freeBytes, sizeBytes } = await on.diskSpace();
+  const address = on.address();
   return create(StatusSchema, {
     version: on.version,
     partition: site.partition,
@@ -136,6 +139,7 @@ async function statusOf(on: OnSite): Promise<Status> {
     diskFreeBytes: BigInt(freeBytes),
     diskSizeBytes: BigInt(sizeBytes),
     machines: [...stateCounts(machinesOf(on))],
+    ...(address && { address }),
   });
 }
 

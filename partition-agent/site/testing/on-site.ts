@@ -72,6 +72,7 @@ export function onSiteOf(agent: TestAgent, bmcOf: OnSite["bmcOf"], change: Parti
     audit,
     orders,
     credential: undefined,
+    address: () => undefined,
     random,
     ...change,
   };

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/site/v1/status.proto.
  */
 export const file_holdfast_site_v1_status: GenFile = /*@__PURE__*/
-  fileDesc("Ch1ob2xkZmFzdC9zaXRlL3YxL3N0YXR1cy5wcm90bxIQaG9sZGZhc3Quc2l0ZS52MSL6AgoGU3RhdHVzEg8KB3ZlcnNpb24YASABKAkSEQoJcGFydGl0aW9uGAIgASgJEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKBGxpbmsYBCABKAsyHC5ob2xkZmFzdC5zaXRlLnYxLkxpbmtTdGF0dXMSLgoGbGVkZ2VyGAUgASgLMh4uaG9sZGZhc3Quc2l0ZS52MS5MZWRnZXJTdGF0dXMSLwoGb3V0Ym94GAYgASgLMh8uaG9sZGZhc3Quc2l0ZS52MS5PdXRib3hTdW1tYXJ5Ei0KBmltYWdlcxgHIAMoCzIdLmhvbGRmYXN0LnNpdGUudjEuSW1hZ2VTdGF0dXMSFwoPZGlza19mcmVlX2J5dGVzGAggASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgJIAEoBBIuCghtYWNoaW5lcxgKIAMoCzIcLmhvbGRmYXN0LnNpdGUudjEuU3RhdGVDb3VudCJaCgpMaW5rU3RhdHVzEg0KBXBoYXNlGAEgASgJEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpsYXN0X2Vycm9yGAMgASgJIjEKDExlZGdlclN0YXR1cxIPCgdoaXN0b3J5GAEgASgJEhAKCHJldmlzaW9uGAIgASgEIoEBCg1PdXRib3hTdW1tYXJ5EisKBWtpbmRzGAEgAygLMhwuaG9sZGZhc3Quc2l0ZS52MS5PdXRib3hLaW5kEi0KCW9sZGVzdF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMZGVhZF9sZXR0ZXJzGAMgASgNIjoKCk91dGJveEtpbmQSDAoEa2luZBgBIAEoCRIPCgdlbnRyaWVzGAIgASgNEg0KBWJ5dGVzGAMgASgEIjsKC0ltYWdlU3RhdHVzEgoKAmlkGAEgASgJEg8KB2F0X2hhbmQYAiABKAgSDwoHcHJvYmxlbRgDIAEoCSJRCgpTdGF0ZUNvdW50EjEKBXN0YXRlGAEgASgOMiIuaG9sZGZhc3Quc2l0ZS52MS5TaXRlTWFjaGluZVN0YXRlEhAKCG1hY2hpbmVzGAIgASgNYgZwcm90bzM", [file_google_protobuf_timestamp, file_holdfast_site_v1_machine]);
+  fileDesc("Ch1ob2xkZmFzdC9zaXRlL3YxL3N0YXR1cy5wcm90bxIQaG9sZGZhc3Quc2l0ZS52MSKqAwoGU3RhdHVzEg8KB3ZlcnNpb24YASABKAkSEQoJcGFydGl0aW9uGAIgASgJEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKBGxpbmsYBCABKAsyHC5ob2xkZmFzdC5zaXRlLnYxLkxpbmtTdGF0dXMSLgoGbGVkZ2VyGAUgASgLMh4uaG9sZGZhc3Quc2l0ZS52MS5MZWRnZXJTdGF0dXMSLwoGb3V0Ym94GAYgASgLMh8uaG9sZGZhc3Quc2l0ZS52MS5PdXRib3hTdW1tYXJ5Ei0KBmltYWdlcxgHIAMoCzIdLmhvbGRmYXN0LnNpdGUudjEuSW1hZ2VTdGF0dXMSFwoPZGlza19mcmVlX2J5dGVzGAggASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgJIAEoBBIuCghtYWNoaW5lcxgKIAMoCzIcLmhvbGRmYXN0LnNpdGUudjEuU3RhdGVDb3VudBIuCgdhZGRyZXNzGAsgASgLMh0uaG9sZGZhc3Quc2l0ZS52MS5TaXRlQWRkcmVzcyIvCgtTaXRlQWRkcmVzcxILCgN1cmwYASABKAkSEwoLZmluZ2VycHJpbnQYAiABKAkiWgoKTGlua1N0YXR1cxINCgVwaGFzZRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKbGFzdF9lcnJvchgDIAEoCSIxCgxMZWRnZXJTdGF0dXMSDwoHaGlzdG9yeRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBCKBAQoNT3V0Ym94U3VtbWFyeRIrCgVraW5kcxgBIAMoCzIcLmhvbGRmYXN0LnNpdGUudjEuT3V0Ym94S2luZBItCglvbGRlc3RfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDGRlYWRfbGV0dGVycxgDIAEoDSI6CgpPdXRib3hLaW5kEgwKBGtpbmQYASABKAkSDwoHZW50cmllcxgCIAEoDRINCgVieXRlcxgDIAEoBCI7CgtJbWFnZVN0YXR1cxIKCgJpZBgBIAEoCRIPCgdhdF9oYW5kGAIgASgIEg8KB3Byb2JsZW0YAyABKAkiUQoKU3RhdGVDb3VudBIxCgVzdGF0ZRgBIAEoDjIiLmhvbGRmYXN0LnNpdGUudjEuU2l0ZU1hY2hpbmVTdGF0ZRIQCghtYWNoaW5lcxgCIAEoDWIGcHJvdG8z", [file_google_protobuf_timestamp, file_holdfast_site_v1_machine]);
 
 /**
  * How an agent is.
@@ -77,6 +77,13 @@ export type Status = Message<"holdfast.site.v1.Status"> & {
    * @generated from field: repeated holdfast.site.v1.StateCount machines = 10;
    */
   machines: StateCount[];
+
+  /**
+   * Where the local API is served beside its socket; absent when it is not.
+   *
+   * @generated from field: holdfast.site.v1.SiteAddress address = 11;
+   */
+  address?: SiteAddress | undefined;
 };
 
 /**
@@ -85,6 +92,30 @@ export type Status = Message<"holdfast.site.v1.Status"> & {
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
   messageDesc(file_holdfast_site_v1_status, 0);
+
+/**
+ * @generated from message holdfast.site.v1.SiteAddress
+ */
+export type SiteAddress = Message<"holdfast.site.v1.SiteAddress"> & {
+  /**
+   * @generated from field: string url = 1;
+   */
+  url: string;
+
+  /**
+   * SHA-256 of the certificate, in hex with colons.
+   *
+   * @generated from field: string fingerprint = 2;
+   */
+  fingerprint: string;
+};
+
+/**
+ * Describes the message holdfast.site.v1.SiteAddress.
+ * Use `create(SiteAddressSchema)` to create a new message.
+ */
+export const SiteAddressSchema: GenMessage<SiteAddress> = /*@__PURE__*/
+  messageDesc(file_holdfast_site_v1_status, 1);
 
 /**
  * The connection to central.
@@ -117,7 +148,7 @@ export type LinkStatus = Message<"holdfast.site.v1.LinkStatus"> & {
  * Use `create(LinkStatusSchema)` to create a new message.
  */
 export const LinkStatusSchema: GenMessage<LinkStatus> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 1);
+  messageDesc(file_holdfast_site_v1_status, 2);
 
 /**
  * The durable copy of what central wants.
@@ -143,7 +174,7 @@ export type LedgerStatus = Message<"holdfast.site.v1.LedgerStatus"> & {
  * Use `create(LedgerStatusSchema)` to create a new message.
  */
 export const LedgerStatusSchema: GenMessage<LedgerStatus> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 2);
+  messageDesc(file_holdfast_site_v1_status, 3);
 
 /**
  * @generated from message holdfast.site.v1.OutboxSummary
@@ -176,7 +207,7 @@ export type OutboxSummary = Message<"holdfast.site.v1.OutboxSummary"> & {
  * Use `create(OutboxSummarySchema)` to create a new message.
  */
 export const OutboxSummarySchema: GenMessage<OutboxSummary> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 3);
+  messageDesc(file_holdfast_site_v1_status, 4);
 
 /**
  * @generated from message holdfast.site.v1.OutboxKind
@@ -205,7 +236,7 @@ export type OutboxKind = Message<"holdfast.site.v1.OutboxKind"> & {
  * Use `create(OutboxKindSchema)` to create a new message.
  */
 export const OutboxKindSchema: GenMessage<OutboxKind> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 4);
+  messageDesc(file_holdfast_site_v1_status, 5);
 
 /**
  * An operating system that the partition may be asked for.
@@ -238,7 +269,7 @@ export type ImageStatus = Message<"holdfast.site.v1.ImageStatus"> & {
  * Use `create(ImageStatusSchema)` to create a new message.
  */
 export const ImageStatusSchema: GenMessage<ImageStatus> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 5);
+  messageDesc(file_holdfast_site_v1_status, 6);
 
 /**
  * @generated from message holdfast.site.v1.StateCount
@@ -260,5 +291,5 @@ export type StateCount = Message<"holdfast.site.v1.StateCount"> & {
  * Use `create(StateCountSchema)` to create a new message.
  */
 export const StateCountSchema: GenMessage<StateCount> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 6);
+  messageDesc(file_holdfast_site_v1_status, 7);
 
