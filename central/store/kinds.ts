@@ -3,6 +3,7 @@ import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { ReportCursorSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { SigningKeySchema, StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
+import { AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { FilesystemLayoutSchema } from "#gen/metalstack/api/v2/filesystem_pb.ts";
 import { ImageSchema } from "#gen/metalstack/api/v2/image_pb.ts";
 import { IPSchema } from "#gen/metalstack/api/v2/ip_pb.ts";
@@ -41,6 +42,8 @@ export const kinds = {
   machineDesired: kind("machine", MachineDesiredSchema),
   machineObserved: kind("machine-observed", MachineObservedSchema),
   switch: kind("switch", SwitchSchema),
+  /** What people on site have done. id: partition/uuid of the act/phase */
+  siteAudit: kind("site-audit", AuditTraceSchema),
   /** Makes something unique that is no id, such as vrf/42. The value is the id of its holder. */
   claim: kind("claim", StringValueSchema),
   /** id: partition */

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { type ReportEntry, SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
+import { AuditPhase, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { ServiceStatus } from "#gen/metalstack/api/v2/health_pb.ts";
 import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
@@ -53,6 +55,53 @@ describe("only a partition's agent", () => {
     await assert.rejects(first(sync().follow({ partition: "lab" }), 1), refusedWith(Code.NotFound, /create it/));
     await assert.rejects(report([entry(1, { uuid })]), refusedWith(Code.NotFound, /lab/));
     assert.equal(central.state.get(kinds.machineObserved, uuid), undefined);
+  });
+});
+
+describe("what people did on site", () => {
+  const id = (n: number) => `00000000-0000-4000-8000-${`${n}`.padStart(12, "0")}`;
+  const trace = (sequence: number, change: MessageInitShape<typeof AuditTraceSchema>) => ({
+    sequence: BigInt(sequence),
+    kind: "audit",
+    id: `${sequence}`,
+    value: toBinary(
+      AuditTraceSchema,
+      create(AuditTraceSchema, { uuid: id(1), user: "site:alice", phase: AuditPhase.REQUEST, ...change }),
+    ),
+  });
+  const kept = () => central.state.list(kinds.siteAudit);
+
+  test("is kept by partition, act and phase, and never rewritten", async () => {
+    const entries = [trace(1, {}), trace(2, { phase: AuditPhase.RESPONSE }), trace(3, { user: "somebody else" })];
+    assert.deepEqual((await report(entries)).rejected, []);
+    assert.deepEqual(
+      kept().map((t) => [t.id, t.value.user]),
+      [
+        [`lab/${id(1)}/1`, "site:alice"],
+        [`lab/${id(1)}/2`, "site:alice"],
+      ],
+    );
+  });
+
+  test("is rejected when it names no act or no phase", async () => {
+    const broken = { ...trace(3, {}), value: Uint8Array.of(255) };
+    const { rejected } = await report([trace(1, { uuid: "x" }), trace(2, { phase: 0 }), broken]);
+    assert.deepEqual(
+      rejected.map(({ reason }) => reason),
+      Array(3).fill("audit: the trace cannot be read"),
+    );
+  });
+
+  test("gives way when there is more of it than may be kept, the oldest first", async () => {
+    await central.state.transact((tx) => {
+      for (let n = 0; n < 100; n++) tx.put(kinds.siteAudit, `far/${id(n)}/1`, create(AuditTraceSchema, {}));
+    });
+    for (let at = 0; at < 1010; at += 30) {
+      const some = Array.from({ length: Math.min(30, 1010 - at) }, (_, i) => at + i + 1);
+      await report(some.map((n) => trace(n, { uuid: id(n), timestamp: timestampFromMs(n) })));
+    }
+    const own = kept().filter((t) => t.id.startsWith("lab/"));
+    assert.deepEqual([own.length, own[0]?.id, kept().length], [1000, `lab/${id(11)}/1`, 1100]);
   });
 });
 

@@ -6,6 +6,7 @@ import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { settle } from "./settle.ts";
+import { takeAudit } from "./take-audit.ts";
 
 export interface Took {
   /** Why the entry will never be taken; absent when it was. */
@@ -37,6 +38,8 @@ export function takeEntry(tx: Tx, entry: ReportEntry, partition: string, nowMs: 
       tx.put(kinds.switch, entry.id, seen);
       return {};
     }
+    case "audit":
+      return takeAudit(tx, entry, partition);
     default:
       return { rejected: `kind ${entry.kind.slice(0, shown)} is unknown to this central` };
   }

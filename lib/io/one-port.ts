@@ -146,7 +146,9 @@ async function bindPort(
 async function bindSocket(server: Server, path: string): Promise<Pick<Listening, "address" | "port">> {
   const bytes = Buffer.byteLength(path);
   if (bytes > socketPathBytesMax)
-    throw new Error(`socket ${path}: a path of ${bytes} bytes exceeds the ${socketPathBytesMax} of a Unix socket`);
+    throw new Error(
+      `socket ${path}: a path of ${bytes} bytes exceeds the ${socketPathBytesMax} of a Unix socket: name a shorter one`,
+    );
   const mask = process.umask(0o177);
   try {
     server.listen({ path });
