@@ -19,6 +19,9 @@ import { silentLog } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { connectErrorOf } from "#lib/rpc/refusal-to-connect.ts";
 import { userHeader } from "#lib/rpc/user-header.ts";
+import { app } from "../app.ts";
+import type { Cli } from "../cli.ts";
+import { proposals } from "../command/propose.ts";
 import { holdfast, startMs, uuid } from "../testing/rehearsal.ts";
 import { sitePlace } from "./place.ts";
 
@@ -250,6 +253,16 @@ describe("what people on site order", () => {
     );
     assert.equal((await site("rotate-token")).out, "/data/site-token\n");
   });
+});
+
+test("completion proposes the commands and the words of an order", async () => {
+  const cli = { process: { stdout: { write() {} }, stderr: { write() {} } }, env: {} } as unknown as Cli;
+  const next = (line: string) => proposals(app, { ...cli, env: { COMP_LINE: line } }, line.trim().split(" "));
+  assert.deepEqual(await proposals(app, cli, ["holdfast", "site", "mach"]), ["machines "]);
+  assert.deepEqual(
+    (await next("holdfast site boot-target web-1 ")).filter((word) => !word.startsWith("-")),
+    ["disk ", "pxe ", "bios "],
+  );
 });
 
 describe("which agent is meant:", () => {

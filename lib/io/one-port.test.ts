@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import type http from "node:http";
 import http2 from "node:http2";
 import https from "node:https";
@@ -148,7 +148,7 @@ test("a client that says nothing, or half a request, is cut off", async () => {
 });
 
 test("a message above the limit is refused by name of the limit", async () => {
-  const server = await listen({ ...options, limits: { messageBytesMax: 100 } }, local);
+  const server = await listen({ ...options, limits: { requestBytesMax: 100, responseBytesMax: 100 } }, local);
   const baseUrl = `http://127.0.0.1:${server.port}`;
   for (const transport of [
     createConnectTransport({ baseUrl, httpVersion: "1.1" }),
@@ -246,4 +246,23 @@ test("TLS serves both HTTP versions by ALPN, and a reload shows the new certific
   await assert.rejects(server.reload());
   assert.equal(await shown(), "second");
   await server.stop();
+});
+
+test("a Unix socket is made for its owner alone, serves both HTTP versions, and is gone after the stop", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "one-port-"));
+  const socket = path.join(folder, "port.sock");
+  const mask = process.umask(0);
+  const server = await listen(options, { socket });
+  assert.deepEqual([server.address, server.port, statSync(socket).mode & 0o777], [socket, 0, 0o600]);
+  assert.equal(process.umask(mask), 0, "the mask is as it was");
+  const baseUrl = "http://local";
+  const overHttp1 = createConnectTransport({ baseUrl, httpVersion: "1.1", nodeOptions: { socketPath: socket } });
+  assert.equal((await createClient(Health, overHttp1).check({})).status, serving);
+  assert.deepEqual(peer, { address: "", encrypted: false, certificate: undefined });
+  const nodeOptions = { createConnection: () => net.connect({ path: socket }) };
+  const overHttp2 = createGrpcTransport({ baseUrl, nodeOptions, idleConnectionTimeoutMs: 50 });
+  assert.equal((await createClient(Health, overHttp2).check({})).status, serving);
+  await server.stop();
+  assert.ok(!existsSync(socket));
+  rmSync(folder, { recursive: true });
 });

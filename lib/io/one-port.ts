@@ -10,8 +10,10 @@ import { type HttpRequest, type HttpResponse, type PlainHandler, rpcHandler } fr
 
 /** Every limit of one port. Times are milliseconds. */
 export interface Limits {
-  /** Largest message, after decompression, either way. */
-  readonly messageBytesMax: number;
+  /** Largest message, after decompression, that is taken; it is taken before anybody asks who the caller is. */
+  readonly requestBytesMax: number;
+  /** Largest message that is sent. */
+  readonly responseBytesMax: number;
   readonly headerBytesMax: number;
   /** Streams open at once on one HTTP/2 connection. */
   readonly streamsMax: number;
@@ -29,7 +31,8 @@ export interface Limits {
 }
 
 export const defaultLimits: Limits = {
-  messageBytesMax: 16 << 20,
+  requestBytesMax: 16 << 20,
+  responseBytesMax: 16 << 20,
   headerBytesMax: 32 << 10,
   streamsMax: 1_000,
   connectionsMax: 20_000,
@@ -90,8 +93,8 @@ export async function listen(options: OnePort, where: Where): Promise<Listening>
     routes: options.routes,
     router: {
       interceptors: [...(options.interceptors ?? [])],
-      readMaxBytes: limits.messageBytesMax,
-      writeMaxBytes: limits.messageBytesMax,
+      readMaxBytes: limits.requestBytesMax,
+      writeMaxBytes: limits.responseBytesMax,
       shutdownSignal: shutdown.signal,
     },
     http: options.http,

@@ -17,8 +17,8 @@ import type { OnSite, OnSiteParts } from "../site/service.ts";
 import { selfMadeCertificate } from "./self-made-certificate.ts";
 import { clearSocketPath } from "./site-socket.ts";
 
-/** People, not machines: more connections than this are no work but a fault. Answers hold all machines of a partition. */
-const limits = { connectionsMax: 100, messageBytesMax: 64 << 20 } as const;
+/** People, not machines: they ask little, and many connections are a fault. Answers hold all machines of a partition. */
+const limits = { connectionsMax: 100, streamsMax: 32, requestBytesMax: 64 << 10, responseBytesMax: 64 << 20 } as const;
 
 export async function openSitePort(config: AgentConfig, parts: OnSiteParts, lifetime: Lifetime): Promise<void> {
   const { disk, clock, log } = parts.site;

@@ -16,8 +16,16 @@ import { selfMadeCertificate } from "#agent/io/self-made-certificate.ts";
 import { openSitePort } from "#agent/io/site-port.ts";
 import { onSiteOf } from "#agent/site/testing/on-site.ts";
 import { openAgent, TestCentral, uuidA, waiting } from "#agent/testing/site.ts";
+import { kinds } from "#central/store/kinds.ts";
+import { MemoryStore } from "#central/store/memory-store.ts";
+import { openState } from "#central/store/state.ts";
+import { takeReport } from "#central/sync/report.ts";
 import { holdfast } from "#cli/testing/rehearsal.ts";
+import { ReportRequestSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { AuditPhase } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
+import { systemRandom } from "#lib/io/system-random.ts";
 import { Lifetime } from "#lib/lifetime.ts";
 import { silentLog } from "#lib/log.ts";
 import { MemoryDisk } from "#lib/memory-disk.ts";
@@ -68,7 +76,7 @@ async function place(site: { readonly address?: string } = {}) {
   lifetime.onStop("life", () => life.stop.abort(new Error("the test is over")));
   await openSitePort(config(site), life.on, lifetime);
   life.live();
-  return { agent, responder, life };
+  return { agent, responder, clock };
 }
 
 const socket = () => path.join(folder, "site.sock");
@@ -84,6 +92,34 @@ test("with central away, a machine is found by its MAC and switched off, and who
   assert.match(audit.out, new RegExp(`site:alice +OrderBmc +done +\\{"machine":"${uuidA}","command":"off"\\}\n$`));
   assert.match((await onSocket("outbox")).out, /^audit +2 /m);
   assert.ok(agent.outbox.pending(99).some(({ kind }) => kind === "audit"));
+});
+
+test("what was done while central was away reaches it with the outbox: who did what, and the order's outcome", async () => {
+  const { agent, clock } = await place();
+  await onSocket("power", uuidA, "off");
+  const stop = new AbortController();
+  lifetime.onStop("central", () => stop.abort());
+  const store = new MemoryStore({ clock, random: systemRandom });
+  const state = await openState({ store, clock, random: systemRandom, log: silentLog }, stop.signal);
+  await state.transact((tx) => tx.put(kinds.partition, "p1", create(PartitionSchema, { id: "p1" })));
+  const { outbox } = agent;
+  const report = { partition: "p1", outbox: outbox.id, entries: [...outbox.pending(99)] };
+  const { acknowledged, rejected } = await takeReport(state, clock, create(ReportRequestSchema, report));
+  await outbox.acknowledge(acknowledged, rejected);
+  assert.deepEqual([rejected, outbox.size], [[], 0]);
+  const traces = state.list(kinds.siteAudit).map(({ value }) => value);
+  assert.deepEqual(
+    traces.map(({ user, phase, resultCode }) => [user, phase, resultCode]),
+    [
+      ["site:alice", AuditPhase.REQUEST, undefined],
+      ["site:alice", AuditPhase.RESPONSE, 0],
+    ],
+  );
+  const machine = state.get(kinds.machineObserved, uuidA)?.value;
+  assert.deepEqual(
+    [machine?.heldOff, machine?.outcomes.map(({ id, error }) => [id, error])],
+    [true, [[traces[0]?.uuid, ""]]],
+  );
 });
 
 test("over TLS the site's token and the certificate's fingerprint let in; another token or certificate does not", async () => {
