@@ -22,7 +22,7 @@ export class OnSite {
     const deadline = performance.now() + deadlineMs;
     for (let now = "nothing is known of it"; ; ) {
       try {
-        const { machines } = JSON.parse(await this.#site(["machines", "-o", "json"])) as Machines;
+        const machines = JSON.parse(await this.#site(["machines", "-o", "json"])) as Machines;
         now = machines.find((m) => m.uuid === uuid)?.state ?? "the agent does not know it";
         if (now === `SITE_MACHINE_STATE_${state}`) return;
       } catch (error) {
@@ -44,6 +44,4 @@ export class OnSite {
   }
 }
 
-interface Machines {
-  readonly machines: readonly { readonly uuid: string; readonly state: string }[];
-}
+type Machines = readonly { readonly uuid: string; readonly state: string }[];
