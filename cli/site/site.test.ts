@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { type SiteMachineSchema, SiteMachineState } from "#gen/holdfast/site/v1/machine_pb.ts";
 import { type OrderBmcResponseSchema, SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
 import { AuditPhase } from "#gen/metalstack/api/v2/audit_pb.ts";
@@ -19,6 +20,7 @@ import { silentLog } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { connectErrorOf } from "#lib/rpc/refusal-to-connect.ts";
 import { userHeader } from "#lib/rpc/user-header.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
 import { app } from "../app.ts";
 import type { Cli } from "../cli.ts";
 import { proposals } from "../command/propose.ts";
@@ -29,7 +31,7 @@ const folder = mkdtempSync(path.join(tmpdir(), "holdfast-cli-site-"));
 const socket = path.join(folder, "site.sock");
 const ago = (ms: number) => timestampFromMs(startMs - ms);
 
-let views: MessageInitShape<typeof OrderBmcResponseSchema>[];
+let views: (MessageInitShape<typeof OrderBmcResponseSchema> | "cut")[];
 let asked: { readonly request: object; readonly user: string | null }[];
 beforeEach(() => {
   views = [];
@@ -89,13 +91,17 @@ function routes(router: ConnectRouter): void {
     }),
     listMachines: () => ({ machines: [machine] }),
     getMachine: ({ machine: word }) => {
-      if (word !== "web-1") throw connectErrorOf(new Refusal("not-found", `no machine here has the name ${word}`));
+      if (word !== "web-1" && word !== uuid)
+        throw connectErrorOf(new Refusal("not-found", `no machine here has the name ${word}`));
       return { machine };
     },
     askBmc: () => ({ uuid, powerState: "on", bootDevice: "pxe", persistent: false, bootTarget: "disk" }),
     async *orderBmc(request, context) {
       note(request, context);
-      yield* views;
+      for (const view of views) {
+        if (view === "cut") throw new ConnectError("the agent goes away", Code.Unavailable);
+        yield view;
+      }
     },
     openConsole: () => {
       throw connectErrorOf(new Refusal("unimplemented", "this agent has no console yet", { reason: "NO_CONSOLE" }));
@@ -234,11 +240,30 @@ describe("what people on site order", () => {
     assert.match((await site("identify", "web-1", "on", "-o", "json")).out, /"error": "its deadline has passed"/);
   });
 
-  test("an agent that ends in between leaves the order with itself, and the caller is told", async () => {
-    views = [{ uuid, order, why: "the BMC: no answer" }];
+  test("an agent that ends in between is asked again, as the order is still with it", async () => {
+    const order = { id: "o1", deadline: timestampFromMs(startMs + 120_000) };
+    views = [{ uuid, order, why: "the BMC: no answer" }, "cut"];
     const ran = await site("power", "web-1", "reset");
-    assert.equal(ran.code, 3);
-    assert.match(ran.err, /the agent ended before it told how the order ended: holdfast site why/);
+    assert.equal(ran.code, 1);
+    assert.match(ran.err, /the agent goes away; the order stays with the agent until 2026-01-01T00:02:00\.000Z\n/);
+    assert.match(ran.err, /reset was not carried out: no answer\n$/);
+  });
+
+  test("an order whose end nobody knows is asked for until well after its deadline", async () => {
+    views = [{ uuid, order, why: "the BMC: no answer" }];
+    const clock = new VirtualClock(startMs);
+    let isOver = false;
+    const ran = holdfast(["site", "power", "web-1", "reset"], { env: { HOLDFAST_SITE_SOCKET: socket }, clock }).finally(
+      () => {
+        isOver = true;
+      },
+    );
+    while (!isOver) {
+      await turn();
+      if (clock.nextMs !== undefined) clock.advance(20_000);
+    }
+    assert.deepEqual([(await ran).code, /how the order ended is not known/.test((await ran).err)], [3, true]);
+    assert.ok(clock.wallMs() > startMs + 195_000);
   });
 
   test("a word that is no order is refused with those that are", async () => {
