@@ -99,6 +99,20 @@ test("an order survives a restart of the agent, and is carried out within its de
   assert.deepEqual(responder.chassis.done, ["off"]);
 });
 
+test("what was ordered later is done later, also after a restart", async () => {
+  const { agent, responder, clock, ends, local } = await place();
+  const dead = local();
+  dead.stop.abort();
+  for (let i = 0; i < 6; i++) {
+    await given(dead, i % 2 === 0 ? off : Command.MACHINE_BMC_COMMAND_ON);
+    clock.advance(1000);
+  }
+  const again = local(await openAgent(agent));
+  again.live();
+  await ends(heardEnd(again, 6));
+  assert.deepEqual(responder.chassis.done, ["off", "on", "off", "on", "off", "on"]);
+});
+
 test("an order that the agent finds on its disk after the deadline is refused, not carried out", async () => {
   const { agent, responder, clock, ends, local } = await place();
   const dead = local();
@@ -113,12 +127,14 @@ test("an order that the agent finds on its disk after the deadline is refused, n
 });
 
 /** Resolves when the order is durable. */
-const given = ({ client }: ReturnType<typeof onSiteOf>): Promise<unknown> =>
-  client.orderBmc({ machine: uuidA, command: off }, alice)[Symbol.asyncIterator]().next();
+const given = ({ client }: ReturnType<typeof onSiteOf>, command: Command = off): Promise<unknown> =>
+  client.orderBmc({ machine: uuidA, command }, alice)[Symbol.asyncIterator]().next();
 
-const heardEnd = async ({ audit, on }: ReturnType<typeof onSiteOf>): Promise<void> => {
+/** Resolves when so many orders have ended. */
+const heardEnd = async ({ audit, on }: ReturnType<typeof onSiteOf>, count = 1): Promise<void> => {
   const signal = new AbortController().signal;
-  while (audit.newest(1)[0]?.phase !== AuditPhase.RESPONSE) await on.site.bell.wait(signal);
+  const ended = () => audit.newest(99).filter(({ phase }) => phase === AuditPhase.RESPONSE).length;
+  while (ended() < count) await on.site.bell.wait(signal);
 };
 
 test("an order under an epoch that is over is refused", async () => {

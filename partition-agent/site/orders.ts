@@ -55,14 +55,7 @@ export class LocalOrders {
 
   constructor(ports: LocalOrdersPorts) {
     this.#ports = ports;
-    const { disk, log } = ports.site;
-    for (const [key, bytes] of disk.entries(table)) {
-      const order = decodeOrder(bytes);
-      const uuid = key.slice(0, key.lastIndexOf("/"));
-      if (order && uuid !== "")
-        this.#open.set(order.id, { uuid, order, address: "", isDurable: true, overdueMs: undefined });
-      else log.error("site-order-damaged", { key });
-    }
+    for (const open of loaded(ports.site)) this.#open.set(open.order.id, open);
   }
 
   /** Those of a machine that may be carried out or are to be refused, oldest first. */
@@ -76,36 +69,40 @@ export class LocalOrders {
   }
 
   /** Resolves when the order is durable. @throws Refusal */
-  async give(caller: SiteCaller, { uuid, desired, observed }: MachineRecord, command: Command): Promise<BmcOrder> {
-    const { site, audit, random, wake } = this.#ports;
+  async give(caller: SiteCaller, machine: MachineRecord, command: Command): Promise<BmcOrder> {
+    const { audit, random, wake } = this.#ports;
+    const { uuid } = machine;
     const id = random.uuid();
     const act = actOf({ id, uuid, command, user: issuerOf(caller), address: caller.address });
-    const order = await audit.checking(act, () => {
-      if (this.#open.size >= openMax) {
-        throw new Refusal("exhausted", `${openMax} orders of this site are open: wait until they are carried out`, {
-          reason: "ORDERS_FULL",
-        });
-      }
-      const nowMs = site.clock.wallMs();
-      const open = [...this.#open.values()].filter((o) => o.uuid === uuid && !isVoidOrder(o.order, nowMs));
-      const wish = { uuid, command, id, issuedBy: act.user, epoch: desired?.epoch ?? 0n, nowMs };
-      return newOrder(
-        wish,
-        observed,
-        open.map((o) => o.order),
-      );
-    });
-    const open: OpenOrder = { uuid, order, address: caller.address, isDurable: false, overdueMs: undefined };
-    this.#open.set(id, open);
+    const open = await audit.checking(act, () => this.#take(act, machine, command));
     try {
-      await audit.begun(act, [{ table, key: keyOf(open), value: toBinary(BmcOrderSchema, order) }]);
+      await audit.begun(act, [{ table, key: keyOf(open), value: toBinary(BmcOrderSchema, open.order) }]);
     } catch (error) {
       this.#open.delete(id);
       throw error;
     }
     open.isDurable = true;
     wake(uuid);
-    return order;
+    return open.order;
+  }
+
+  /** The order takes its place among the open ones at once, so that those who come together count each other. */
+  #take({ id, user, address }: Act, { uuid, desired, observed }: MachineRecord, command: Command): OpenOrder {
+    if (this.#open.size >= openMax) {
+      throw new Refusal("exhausted", `${openMax} orders of this site are open: wait until they are carried out`, {
+        reason: "ORDERS_FULL",
+      });
+    }
+    const nowMs = this.#ports.site.clock.wallMs();
+    const others = [...this.#open.values()].filter((o) => o.uuid === uuid).map(({ order }) => order);
+    const order = newOrder(
+      { uuid, command, id, issuedBy: user, epoch: desired?.epoch ?? 0n, nowMs },
+      observed,
+      others.filter((o) => !isVoidOrder(o, nowMs)),
+    );
+    const open: OpenOrder = { uuid, order, address, isDurable: false, overdueMs: undefined };
+    this.#open.set(id, open);
+    return open;
   }
 
   /** Writes down how orders end, until the signal aborts. */
@@ -132,16 +129,15 @@ export class LocalOrders {
     let nextMs: number | undefined;
     for (const open of [...this.#open.values()].filter((o) => o.isDurable)) {
       const nowMs = site.clock.wallMs();
-      const deadlineMs = open.order.deadline ? timestampMs(open.order.deadline) : 0;
-      const isOverdue = deadlineMs < nowMs;
-      if (isOverdue && open.overdueMs === undefined) {
+      const voidMs = deadlineMs(open.order);
+      if (voidMs < nowMs && open.overdueMs === undefined) {
         open.overdueMs = nowMs;
         wake(open.uuid);
       }
-      const endMs = isOverdue && open.overdueMs !== undefined ? open.overdueMs + overlookedMs : deadlineMs;
+      const endMs = open.overdueMs === undefined ? undefined : open.overdueMs + overlookedMs;
       const told = site.observations.get(open.uuid)?.outcomes.find(({ id }) => id === open.order.id);
-      if (told || (isOverdue && endMs < nowMs)) await this.#end(open, told ?? overlooked(open.order, nowMs));
-      else nextMs = Math.min(nextMs ?? Number.POSITIVE_INFINITY, endMs - nowMs + 1);
+      if (told || (endMs !== undefined && endMs < nowMs)) await this.#end(open, told ?? overlooked(open.order, nowMs));
+      else nextMs = Math.min(nextMs ?? Number.POSITIVE_INFINITY, (endMs ?? voidMs) - nowMs + 1);
     }
     return nextMs;
   }
@@ -184,6 +180,20 @@ const actOf = ({ id, uuid, command, user, address }: OrderAct): Act => ({
 });
 
 const keyOf = ({ uuid, order }: OpenOrder): string => `${uuid}/${order.id}`;
+
+/** Oldest first: the disk has them in the order of their keys, but what was ordered later is to be done later. */
+function loaded({ disk, log }: Site): readonly OpenOrder[] {
+  const found: OpenOrder[] = [];
+  for (const [key, bytes] of disk.entries(table)) {
+    const order = decodeOrder(bytes);
+    const uuid = key.slice(0, key.lastIndexOf("/"));
+    if (order && uuid !== "") found.push({ uuid, order, address: "", isDurable: true, overdueMs: undefined });
+    else log.error("site-order-damaged", { key });
+  }
+  return found.sort((a, b) => deadlineMs(a.order) - deadlineMs(b.order));
+}
+
+const deadlineMs = ({ deadline }: BmcOrder): number => (deadline ? timestampMs(deadline) : 0);
 
 function decodeOrder(bytes: Uint8Array): BmcOrder | undefined {
   try {
