@@ -118,9 +118,12 @@ test("kill -9 in the middle of commits loses none that was acknowledged, and the
   const folder = newFolder();
   const acknowledged: string[] = [];
   const child = writer(folder);
+  const closed = once(child, "close");
   for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
     if (acknowledged.push(line) === 200) child.kill("SIGKILL");
   }
+  // Its last output can be read before it has died.
+  await closed;
   const store = open(folder);
   const { items, revision } = await store.list("");
   const held = new Set(items.map((i) => `${i.key} ${i.revision}`));
