@@ -1,0 +1,213 @@
+import { createRouterTransport, type Interceptor } from "@connectrpc/connect";
+import { type Agent, composeAgent } from "#agent/agent.ts";
+import type { Bmc } from "#agent/bmc/bmc.ts";
+import type { TokenSigner } from "#agent/boot/boot-token.ts";
+import { bootCatalog } from "#agent/boot/catalog.ts";
+import { phoneHome } from "#agent/boot/phone-home.ts";
+import { type BootScript, bootScript } from "#agent/boot/script.ts";
+import { siteServices } from "#agent/boot/router.ts";
+import type { SwitchDriver } from "#agent/switch/switch.ts";
+import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { Lifetime } from "#lib/lifetime.ts";
+import { ipv4Text } from "#lib/net/ipv4.ts";
+import type { Mac } from "#lib/net/mac.ts";
+import { validation } from "#lib/rpc/validation.ts";
+import { decodeDhcp } from "#pxe-boot/dhcp/codec.ts";
+import { DiskLeases } from "#pxe-boot/dhcp/disk-leases.ts";
+import { DhcpService } from "#pxe-boot/dhcp/service.ts";
+import { ip, subnetOf } from "#pxe-boot/dhcp/testing.ts";
+import { type CentralNode, clientAs, type NodePorts } from "./central-node.ts";
+import type { SimDisk } from "./disk.ts";
+import { Life } from "./life.ts";
+import { type Far, type Line, transportOver } from "./line.ts";
+
+const sharedValidation: Interceptor = validation(siteServices);
+
+export const agentUrl = "http://10.0.0.1:8080";
+
+export interface AgentPlace {
+  readonly partition: string;
+  readonly disk: SimDisk;
+  readonly central: CentralNode;
+  /** To central. */
+  readonly link: Line;
+  readonly bmcs: ReadonlyMap<string, (life: Life) => Bmc & { close(): Promise<void> }>;
+  readonly switchDriver: (life: Life) => SwitchDriver;
+  /** Takes a DHCP reply to whoever has the transaction. */
+  readonly replies: (xid: number, bytes: Uint8Array) => void;
+  /** Images that can be fetched right now, by URL. */
+  readonly imagesUp: () => boolean;
+  readonly skewMs: () => number;
+}
+
+interface Living extends Far {
+  readonly agent: Agent;
+  readonly dhcp: DhcpService;
+}
+
+/** The shipped agent over a disk that outlives it, to be killed and started at will. */
+export class AgentNode {
+  readonly #ports: NodePorts;
+  readonly #place: AgentPlace;
+  #far: Living | undefined;
+  #life: Life | undefined;
+  /** Files that were fetched: the image cache is on the disk, too. */
+  readonly #images = new Set<string>();
+  lives = 0;
+
+  constructor(ports: NodePorts, place: AgentPlace) {
+    this.#ports = ports;
+    this.#place = place;
+  }
+
+  get far(): Far | undefined {
+    return this.#far;
+  }
+
+  get agent(): Agent | undefined {
+    return this.#far?.agent;
+  }
+
+  get isDead(): boolean {
+    return this.#life === undefined;
+  }
+
+  async start(): Promise<void> {
+    const { time, log } = this.#ports;
+    const { partition, disk, bmcs, switchDriver, skewMs } = this.#place;
+    const life = new Life(`agent#${++this.lives}`, time, skewMs);
+    this.#life = life;
+    const random = this.#ports.random.branch(life.name);
+    const lifetime = new Lifetime(log(life));
+    life.onEnd(() => void lifetime.stop());
+    const own = disk.open(life);
+    const settings = {
+      partition,
+      url: agentUrl,
+      newMachines: "power on" as const,
+      bmc: { addresses: [...bmcs.keys()], pollMs: 60_000, searchMs: 20_000 },
+      switch: { rack: "rack1", managementAddress: "10.0.0.1", provisioning: "prov" },
+    };
+    const agent = await composeAgent(settings, {
+      disk: own,
+      client: this.#client(life),
+      openCache: async () => this.#cache(life),
+      connectBmc: (address) => bmcs.get(address)!(life),
+      switchDriver: switchDriver(life),
+      signer,
+      validate: sharedValidation,
+      lifetime,
+      clock: life,
+      random,
+      log: log(life),
+    });
+    const dhcp = new DhcpService({
+      settings: { address: ip("10.0.0.1"), offerMs: 60_000, declineMs: 600_000, httpBase: `${agentUrl}/boot/` },
+      subnets: [{ ...subnetOf("prov", "10.0.0.0/24", ["10.0.0.100", "10.0.0.110"]), leaseSeconds: 3600 }],
+      catalog: bootCatalog(agent.site),
+      store: new DiskLeases(own, log(life)),
+      clock: life,
+      log: log(life),
+      send: async (bytes) => {
+        const reply = decodeDhcp(bytes);
+        if (reply.ok) this.#place.replies(reply.value.xid, bytes);
+      },
+    });
+    const router = { interceptors: [...agent.interceptors] };
+    this.#far = { life, transport: createRouterTransport(agent.routes, { router }), agent, dhcp };
+    agent.start();
+  }
+
+  kill(): void {
+    this.#far = undefined;
+    this.#life?.end();
+    this.#life = undefined;
+  }
+
+  pause(ms: number): void {
+    this.#life?.pause(ms);
+  }
+
+  /** A datagram from the provisioning network. */
+  hearsDhcp(bytes: Uint8Array): void {
+    const far = this.#far;
+    far?.life.later(1, () => far.dhcp.handle(bytes));
+  }
+
+  /** GET /boot.ipxe; undefined: no answer. */
+  async script(caller: Life, client: { mac: Mac; uuid: string; firmware: "pcbios" | "efi" }): Promise<BootScript | undefined> {
+    const far = this.#far;
+    if (!far) return undefined;
+    const { site, files } = far.agent;
+    const random = this.#ports.random.branch(`script ${this.#ports.time.nowMs}`);
+    return await orNothing(caller, far.life, bootScript(site, files, random, client));
+  }
+
+  /** POST /phone-home; undefined: no answer, or a refusal. */
+  async phoneHome(caller: Life, token: string): Promise<"welcome" | "gone" | undefined> {
+    const far = this.#far;
+    return far && (await orNothing(caller, far.life, phoneHome(far.agent.site, token)));
+  }
+
+  leases(): readonly string[] {
+    return Array.from(this.#far?.dhcp.leases.all() ?? [], (l) => ipv4Text(l.address));
+  }
+
+  #client(life: Life) {
+    const { link, central, partition } = this.#place;
+    const transport = transportOver(link, life, () => central.far);
+    const client = clientAs(SyncService, transport, `agent:${partition}`);
+    return {
+      follow: (request: Parameters<typeof client.follow>[0], signal: AbortSignal) => client.follow(request, { signal }),
+      report: (request: Parameters<typeof client.report>[0], signal: AbortSignal) => client.report(request, { signal }),
+    } as Parameters<typeof composeAgent>[1]["client"];
+  }
+
+  #cache(life: Life) {
+    const shaOf = (url: string) => /#sha256=([0-9a-f]{64})$/.exec(url)?.[1] ?? "0".repeat(64);
+    return {
+      ensure: async ({ url }: { readonly url: string }) => {
+        const sha256 = shaOf(url);
+        await life.after(this.#images.has(sha256) ? 1 : 2_000);
+        if (!this.#images.has(sha256) && !this.#place.imagesUp()) throw new Error(`${url}: connection refused`);
+        this.#images.add(sha256);
+        return { sha256, path: `/images/${sha256}`, sizeBytes: 1000 };
+      },
+      seal: async () => ({ key: new Uint8Array(32), tag: new Uint8Array(16) }),
+      open: async (sha256: string) => (this.#images.has(sha256) ? { close: async () => {} } : undefined),
+    };
+  }
+}
+
+/** What the other says while both live; undefined when it refuses, or is gone before. */
+function orNothing<T>(caller: Life, other: Life, work: Promise<T>): Promise<T | undefined> {
+  return caller.hears(
+    new Promise((resolve) => {
+      const forget = other.onEnd(() => caller.later(500, () => resolve(undefined)));
+      work.then(
+        (value) => {
+          forget();
+          if (other.isAlive) resolve(value);
+        },
+        () => {
+          forget();
+          resolve(undefined);
+        },
+      );
+    }),
+  );
+}
+
+/** As honest as a signature, and without another thread: the key is part of the text. */
+const signer = (key: Uint8Array): TokenSigner => {
+  const mark = Buffer.from(key).toString("hex").slice(0, 16);
+  return {
+    sign: async (claims, audience) =>
+      Buffer.from(JSON.stringify({ claims, audience, mark: `canary-${mark}` })).toString("base64url"),
+    verify: async (token, audience) => {
+      const said = JSON.parse(Buffer.from(token, "base64url").toString()) as Record<string, unknown>;
+      if (said.mark !== `canary-${mark}` || said.audience !== audience) throw new Error("it is signed by another key");
+      return said.claims as Record<string, unknown>;
+    },
+  };
+};

@@ -1,0 +1,123 @@
+import { type Client, createClient, createRouterTransport, type Interceptor, type Transport } from "@connectrpc/connect";
+import type { DescService } from "@bufbuild/protobuf";
+import type { Caller } from "#central/access/caller.ts";
+import { rightsOf, unboundedRights } from "#central/access/rights.ts";
+import { composeCentral } from "#central/central.ts";
+import { agentUser, type Identity } from "#central/identity/identity.ts";
+import { services } from "#central/services.ts";
+import { MemoryStore } from "#central/store/memory-store.ts";
+import { openState, type State } from "#central/store/state.ts";
+import { InfraRole } from "#gen/metalstack/api/v2/common_pb.ts";
+import { TokenType } from "#gen/metalstack/api/v2/token_pb.ts";
+import { Lifetime } from "#lib/lifetime.ts";
+import type { Log } from "#lib/log.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { validation } from "#lib/rpc/validation.ts";
+import { Life } from "./life.ts";
+import type { Far } from "./line.ts";
+import type { Seeded } from "./seeded.ts";
+import { distantStore, type StoreFaults } from "./store.ts";
+import type { Time } from "./time.ts";
+
+// Compiling the rules of all requests takes longer than a run.
+const sharedValidation: Interceptor = validation(services);
+
+const provider = "provider";
+
+export interface NodePorts {
+  readonly time: Time;
+  readonly random: Seeded;
+  readonly log: (life: Life) => Log;
+}
+
+/** The shipped central over a store that outlives it, to be killed and started at will. */
+export class CentralNode {
+  readonly #ports: NodePorts;
+  store: MemoryStore;
+  faults: StoreFaults = { callMsMax: 3, answerLost: 0 };
+  #far: (Far & { readonly state: State; readonly lifetime: Lifetime }) | undefined;
+  #life: Life | undefined;
+  lives = 0;
+
+  constructor(ports: NodePorts) {
+    this.#ports = ports;
+    const clock = new Life("store", ports.time);
+    this.store = new MemoryStore({ clock, random: ports.random.branch("store"), keep: 1000 });
+  }
+
+  /** Undefined while it is dead or starting. */
+  get far(): Far | undefined {
+    return this.#far;
+  }
+
+  /** What it believes right now; undefined while it is dead. */
+  get state(): State | undefined {
+    return this.#far?.state;
+  }
+
+  get isDead(): boolean {
+    return this.#life === undefined;
+  }
+
+  async start(): Promise<void> {
+    const { time, log } = this.#ports;
+    const life = new Life(`central#${++this.lives}`, time);
+    this.#life = life;
+    const random = this.#ports.random.branch(life.name);
+    const lifetime = new Lifetime(log(life));
+    life.onEnd(() => void lifetime.stop());
+    const store = distantStore(() => this.store, life, random.branch("store"), () => this.faults);
+    const ports = { clock: life, random, log: log(life) };
+    const state = await openState({ store, ...ports }, lifetime.signal);
+    const version = { version: "0", revision: "sim", gitSha1: "", buildDate: "" };
+    const api = composeCentral({ ...ports, state, identity, provider, version, lifetime, validate: sharedValidation });
+    const transport = createRouterTransport(api.routes, { router: { interceptors: [...api.interceptors] } });
+    this.#far = { life, transport, state, lifetime };
+  }
+
+  kill(): void {
+    this.#far = undefined;
+    this.#life?.end();
+    this.#life = undefined;
+  }
+
+  pause(ms: number): void {
+    this.#life?.pause(ms);
+  }
+}
+
+/** Carries who calls as it is: what tokens prove is not what is simulated. */
+const identity: Identity = {
+  async callerOf(authorization) {
+    const who = /^Bearer (.+)$/.exec(authorization ?? "")?.[1];
+    if (who === undefined) throw new Refusal("unauthenticated", "nobody calls");
+    return callerNamed(who);
+  },
+  async issue() {
+    throw new Refusal("unavailable", "tokens are not simulated");
+  },
+  async revoke() {},
+};
+
+function callerNamed(who: string): Caller {
+  const partition = /^agent:(.+)$/.exec(who)?.[1];
+  const rights = partition === undefined ? unboundedRights : rightsOf({ infraRole: InfraRole.EDITOR });
+  const user = partition === undefined ? who : agentUser(partition);
+  return { user, token: who, tokenType: TokenType.API, rights, owner: rights, partition };
+}
+
+/** Calls as somebody. */
+export function clientAs<S extends DescService>(service: S, transport: Transport, who: string): Client<S> {
+  return createClient(service, {
+    unary: (method, signal, timeoutMs, header, input, values) =>
+      transport.unary(method, signal, timeoutMs, named(header, who), input, values),
+    stream: (method, signal, timeoutMs, header, input, values) =>
+      transport.stream(method, signal, timeoutMs, named(header, who), input, values),
+  });
+}
+
+function named(header: ConstructorParameters<typeof Headers>[0] | undefined, who: string): Headers {
+  const headers = new Headers(header);
+  headers.set("authorization", `Bearer ${who}`);
+  return headers;
+}

@@ -1,0 +1,71 @@
+import type { Change, Disk } from "#lib/disk.ts";
+import { MemoryDisk } from "#lib/memory-disk.ts";
+import type { Life } from "./life.ts";
+import type { Seeded } from "./seeded.ts";
+
+export interface DiskFaults {
+  /** Milliseconds that one write takes, at most. */
+  readonly writeMsMax: number;
+  /** Probability that a write fails because the disk is full. */
+  readonly full: number;
+}
+
+/**
+ * A disk that outlives its processes. A write is one transaction: when its process dies on the way it is there whole or not at all,
+ * and none that was asked for later is there without it.
+ */
+export class SimDisk {
+  #rows = new MemoryDisk();
+  #tables = new Set<string>();
+  readonly #random: Seeded;
+  faults: DiskFaults = { writeMsMax: 5, full: 0 };
+
+  constructor(random: Seeded) {
+    this.#random = random;
+  }
+
+  /** As one life of a process sees it. */
+  open(life: Life): Disk {
+    let tail: Promise<void> = Promise.resolve();
+    const waiting: (readonly Change[])[] = [];
+    life.onEnd(() => {
+      const lasting = this.#random.below(waiting.length + 1);
+      for (const changes of waiting.slice(0, lasting)) this.#apply(changes);
+    });
+    const one = async (changes: readonly Change[]): Promise<void> => {
+      waiting.push(changes);
+      await life.after(this.#random.between(0.1, this.faults.writeMsMax));
+      waiting.shift();
+      if (this.#random.chance(this.faults.full)) throw new Error("no space left on the disk");
+      this.#apply(changes);
+      await life.after(0.05);
+    };
+    return {
+      get: (table, key) => this.#rows.get(table, key),
+      entries: (table, prefix) => this.#rows.entries(table, prefix),
+      write: (changes) => {
+        const done = tail.then(() => one(changes));
+        tail = done.catch(() => undefined);
+        return done;
+      },
+    };
+  }
+
+  copy(): readonly Change[] {
+    return [...this.#tables].flatMap((table) =>
+      Array.from(this.#rows.entries(table), ([key, value]): Change => ({ table, key, value })),
+    );
+  }
+
+  /** Becomes what the copy holds. Nobody may have it open. */
+  restore(copy: readonly Change[]): void {
+    this.#rows = new MemoryDisk();
+    this.#tables = new Set();
+    this.#apply(copy);
+  }
+
+  #apply(changes: readonly Change[]): void {
+    for (const { table } of changes) this.#tables.add(table);
+    void this.#rows.write(changes);
+  }
+}

@@ -1,0 +1,230 @@
+import type { Change } from "#lib/disk.ts";
+import { honest } from "./bmc.ts";
+import type { Seeded } from "./seeded.ts";
+import type { World } from "./world.ts";
+
+/** One thing that goes wrong for a while. Times are milliseconds; `rate` is how often it is chosen beside others. */
+export interface Fault {
+  readonly lastsMs: readonly [least: number, most: number];
+  /** @returns what ends it */
+  readonly begin: (world: World, random: Seeded) => () => Promise<void> | void;
+}
+
+const kept = new WeakMap<World, (readonly Change[])[]>();
+
+/** Every fault that can be, by name. A seed takes some of them. */
+export const faults = {
+  "link cut": {
+    lastsMs: [1_000, 1_200_000],
+    begin: ({ link }) => {
+      link.cut();
+      return () => link.heal();
+    },
+  },
+  "link cut one way": {
+    lastsMs: [1_000, 300_000],
+    begin: ({ link }, random) => {
+      if (random.chance(0.5)) link.cut(true, false);
+      else link.cut(false, true);
+      return () => link.heal();
+    },
+  },
+  "link slow and lossy": {
+    lastsMs: [10_000, 600_000],
+    begin: ({ link }, random) => {
+      const before = link.faults;
+      link.faults = { delayMsMax: random.between(100, 5_000), answerLost: 0.2, twice: 0.2 };
+      return () => {
+        link.faults = before;
+      };
+    },
+  },
+  "central dies": {
+    lastsMs: [1_000, 180_000],
+    begin: ({ central }) => {
+      central.kill();
+      return () => (central.isDead ? central.start() : undefined);
+    },
+  },
+  "central stands still": {
+    lastsMs: [1, 1],
+    begin: ({ central }, random) => {
+      central.pause(random.between(1, 120_000));
+      return () => {};
+    },
+  },
+  "agent dies": {
+    lastsMs: [500, 120_000],
+    begin: ({ agent }) => {
+      agent.kill();
+      return () => (agent.isDead ? agent.start() : undefined);
+    },
+  },
+  "agent stands still": {
+    lastsMs: [1, 1],
+    begin: ({ agent }, random) => {
+      agent.pause(random.between(1, 600_000));
+      return () => {};
+    },
+  },
+  "agent's disk set back": {
+    lastsMs: [1_000, 10_000],
+    begin: (world, random) => {
+      const copies = kept.get(world) ?? [];
+      kept.set(world, [...copies, world.agentDisk.copy()]);
+      const copy = copies[random.below(copies.length + 1)];
+      // The first time, the copy is only made.
+      if (!copy) return () => {};
+      world.agent.kill();
+      world.agentDisk.restore(copy);
+      world.invariants.excuses.agentDiskRestored = true;
+      return () => (world.agent.isDead ? world.agent.start() : undefined);
+    },
+  },
+  "agent's disk slow": {
+    lastsMs: [10_000, 120_000],
+    begin: ({ agentDisk }) => {
+      const before = agentDisk.faults;
+      agentDisk.faults = { ...before, writeMsMax: 3_000 };
+      return () => {
+        agentDisk.faults = before;
+      };
+    },
+  },
+  "agent's disk full": {
+    lastsMs: [5_000, 120_000],
+    begin: ({ agentDisk }) => {
+      const before = agentDisk.faults;
+      agentDisk.faults = { ...before, full: 0.5 };
+      return () => {
+        agentDisk.faults = before;
+      };
+    },
+  },
+  "agent's clock wrong": {
+    lastsMs: [60_000, 900_000],
+    begin: (world, random) => {
+      world.skewMs = random.between(-600_000, 600_000);
+      return () => {
+        world.skewMs = 0;
+      };
+    },
+  },
+  "store slow": {
+    lastsMs: [10_000, 120_000],
+    begin: ({ central }) => {
+      const before = central.faults;
+      central.faults = { ...before, callMsMax: 1_500 };
+      return () => {
+        central.faults = before;
+      };
+    },
+  },
+  "store's answers lost": {
+    lastsMs: [10_000, 120_000],
+    begin: ({ central }) => {
+      const before = central.faults;
+      central.faults = { ...before, answerLost: 0.2 };
+      return () => {
+        central.faults = before;
+      };
+    },
+  },
+  "store compacted": {
+    lastsMs: [1, 1],
+    begin: (world) => {
+      void world.central.store.compact(world.truth.revision);
+      return () => {};
+    },
+  },
+  "BMCs misbehave": {
+    lastsMs: [10_000, 600_000],
+    begin: (world, random) => {
+      const some = () => (random.chance(0.5) ? random.between(0, 0.4) : 0);
+      world.quirks = { dead: some(), slow: some(), idle: some(), lying: some(), full: some() };
+      return () => {
+        world.quirks = honest;
+      };
+    },
+  },
+  "switch misbehaves": {
+    lastsMs: [10_000, 600_000],
+    begin: ({ leaf }, random) => {
+      leaf.faults = { unreachable: random.between(0.1, 1), errorButApplied: random.between(0, 0.3) };
+      return () => {
+        leaf.faults = { unreachable: 0, errorButApplied: 0 };
+      };
+    },
+  },
+  "a server loses power": {
+    lastsMs: [1_000, 60_000],
+    begin: ({ servers }, random) => {
+      const server = random.pick(servers);
+      if (server.power === "off") return () => {};
+      server.switchTo("off");
+      return () => server.switchTo("on");
+    },
+  },
+  "images' source away": {
+    lastsMs: [10_000, 600_000],
+    begin: (world) => {
+      world.imagesUp = false;
+      return () => {
+        world.imagesUp = true;
+      };
+    },
+  },
+} as const satisfies Readonly<Record<string, Fault>>;
+
+export type FaultName = keyof typeof faults;
+
+export const faultNames = Object.keys(faults) as readonly FaultName[];
+
+/** Lets the chosen faults happen, several at a time, until it is told to stop; then all of them are ended. */
+export class Nemesis {
+  readonly #world: World;
+  readonly #random: Seeded;
+  readonly #chosen: readonly FaultName[];
+  readonly #active = new Map<FaultName, () => Promise<void> | void>();
+  #isOver = false;
+  readonly injected = new Map<FaultName, number>();
+
+  constructor(world: World, chosen: readonly FaultName[]) {
+    this.#world = world;
+    this.#random = world.random.branch("nemesis");
+    this.#chosen = chosen;
+  }
+
+  async run(pauseMs: readonly [number, number]): Promise<void> {
+    const { outside } = this.#world;
+    while (!this.#isOver && this.#chosen.length > 0) {
+      await outside.after(this.#random.between(...pauseMs));
+      if (!this.#isOver) this.#strike(this.#random.pick(this.#chosen));
+    }
+  }
+
+  #strike(name: FaultName): void {
+    if (this.#active.has(name)) return;
+    const { trace, outside } = this.#world;
+    const { lastsMs, begin }: Fault = faults[name];
+    // Short ones are more frequent than long ones, by their logarithm.
+    const ms = Math.exp(this.#random.between(Math.log(lastsMs[0]), Math.log(lastsMs[1])));
+    trace.say(`FAULT ${name} for ${Math.round(ms)} ms`);
+    this.injected.set(name, (this.injected.get(name) ?? 0) + 1);
+    this.#active.set(name, begin(this.#world, this.#random.branch(`${name} ${this.#world.time.nowMs}`)));
+    outside.later(ms, () => void this.#end(name));
+  }
+
+  async #end(name: FaultName): Promise<void> {
+    const end = this.#active.get(name);
+    if (!end) return;
+    this.#active.delete(name);
+    this.#world.trace.say(`ended ${name}`);
+    await end();
+  }
+
+  stop(): void {
+    this.#isOver = true;
+    for (const name of [...this.#active.keys()]) void this.#end(name);
+  }
+}

@@ -1,0 +1,148 @@
+// What must hold after every event, whatever went wrong. The numbers are those of the research's list.
+import { kinds } from "#central/store/kinds.ts";
+import type { State } from "#central/store/state.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { SimServer } from "./server.ts";
+
+/** The run is over: something happened that must never happen. */
+export class Violation extends Error {
+  readonly invariant: string;
+
+  constructor(invariant: string, what: string) {
+    super(`${invariant}: ${what}`);
+    this.invariant = invariant;
+  }
+}
+
+export interface Seen {
+  /** What central's store holds, whoever is alive. */
+  readonly truth: State;
+  readonly servers: readonly SimServer[];
+  readonly networkOf: (server: SimServer) => string;
+  readonly nowMs: () => number;
+}
+
+/** An agent's disk was set back, or central's store: what they remember of the world is old, by no fault of theirs. */
+export interface Excuses {
+  agentDiskRestored: boolean;
+  storeRestored: boolean;
+}
+
+export const invariants = {
+  1: "a disk is wiped only when its tenant has given it back",
+  2: "nobody gets a machine on whose disk another's data is",
+  3: "no machine has two owners, no address two machines",
+  4: "an address is given back only when its machine's port is out of the tenant's network",
+  6: "what an agent has applied never goes back",
+  8: "a machine is installed once for one allocation",
+  12: "no secret is said",
+  15: "nothing is done without end",
+} as const;
+
+type Number = keyof typeof invariants;
+
+export class Invariants {
+  readonly #seen: Seen;
+  readonly excuses: Excuses = { agentDiskRestored: false, storeRestored: false };
+  readonly #installs = new Map<string, number>();
+  readonly #leases = new Map<string, { readonly server: string; readonly untilMs: number }>();
+  readonly #effects = new Map<string, number[]>();
+  #checkedRevision = -1n;
+  #appliedAt: { readonly history: string; readonly revision: bigint } = { history: "", revision: 0n };
+  checks = 0;
+
+  constructor(seen: Seen) {
+    this.#seen = seen;
+  }
+
+  #fail(number: Number, what: string): never {
+    throw new Violation(`invariant ${number} (${invariants[number]})`, what);
+  }
+
+  #desired(server: SimServer): MachineDesired | undefined {
+    return this.#seen.truth.get(kinds.machineDesired, server.uuid)?.value;
+  }
+
+  onWipe(server: SimServer): void {
+    this.checks++;
+    const { epoch } = server.disk;
+    const desired = this.#desired(server);
+    if (epoch === 0n || !desired?.allocation || desired.epoch !== epoch) return;
+    // One that never reported its end is installed again; one that did is its tenant's.
+    const observed = this.#seen.truth.get(kinds.machineObserved, server.uuid)?.value;
+    if (observed?.phonedHomeEpoch === epoch && !this.excuses.agentDiskRestored && !this.excuses.storeRestored)
+      this.#fail(1, `${server.plan.name} is in use under epoch ${epoch}`);
+  }
+
+  onInstall(server: SimServer, epoch: bigint): void {
+    this.checks++;
+    if (server.disk.epoch !== 0n && server.disk.epoch !== epoch)
+      this.#fail(2, `${server.plan.name} gets epoch ${epoch} over what epoch ${server.disk.epoch} has left`);
+  }
+
+  onInstalled(uuid: string, epoch: string): void {
+    const key = `${uuid} ${epoch}`;
+    const count = (this.#installs.get(key) ?? 0) + 1;
+    this.#installs.set(key, count);
+    this.checks++;
+    if (count > 1 && !this.excuses.agentDiskRestored && !this.excuses.storeRestored)
+      this.#fail(8, `machine ${uuid} was installed ${count} times under epoch ${epoch}`);
+  }
+
+  onLease(server: SimServer, address: string, untilMs: number): void {
+    this.checks++;
+    const other = this.#leases.get(address);
+    if (other && other.server !== server.plan.name && other.untilMs > this.#seen.nowMs() && !this.excuses.agentDiskRestored)
+      this.#fail(3, `${address} is ${other.server}'s, and was given to ${server.plan.name}, too`);
+    this.#leases.set(address, { server: server.plan.name, untilMs });
+  }
+
+  /** An effect on a machine; more than sixty an hour is a loop. */
+  onEffect(uuid: string): void {
+    const nowMs = this.#seen.nowMs();
+    const recent = [...(this.#effects.get(uuid) ?? []).filter((atMs) => nowMs - atMs < 3_600_000), nowMs];
+    this.#effects.set(uuid, recent);
+    this.checks++;
+    if (recent.length > 120) this.#fail(15, `machine ${uuid}: ${recent.length} effects within an hour`);
+  }
+
+  onApplied(history: string, revision: bigint): void {
+    const { history: before, revision: at } = this.#appliedAt;
+    this.checks++;
+    if (history === before && revision < at && !this.excuses.agentDiskRestored)
+      this.#fail(6, `the ledger went from revision ${at} back to ${revision}`);
+    this.#appliedAt = { history, revision };
+  }
+
+  /** Looks at the store where it has changed. */
+  afterEvent(): void {
+    const { truth } = this.#seen;
+    if (truth.revision === this.#checkedRevision) return;
+    this.#checkedRevision = truth.revision;
+    this.checks++;
+    const holders = new Map<string, string>();
+    for (const { value } of truth.list(kinds.machineDesired)) {
+      for (const network of value.allocation?.networks ?? []) {
+        for (const ip of network.ips) this.#held(holders, `${network.vrf ?? 0} ${ip}`, value.uuid);
+      }
+    }
+    for (const server of this.#seen.servers) this.#checkPort(server);
+  }
+
+  #held(holders: Map<string, string>, ip: string, uuid: string): void {
+    const other = holders.get(ip);
+    if (other !== undefined && other !== uuid) this.#fail(3, `${ip} belongs to ${other} and to ${uuid}`);
+    holders.set(ip, uuid);
+  }
+
+  /** Free, with nothing left to give back: then its port is home. */
+  #checkPort(server: SimServer): void {
+    const desired = this.#desired(server);
+    if (!desired || desired.allocation || desired.release || this.excuses.storeRestored) return;
+    const observed = this.#seen.truth.get(kinds.machineObserved, server.uuid)?.value;
+    const network = this.#seen.networkOf(server);
+    if (observed && observed.isolatedEpoch >= desired.epoch && network !== "prov" && !this.excuses.agentDiskRestored)
+      this.#fail(4, `${server.plan.name} is free and its port is in ${network}`);
+  }
+}
+

@@ -1,0 +1,179 @@
+import { Code, ConnectError, type Transport, type UnaryResponse } from "@connectrpc/connect";
+import type { Life } from "./life.ts";
+import type { Seeded } from "./seeded.ts";
+import type { Time } from "./time.ts";
+
+export interface LineFaults {
+  /** Milliseconds one way, at most. */
+  readonly delayMsMax: number;
+  /** Probability that an answer is lost after the call was carried out. */
+  readonly answerLost: number;
+  /** Probability that a call is carried out twice. */
+  readonly twice: number;
+}
+
+/** Silence after which a TCP connection, or whoever holds it, is given up (keep-alive pings of both our sides). */
+const deadAfterMs = 40_000;
+
+/** The network between two places: slow, or cut in one direction or both. What is cut is not told to anybody. */
+export class Line {
+  readonly #time: Time;
+  readonly #random: Seeded;
+  faults: LineFaults = { delayMsMax: 20, answerLost: 0, twice: 0 };
+  #cut = { there: false, back: false };
+
+  constructor(time: Time, random: Seeded) {
+    this.#time = time;
+    this.#random = random;
+  }
+
+  get isUp(): boolean {
+    return !this.#cut.there && !this.#cut.back;
+  }
+
+  cut(there = true, back = true): void {
+    this.#cut = { there, back };
+  }
+
+  heal(): void {
+    this.#cut = { there: false, back: false };
+  }
+
+  /** Whether a packet arrives that is sent now. */
+  passes(way: "there" | "back"): boolean {
+    return !this.#cut[way];
+  }
+
+  delayMs(): number {
+    return this.#random.between(0.2, this.faults.delayMsMax);
+  }
+
+  /** Resolves when something sent now has arrived; a sender keeps sending it again until then, or is dead. */
+  async arrives(life: Life, way: "there" | "back"): Promise<void> {
+    const sentMs = this.#time.nowMs;
+    await life.after(this.delayMs());
+    while (!this.passes(way)) {
+      if (this.#time.nowMs - sentMs > deadAfterMs) throw new ConnectError("the connection is dead", Code.Unavailable);
+      await life.after(1000);
+    }
+  }
+
+  get isAnswerLost(): boolean {
+    return this.#random.chance(this.faults.answerLost);
+  }
+
+  get isTwice(): boolean {
+    return this.#random.chance(this.faults.twice);
+  }
+}
+
+/** Who answers at the other end right now, and until when. */
+export interface Far {
+  readonly life: Life;
+  readonly transport: Transport;
+}
+
+/**
+ * Calls over a line to whoever lives at its end. Times out by the caller's clock, never by a real one.
+ * @param reach undefined: nobody listens there
+ */
+export function transportOver(line: Line, caller: Life, reach: () => Far | undefined): Transport {
+  const there = async (): Promise<Far> => {
+    await line.arrives(caller, "there");
+    const far = reach();
+    if (!far) throw new ConnectError("connection refused", Code.Unavailable);
+    return far;
+  };
+  return {
+    async unary(method, signal, timeoutMs, header, input, contextValues) {
+      const call = async (): Promise<UnaryResponse<typeof method.input, typeof method.output>> => {
+        const far = await there();
+        const once = () => far.transport.unary(method, signal, undefined, header, input, contextValues);
+        if (line.isTwice) void once().catch(() => undefined);
+        const answer = await answered(caller, far, once());
+        await line.arrives(caller, "back");
+        if (line.isAnswerLost) throw new ConnectError("the connection broke", Code.Unavailable);
+        return answer;
+      };
+      return (await limited(caller, timeoutMs, signal, call())) as never; // the types of the method are those of the call
+    },
+
+    async stream(method, signal, timeoutMs, header, input, contextValues) {
+      const far = await limited(caller, timeoutMs, signal, there());
+      const response = await answered(
+        caller,
+        far,
+        far.transport.stream(method, signal, undefined, header, input, contextValues),
+      );
+      return { ...response, message: delayed(line, caller, far, response, signal) } as never; // as above
+    },
+  };
+}
+
+/** What the far end says, or that it is gone: its host tells so when somebody asks it again. */
+function answered<T>(caller: Life, far: Far, answer: Promise<T>): Promise<T> {
+  return caller.hears(
+    new Promise((resolve, reject) => {
+      const forget = far.life.onEnd(() => caller.later(500, () => reject(gone())));
+      answer.then(
+        (value) => {
+          forget();
+          resolve(value);
+        },
+        (error: unknown) => {
+          forget();
+          reject(error);
+        },
+      );
+    }),
+  );
+}
+
+const gone = () => new ConnectError("the connection was reset", Code.Unavailable);
+
+async function* delayed<M>(
+  line: Line,
+  caller: Life,
+  far: Far,
+  { message }: { readonly message: AsyncIterable<M> },
+  signal: AbortSignal | undefined,
+): AsyncIterable<M> {
+  const iterator = message[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await limited(caller, undefined, signal, answered(caller, far, iterator.next()));
+      if (next.done) return;
+      await limited(caller, undefined, signal, line.arrives(caller, "back"));
+      yield next.value;
+    }
+  } finally {
+    // The far end hears of it when it can.
+    const tell = () => void iterator.return?.().catch(() => undefined);
+    if (line.passes("there")) tell();
+    else far.life.later(deadAfterMs, tell);
+  }
+}
+
+/** Gives up after the time or with the signal. */
+function limited<T>(caller: Life, ms: number | undefined, signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (ms === undefined && signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const cancel =
+      ms === undefined
+        ? () => {}
+        : caller.later(ms, () => end(() => reject(new ConnectError("the operation timed out", Code.DeadlineExceeded))));
+    const stop = () => end(() => reject(signal?.reason));
+    const end = (finish: () => void) => {
+      cancel();
+      signal?.removeEventListener("abort", stop);
+      finish();
+    };
+    signal?.addEventListener("abort", stop, { once: true });
+    if (signal?.aborted) return stop();
+    work.then(
+      (value) => end(() => resolve(value)),
+      (error: unknown) => end(() => reject(error)),
+    );
+  });
+}
+

@@ -1,0 +1,306 @@
+import type { BootSetting } from "#agent/bmc/bmc.ts";
+import type { PowerAction } from "#agent/bmc/commands.ts";
+import { bootArguments } from "#installer/boot-arguments.ts";
+import { life as installerLife } from "#installer/life.ts";
+import type { OsFile } from "#installer/os-files.ts";
+import { type Server, Unreachable } from "#installer/server.ts";
+import { aDisk, someFacts } from "#installer/testing/builders.ts";
+import { stubServer } from "#installer/testing/stub-server.ts";
+import { type Mac, parseMac } from "#lib/net/mac.ts";
+import { decodeDhcp, encodeDhcp } from "#pxe-boot/dhcp/codec.ts";
+import { optionCode } from "#pxe-boot/dhcp/option-codes.ts";
+import { fromIpxe, requestOf } from "#pxe-boot/dhcp/testing.ts";
+import { ipv4Text, type Ipv4 } from "#lib/net/ipv4.ts";
+import type { AgentNode } from "./agent-node.ts";
+import type { Chassis } from "./bmc.ts";
+import { Life } from "./life.ts";
+import { Line, transportOver } from "./line.ts";
+import type { Seeded } from "./seeded.ts";
+import type { Time } from "./time.ts";
+
+export interface ServerPlan {
+  readonly name: string;
+  readonly uuid: string;
+  readonly mac: string;
+  readonly port: string;
+  readonly firmware: "pcbios" | "efi";
+  /** What the firmware tries first when nobody says otherwise. */
+  readonly first: "disk" | "pxe";
+}
+
+export interface ServerPlace {
+  readonly time: Time;
+  readonly random: Seeded;
+  readonly agent: () => AgentNode;
+  /** Of its port, as the switch has it. */
+  readonly network: () => string;
+  readonly say: (text: string) => void;
+  /** Told before its disk is wiped, and when a system of an epoch has written its tenant's data. */
+  readonly onWipe: (server: SimServer) => void;
+  readonly onInstall: (server: SimServer, epoch: bigint) => void;
+  /** An address was acknowledged to it, until then (virtual milliseconds). */
+  readonly onLease: (server: SimServer, address: string, untilMs: number) => void;
+}
+
+/** What is on its disk. */
+export interface DiskContent {
+  readonly files: Map<string, OsFile>;
+  /** Epoch of the allocation whose installer wrote it; its data belongs to that tenant. */
+  epoch: bigint;
+  isBootable: boolean;
+}
+
+type Program = "firmware" | "system";
+
+const scriptTries = 24;
+const leaseMs = 3_600_000;
+
+/** One bare server: firmware, PXE, the shipped installer, and the system that it installs. Its disk outlives its power. */
+export class SimServer implements Chassis {
+  readonly plan: ServerPlan;
+  readonly #place: ServerPlace;
+  readonly #wire: Line;
+  readonly #random: Seeded;
+  #life: Life | undefined;
+  #boots = 0;
+  boot: BootSetting = { device: "none", persistent: false, efi: false };
+  disk: DiskContent = { files: new Map(), epoch: 0n, isBootable: false };
+  /** What it does right now, for people. */
+  doing = "off";
+  #reply: ((bytes: Uint8Array) => void) | undefined;
+  #xid = 0;
+
+  constructor(plan: ServerPlan, place: ServerPlace) {
+    this.plan = plan;
+    this.#place = place;
+    this.#random = place.random.branch(plan.name);
+    this.#wire = new Line(place.time, this.#random.branch("wire"));
+    this.#wire.faults = { delayMsMax: 2, answerLost: 0, twice: 0 };
+  }
+
+  get uuid(): string {
+    return this.plan.uuid;
+  }
+
+  get power(): "on" | "off" {
+    return this.#life ? "on" : "off";
+  }
+
+  switchTo(action: PowerAction): void {
+    if (action === "on" && this.power === "on") return;
+    this.#place.say(`${this.plan.name} power ${action}`);
+    this.#end();
+    if (action !== "off" && action !== "soft") this.#begin("firmware");
+  }
+
+  /** A DHCP reply for the transaction that waits for one. */
+  hears(xid: number, bytes: Uint8Array): void {
+    if (xid === this.#xid && this.#isIn("prov")) this.#reply?.(bytes);
+  }
+
+  #isIn(network: string): boolean {
+    return this.#place.network() === network;
+  }
+
+  #end(): void {
+    this.#life?.end();
+    this.#life = undefined;
+    this.doing = "off";
+  }
+
+  #begin(program: Program): void {
+    this.#end();
+    const life = new Life(`${this.plan.name}#${++this.#boots}`, this.#place.time);
+    this.#life = life;
+    const work = program === "system" ? this.#system(life) : this.#firmware(life);
+    work.catch((error: unknown) => this.#place.say(`${this.plan.name} ${program} stopped: ${String(error)}`));
+  }
+
+  async #firmware(life: Life): Promise<void> {
+    this.doing = "firmware";
+    await life.after(this.#random.between(15_000, 60_000));
+    const { device, persistent } = this.boot;
+    if (!persistent) this.boot = { device: "none", persistent: false, efi: false };
+    const asked = device === "pxe" || device === "disk" ? device : this.plan.first;
+    for (const from of asked === "pxe" ? ["pxe", "disk"] : ["disk", "pxe"]) {
+      if (from === "disk" && this.disk.isBootable) return this.#begin("system");
+      if (from === "pxe" && (await this.#pxe(life)) === "disk" && this.disk.isBootable) return this.#begin("system");
+    }
+    this.doing = "nothing to boot";
+    await life.after(30_000);
+    this.#begin("firmware");
+  }
+
+  async #pxe(life: Life): Promise<"disk" | "nothing"> {
+    this.doing = "pxe";
+    if ((await this.dhcp(life)) === undefined) return "nothing";
+    for (let tries = 0; tries < scriptTries; tries++) {
+      const script = this.#isIn("prov") ? await this.#script(life) : undefined;
+      if (script?.kind === "disk") return "disk";
+      if (script?.kind === "installer") await this.#install(life, script.commandline);
+      await life.after(5_000);
+    }
+    return "nothing";
+  }
+
+  #script(life: Life) {
+    const { uuid, firmware } = this.plan;
+    return this.#place.agent().script(life, { mac: this.#mac, uuid, firmware });
+  }
+
+  get #mac(): Mac {
+    const mac = parseMac(this.plan.mac);
+    if (!mac.ok) throw new Error(mac.error);
+    return mac.value;
+  }
+
+  /** DISCOVER to ACK, with the time-outs of a PXE ROM. @returns the address; undefined when nobody answers */
+  async dhcp(life: Life): Promise<string | undefined> {
+    for (const waitMs of [4_000, 8_000, 16_000]) {
+      const offer = await this.#ask(life, requestOf("discover", this.#said), waitMs);
+      if (!offer.ok) continue;
+      const server = offer.value.options.get(optionCode.serverId);
+      const requested = ipv4Text(offer.value.yiaddr);
+      const more = server ? [[optionCode.serverId, server] as const] : [];
+      const said = { ...this.#said, requested, options: [...(this.#said.options ?? []), ...more] };
+      const ack = await this.#ask(life, requestOf("request", said), waitMs);
+      if (ack.ok) return this.#leased(ack.value.yiaddr);
+    }
+    return undefined;
+  }
+
+  /** Asks for the same address again, as it does half-way through its lease. */
+  async renew(life: Life, address: string): Promise<string | undefined> {
+    const { mac } = this.plan;
+    const ack = await this.#ask(life, requestOf("request", { mac, xid: this.#nextXid(), ciaddr: address }), 10_000);
+    return ack.ok ? this.#leased(ack.value.yiaddr) : undefined;
+  }
+
+  get #said() {
+    return { ...fromIpxe(), mac: this.plan.mac, xid: this.#nextXid() };
+  }
+
+  #nextXid(): number {
+    this.#xid = this.#random.below(2 ** 32);
+    return this.#xid;
+  }
+
+  #leased(yiaddr: Ipv4): string {
+    const address = ipv4Text(yiaddr);
+    this.#place.onLease(this, address, this.#place.time.nowMs + leaseMs);
+    return address;
+  }
+
+  async #ask(life: Life, message: Parameters<typeof encodeDhcp>[0], waitMs: number) {
+    this.#xid = message.xid;
+    const heard = new Promise<Uint8Array | undefined>((resolve) => {
+      const cancel = life.later(waitMs, () => resolve(undefined));
+      this.#reply = (bytes) => {
+        cancel();
+        life.later(1, () => resolve(bytes));
+      };
+    });
+    if (this.#isIn("prov")) this.#place.agent().hearsDhcp(encodeDhcp(message, 1500));
+    const bytes = await heard;
+    this.#reply = undefined;
+    return bytes ? decodeDhcp(bytes) : ({ ok: false } as const);
+  }
+
+  async #install(life: Life, commandline: string): Promise<void> {
+    const boot = bootArguments(commandline);
+    if (!boot.ok) return;
+    this.doing = "installer";
+    const inner = transportOver(this.#wire, life, () => (this.#isIn("prov") ? this.#place.agent().far : undefined));
+    const authorization = { authorization: `Bearer ${boot.value.token.reveal()}` };
+    const transport: typeof inner = {
+      unary: (method, signal, ms, _header, input, values) => inner.unary(method, signal, ms, authorization, input, values),
+      stream: (method, signal, ms, _header, input, values) =>
+        inner.stream(method, signal, ms, authorization, input, values),
+    };
+    const say = (step: string, text: string) => {
+      this.doing = `installer: ${step}`;
+      if (step === "crashed") this.#place.say(`${this.plan.name} ${step} ${text}`);
+    };
+    const random = this.#random.branch(life.name);
+    await installerLife(boot.value, {
+      server: this.#hardware(life),
+      transport,
+      clock: life,
+      random,
+      say,
+      version: "sim",
+    });
+  }
+
+  /** What the installer does to this server; each takes its time. */
+  #hardware(life: Life): Server {
+    const { uuid, mac, firmware } = this.plan;
+    const disk = aDisk({ device: "/dev/sda", serial: `disk of ${this.plan.name}` });
+    const nics = [{ name: "eth0", mac, speedMbit: 0, vendor: "0x1af4", model: "0x1000", neighbours: [] }];
+    const base = someFacts();
+    const facts = {
+      ...base,
+      smbios: { ...base.smbios, uuid },
+      disks: [disk],
+      nics,
+      firmware: firmware === "efi" ? ("uefi" as const) : ("bios" as const),
+    };
+    const takes = (least: number, most: number) => life.after(this.#random.between(least, most));
+    let fresh: DiskContent = { files: new Map(), epoch: 0n, isBootable: false };
+    return {
+      ...stubServer().server,
+      machineUuid: () => uuid,
+      inventory: async () => {
+        await takes(1_000, 5_000);
+        return facts;
+      },
+      wipe: async () => {
+        this.#place.onWipe(this);
+        await takes(1_000, 20_000);
+        this.disk = { files: new Map(), epoch: 0n, isBootable: false };
+      },
+      run: async () => void (await takes(300, 2_000)),
+      fetchImage: async (url) => {
+        await takes(3_000, 10_000);
+        if (!this.#isIn("prov") || !this.#place.agent().far) throw new Unreachable(`${url}: no route to host`);
+        return { file: "/run/image", sizeBytes: 1000, head: ustar };
+      },
+      imageDigest: async () => "0".repeat(32),
+      unpackImage: async () => {
+        fresh = { files: new Map(), epoch: 0n, isBootable: false };
+        await takes(3_000, 10_000);
+      },
+      writeFiles: (files) => {
+        for (const file of files) fresh.files.set(file.path, file);
+        const said = fresh.files.get("/etc/holdfast/machine.json")?.content;
+        if (said === undefined) return;
+        fresh.epoch = BigInt((JSON.parse(String(said)) as { epoch: string | number }).epoch);
+        if (this.disk !== fresh) this.#place.onInstall(this, fresh.epoch);
+        this.disk = fresh;
+      },
+      writeDisk: () => {
+        this.disk.isBootable = true;
+      },
+      start: (how) => {
+        this.#begin(how === "kexec" && this.disk.isBootable ? "system" : "firmware");
+        return new Promise<never>(() => {});
+      },
+    };
+  }
+
+  /** Phones home until it is welcome, then once a minute, from whatever network its port is in. */
+  async #system(life: Life): Promise<void> {
+    this.doing = "system starts";
+    await life.after(this.#random.between(8_000, 30_000));
+    const url = String(this.disk.files.get("/etc/holdfast/phone-home-url")?.content ?? "").trim();
+    const token = URL.canParse(url) ? (new URL(url).searchParams.get("token") ?? "") : "";
+    for (;;) {
+      const answer = this.#isIn("") ? undefined : await this.#place.agent().phoneHome(life, token);
+      this.doing = answer === undefined ? "system, unheard" : `system, ${answer}`;
+      await life.after(answer === "welcome" ? 60_000 : 5_000);
+    }
+  }
+}
+
+const ustar = new Uint8Array(512);
+ustar.set(new TextEncoder().encode("ustar"), 257);

@@ -1,0 +1,46 @@
+import { kinds } from "#central/store/kinds.ts";
+import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { SimServer } from "./server.ts";
+import type { World } from "./world.ts";
+
+/** Why the world is not yet as central wants it, in words; undefined when it is, or says by name why it cannot be. */
+export function unsettled(world: World): string | undefined {
+  const { central, agent, servers } = world;
+  if (central.isDead || !central.far) return "central is not up";
+  if (!agent.agent) return "the agent is not up";
+  const { link, outbox } = agent.agent;
+  if (link.state.phase !== "following") return `the link is ${link.state.phase}: ${link.state.lastError}`;
+  if (outbox.size > 0) return `${outbox.size} facts are not reported`;
+  for (const server of servers) {
+    const why = unsettledServer(world, server);
+    if (why !== undefined) return `${server.plan.name} (${server.doing}): ${why}`;
+  }
+  return undefined;
+}
+
+/** A wait that only people can end. */
+const forPeople = /somebody to look|central to say what|was switched off by an order|is already machine|behind several ports/;
+
+function unsettledServer({ truth, leaf }: World, server: SimServer): string | undefined {
+  const desired = truth.get(kinds.machineDesired, server.uuid)?.value;
+  const observed = truth.get(kinds.machineObserved, server.uuid)?.value;
+  if (!desired || !observed) return "central does not know it";
+  if (forPeople.test(observed.progress?.why ?? "")) return undefined;
+  const network = leaf.networkOf(server.plan.port);
+  return desired.allocation ? unsettledTenant(desired, observed, server, network) : unsettledFree(desired, observed, network);
+}
+
+function unsettledTenant(desired: MachineDesired, observed: MachineObserved, server: SimServer, network: string) {
+  if (observed.phonedHomeEpoch !== desired.epoch)
+    return `epoch ${desired.epoch} has not phoned home: ${observed.progress?.why}`;
+  if (network === "prov") return "its port is not in its tenant's network";
+  if (server.disk.epoch !== desired.epoch) return `its disk is of epoch ${server.disk.epoch}`;
+  return undefined;
+}
+
+function unsettledFree(desired: MachineDesired, observed: MachineObserved, network: string): string | undefined {
+  if (desired.release) return "its release is not done";
+  if (!observed.waiting) return `it does not wait: ${observed.progress?.why}`;
+  if (network !== "prov") return `its port is in ${network}`;
+  return undefined;
+}

@@ -1,0 +1,53 @@
+import type { Log, LogFields } from "#lib/log.ts";
+import type { Life } from "./life.ts";
+import type { Time } from "./time.ts";
+
+/** Everything that was said in a run, in order: what two runs of one seed must have alike, and what people read. */
+export class Trace {
+  readonly lines: string[] = [];
+  /** Names of all events that were logged. */
+  readonly marks = new Map<string, number>();
+  readonly #time: Time;
+  /** Told of every event of a process. */
+  onEvent: (life: Life, event: string, fields: LogFields) => void = () => {};
+
+  constructor(time: Time) {
+    this.#time = time;
+  }
+
+  say(text: string): void {
+    this.lines.push(`${clockText(this.#time.nowMs)} ${text}`);
+  }
+
+  logOf(life: Life, own: LogFields = {}): Log {
+    const note = (event: string, fields: LogFields = {}) => {
+      if (!life.isAlive) return;
+      const all = { ...own, ...fields };
+      this.marks.set(event, (this.marks.get(event) ?? 0) + 1);
+      this.say(`${life.name} ${event}${fieldsText(all)}`);
+      this.onEvent(life, event, all);
+    };
+    return {
+      debug: (event, fields) => {
+        if (life.isAlive) this.marks.set(event, (this.marks.get(event) ?? 0) + 1);
+        this.onEvent(life, event, { ...own, ...fields });
+      },
+      info: note,
+      warn: note,
+      error: note,
+      child: (fields) => this.logOf(life, { ...own, ...fields }),
+    };
+  }
+}
+
+export function clockText(ms: number): string {
+  const s = Math.floor(ms / 1000);
+  const two = (n: number) => String(n).padStart(2, "0");
+  return `${two(Math.floor(s / 3600))}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}.${String(Math.floor(ms % 1000)).padStart(3, "0")}`;
+}
+
+const fieldsText = (fields: LogFields): string =>
+  Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => ` ${name}=${value instanceof Error ? value.message : String(value)}`)
+    .join("");

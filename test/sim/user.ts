@@ -1,0 +1,99 @@
+import { type Client, ConnectError } from "@connectrpc/connect";
+import { bmcCommandName } from "#domain/machine/bmc-command.ts";
+import {
+  type Machine,
+  MachineAllocationType,
+  MachineBMCCommand,
+  MachineService,
+} from "#gen/metalstack/api/v2/machine_pb.ts";
+import { image, partition, size } from "./catalog.ts";
+import { clientAs } from "./central-node.ts";
+import { transportOver } from "./line.ts";
+import type { Seeded } from "./seeded.ts";
+import type { World } from "./world.ts";
+
+const callMs = 15_000;
+const orders = [
+  MachineBMCCommand.MACHINE_BMC_COMMAND_ON,
+  MachineBMCCommand.MACHINE_BMC_COMMAND_OFF,
+  MachineBMCCommand.MACHINE_BMC_COMMAND_RESET,
+  MachineBMCCommand.MACHINE_BMC_COMMAND_CYCLE,
+] as const;
+
+/** Somebody who uses machines through the public API and takes what comes. */
+export class User {
+  readonly #world: World;
+  readonly #random: Seeded;
+  readonly #machines: Client<typeof MachineService>;
+  readonly done = { created: 0, deleted: 0, ordered: 0, refused: 0, unanswered: 0 };
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#random = world.random.branch("user");
+    this.#machines = clientAs(MachineService, transportOver(world.desk, world.outside, () => world.central.far), "admin");
+  }
+
+  /** One wish after the other, with pauses, until the signal aborts. */
+  async run(pauseMs: readonly [number, number], signal: AbortSignal): Promise<void> {
+    const { outside, trace } = this.#world;
+    while (!signal.aborted) {
+      await outside.after(this.#random.between(...pauseMs));
+      if (signal.aborted) return;
+      try {
+        await this.#wish();
+      } catch (error) {
+        if (!(error instanceof ConnectError)) throw error;
+        this.done[error.message.includes("timed out") ? "unanswered" : "refused"]++;
+        trace.say(`user is refused: ${error.message.slice(0, 160)}`);
+      }
+    }
+  }
+
+  /** Gives every machine back and every switched-off one its power, so that the end can be judged. */
+  async #wish(): Promise<void> {
+    const dice = this.#random.next();
+    if (dice < 0.5) return await this.create();
+    const mine = await this.list();
+    if (mine.length === 0) return await this.create();
+    const { uuid } = this.#random.pick(mine);
+    if (dice < 0.8) return await this.delete(uuid);
+    await this.order(uuid, this.#random.pick(orders));
+  }
+
+  async list(): Promise<readonly Machine[]> {
+    const { project } = this.#world;
+    return (await this.#machines.list({ project }, { timeoutMs: callMs })).machines;
+  }
+
+  async create(): Promise<void> {
+    const { project, network, trace } = this.#world;
+    const name = `web-${this.done.created}`;
+    const { machine } = await this.#machines.create(
+      {
+        project,
+        partition,
+        size,
+        image,
+        name,
+        hostname: name,
+        networks: [{ network, ips: [] }],
+        allocationType: MachineAllocationType.MACHINE,
+      },
+      { timeoutMs: callMs },
+    );
+    this.done.created++;
+    trace.say(`user created ${machine?.uuid.slice(-2)} as ${name}`);
+  }
+
+  async delete(uuid: string): Promise<void> {
+    await this.#machines.delete({ uuid, project: this.#world.project }, { timeoutMs: callMs });
+    this.done.deleted++;
+    this.#world.trace.say(`user deleted ${uuid.slice(-2)}`);
+  }
+
+  async order(uuid: string, command: MachineBMCCommand): Promise<void> {
+    await this.#machines.bMCCommand({ uuid, project: this.#world.project, command }, { timeoutMs: callMs });
+    this.done.ordered++;
+    this.#world.trace.say(`user orders ${bmcCommandName(command)} of ${uuid.slice(-2)}`);
+  }
+}

@@ -1,0 +1,174 @@
+import { type State, openState } from "#central/store/state.ts";
+import type { Store } from "#central/store/store.ts";
+import { AgentNode } from "./agent-node.ts";
+import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
+import { makeCatalog, partition } from "./catalog.ts";
+import { CentralNode } from "./central-node.ts";
+import { SimDisk } from "./disk.ts";
+import { Invariants } from "./invariants.ts";
+import { Life } from "./life.ts";
+import { Line } from "./line.ts";
+import { Seeded } from "./seeded.ts";
+import { type ServerPlan, SimServer } from "./server.ts";
+import { SimSwitch } from "./switch.ts";
+import { Time } from "./time.ts";
+import { Trace } from "./trace.ts";
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly servers: number;
+}
+
+/** One central, one datacenter and the line between them, on virtual time. Everything that decides in it is the shipped code. */
+export class World {
+  readonly random: Seeded;
+  readonly time: Time;
+  readonly trace: Trace;
+  readonly central: CentralNode;
+  readonly agentDisk: SimDisk;
+  readonly link: Line;
+  /** Between central and people. */
+  readonly desk: Line;
+  readonly agent: AgentNode;
+  readonly leaf: SimSwitch;
+  readonly servers: readonly SimServer[];
+  /** Servers that are plugged in: only their BMCs answer. */
+  readonly pluggedIn = new Set<string>();
+  readonly invariants: Invariants;
+  /** Lives as long as the run: whoever watches or waits from outside. */
+  readonly outside: Life;
+  quirks: BmcQuirks = honest;
+  imagesUp = true;
+  skewMs = 0;
+  truth!: State;
+  project = "";
+  network = "";
+
+  constructor({ seed, servers }: WorldOptions) {
+    this.random = new Seeded(seed);
+    this.time = new Time(this.random.branch("time"));
+    this.trace = new Trace(this.time);
+    this.outside = new Life("outside", this.time);
+    const ports = { time: this.time, random: this.random, log: (life: Life) => this.trace.logOf(life) };
+    this.central = new CentralNode(ports);
+    this.agentDisk = new SimDisk(this.random.branch("agent's disk"));
+    this.link = new Line(this.time, this.random.branch("link"));
+    this.desk = new Line(this.time, this.random.branch("desk"));
+    const plans = Array.from({ length: servers }, (_, i) => planOf(i + 1, this.random.branch(`plan ${i}`)));
+    const onAt = (port: string) => this.servers.find((s) => s.plan.port === port && s.power === "on")?.plan.mac;
+    this.leaf = new SimSwitch(this.random.branch("switch"), plans.map((p) => p.port), onAt);
+    this.servers = plans.map((plan) => this.#server(plan));
+    this.invariants = new Invariants({
+      get truth() {
+        return world.truth;
+      },
+      servers: this.servers,
+      networkOf: (server) => this.leaf.networkOf(server.plan.port),
+      nowMs: () => this.time.nowMs,
+    });
+    const world = this;
+    this.agent = new AgentNode(ports, {
+      partition,
+      disk: this.agentDisk,
+      central: this.central,
+      link: this.link,
+      bmcs: new Map(this.servers.map((server) => [`10.0.1.${server.plan.port.slice(1)}:623`, this.#bmcOf(server)])),
+      switchDriver: (life) => this.leaf.driver(life),
+      replies: (xid, bytes) => {
+        for (const server of this.servers) server.hears(xid, bytes);
+      },
+      imagesUp: () => this.imagesUp,
+      skewMs: () => this.skewMs,
+    });
+    this.trace.onEvent = (life, event, fields) => this.#note(life, event, fields);
+  }
+
+  /** Central with its catalog, the agent, and every server plugged in. */
+  async begin(): Promise<void> {
+    await this.watchStore();
+    const ready = this.central.start().then(async () => {
+      const made = await makeCatalog(this.central.far!.transport);
+      this.project = made.project;
+      this.network = made.network;
+      await this.agent.start();
+    });
+    await this.until(ready, 600_000);
+    for (const server of this.servers) this.pluggedIn.add(server.plan.name);
+  }
+
+  /** Sees the store as it is, beside whoever lives; again after it was replaced. */
+  async watchStore(): Promise<void> {
+    const store: Store = this.central.store;
+    this.truth = await openState(
+      { store, clock: this.outside, random: this.random.branch("outside"), log: this.trace.logOf(new Life("truth", this.time)) },
+      new AbortController().signal,
+    );
+  }
+
+  run(ms: number, isOver?: () => boolean): Promise<void> {
+    return this.time.runUntil(this.time.nowMs + ms, () => this.#check(), isOver);
+  }
+
+  /** Lets time pass until the work is done. @throws what the work throws, or that it is late */
+  async until<T>(work: Promise<T>, limitMs: number): Promise<T> {
+    let outcome: (() => T) | undefined;
+    work.then(
+      (value) => {
+        outcome = () => value;
+      },
+      (error: unknown) => {
+        outcome = () => {
+          throw error;
+        };
+      },
+    );
+    await this.run(limitMs, () => outcome !== undefined);
+    if (outcome === undefined) throw new Error(`not done within ${limitMs} ms of virtual time`);
+    return (outcome as () => T)();
+  }
+
+  #check(): void {
+    const cursor = this.agent.agent?.site.ledger.cursor;
+    if (cursor) this.invariants.onApplied(cursor.history, cursor.revision);
+    this.invariants.afterEvent();
+  }
+
+  #note(life: Life, event: string, fields: Readonly<Record<string, unknown>>): void {
+    if (event === "machine-effect") this.invariants.onEffect(String(fields.machine));
+    if (event === "machine-installed") this.invariants.onInstalled(String(fields.machine), String(fields.epoch));
+    if (life.name.startsWith("truth")) return;
+  }
+
+  #server(plan: ServerPlan): SimServer {
+    return new SimServer(plan, {
+      time: this.time,
+      random: this.random,
+      agent: () => this.agent,
+      network: () => this.leaf.networkOf(plan.port),
+      say: (text) => this.trace.say(text),
+      onWipe: (server) => this.invariants.onWipe(server),
+      onInstall: (server, epoch) => this.invariants.onInstall(server, epoch),
+      onLease: (server, address, untilMs) => this.invariants.onLease(server, address, untilMs),
+    });
+  }
+
+  #bmcOf(server: SimServer) {
+    let calls = 0;
+    return (life: Life) => {
+      const random = this.random.branch(`bmc ${server.plan.name} ${++calls}`);
+      const quirks = () => (this.pluggedIn.has(server.plan.name) ? this.quirks : { ...this.quirks, dead: 1 });
+      return simBmc(server, life, random, quirks);
+    };
+  }
+}
+
+function planOf(number: number, random: Seeded): ServerPlan {
+  return {
+    name: `m${number}`,
+    uuid: `0e6a6e2c-93c4-4a67-9b5f-${String(number).padStart(12, "0")}`,
+    mac: `52:54:00:00:00:${number.toString(16).padStart(2, "0")}`,
+    port: `p${number}`,
+    firmware: random.chance(0.5) ? "efi" : "pcbios",
+    first: random.chance(0.5) ? "disk" : "pxe",
+  };
+}
