@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { createRouterTransport, type Interceptor } from "@connectrpc/connect";
 import { type Agent, composeAgent } from "#agent/agent.ts";
 import type { Bmc } from "#agent/bmc/bmc.ts";
@@ -22,6 +23,8 @@ import { Life } from "./life.ts";
 import { type Far, type Line, transportOver } from "./line.ts";
 
 const sharedValidation: Interceptor = validation(siteServices);
+
+const restartMs = 5_000;
 
 export const agentUrl = "http://10.0.0.1:8080";
 
@@ -72,13 +75,27 @@ export class AgentNode {
     return this.#life === undefined;
   }
 
+  /** Tries on until it is up, as the host's init does with a daemon that ends. */
   async start(): Promise<void> {
     const { time, log } = this.#ports;
-    const { partition, disk, bmcs, switchDriver, skewMs } = this.#place;
-    const life = new Life(`agent#${++this.lives}`, time, skewMs);
+    const life = new Life(`agent#${++this.lives}`, time, this.#place.skewMs);
     this.#life = life;
+    try {
+      await this.#compose(life);
+    } catch (error) {
+      log(life).error("start-failed", { error });
+      this.kill();
+      await new Promise<void>((resolve) => void time.after(restartMs, resolve));
+      if (this.isDead) await this.start();
+    }
+  }
+
+  async #compose(life: Life): Promise<void> {
+    const { log } = this.#ports;
+    const { partition, disk, bmcs, switchDriver } = this.#place;
     const random = this.#ports.random.branch(life.name);
     const lifetime = new Lifetime(log(life));
+    setMaxListeners(0, lifetime.signal);
     life.onEnd(() => void lifetime.stop());
     const own = disk.open(life);
     const settings = {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { type Client, createClient, createRouterTransport, type Interceptor, type Transport } from "@connectrpc/connect";
 import type { DescService } from "@bufbuild/protobuf";
 import type { Caller } from "#central/access/caller.ts";
@@ -34,7 +35,7 @@ export interface NodePorts {
 export class CentralNode {
   readonly #ports: NodePorts;
   store: MemoryStore;
-  faults: StoreFaults = { callMsMax: 3, answerLost: 0 };
+  readonly faults: StoreFaults = { callMsMax: 3, answerLost: 0 };
   #far: (Far & { readonly state: State; readonly lifetime: Lifetime }) | undefined;
   #life: Life | undefined;
   lives = 0;
@@ -65,6 +66,7 @@ export class CentralNode {
     this.#life = life;
     const random = this.#ports.random.branch(life.name);
     const lifetime = new Lifetime(log(life));
+    setMaxListeners(0, lifetime.signal);
     life.onEnd(() => void lifetime.stop());
     const store = distantStore(() => this.store, life, random.branch("store"), () => this.faults);
     const ports = { clock: life, random, log: log(life) };

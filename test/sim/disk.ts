@@ -5,9 +5,9 @@ import type { Seeded } from "./seeded.ts";
 
 export interface DiskFaults {
   /** Milliseconds that one write takes, at most. */
-  readonly writeMsMax: number;
+  writeMsMax: number;
   /** Probability that a write fails because the disk is full. */
-  readonly full: number;
+  full: number;
 }
 
 /**
@@ -18,7 +18,7 @@ export class SimDisk {
   #rows = new MemoryDisk();
   #tables = new Set<string>();
   readonly #random: Seeded;
-  faults: DiskFaults = { writeMsMax: 5, full: 0 };
+  readonly faults: DiskFaults = { writeMsMax: 5, full: 0 };
 
   constructor(random: Seeded) {
     this.#random = random;

@@ -84,20 +84,18 @@ export const faults = {
   "agent's disk slow": {
     lastsMs: [10_000, 120_000],
     begin: ({ agentDisk }) => {
-      const before = agentDisk.faults;
-      agentDisk.faults = { ...before, writeMsMax: 3_000 };
+      agentDisk.faults.writeMsMax = 3_000;
       return () => {
-        agentDisk.faults = before;
+        agentDisk.faults.writeMsMax = 5;
       };
     },
   },
   "agent's disk full": {
     lastsMs: [5_000, 120_000],
     begin: ({ agentDisk }) => {
-      const before = agentDisk.faults;
-      agentDisk.faults = { ...before, full: 0.5 };
+      agentDisk.faults.full = 0.5;
       return () => {
-        agentDisk.faults = before;
+        agentDisk.faults.full = 0;
       };
     },
   },
@@ -113,20 +111,18 @@ export const faults = {
   "store slow": {
     lastsMs: [10_000, 120_000],
     begin: ({ central }) => {
-      const before = central.faults;
-      central.faults = { ...before, callMsMax: 1_500 };
+      central.faults.callMsMax = 1_500;
       return () => {
-        central.faults = before;
+        central.faults.callMsMax = 3;
       };
     },
   },
   "store's answers lost": {
     lastsMs: [10_000, 120_000],
     begin: ({ central }) => {
-      const before = central.faults;
-      central.faults = { ...before, answerLost: 0.2 };
+      central.faults.answerLost = 0.2;
       return () => {
-        central.faults = before;
+        central.faults.answerLost = 0;
       };
     },
   },

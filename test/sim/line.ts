@@ -168,12 +168,12 @@ function limited<T>(caller: Life, ms: number | undefined, signal: AbortSignal | 
       signal?.removeEventListener("abort", stop);
       finish();
     };
-    signal?.addEventListener("abort", stop, { once: true });
-    if (signal?.aborted) return stop();
     work.then(
       (value) => end(() => resolve(value)),
       (error: unknown) => end(() => reject(error)),
     );
+    signal?.addEventListener("abort", stop, { once: true });
+    if (signal?.aborted) stop();
   });
 }
 

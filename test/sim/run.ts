@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { type FaultName, faultNames, Nemesis } from "./faults.ts";
-import { Violation } from "./invariants.ts";
 import { Seeded } from "./seeded.ts";
 import { unsettled } from "./settled.ts";
 import { User } from "./user.ts";
@@ -34,6 +34,8 @@ export function faultsOf(seed: number): readonly FaultName[] {
 
 /** One seed from beginning to end: a calm beginning, a time of faults, and the time after them in which all must come right. */
 export async function runSeed(seed: number, faults: readonly FaultName[] = faultsOf(seed)): Promise<Outcome> {
+  // Calls to the dead stay open, each with its listener.
+  setMaxListeners(0);
   const random = new Seeded(seed).branch("run");
   const world = new World({ seed, servers: 1 + random.below(3) });
   const nemesis = new Nemesis(world, faults);
@@ -63,7 +65,7 @@ async function lived(world: World, nemesis: Nemesis, user: User, random: Seeded)
   const owned = (work: Promise<void>) => void work.catch((error: unknown) => (broken ??= error));
   try {
     await world.begin();
-    await world.run(random.chance(0.5) ? calmMs : 1_000);
+    await world.run(random.chance(0.5) ? calmMs : 1_000, () => broken !== undefined);
     owned(user.run([10_000, 180_000], leaving.signal));
     owned(nemesis.run([5_000, 120_000]));
     await world.run(random.between(600_000, 2_400_000), () => broken !== undefined);
@@ -73,6 +75,8 @@ async function lived(world: World, nemesis: Nemesis, user: User, random: Seeded)
     let why = unsettled(world) ?? "it has only just begun";
     while (world.time.nowMs < endMs && broken === undefined) {
       await world.run(lookMs);
+      const { violation } = world.invariants;
+      if (violation !== undefined) return violation;
       const now = unsettled(world);
       if (now === undefined) return undefined;
       why = now;
@@ -80,7 +84,6 @@ async function lived(world: World, nemesis: Nemesis, user: User, random: Seeded)
     if (broken !== undefined) throw broken;
     return `invariant 15 (faults stop, and all comes right): after ${settleMs / 3_600_000} h ${why}`;
   } catch (error) {
-    if (error instanceof Violation) return error.message;
     return `the run itself broke: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
   }
 }

@@ -5,9 +5,9 @@ import type { Seeded } from "./seeded.ts";
 
 export interface StoreFaults {
   /** Milliseconds that one call takes, at most, each way. */
-  readonly callMsMax: number;
+  callMsMax: number;
   /** Probability that a call fails although the store carried it out. */
-  readonly answerLost: number;
+  answerLost: number;
 }
 
 /** A store behind a network, as one life of central sees it. */

@@ -105,8 +105,10 @@ export class World {
     );
   }
 
-  run(ms: number, isOver?: () => boolean): Promise<void> {
-    return this.time.runUntil(this.time.nowMs + ms, () => this.#check(), isOver);
+  /** Lets time pass, until then or until it is over or an invariant is broken. */
+  run(ms: number, isOver: () => boolean = () => false): Promise<void> {
+    const isBroken = () => this.invariants.violation !== undefined;
+    return this.time.runUntil(this.time.nowMs + ms, () => this.#check(), () => isBroken() || isOver());
   }
 
   /** Lets time pass until the work is done. @throws what the work throws, or that it is late */
