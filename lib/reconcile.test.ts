@@ -131,6 +131,17 @@ test("a failure whose report is itself news does not spin", async () => {
   assert.equal(clock.monotonicMs(), 500);
 });
 
+test("a failure that goes on is tried less and less, however much news it makes", async () => {
+  const { runs, reconciler, advance } = bench({ failed: (key) => reconciler.enqueue(key) });
+  reconciler.enqueue("a");
+  for (let second = 0; second < 120; second++) {
+    runs.at(-1)?.fail(new Error("the BMC refused"));
+    await settle();
+    await advance(1_000);
+  }
+  assert.ok(runs.length < 20, `${runs.length} runs within 2 minutes`);
+});
+
 test("news for a key that backs off brings its next try forward", async () => {
   const { runs, failures, reconciler, advance } = bench();
   reconciler.enqueue("a");
@@ -143,7 +154,9 @@ test("news for a key that backs off brings its next try forward", async () => {
   await settle();
   const before = runs.length;
   reconciler.enqueue("a");
-  await advance(500);
+  await advance(9_999);
+  assert.equal(runs.length, before);
+  await advance(1);
   assert.equal(runs.length, before + 1);
 });
 

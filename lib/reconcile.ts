@@ -27,8 +27,8 @@ export interface ReconcilerPorts {
 
 const backoffFirstMs = 1000;
 const backoffMaxMs = 60_000;
-/** Least pause after a failed run, whatever news there is. */
-const restMs = 500;
+/** Longest that a failed run is rested from, whatever news there is: a failure that makes news of its own must not spin. */
+const restMaxMs = 10_000;
 
 interface KeyState {
   phase: "idle" | "queued" | "running" | "again";
@@ -122,7 +122,7 @@ export class Reconciler {
       } catch (e) {
         log.error("reconcile-report-failed", { name, key, error: e });
       }
-      state.restUntilMs = clock.monotonicMs() + Math.min(delayMs, restMs);
+      state.restUntilMs = clock.monotonicMs() + Math.min(delayMs, restMaxMs);
       return delayMs;
     }
   }

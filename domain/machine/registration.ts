@@ -63,12 +63,17 @@ export function takeIn(
   hearSign(m, nowMs);
 }
 
-/** Enters that the installation ended well. One report counts once, however often it comes. @param m a draft, changed in place */
-export function noteInstalled(m: MachineObserved, epoch: bigint, nowMs: number): void {
+/**
+ * Enters that the installation ended well. One report counts once, however often it comes.
+ * @param m a draft, changed in place
+ * @returns whether it was news
+ */
+export function noteInstalled(m: MachineObserved, epoch: bigint, nowMs: number): boolean {
   hearSign(m, nowMs);
   m.lastFailure = "";
-  if (m.installedEpoch === epoch && m.installedBoot === m.boot) return;
+  if (m.installedEpoch === epoch && m.installedBoot === m.boot) return false;
   m.installations = m.installedEpoch === epoch ? m.installations + 1 : 1;
   m.installedEpoch = epoch;
   m.installedBoot = m.boot;
+  return true;
 }

@@ -50,8 +50,11 @@ export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof Bo
       }
       const value = new TextEncoder().encode(consolePassword);
       await site.disk.write([{ table: "secret", key: `console-password/${uuid}`, value }]);
-      await noteInSession(site, context, uuid, (m) => noteInstalled(m, desired.epoch, site.clock.wallMs()));
-      site.log.info("machine-installed", { machine: uuid, epoch: `${desired.epoch}` });
+      let isNew = false;
+      await noteInSession(site, context, uuid, (m) => {
+        isNew = noteInstalled(m, desired.epoch, site.clock.wallMs());
+      });
+      if (isNew) site.log.info("machine-installed", { machine: uuid, epoch: `${desired.epoch}` });
       return {};
     },
 
