@@ -1,5 +1,6 @@
 // Keeps the cache at the store: list once, then watch; list again when the watch cannot go on.
 import { Bell } from "#lib/bell.ts";
+import { sometimes } from "#lib/sometimes.ts";
 import type { Cache, Change } from "./cache.ts";
 import type { ChangeFeed } from "./change-feed.ts";
 import type { StatePorts } from "./state.ts";
@@ -61,8 +62,10 @@ export class Follower {
         await this.#watch(signal);
       } catch (error) {
         listAgain = error instanceof Compacted;
-        if (listAgain) this.#ports.log.warn("store-watch-compacted", { revision: this.#cache.revision, error });
-        else await this.#failed(error, signal).catch(() => undefined);
+        if (listAgain) {
+          sometimes(this.#ports.log, "the store had compacted what a watch wanted");
+          this.#ports.log.warn("store-watch-compacted", { revision: this.#cache.revision, error });
+        } else await this.#failed(error, signal).catch(() => undefined);
       }
     }
   }

@@ -2,6 +2,7 @@
 // First attempts run side by side; a repeat takes its turn, so that those of one process that want the same key do not
 // beat each other forever.
 import { Refusal } from "#lib/refusal.ts";
+import { sometimes } from "#lib/sometimes.ts";
 import type { Cache } from "./cache.ts";
 import type { Follower } from "./follower.ts";
 import type { StatePorts, Transacted } from "./state.ts";
@@ -52,6 +53,7 @@ export class Transactor {
     if (commit === undefined) return { result, revision: this.#cache.revision };
     const committed = await this.#commit(commit);
     if (!committed.ok) {
+      sometimes(this.#ports.log, "a transaction lost a race");
       const lost = commit.conditions.filter((c) => committed.conflicts.includes(c.key));
       await this.#until(() => lost.some((c) => this.#hasMoved(c)), lostRaceMs, signal);
       return undefined;

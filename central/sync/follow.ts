@@ -5,6 +5,7 @@ import type { Clock } from "#lib/clock.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { sometimes } from "#lib/sometimes.ts";
 import type { ChangeBatch } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -46,8 +47,10 @@ export async function* followPartition(
     const missed =
       request.history === state.history ? ports.backlog.between(request.afterRevision, revision) : undefined;
     log.info("agent-follows", { partition, agent, from: missed ? `${request.afterRevision}` : "snapshot" });
-    if (missed) yield* missed.flatMap((batch) => deltaOf(batch, partition));
-    else yield* snapshotOf(state, partition);
+    if (missed) {
+      sometimes(log, "an agent went on where it had stopped");
+      yield* missed.flatMap((batch) => deltaOf(batch, partition));
+    } else yield* snapshotOf(state, partition);
     yield heartbeat(ports, revision);
     yield* live(ports, changes, { partition, after: revision, signal: own.signal });
   } finally {

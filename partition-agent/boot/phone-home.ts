@@ -3,6 +3,7 @@ import { recordEvent, stateOf } from "#domain/machine/lifecycle.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { sometimes } from "#lib/sometimes.ts";
 import { desiredOf, type Site } from "./site.ts";
 
 export type HomeAnswer = "welcome" | "gone";
@@ -20,7 +21,7 @@ export async function phoneHome(site: Site, token: string): Promise<HomeAnswer> 
     throw new Refusal("unavailable", `machine ${uuid}: nothing has come from central of it; ask again later`);
   if (!desired.allocation || desired.epoch !== epoch) {
     await site.observations.update(uuid, (m) => noteGhost(m, epoch, nowMs));
-    site.log.debug("phone-home-of-the-past", { machine: uuid, epoch: `${epoch}` });
+    sometimes(site.log, "a system of a released machine phoned home");
     return "gone";
   }
   const observed = site.observations.get(uuid);

@@ -6,6 +6,7 @@ import { type DesiredItem, DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_
 import { equalBytes } from "#lib/bytes.ts";
 import type { Change, Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
+import { sometimes } from "#lib/sometimes.ts";
 
 const table = "ledger";
 const cursorTable = "ledger-cursor";
@@ -108,6 +109,7 @@ export class Ledger {
    */
   async applyDelta(revision: bigint, items: readonly DesiredItem[]): Promise<boolean> {
     if (revision <= this.#cursor.revision) {
+      sometimes(this.#log, "the ledger refused an older revision");
       this.#log.warn("ledger-refused-older-revision", { revision: `${revision}`, at: `${this.#cursor.revision}` });
       for (const item of items) {
         const known = this.#items.get(keyOf(item.kind, item.id));

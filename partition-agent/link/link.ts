@@ -14,6 +14,7 @@ import { withDeadline } from "#lib/deadline.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
+import { sometimes } from "#lib/sometimes.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import { FollowStream } from "./follow.ts";
@@ -120,6 +121,7 @@ export class Link {
       }
       throw new Error("central ended the stream");
     } catch (error) {
+      if (stop.signal.reason === quiet) sometimes(this.#ports.log, "central was silent, and the agent left it");
       throw stop.signal.reason === quiet ? quiet : error;
     } finally {
       watchdog.stop();

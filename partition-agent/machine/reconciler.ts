@@ -16,6 +16,7 @@ import {
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import { type Outcome, wait } from "#lib/reconcile.ts";
+import { sometimes } from "#lib/sometimes.ts";
 import type { Bmc } from "../bmc/bmc.ts";
 import type { BootFiles } from "../boot/boot-files.ts";
 import { desiredOf, type Site } from "../boot/site.ts";
@@ -134,6 +135,7 @@ export class MachineReconciler {
     this.#powers.delete(uuid);
     switch (effect.kind) {
       case "refuse-order":
+        sometimes(this.#ports.log, "an order was void when its turn came");
         await update((m) => addOutcome(m, effect.order.id, effect.reason, clock.wallMs()));
         return;
       case "carry-out-order": {

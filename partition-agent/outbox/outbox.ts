@@ -6,6 +6,7 @@ import { type RejectedEntry, type ReportEntry, ReportEntrySchema } from "#gen/ho
 import type { Change, Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
+import { sometimes } from "#lib/sometimes.ts";
 
 const table = "outbox";
 const metaTable = "outbox-meta";
@@ -155,6 +156,7 @@ export class Outbox {
    */
   async #becomeAnother(taken: bigint): Promise<void> {
     const { disk, random, log } = this.#ports;
+    sometimes(log, "an agent's disk was an older copy of itself");
     const id = random.uuid();
     log.error("outbox-older-than-central", { taken: `${taken}`, sequence: `${this.#sequence}`, outbox: id });
     await disk.write([idChange(id)]);

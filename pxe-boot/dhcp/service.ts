@@ -1,6 +1,7 @@
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import { ipv4Text } from "#lib/net/ipv4.ts";
+import { sometimes } from "#lib/sometimes.ts";
 import type { Catalog } from "../catalog.ts";
 import { Tally } from "../tally.ts";
 import { type Answer, answer, type SilenceReason } from "./answer.ts";
@@ -124,6 +125,7 @@ export class DhcpService {
         await this.#saves.save(lease);
       } catch (error) {
         this.#trouble.add("saveFailures");
+        sometimes(this.#ports.log, "an address was not acknowledged because its lease was not on disk");
         this.#warn("lease-not-stored", { address: ipv4Text(lease.address), error });
         return;
       }

@@ -5,8 +5,8 @@ import type { Bmc } from "#agent/bmc/bmc.ts";
 import type { TokenSigner } from "#agent/boot/boot-token.ts";
 import { bootCatalog } from "#agent/boot/catalog.ts";
 import { phoneHome } from "#agent/boot/phone-home.ts";
-import { type BootScript, bootScript } from "#agent/boot/script.ts";
 import { siteServices } from "#agent/boot/router.ts";
+import { type BootScript, bootScript } from "#agent/boot/script.ts";
 import type { SwitchDriver } from "#agent/switch/switch.ts";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { Lifetime } from "#lib/lifetime.ts";
@@ -152,7 +152,10 @@ export class AgentNode {
   }
 
   /** GET /boot.ipxe; undefined: no answer. */
-  async script(caller: Life, client: { mac: Mac; uuid: string; firmware: "pcbios" | "efi" }): Promise<BootScript | undefined> {
+  async script(
+    caller: Life,
+    client: { mac: Mac; uuid: string; firmware: "pcbios" | "efi" },
+  ): Promise<BootScript | undefined> {
     const far = this.#far;
     if (!far) return undefined;
     const { site, files } = far.agent;

@@ -1,6 +1,12 @@
 import { setMaxListeners } from "node:events";
-import { type Client, createClient, createRouterTransport, type Interceptor, type Transport } from "@connectrpc/connect";
 import type { DescService } from "@bufbuild/protobuf";
+import {
+  type Client,
+  createClient,
+  createRouterTransport,
+  type Interceptor,
+  type Transport,
+} from "@connectrpc/connect";
 import type { Caller } from "#central/access/caller.ts";
 import { rightsOf, unboundedRights } from "#central/access/rights.ts";
 import { composeCentral } from "#central/central.ts";
@@ -68,7 +74,12 @@ export class CentralNode {
     const lifetime = new Lifetime(log(life));
     setMaxListeners(0, lifetime.signal);
     life.onEnd(() => void lifetime.stop());
-    const store = distantStore(() => this.store, life, random.branch("store"), () => this.faults);
+    const store = distantStore(
+      () => this.store,
+      life,
+      random.branch("store"),
+      () => this.faults,
+    );
     const ports = { clock: life, random, log: log(life) };
     const state = await openState({ store, ...ports }, lifetime.signal);
     const version = { version: "0", revision: "sim", gitSha1: "", buildDate: "" };

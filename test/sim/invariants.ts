@@ -85,7 +85,12 @@ export class Invariants {
   onLease(server: SimServer, address: string, untilMs: number): void {
     this.checks++;
     const other = this.#leases.get(address);
-    if (other && other.server !== server.plan.name && other.untilMs > this.#seen.nowMs() && !this.excuses.agentDiskRestored)
+    if (
+      other &&
+      other.server !== server.plan.name &&
+      other.untilMs > this.#seen.nowMs() &&
+      !this.excuses.agentDiskRestored
+    )
       this.#fail(3, `${address} is ${other.server}'s, and was given to ${server.plan.name}, too`);
     this.#leases.set(address, { server: server.plan.name, untilMs });
   }
@@ -138,4 +143,3 @@ export class Invariants {
       this.#fail(4, `${server.plan.name} is free and its port is in ${network}`);
   }
 }
-

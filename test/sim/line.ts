@@ -155,7 +155,12 @@ async function* delayed<M>(
 }
 
 /** Gives up after the time or with the signal. */
-function limited<T>(caller: Life, ms: number | undefined, signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+function limited<T>(
+  caller: Life,
+  ms: number | undefined,
+  signal: AbortSignal | undefined,
+  work: Promise<T>,
+): Promise<T> {
   if (ms === undefined && signal === undefined) return work;
   return new Promise((resolve, reject) => {
     const cancel =
@@ -176,4 +181,3 @@ function limited<T>(caller: Life, ms: number | undefined, signal: AbortSignal | 
     if (signal?.aborted) stop();
   });
 }
-

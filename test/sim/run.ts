@@ -15,7 +15,8 @@ export interface Outcome {
   readonly virtualMs: number;
   readonly checks: number;
   readonly injected: ReadonlyMap<FaultName, number>;
-  readonly marks: ReadonlyMap<string, number>;
+  /** Marks of the source that it came by. */
+  readonly marks: ReadonlySet<string>;
   /** SHA-256 of the trace, in hex: the same for every run of the seed. */
   readonly digest: string;
   readonly trace: readonly string[];
@@ -66,9 +67,9 @@ async function lived(world: World, nemesis: Nemesis, user: User, random: Seeded)
   try {
     await world.begin();
     await world.run(random.chance(0.5) ? calmMs : 1_000, () => broken !== undefined);
-    owned(user.run([10_000, 180_000], leaving.signal));
-    owned(nemesis.run([5_000, 120_000]));
-    await world.run(random.between(600_000, 2_400_000), () => broken !== undefined);
+    owned(user.run([5_000, 90_000], leaving.signal));
+    owned(nemesis.run([3_000, 60_000]));
+    await world.run(random.between(240_000, 1_200_000), () => broken !== undefined);
     nemesis.stop();
     leaving.abort();
     const endMs = world.time.nowMs + settleMs;

@@ -6,11 +6,11 @@ import type { OsFile } from "#installer/os-files.ts";
 import { type Server, Unreachable } from "#installer/server.ts";
 import { aDisk, someFacts } from "#installer/testing/builders.ts";
 import { stubServer } from "#installer/testing/stub-server.ts";
+import { type Ipv4, ipv4Text } from "#lib/net/ipv4.ts";
 import { type Mac, parseMac } from "#lib/net/mac.ts";
 import { decodeDhcp, encodeDhcp } from "#pxe-boot/dhcp/codec.ts";
 import { optionCode } from "#pxe-boot/dhcp/option-codes.ts";
 import { fromIpxe, requestOf } from "#pxe-boot/dhcp/testing.ts";
-import { ipv4Text, type Ipv4 } from "#lib/net/ipv4.ts";
 import type { AgentNode } from "./agent-node.ts";
 import type { Chassis } from "./bmc.ts";
 import { Life } from "./life.ts";
@@ -213,7 +213,8 @@ export class SimServer implements Chassis {
     const inner = transportOver(this.#wire, life, () => (this.#isIn("prov") ? this.#place.agent().far : undefined));
     const authorization = { authorization: `Bearer ${boot.value.token.reveal()}` };
     const transport: typeof inner = {
-      unary: (method, signal, ms, _header, input, values) => inner.unary(method, signal, ms, authorization, input, values),
+      unary: (method, signal, ms, _header, input, values) =>
+        inner.unary(method, signal, ms, authorization, input, values),
       stream: (method, signal, ms, _header, input, values) =>
         inner.stream(method, signal, ms, authorization, input, values),
     };

@@ -19,7 +19,8 @@ export function unsettled(world: World): string | undefined {
 }
 
 /** A wait that only people can end. */
-const forPeople = /somebody to look|central to say what|was switched off by an order|is already machine|behind several ports/;
+const forPeople =
+  /somebody to look|central to say what|was switched off by an order|is already machine|behind several ports/;
 
 function unsettledServer({ truth, leaf }: World, server: SimServer): string | undefined {
   const desired = truth.get(kinds.machineDesired, server.uuid)?.value;
@@ -27,7 +28,9 @@ function unsettledServer({ truth, leaf }: World, server: SimServer): string | un
   if (!desired || !observed) return "central does not know it";
   if (forPeople.test(observed.progress?.why ?? "")) return undefined;
   const network = leaf.networkOf(server.plan.port);
-  return desired.allocation ? unsettledTenant(desired, observed, server, network) : unsettledFree(desired, observed, network);
+  return desired.allocation
+    ? unsettledTenant(desired, observed, server, network)
+    : unsettledFree(desired, observed, network);
 }
 
 function unsettledTenant(desired: MachineDesired, observed: MachineObserved, server: SimServer, network: string) {

@@ -10,7 +10,8 @@ const parts = ["central", "partition-agent", "lib", "domain", "pxe-boot"];
  */
 export function marksInSource(): readonly string[] {
   const found = new Set<string>();
-  for (const part of parts) for (const file of sources(path.join(top, part))) for (const name of marksOf(file)) found.add(name);
+  for (const part of parts)
+    for (const file of sources(path.join(top, part))) for (const name of marksOf(file)) found.add(name);
   return [...found].sort();
 }
 

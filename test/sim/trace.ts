@@ -5,11 +5,11 @@ import type { Time } from "./time.ts";
 /** Everything that was said in a run, in order: what two runs of one seed must have alike, and what people read. */
 export class Trace {
   readonly lines: string[] = [];
-  /** Names of all events that were logged. */
-  readonly marks = new Map<string, number>();
+  /** What was come by of `sometimes`. */
+  readonly marks = new Set<string>();
   readonly #time: Time;
   /** Told of every event of a process. */
-  onEvent: (life: Life, event: string, fields: LogFields) => void = () => {};
+  onEvent: (event: string, fields: LogFields) => void = () => {};
 
   constructor(time: Time) {
     this.#time = time;
@@ -23,14 +23,12 @@ export class Trace {
     const note = (event: string, fields: LogFields = {}) => {
       if (!life.isAlive) return;
       const all = { ...own, ...fields };
-      this.marks.set(event, (this.marks.get(event) ?? 0) + 1);
       this.say(`${life.name} ${event}${fieldsText(all)}`);
-      this.onEvent(life, event, all);
+      this.onEvent(event, all);
     };
     return {
       debug: (event, fields) => {
-        if (life.isAlive) this.marks.set(event, (this.marks.get(event) ?? 0) + 1);
-        this.onEvent(life, event, { ...own, ...fields });
+        if (event === "sometimes" && life.isAlive) this.marks.add(String(fields?.name));
       },
       info: note,
       warn: note,

@@ -30,7 +30,11 @@ export class User {
   constructor(world: World) {
     this.#world = world;
     this.#random = world.random.branch("user");
-    this.#machines = clientAs(MachineService, transportOver(world.desk, world.outside, () => world.central.far), "admin");
+    this.#machines = clientAs(
+      MachineService,
+      transportOver(world.desk, world.outside, () => world.central.far),
+      "admin",
+    );
   }
 
   /** One wish after the other, with pauses, until the signal aborts. */

@@ -1,4 +1,4 @@
-import { type State, openState } from "#central/store/state.ts";
+import { openState, type State } from "#central/store/state.ts";
 import type { Store } from "#central/store/store.ts";
 import { AgentNode } from "./agent-node.ts";
 import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
@@ -56,7 +56,11 @@ export class World {
     this.desk = new Line(this.time, this.random.branch("desk"));
     const plans = Array.from({ length: servers }, (_, i) => planOf(i + 1, this.random.branch(`plan ${i}`)));
     const onAt = (port: string) => this.servers.find((s) => s.plan.port === port && s.power === "on")?.plan.mac;
-    this.leaf = new SimSwitch(this.random.branch("switch"), plans.map((p) => p.port), onAt);
+    this.leaf = new SimSwitch(
+      this.random.branch("switch"),
+      plans.map((p) => p.port),
+      onAt,
+    );
     this.servers = plans.map((plan) => this.#server(plan));
     this.invariants = new Invariants({
       get truth() {
@@ -80,7 +84,7 @@ export class World {
       imagesUp: () => this.imagesUp,
       skewMs: () => this.skewMs,
     });
-    this.trace.onEvent = (life, event, fields) => this.#note(life, event, fields);
+    this.trace.onEvent = (event, fields) => this.#note(event, fields);
   }
 
   /** Central with its catalog, the agent, and every server plugged in. */
@@ -100,7 +104,12 @@ export class World {
   async watchStore(): Promise<void> {
     const store: Store = this.central.store;
     this.truth = await openState(
-      { store, clock: this.outside, random: this.random.branch("outside"), log: this.trace.logOf(new Life("truth", this.time)) },
+      {
+        store,
+        clock: this.outside,
+        random: this.random.branch("outside"),
+        log: this.trace.logOf(new Life("truth", this.time)),
+      },
       new AbortController().signal,
     );
   }
@@ -108,7 +117,11 @@ export class World {
   /** Lets time pass, until then or until it is over or an invariant is broken. */
   run(ms: number, isOver: () => boolean = () => false): Promise<void> {
     const isBroken = () => this.invariants.violation !== undefined;
-    return this.time.runUntil(this.time.nowMs + ms, () => this.#check(), () => isBroken() || isOver());
+    return this.time.runUntil(
+      this.time.nowMs + ms,
+      () => this.#check(),
+      () => isBroken() || isOver(),
+    );
   }
 
   /** Lets time pass until the work is done. @throws what the work throws, or that it is late */
@@ -135,10 +148,9 @@ export class World {
     this.invariants.afterEvent();
   }
 
-  #note(life: Life, event: string, fields: Readonly<Record<string, unknown>>): void {
+  #note(event: string, fields: Readonly<Record<string, unknown>>): void {
     if (event === "machine-effect") this.invariants.onEffect(String(fields.machine));
     if (event === "machine-installed") this.invariants.onInstalled(String(fields.machine), String(fields.epoch));
-    if (life.name.startsWith("truth")) return;
   }
 
   #server(plan: ServerPlan): SimServer {

@@ -1,0 +1,162 @@
+// npm run sim: many seeds, each a run of its own, over as many processes as there are cores. See docs/simulator.md.
+import { type ChildProcess, execFileSync, fork } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import type { FaultName } from "./faults.ts";
+import { type Outcome, runSeed } from "./run.ts";
+import { shrink } from "./shrink.ts";
+import { marksInSource } from "./sometimes.ts";
+import { clockText } from "./trace.ts";
+
+const usage = `npm run sim -- [flags]     the shipped central, agent and installer on virtual time, with faults
+
+  --seeds N     how many seeds (200)
+  --first N     the first of them (1)
+  --seed S      one seed, with its timeline
+  --marks       fail also when a mark in the source was never come by
+  --workers N   processes (as many as there are cores)
+  --help        this text
+`;
+
+/** What a worker tells of one seed. */
+interface Told extends Omit<Outcome, "trace" | "injected" | "marks"> {
+  readonly injected: readonly (readonly [FaultName, number])[];
+  readonly marks: readonly string[];
+}
+
+const eachChunk = 5;
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: "string", default: "200" },
+      first: { type: "string", default: "1" },
+      seed: { type: "string" },
+      marks: { type: "boolean", default: false },
+      workers: { type: "string", default: String(availableParallelism()) },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(usage);
+    return 0;
+  }
+  const [seeds, first, workers] = [values.seeds, values.first, values.workers].map(Number) as [number, number, number];
+  if (![seeds, first, workers].every((n) => Number.isSafeInteger(n) && n > 0)) {
+    console.error(`sim: --seeds, --first and --workers want whole numbers above 0\n\n${usage}`);
+    return 2;
+  }
+  return values.seed === undefined ? await many(seeds, first, workers, values.marks) : await one(Number(values.seed));
+}
+
+async function one(seed: number): Promise<number> {
+  const outcome = await runSeed(seed);
+  for (const line of outcome.trace) console.log(line);
+  console.log(`\n${summary(outcome)}`);
+  return outcome.failure === undefined ? 0 : 1;
+}
+
+const summary = (o: Outcome | Told): string =>
+  `seed ${o.seed}: ${o.failure ?? "everything held"}\n  commit ${commit()}, ${o.events} events, ${clockText(o.virtualMs)} of virtual time, trace ${o.digest.slice(0, 16)}\n  faults: ${o.faults.join(", ") || "none"}`;
+
+function commit(): string {
+  try {
+    return execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: import.meta.dirname, encoding: "utf8" }).trim();
+  } catch {
+    return "unknown";
+  }
+}
+
+async function many(seeds: number, first: number, workers: number, wantsMarks: boolean): Promise<number> {
+  const begin = performance.now();
+  const told: Told[] = [];
+  let next = first;
+  const end = first + seeds;
+  const take = (): readonly number[] => {
+    const from = next;
+    next = Math.min(end, next + eachChunk);
+    return Array.from({ length: next - from }, (_, i) => from + i);
+  };
+  const progress = setInterval(() => console.log(`  ${told.length} of ${seeds} seeds`), 15_000);
+  await Promise.all(Array.from({ length: workers }, () => employ(take, (outcome) => told.push(outcome))));
+  clearInterval(progress);
+  const seconds = (performance.now() - begin) / 1000;
+  const failed = told.filter((o) => o.failure !== undefined).sort((a, b) => a.seed - b.seed);
+  const missing = marksInSource().filter((mark) => !told.some((o) => o.marks.includes(mark)));
+  report(told, seconds, missing);
+  for (const outcome of failed.slice(0, 5)) await explain(outcome);
+  for (const outcome of failed.slice(5)) console.log(`seed ${outcome.seed}: ${outcome.failure}`);
+  const unmarked = wantsMarks ? missing.length : 0;
+  if (unmarked > 0) console.log(`never come by: ${missing.join("; ")}`);
+  console.log(
+    `${told.length - failed.length} passed, ${failed.length + unmarked + (seeds - told.length)} failed, 0 skipped`,
+  );
+  return failed.length + unmarked === 0 && told.length === seeds ? 0 : 1;
+}
+
+function report(told: readonly Told[], seconds: number, missing: readonly string[]): void {
+  const sum = (of: (o: Told) => number) => told.reduce((all, o) => all + of(o), 0);
+  const injected = new Map<string, number>();
+  for (const o of told) for (const [name, count] of o.injected) injected.set(name, (injected.get(name) ?? 0) + count);
+  const events = sum((o) => o.events);
+  const hours = sum((o) => o.virtualMs) / 3_600_000;
+  console.log(
+    `\n${told.length} seeds in ${seconds.toFixed(0)} s: ${Math.round(events / seconds)} events/s, ${events} events`,
+  );
+  console.log(`virtual time: ${hours.toFixed(0)} h, ${Math.round((hours * 3600) / seconds)} times as fast as real`);
+  console.log(`invariants checked: ${sum((o) => o.checks)} times`);
+  console.log(`marks come by: ${marksInSource().length - missing.length} of ${marksInSource().length}`);
+  console.log("faults injected:");
+  for (const [name, count] of [...injected].sort((a, b) => b[1] - a[1]))
+    console.log(`  ${String(count).padStart(7)}  ${name}`);
+}
+
+/** Drops faults while the seed still fails, and shows the end of what happened. */
+async function explain(told: Told): Promise<void> {
+  const smallest = await shrink(told.seed, told.faults);
+  console.log(`\n${summary(told)}`);
+  console.log(`  fails with these alone: ${smallest.faults.join(", ") || "no fault at all"}`);
+  console.log("  the end of its timeline:");
+  for (const line of smallest.trace.slice(-25)) console.log(`    ${line.slice(0, 220)}`);
+  console.log(`  all of it: npm run sim -- --seed ${told.seed}\n`);
+}
+
+/** Runs a worker until there is nothing left to take. */
+function employ(take: () => readonly number[], tell: (outcome: Told) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const worker: ChildProcess = fork(import.meta.filename, [], {
+      execArgv: ["--import", "tsx"],
+      env: { ...process.env, HOLDFAST_SIM_WORKER: "1" },
+    });
+    let left = 0;
+    const feed = () => {
+      const seeds = take();
+      left = seeds.length;
+      if (left > 0) worker.send(seeds);
+      else worker.disconnect();
+    };
+    worker.on("message", (outcome: Told) => {
+      tell(outcome);
+      if (--left === 0) feed();
+    });
+    worker.once("error", reject);
+    worker.once("exit", (code) => {
+      if (code !== 0) console.log(`sim: a worker ended with ${code}`);
+      resolve();
+    });
+    feed();
+  });
+}
+
+function work(): void {
+  process.on("message", async (seeds: readonly number[]) => {
+    for (const seed of seeds) {
+      const { trace: _, injected, marks, ...rest } = await runSeed(seed);
+      const told: Told = { ...rest, injected: [...injected], marks: [...marks] };
+      process.send?.(told);
+    }
+  });
+}
+
+if (process.env.HOLDFAST_SIM_WORKER === "1") work();
+else process.exitCode = await main();
