@@ -1,5 +1,7 @@
 /** One durable, transactional key-value place. Keys are text, ordered by code unit; tables are separate key spaces. */
 export interface Disk {
+  /** Which medium this is: a copy of its content elsewhere, or one that was put back in its place, has another one. */
+  readonly identity: string;
   get(table: string, key: string): Uint8Array | undefined;
   /** In key order; `prefix` keeps those keys that begin with it. */
   entries(table: string, prefix?: string): Iterable<readonly [string, Uint8Array]>;

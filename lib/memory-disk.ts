@@ -2,6 +2,7 @@ import type { Change, Disk } from "./disk.ts";
 
 /** A `Disk` in memory, for tests and the simulator. Values are copied in and out of reach. */
 export class MemoryDisk implements Disk {
+  readonly identity: string = "memory";
   readonly #tables = new Map<string, Map<string, Uint8Array>>();
 
   get(table: string, key: string): Uint8Array | undefined {

@@ -18,6 +18,7 @@ import { BootTokens, type TokenSigner } from "./boot/boot-token.ts";
 import { siteRoutes, siteServices } from "./boot/router.ts";
 import { partitionOf, type Site } from "./boot/site.ts";
 import { Ledger } from "./ledger/ledger.ts";
+import { SafeMode } from "./ledger/safe-mode.ts";
 import { Link, type SyncClient } from "./link/link.ts";
 import type { MachineFacts } from "./machine/plan.ts";
 import { MachineReconciler, type PortControl } from "./machine/reconciler.ts";
@@ -88,11 +89,23 @@ export async function composeAgent<Cache extends FileCache>(
   const observed = (uuid: string) => changed.machine(uuid);
   const observations = new Observations({ partition, disk, outbox, clock, log, changed: observed });
   const tokens = await BootTokens.open(disk, random, ports.signer);
-  const site: Site = { partition, url, ledger, observations, tokens, disk, bell, clock, log };
+  const safeMode = await SafeMode.open({ disk, ledger, log, ended: () => wakeAll() });
+  const site: Site = { partition, url, ledger, observations, tokens, safeMode, disk, bell, clock, log };
   const { cache, files } = await filesOf(site, ports);
   await forgetWaiting(observations);
 
-  const link = new Link({ partition, agent: random.uuid(), client: ports.client, ledger, outbox, clock, random, log });
+  const link = new Link({
+    partition,
+    agent: random.uuid(),
+    client: ports.client,
+    ledger,
+    outbox,
+    recollect: (entries) => observations.recollect(entries),
+    upToDate: () => safeMode.refreshed(),
+    clock,
+    random,
+    log,
+  });
   const directory = new BmcDirectory({
     ...settings.bmc,
     connect: ports.connectBmc,
@@ -110,6 +123,11 @@ export async function composeAgent<Cache extends FileCache>(
   const useBoot = () => {
     const configured = partitionOf(site)?.bootConfiguration;
     files.useBoot(configured && { kernel: configured.kernelUrl, initrd: configured.imageUrl });
+  };
+  const wakeAll = () => {
+    bell.ring();
+    for (const { uuid } of [...ledger.list("machine", MachineDesiredSchema), ...observations.list()])
+      reconciler.enqueue(uuid);
   };
   changed.outbox = () => link.wake();
   changed.machine = (uuid) => {
@@ -134,8 +152,7 @@ export async function composeAgent<Cache extends FileCache>(
     routes: siteRoutes(site, files),
     interceptors: [refusals({ random, log }), ports.validate ?? validation(siteServices)],
     start() {
-      for (const { uuid } of [...ledger.list("machine", MachineDesiredSchema), ...observations.list()])
-        reconciler.enqueue(uuid);
+      wakeAll();
       lifetime.own("site-orders", orders.run(signal));
       lifetime.own("bmc-directory", directory.run(signal));
       if (report) lifetime.own("switch-report", report(signal));

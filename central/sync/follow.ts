@@ -12,7 +12,7 @@ import type { State } from "../store/state.ts";
 import type { SyncBacklog } from "./backlog.ts";
 import type { Connections } from "./connections.ts";
 import { liveChanges } from "./live-changes.ts";
-import { deltaOf, response, snapshotOf } from "./messages.ts";
+import { deltaOf, recollectionOf, response, snapshotOf } from "./messages.ts";
 
 /** Longest silence on a stream. An agent takes central for gone after four of these without a word. */
 const heartbeatMs = 5_000;
@@ -47,6 +47,10 @@ export async function* followPartition(
     const missed =
       request.history === state.history ? ports.backlog.between(request.afterRevision, revision) : undefined;
     log.info("agent-follows", { partition, agent, from: missed ? `${request.afterRevision}` : "snapshot" });
+    for (const message of recollectionOf(state, request)) {
+      sometimes(log, "central gave an agent back what it had forgotten");
+      yield message;
+    }
     if (missed) {
       sometimes(log, "an agent went on where it had stopped");
       yield* missed.flatMap((batch) => deltaOf(batch, partition));

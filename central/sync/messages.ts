@@ -1,7 +1,14 @@
 // What central says to an agent about its partition: all of it, or what one revision changed.
-import { create } from "@bufbuild/protobuf";
-import { type DesiredItem, type FollowResponse, FollowResponseSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import {
+  type FollowRequest,
+  type FollowResponse,
+  FollowResponseSchema,
+  ReportEntrySchema,
+} from "#gen/holdfast/sync/v1/sync_pb.ts";
 import type { ChangeBatch } from "../store/cache.ts";
+import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { concerns, desiredItem, followed } from "./projection.ts";
 
@@ -21,19 +28,49 @@ export function* snapshotOf(state: State, partition: string): Generator<FollowRe
       .map((row) => ({ kind, row })),
   );
   yield response({ case: "snapshotBegin", value: { history, revision } });
-  let items: DesiredItem[] = [];
+  const items = rows.map(
+    ({ kind, row }) =>
+      () =>
+        desiredItem(kind, row.id, row.revision, row.value),
+  );
+  for (const chunk of chunked(items)) yield response({ case: "snapshotItems", value: { items: chunk } });
+  yield response({ case: "snapshotEnd", value: { revision } });
+}
+
+/**
+ * Every machine of the partition as it was last reported, for an agent whose outbox is not the one that reported it, or is behind
+ * it. None for an agent that knows all that it ever said.
+ */
+export function* recollectionOf(
+  state: State,
+  { partition, outbox, sequence }: Pick<FollowRequest, "partition" | "outbox" | "sequence">,
+): Generator<FollowResponse> {
+  const taken = state.get(kinds.reportCursor, partition)?.value;
+  // An agent of before this message says nothing of its outbox.
+  if (taken === undefined || outbox === "" || (taken.outbox === outbox && taken.sequence <= sequence)) return;
+  const machines = state.list(kinds.machineObserved, (m) => m.partition === partition);
+  const entries = machines.map(
+    ({ id, value }) =>
+      () =>
+        create(ReportEntrySchema, { kind: "machine", id, value: toBinary(MachineObservedSchema, value) }),
+  );
+  for (const chunk of chunked(entries)) yield response({ case: "recollection", value: { entries: chunk } });
+}
+
+/** In their order, as many at a time as a message may have. Each is made when its turn comes, so that only one chunk is in memory. */
+function* chunked<T extends { readonly value: Uint8Array }>(makers: readonly (() => T)[]): Generator<T[]> {
+  let chunk: T[] = [];
   let bytes = 0;
-  for (const { kind, row } of rows) {
-    const item = desiredItem(kind, row.id, row.revision, row.value);
-    if (items.length > 0 && (items.length >= chunkLimits.items || bytes + item.value.length > chunkLimits.bytes)) {
-      yield response({ case: "snapshotItems", value: { items } });
-      [items, bytes] = [[], 0];
+  for (const make of makers) {
+    const item = make();
+    if (chunk.length > 0 && (chunk.length >= chunkLimits.items || bytes + item.value.length > chunkLimits.bytes)) {
+      yield chunk;
+      [chunk, bytes] = [[], 0];
     }
-    items.push(item);
+    chunk.push(item);
     bytes += item.value.length;
   }
-  if (items.length > 0) yield response({ case: "snapshotItems", value: { items } });
-  yield response({ case: "snapshotEnd", value: { revision } });
+  if (chunk.length > 0) yield chunk;
 }
 
 /** None when the batch does not concern the partition. An item that leaves the partition's view counts as deleted. */

@@ -8,16 +8,7 @@ import { newMeta } from "../meta.ts";
  * of it: otherwise what was done under an old number would one day pass for done under the same number of now.
  */
 export function firstDesired(observed: MachineObserved, nowMs: number): MachineDesired {
-  const remembered = [
-    observed.epoch,
-    observed.installedEpoch,
-    observed.phonedHomeEpoch,
-    observed.isolatedEpoch,
-    observed.workedEpoch,
-    observed.reclaimedEpoch,
-    observed.diskBootEpoch,
-    observed.heldOffEpoch,
-  ].reduce((max, epoch) => (epoch > max ? epoch : max), 0n);
+  const remembered = epochsOf(observed).reduce((max, epoch) => (epoch > max ? epoch : max), 0n);
   return create(MachineDesiredSchema, {
     uuid: observed.uuid,
     partition: observed.partition,
@@ -26,3 +17,15 @@ export function firstDesired(observed: MachineObserved, nowMs: number): MachineD
     meta: newMeta(undefined, nowMs),
   });
 }
+
+/** Every epoch that the agent remembers of a machine. */
+export const epochsOf = (observed: MachineObserved): readonly bigint[] => [
+  observed.epoch,
+  observed.installedEpoch,
+  observed.phonedHomeEpoch,
+  observed.isolatedEpoch,
+  observed.workedEpoch,
+  observed.reclaimedEpoch,
+  observed.diskBootEpoch,
+  observed.heldOffEpoch,
+];

@@ -32,6 +32,7 @@ export async function bootScript(
   const lost = lostRecord(desired, machine);
   if (lost !== undefined) return { kind: "later", why: `waiting for ${lost}` };
   if (machine && bootTarget(desired, machine) === "disk") return { kind: "disk" };
+  if (site.safeMode.why !== undefined) return { kind: "later", why: `waiting for ${site.safeMode.why}` };
   try {
     const { kernel, initrd } = await files.ready();
     const boot = { boot: bootId(site.clock.wallMs(), random), firmware: client.firmware };

@@ -17,6 +17,8 @@ export interface Site {
   readonly ledger: Ledger;
   readonly observations: Observations;
   readonly tokens: BootTokens;
+  /** Whether what is remembered here can be trusted. */
+  readonly safeMode: { readonly why: string | undefined };
   readonly disk: Disk;
   /** Rung after every change of the ledger or an observation. */
   readonly bell: Bell;

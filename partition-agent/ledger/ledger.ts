@@ -26,6 +26,7 @@ export class Ledger {
   readonly #changed: LedgerListener;
   #items = new Map<string, DesiredItem>();
   #cursor: Cursor = { history: "", revision: 0n };
+  #isDamaged = false;
 
   constructor(disk: Disk, log: Log, changed: LedgerListener) {
     this.#disk = disk;
@@ -44,10 +45,16 @@ export class Ledger {
     }
     // What was lost comes again only with everything.
     if (damaged > 0) this.#cursor = { ...this.#cursor, revision: 0n };
+    this.#isDamaged = damaged > 0;
   }
 
   get cursor(): Cursor {
     return this.#cursor;
+  }
+
+  /** Rows were unreadable, and no full set has come since. */
+  get isDamaged(): boolean {
+    return this.#isDamaged;
   }
 
   /** @returns undefined when there is none, or when its bytes are not of that message */
@@ -100,6 +107,7 @@ export class Ledger {
     ]);
     this.#items = next;
     this.#cursor = cursor;
+    this.#isDamaged = false;
     for (const item of [...gone, ...changed]) this.#changed(item.kind, item.id);
   }
 

@@ -94,6 +94,8 @@ async function bench() {
     },
     ledger,
     outbox,
+    recollect: async () => {},
+    upToDate: async () => {},
     clock,
     random,
     log,

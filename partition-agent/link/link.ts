@@ -4,6 +4,7 @@ import {
   type FollowRequest,
   FollowRequestSchema,
   type FollowResponse,
+  type ReportEntry,
   type ReportRequest,
   ReportRequestSchema,
   type ReportResponse,
@@ -43,6 +44,10 @@ export interface LinkPorts {
   readonly client: SyncClient;
   readonly ledger: Ledger;
   readonly outbox: Outbox;
+  /** Takes back what this agent once reported of its machines. */
+  readonly recollect: (entries: readonly ReportEntry[]) => Promise<void>;
+  /** Called when central has told all that it knows, and again whenever it says that it has nothing newer. */
+  readonly upToDate: () => Promise<void>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -105,13 +110,21 @@ export class Link {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { client, ledger, partition, agent, clock } = this.#ports;
+    const { client, ledger, outbox, partition, agent, clock } = this.#ports;
     const { history, revision } = ledger.cursor;
-    const request = create(FollowRequestSchema, { partition, agent, protocol, history, afterRevision: revision });
+    const own = { outbox: outbox.id, sequence: outbox.sequence };
+    const request = create(FollowRequestSchema, {
+      partition,
+      agent,
+      protocol,
+      history,
+      afterRevision: revision,
+      ...own,
+    });
     const stop = linkedSignal(signal);
     const quiet = new Error(`central was silent for ${silenceMs} ms`);
     const watchdog = new Watchdog(clock, silenceMs, () => stop.abort(quiet));
-    const stream = new FollowStream(ledger);
+    const stream = new FollowStream(this.#ports);
     try {
       for await (const message of client.follow(request, stop.signal)) {
         watchdog.feed();

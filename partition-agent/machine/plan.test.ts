@@ -43,6 +43,7 @@ function facts(change: {
       ...change.observed,
     }),
     localOrders: [],
+    safeMode: undefined,
     power: { state: "on" },
     port: { kind: "at", switch: "leaf1", port: "tap1", network: "provisioning" },
     nowMs: now,

@@ -1,6 +1,6 @@
 // What to do next about one machine, decided from facts. Pure: the reconciler gathers the facts and performs the effects.
 //
-// Order: orders of people first, then isolation of the port, then power. A machine whose port cannot be read back in the
+// Order: orders of people first, then whether anything may be done at all, then isolation of the port, then power. A machine whose port cannot be read back in the
 // provisioning network after a release is not switched on there.
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { bmcCommandName } from "#domain/machine/bmc-command.ts";
@@ -12,6 +12,8 @@ import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/ma
 import { lostRecord } from "./lost-record.ts";
 
 export interface MachineFacts {
+  /** Why nothing may be done that cannot be taken back; undefined: everything may. */
+  readonly safeMode: string | undefined;
   readonly desired: MachineDesired | undefined;
   readonly observed: MachineObserved;
   /** Orders that people on site gave; they go by the same rules as central's. */
@@ -61,7 +63,13 @@ const recheckMs = 30_000;
 const lastWordMs = 5_000;
 
 export function planMachine(facts: MachineFacts): MachineDecision {
-  return planOrders(facts) ?? planLost(facts) ?? planRelease(facts) ?? planPort(facts) ?? planPower(facts);
+  return (
+    planOrders(facts) ?? planSafe(facts) ?? planLost(facts) ?? planRelease(facts) ?? planPort(facts) ?? planPower(facts)
+  );
+}
+
+function planSafe({ safeMode }: MachineFacts): MachineDecision | undefined {
+  return safeMode === undefined ? undefined : waitFor(safeMode, "it is left as it is until then", recheckMs);
 }
 
 /** Absence never means reset: what is not known to be free is left as it is. */

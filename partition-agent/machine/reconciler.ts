@@ -89,7 +89,18 @@ export class MachineReconciler {
     const observed = site.observations.get(uuid) ?? (await site.observations.update(uuid, () => {}));
     if (desired?.allocation?.image) this.#ports.files.prefetch(desired.allocation.image.url);
     const [power, port] = await Promise.all([this.#power(uuid, signal), ports.locate(observed, signal)]);
-    return { desired, observed, localOrders, power, port, nowMs: clock.wallMs(), newMachines, listeningSinceMs };
+    const safeMode = site.safeMode.why;
+    return {
+      safeMode,
+      desired,
+      observed,
+      localOrders,
+      power,
+      port,
+      nowMs: clock.wallMs(),
+      newMachines,
+      listeningSinceMs,
+    };
   }
 
   async #power(uuid: string, signal: AbortSignal): Promise<MachineFacts["power"]> {

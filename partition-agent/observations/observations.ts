@@ -2,7 +2,9 @@
 // Invariants: what is read here is durable, together with its outbox entry; changes of one machine build on each other in
 // the order in which they were asked for; a write that failed leaves nothing behind, unless a newer one carried it along.
 import { clone, create, equals, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { recollected } from "#domain/machine/recollect.ts";
 import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
@@ -97,6 +99,18 @@ export class Observations {
     this.#shown.set(uuid, Math.max(number, this.#shown.get(uuid) ?? 0));
     this.#ports.changed(uuid);
     return after;
+  }
+
+  /** Takes back what this agent once reported, where it knows no better. Resolves when it is durable. */
+  async recollect(entries: readonly ReportEntry[]): Promise<void> {
+    for (const { kind, id, value } of entries) {
+      if (kind !== "machine") continue;
+      const told = fromBinary(MachineObservedSchema, value);
+      await this.update(id, (m) => {
+        Object.assign(m, recollected(this.#machines.has(id) ? m : undefined, told));
+      });
+    }
+    this.#ports.log.info("machines-recollected", { machines: entries.length });
   }
 
   #newcomer(uuid: string): MachineObserved {

@@ -59,6 +59,11 @@ export class Outbox {
     return this.#id;
   }
 
+  /** The highest sequence that was ever used. */
+  get sequence(): bigint {
+    return this.#sequence;
+  }
+
   get size(): number {
     return this.#entries.size;
   }

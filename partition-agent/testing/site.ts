@@ -119,6 +119,7 @@ export async function openAgent(kept: { disk?: HeldDisk; clock?: VirtualClock; c
     ledger,
     observations,
     tokens,
+    safeMode: { why: undefined },
     disk,
     bell,
     clock,

@@ -17,6 +17,7 @@ export interface DiskFaults {
 export class SimDisk {
   #rows = new MemoryDisk();
   #tables = new Set<string>();
+  #copies = 0;
   readonly #random: Seeded;
   readonly faults: DiskFaults = { writeMsMax: 5, full: 0 };
 
@@ -41,6 +42,7 @@ export class SimDisk {
       await life.after(0.05);
     };
     return {
+      identity: `disk ${this.#copies}`,
       get: (table, key) => this.#rows.get(table, key),
       entries: (table, prefix) => this.#rows.entries(table, prefix),
       write: (changes) => {
@@ -57,8 +59,9 @@ export class SimDisk {
     );
   }
 
-  /** Becomes what the copy holds. Nobody may have it open. */
+  /** Becomes what the copy holds, on another medium. Nobody may have it open. */
   restore(copy: readonly Change[]): void {
+    this.#copies++;
     this.#rows = new MemoryDisk();
     this.#tables = new Set();
     this.#apply(copy);

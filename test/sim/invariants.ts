@@ -63,7 +63,7 @@ export class Invariants {
     if (epoch === 0n || !desired?.allocation || desired.epoch !== epoch) return;
     // One that never reported its end is installed again; one that did is its tenant's.
     const observed = this.#seen.truth.get(kinds.machineObserved, server.uuid)?.value;
-    if (observed?.phonedHomeEpoch === epoch && !this.excuses.agentDiskRestored && !this.excuses.storeRestored)
+    if (observed?.phonedHomeEpoch === epoch && !this.excuses.storeRestored)
       this.#fail(1, `${server.plan.name} is in use under epoch ${epoch}`);
   }
 
@@ -139,7 +139,7 @@ export class Invariants {
     if (!desired || desired.allocation || desired.release || this.excuses.storeRestored) return;
     const observed = this.#seen.truth.get(kinds.machineObserved, server.uuid)?.value;
     const network = this.#seen.networkOf(server);
-    if (observed && observed.isolatedEpoch >= desired.epoch && network !== "prov" && !this.excuses.agentDiskRestored)
+    if (observed && observed.isolatedEpoch >= desired.epoch && network !== "prov")
       this.#fail(4, `${server.plan.name} is free and its port is in ${network}`);
   }
 }

@@ -79,6 +79,8 @@ async function startAgent(clock: VirtualClock, disk: MemoryDisk, reach: () => Ce
     client,
     ledger,
     outbox,
+    recollect: (entries) => observations.recollect(entries),
+    upToDate: async () => {},
     clock,
     random: systemRandom,
     log: silentLog,

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/sync/v1/sync.proto.
  */
 export const file_holdfast_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chtob2xkZmFzdC9zeW5jL3YxL3N5bmMucHJvdG8SEGhvbGRmYXN0LnN5bmMudjEibAoNRm9sbG93UmVxdWVzdBIRCglwYXJ0aXRpb24YASABKAkSDQoFYWdlbnQYAiABKAkSFgoOYWZ0ZXJfcmV2aXNpb24YAyABKAQSDwoHaGlzdG9yeRgEIAEoCRIQCghwcm90b2NvbBgFIAEoDSKiAgoORm9sbG93UmVzcG9uc2USOQoOc25hcHNob3RfYmVnaW4YASABKAsyHy5ob2xkZmFzdC5zeW5jLnYxLlNuYXBzaG90QmVnaW5IABI5Cg5zbmFwc2hvdF9pdGVtcxgCIAEoCzIfLmhvbGRmYXN0LnN5bmMudjEuU25hcHNob3RJdGVtc0gAEjUKDHNuYXBzaG90X2VuZBgDIAEoCzIdLmhvbGRmYXN0LnN5bmMudjEuU25hcHNob3RFbmRIABIoCgVkZWx0YRgEIAEoCzIXLmhvbGRmYXN0LnN5bmMudjEuRGVsdGFIABIwCgloZWFydGJlYXQYBSABKAsyGy5ob2xkZmFzdC5zeW5jLnYxLkhlYXJ0YmVhdEgAQgcKBWV2ZW50IjIKDVNuYXBzaG90QmVnaW4SDwoHaGlzdG9yeRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBCI9Cg1TbmFwc2hvdEl0ZW1zEiwKBWl0ZW1zGAEgAygLMh0uaG9sZGZhc3Quc3luYy52MS5EZXNpcmVkSXRlbSIfCgtTbmFwc2hvdEVuZBIQCghyZXZpc2lvbhgBIAEoBCJHCgVEZWx0YRIQCghyZXZpc2lvbhgBIAEoBBIsCgVpdGVtcxgCIAMoCzIdLmhvbGRmYXN0LnN5bmMudjEuRGVzaXJlZEl0ZW0iRwoJSGVhcnRiZWF0EhAKCHJldmlzaW9uGAEgASgEEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKC0Rlc2lyZWRJdGVtEgwKBGtpbmQYASABKAkSCgoCaWQYAiABKAkSEAoIcmV2aXNpb24YAyABKAQSDQoFdmFsdWUYBCABKAwSDwoHZGVsZXRlZBgFIAEoCCJxCg1SZXBvcnRSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoCRINCgVhZ2VudBgCIAEoCRIuCgdlbnRyaWVzGAMgAygLMh0uaG9sZGZhc3Quc3luYy52MS5SZXBvcnRFbnRyeRIOCgZvdXRib3gYBCABKAkidQoLUmVwb3J0RW50cnkSEAoIc2VxdWVuY2UYASABKAQSDAoEa2luZBgCIAEoCRIKCgJpZBgDIAEoCRINCgV2YWx1ZRgEIAEoDBIrCgdzZWVuX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJZCg5SZXBvcnRSZXNwb25zZRIUCgxhY2tub3dsZWRnZWQYASABKAQSMQoIcmVqZWN0ZWQYAiADKAsyHy5ob2xkZmFzdC5zeW5jLnYxLlJlamVjdGVkRW50cnkiMQoNUmVqZWN0ZWRFbnRyeRIQCghzZXF1ZW5jZRgBIAEoBBIOCgZyZWFzb24YAiABKAkyvwEKC1N5bmNTZXJ2aWNlElgKBkZvbGxvdxIfLmhvbGRmYXN0LnN5bmMudjEuRm9sbG93UmVxdWVzdBogLmhvbGRmYXN0LnN5bmMudjEuRm9sbG93UmVzcG9uc2UiCeDzGALq8xgBATABElYKBlJlcG9ydBIfLmhvbGRmYXN0LnN5bmMudjEuUmVwb3J0UmVxdWVzdBogLmhvbGRmYXN0LnN5bmMudjEuUmVwb3J0UmVzcG9uc2UiCeDzGALq8xgBAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_metalstack_api_v2_common]);
+  fileDesc("Chtob2xkZmFzdC9zeW5jL3YxL3N5bmMucHJvdG8SEGhvbGRmYXN0LnN5bmMudjEijgEKDUZvbGxvd1JlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgJEg0KBWFnZW50GAIgASgJEhYKDmFmdGVyX3JldmlzaW9uGAMgASgEEg8KB2hpc3RvcnkYBCABKAkSEAoIcHJvdG9jb2wYBSABKA0SDgoGb3V0Ym94GAYgASgJEhAKCHNlcXVlbmNlGAcgASgEItoCCg5Gb2xsb3dSZXNwb25zZRI5Cg5zbmFwc2hvdF9iZWdpbhgBIAEoCzIfLmhvbGRmYXN0LnN5bmMudjEuU25hcHNob3RCZWdpbkgAEjkKDnNuYXBzaG90X2l0ZW1zGAIgASgLMh8uaG9sZGZhc3Quc3luYy52MS5TbmFwc2hvdEl0ZW1zSAASNQoMc25hcHNob3RfZW5kGAMgASgLMh0uaG9sZGZhc3Quc3luYy52MS5TbmFwc2hvdEVuZEgAEigKBWRlbHRhGAQgASgLMhcuaG9sZGZhc3Quc3luYy52MS5EZWx0YUgAEjAKCWhlYXJ0YmVhdBgFIAEoCzIbLmhvbGRmYXN0LnN5bmMudjEuSGVhcnRiZWF0SAASNgoMcmVjb2xsZWN0aW9uGAYgASgLMh4uaG9sZGZhc3Quc3luYy52MS5SZWNvbGxlY3Rpb25IAEIHCgVldmVudCI+CgxSZWNvbGxlY3Rpb24SLgoHZW50cmllcxgBIAMoCzIdLmhvbGRmYXN0LnN5bmMudjEuUmVwb3J0RW50cnkiMgoNU25hcHNob3RCZWdpbhIPCgdoaXN0b3J5GAEgASgJEhAKCHJldmlzaW9uGAIgASgEIj0KDVNuYXBzaG90SXRlbXMSLAoFaXRlbXMYASADKAsyHS5ob2xkZmFzdC5zeW5jLnYxLkRlc2lyZWRJdGVtIh8KC1NuYXBzaG90RW5kEhAKCHJldmlzaW9uGAEgASgEIkcKBURlbHRhEhAKCHJldmlzaW9uGAEgASgEEiwKBWl0ZW1zGAIgAygLMh0uaG9sZGZhc3Quc3luYy52MS5EZXNpcmVkSXRlbSJHCglIZWFydGJlYXQSEAoIcmV2aXNpb24YASABKAQSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiWQoLRGVzaXJlZEl0ZW0SDAoEa2luZBgBIAEoCRIKCgJpZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBBINCgV2YWx1ZRgEIAEoDBIPCgdkZWxldGVkGAUgASgIInEKDVJlcG9ydFJlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgJEg0KBWFnZW50GAIgASgJEi4KB2VudHJpZXMYAyADKAsyHS5ob2xkZmFzdC5zeW5jLnYxLlJlcG9ydEVudHJ5Eg4KBm91dGJveBgEIAEoCSJ1CgtSZXBvcnRFbnRyeRIQCghzZXF1ZW5jZRgBIAEoBBIMCgRraW5kGAIgASgJEgoKAmlkGAMgASgJEg0KBXZhbHVlGAQgASgMEisKB3NlZW5fYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKDlJlcG9ydFJlc3BvbnNlEhQKDGFja25vd2xlZGdlZBgBIAEoBBIxCghyZWplY3RlZBgCIAMoCzIfLmhvbGRmYXN0LnN5bmMudjEuUmVqZWN0ZWRFbnRyeSIxCg1SZWplY3RlZEVudHJ5EhAKCHNlcXVlbmNlGAEgASgEEg4KBnJlYXNvbhgCIAEoCTK/AQoLU3luY1NlcnZpY2USWAoGRm9sbG93Eh8uaG9sZGZhc3Quc3luYy52MS5Gb2xsb3dSZXF1ZXN0GiAuaG9sZGZhc3Quc3luYy52MS5Gb2xsb3dSZXNwb25zZSIJ4PMYAurzGAEBMAESVgoGUmVwb3J0Eh8uaG9sZGZhc3Quc3luYy52MS5SZXBvcnRSZXF1ZXN0GiAuaG9sZGZhc3Quc3luYy52MS5SZXBvcnRSZXNwb25zZSIJ4PMYAurzGAEBYgZwcm90bzM", [file_google_protobuf_timestamp, file_metalstack_api_v2_common]);
 
 /**
  * @generated from message holdfast.sync.v1.FollowRequest
@@ -51,6 +51,19 @@ export type FollowRequest = Message<"holdfast.sync.v1.FollowRequest"> & {
    * @generated from field: uint32 protocol = 5;
    */
   protocol: number;
+
+  /**
+   * Identity of the agent's outbox, and the highest sequence that it ever used. Lower than what central has taken: the agent's
+   * disk is older than its reports.
+   *
+   * @generated from field: string outbox = 6;
+   */
+  outbox: string;
+
+  /**
+   * @generated from field: uint64 sequence = 7;
+   */
+  sequence: bigint;
 };
 
 /**
@@ -97,6 +110,12 @@ export type FollowResponse = Message<"holdfast.sync.v1.FollowResponse"> & {
      */
     value: Heartbeat;
     case: "heartbeat";
+  } | {
+    /**
+     * @generated from field: holdfast.sync.v1.Recollection recollection = 6;
+     */
+    value: Recollection;
+    case: "recollection";
   } | { case: undefined; value?: undefined };
 };
 
@@ -106,6 +125,26 @@ export type FollowResponse = Message<"holdfast.sync.v1.FollowResponse"> & {
  */
 export const FollowResponseSchema: GenMessage<FollowResponse> = /*@__PURE__*/
   messageDesc(file_holdfast_sync_v1_sync, 1);
+
+/**
+ * What central had been told of the partition's machines, given back to an agent that may not know it any more: its disk is
+ * an older copy, or new. In chunks, before anything else of the stream; the agent keeps the later of this and its own.
+ *
+ * @generated from message holdfast.sync.v1.Recollection
+ */
+export type Recollection = Message<"holdfast.sync.v1.Recollection"> & {
+  /**
+   * @generated from field: repeated holdfast.sync.v1.ReportEntry entries = 1;
+   */
+  entries: ReportEntry[];
+};
+
+/**
+ * Describes the message holdfast.sync.v1.Recollection.
+ * Use `create(RecollectionSchema)` to create a new message.
+ */
+export const RecollectionSchema: GenMessage<Recollection> = /*@__PURE__*/
+  messageDesc(file_holdfast_sync_v1_sync, 2);
 
 /**
  * A full set follows; the agent collects it aside and swaps at the end.
@@ -129,7 +168,7 @@ export type SnapshotBegin = Message<"holdfast.sync.v1.SnapshotBegin"> & {
  * Use `create(SnapshotBeginSchema)` to create a new message.
  */
 export const SnapshotBeginSchema: GenMessage<SnapshotBegin> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 2);
+  messageDesc(file_holdfast_sync_v1_sync, 3);
 
 /**
  * @generated from message holdfast.sync.v1.SnapshotItems
@@ -146,7 +185,7 @@ export type SnapshotItems = Message<"holdfast.sync.v1.SnapshotItems"> & {
  * Use `create(SnapshotItemsSchema)` to create a new message.
  */
 export const SnapshotItemsSchema: GenMessage<SnapshotItems> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 3);
+  messageDesc(file_holdfast_sync_v1_sync, 4);
 
 /**
  * @generated from message holdfast.sync.v1.SnapshotEnd
@@ -163,7 +202,7 @@ export type SnapshotEnd = Message<"holdfast.sync.v1.SnapshotEnd"> & {
  * Use `create(SnapshotEndSchema)` to create a new message.
  */
 export const SnapshotEndSchema: GenMessage<SnapshotEnd> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 4);
+  messageDesc(file_holdfast_sync_v1_sync, 5);
 
 /**
  * All that one revision changed in this partition's view; applied as one.
@@ -187,7 +226,7 @@ export type Delta = Message<"holdfast.sync.v1.Delta"> & {
  * Use `create(DeltaSchema)` to create a new message.
  */
 export const DeltaSchema: GenMessage<Delta> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 5);
+  messageDesc(file_holdfast_sync_v1_sync, 6);
 
 /**
  * Central lives and has nothing newer than this revision for the partition.
@@ -211,7 +250,7 @@ export type Heartbeat = Message<"holdfast.sync.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 6);
+  messageDesc(file_holdfast_sync_v1_sync, 7);
 
 /**
  * One item of the partition's desired state. Kinds that the agent does not know are kept and ignored.
@@ -254,7 +293,7 @@ export type DesiredItem = Message<"holdfast.sync.v1.DesiredItem"> & {
  * Use `create(DesiredItemSchema)` to create a new message.
  */
 export const DesiredItemSchema: GenMessage<DesiredItem> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 7);
+  messageDesc(file_holdfast_sync_v1_sync, 8);
 
 /**
  * @generated from message holdfast.sync.v1.ReportRequest
@@ -288,7 +327,7 @@ export type ReportRequest = Message<"holdfast.sync.v1.ReportRequest"> & {
  * Use `create(ReportRequestSchema)` to create a new message.
  */
 export const ReportRequestSchema: GenMessage<ReportRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 8);
+  messageDesc(file_holdfast_sync_v1_sync, 9);
 
 /**
  * @generated from message holdfast.sync.v1.ReportEntry
@@ -331,7 +370,7 @@ export type ReportEntry = Message<"holdfast.sync.v1.ReportEntry"> & {
  * Use `create(ReportEntrySchema)` to create a new message.
  */
 export const ReportEntrySchema: GenMessage<ReportEntry> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 9);
+  messageDesc(file_holdfast_sync_v1_sync, 10);
 
 /**
  * @generated from message holdfast.sync.v1.ReportResponse
@@ -357,7 +396,7 @@ export type ReportResponse = Message<"holdfast.sync.v1.ReportResponse"> & {
  * Use `create(ReportResponseSchema)` to create a new message.
  */
 export const ReportResponseSchema: GenMessage<ReportResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 10);
+  messageDesc(file_holdfast_sync_v1_sync, 11);
 
 /**
  * @generated from message holdfast.sync.v1.RejectedEntry
@@ -379,7 +418,7 @@ export type RejectedEntry = Message<"holdfast.sync.v1.RejectedEntry"> & {
  * Use `create(RejectedEntrySchema)` to create a new message.
  */
 export const RejectedEntrySchema: GenMessage<RejectedEntry> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 11);
+  messageDesc(file_holdfast_sync_v1_sync, 12);
 
 /**
  * How a partition's agent and central keep each other informed. The agent dials; both directions survive a cut and resume.

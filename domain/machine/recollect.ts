@@ -1,0 +1,31 @@
+import { clone } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { epochsOf } from "./first-desired.ts";
+
+/**
+ * What an agent knows of a machine after central has given back what it had been told of it: the later of the two. Both are its own
+ * words, so the later one knew the earlier. A boot that began since then is later than anything that was told.
+ * @param own what the agent remembers; undefined when it has forgotten the machine
+ */
+export function recollected(own: MachineObserved | undefined, told: MachineObserved): MachineObserved {
+  const later = own === undefined || isLater(told, own) ? told : own;
+  const next = clone(MachineObservedSchema, later);
+  // Streams are open with this life of the agent alone.
+  next.waiting = own?.waiting ?? false;
+  next.hardware ??= (own ?? told).hardware ?? told.hardware;
+  next.bmc ??= own?.bmc ?? told.bmc;
+  next.port ??= own?.port ?? told.port;
+  return next;
+}
+
+function isLater(a: MachineObserved, b: MachineObserved): boolean {
+  if (a.boot !== b.boot) return a.boot > b.boot;
+  const [epochA, epochB] = [highest(a), highest(b)];
+  if (epochA !== epochB) return epochA > epochB;
+  return heardMs(a) > heardMs(b);
+}
+
+const highest = (m: MachineObserved): bigint => epochsOf(m).reduce((max, epoch) => (epoch > max ? epoch : max), 0n);
+
+const heardMs = ({ heardAt }: MachineObserved): number => (heardAt ? timestampMs(heardAt) : 0);

@@ -1,0 +1,60 @@
+// An agent that cannot trust what it remembers serves the datacenter and does nothing that cannot be taken back: it wipes nothing,
+// switches nothing and moves no port, until central has told it everything again.
+import type { Disk } from "#lib/disk.ts";
+import type { Log } from "#lib/log.ts";
+import { sometimes } from "#lib/sometimes.ts";
+import type { Ledger } from "./ledger.ts";
+
+const table = "disk-identity";
+const key = "identity";
+
+export interface SafeModePorts {
+  readonly disk: Disk;
+  readonly ledger: Ledger;
+  readonly log: Log;
+  /** Called when it ends. */
+  readonly ended: () => void;
+}
+
+export class SafeMode {
+  readonly #ports: SafeModePorts;
+  #why: string | undefined;
+
+  private constructor(ports: SafeModePorts, why: string | undefined) {
+    this.#ports = ports;
+    this.#why = why;
+    if (why !== undefined) ports.log.warn("safe-mode", { why });
+  }
+
+  /** A disk that is new here remembers from now on which one it is. */
+  static async open(ports: SafeModePorts): Promise<SafeMode> {
+    const { disk, ledger } = ports;
+    const stored = disk.get(table, key);
+    const isCopy = stored !== undefined && new TextDecoder().decode(stored) !== disk.identity;
+    if (stored === undefined) await disk.write([identityOf(disk)]);
+    if (isCopy)
+      return new SafeMode(ports, "central to be heard: the agent's disk is a copy, and may be older than the machines");
+    if (ledger.isDamaged)
+      return new SafeMode(ports, "central to be heard: parts of what it wants were unreadable on the agent's disk");
+    if (ledger.cursor.history === "") return new SafeMode(ports, "central to be heard for the first time");
+    return new SafeMode(ports, undefined);
+  }
+
+  /** What has to happen before it ends, in words for people; undefined: the agent may do everything. */
+  get why(): string | undefined {
+    return this.#why;
+  }
+
+  /** Central has told all that it knows: what is remembered here is as new as what it wants. */
+  async refreshed(): Promise<void> {
+    if (this.#why === undefined) return;
+    const { disk, log, ended } = this.#ports;
+    await disk.write([identityOf(disk)]);
+    sometimes(log, "an agent left its safe mode");
+    log.info("safe-mode-over", { was: this.#why });
+    this.#why = undefined;
+    ended();
+  }
+}
+
+const identityOf = ({ identity }: Disk) => ({ table, key, value: new TextEncoder().encode(identity) });
