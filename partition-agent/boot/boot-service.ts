@@ -76,7 +76,12 @@ async function checkHardware(site: Site, request: BootServiceRegisterRequest, ma
 /** An allocation that is there is sent at once, so that nothing is lost when the stream is opened again. */
 async function* waitForAllocation(site: Site, uuid: string, context: HandlerContext) {
   const { boot } = await callerOf(site, context);
-  await inSession(site, context, uuid);
+  const { wipedEpoch, lastFailure } = await inSession(site, context, uuid);
+  // It was reported to a disk that is lost. Waiting for what never comes, the installer would be taken for alive for ever.
+  if (wipedEpoch === 0n && lastFailure === "")
+    throw new Refusal("precondition", `machine ${uuid}: no wipe of this boot is known here; boot again`, {
+      reason: "NOT_WIPED",
+    });
   try {
     for (;;) {
       const ring = site.bell.wait(context.signal);

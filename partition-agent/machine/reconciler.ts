@@ -70,6 +70,10 @@ export class MachineReconciler {
       if (decision.kind === "wait") {
         return wait(decision.why, Math.min(decision.recheckAfterMs, livelinessLeftMs(observed, facts)));
       }
+      if (this.#isOver(uuid, facts)) {
+        sometimes(log, "what an effect was decided on had changed before its turn came");
+        continue;
+      }
       log.info("machine-effect", { machine: uuid, effect: decision.effect.kind, why: decision.why });
       await this.#perform(uuid, decision.effect, signal);
     }
@@ -84,23 +88,28 @@ export class MachineReconciler {
 
   async #gather(uuid: string, signal: AbortSignal): Promise<MachineFacts> {
     const { site, ports, newMachines, listeningSinceMs, clock } = this.#ports;
-    const localOrders = this.#ports.localOrders(uuid);
+    const known = site.observations.get(uuid) ?? (await site.observations.update(uuid, () => {}));
+    const [power, port] = await Promise.all([this.#power(uuid, signal), ports.locate(known, signal)]);
+    // Read after the waiting: BMC and switch may have taken long to answer.
     const desired = desiredOf(site, uuid);
-    const observed = site.observations.get(uuid) ?? (await site.observations.update(uuid, () => {}));
     if (desired?.allocation?.image) this.#ports.files.prefetch(desired.allocation.image.url);
-    const [power, port] = await Promise.all([this.#power(uuid, signal), ports.locate(observed, signal)]);
-    const safeMode = site.safeMode.why;
     return {
-      safeMode,
+      safeMode: site.safeMode.why,
       desired,
-      observed,
-      localOrders,
+      observed: site.observations.get(uuid) ?? known,
+      localOrders: this.#ports.localOrders(uuid),
       power,
       port,
       nowMs: clock.wallMs(),
       newMachines,
       listeningSinceMs,
     };
+  }
+
+  /** Whether the decision's ground is gone: it is asked right before the act, since writing it down may have taken a while. */
+  #isOver(uuid: string, { desired, safeMode }: MachineFacts): boolean {
+    const { site } = this.#ports;
+    return desiredOf(site, uuid)?.epoch !== desired?.epoch || site.safeMode.why !== safeMode;
   }
 
   async #power(uuid: string, signal: AbortSignal): Promise<MachineFacts["power"]> {
