@@ -11,8 +11,8 @@ import { reflection } from "#lib/rpc/reflection.ts";
 import { refusals } from "#lib/rpc/refusal-to-connect.ts";
 import { validation } from "#lib/rpc/validation.ts";
 import { access } from "./access/interceptor.ts";
-import { rulesOf } from "./access/rule.ts";
 import type { Identity } from "./identity/identity.ts";
+import { rules } from "./rules.ts";
 import { type Implementation, routes, services } from "./services.ts";
 
 const open = new Set([Health, ServerReflection, ServerReflectionAlpha].map((s) => s.typeName));
@@ -45,7 +45,7 @@ export function api(ports: {
     },
     interceptors: [
       refusals(ports),
-      access({ rules: rulesOf(services), open, authenticate: (authorization) => identity.callerOf(authorization) }),
+      access({ rules, open, authenticate: (authorization) => identity.callerOf(authorization) }),
       ports.validate ?? validation(services),
     ],
   };

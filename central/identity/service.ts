@@ -14,10 +14,10 @@ import {
 } from "#gen/metalstack/api/v2/token_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
-import { rulesOf } from "../access/rule.ts";
 import { unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
-import { type Implementation, implement, services } from "../services.ts";
+import { rules } from "../rules.ts";
+import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { checkHolds, checkMethods } from "./holds.ts";
@@ -35,7 +35,6 @@ export function tokenServices(ports: Ports): Implementation[] {
 type Shelf = ReturnType<typeof tokenShelf>;
 
 function tokenShelf({ state }: Ports) {
-  const rules = rulesOf(services);
   const list = (query: TokenQuery | undefined, where: (token: Token) => boolean): Token[] =>
     state.list(kinds.token).flatMap(({ value: { token, revoked } }) => {
       return token !== undefined && !revoked && where(token) && tokenMatches(token, query) ? [token] : [];

@@ -3,8 +3,9 @@ import { MethodService } from "#gen/metalstack/api/v2/method_pb.ts";
 import { type Token, TokenType } from "#gen/metalstack/api/v2/token_pb.ts";
 import { callerOf } from "../access/caller.ts";
 import type { Rights } from "../access/rights.ts";
-import { methodName, type Rule, rulesOf } from "../access/rule.ts";
+import { methodName, type Rule } from "../access/rule.ts";
 import { memberRoles } from "../identity/membership.ts";
+import { rules } from "../rules.ts";
 import { type Implementation, implement, services } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -12,7 +13,7 @@ import type { State } from "../store/state.ts";
 /** Method names, and what of them a token opens. */
 export function methodService(state: State): Implementation {
   const methods = services.flatMap((s) => s.methods.map(methodName)).sort();
-  const rules = [...rulesOf(services).values()];
+  const all = [...rules.values()];
   return implement(MethodService, {
     list: () => ({ methods }),
     tokenScopedList(_request, context) {
@@ -22,7 +23,7 @@ export function methodService(state: State): Implementation {
       return {
         permissions: [
           ...(token?.permissions ?? []).map(({ subject, methods }) => ({ subject, methods })),
-          { subject: "", methods: rules.filter((rule) => opensAnyway(rule, rights)).map((rule) => rule.method) },
+          { subject: "", methods: all.filter((rule) => opensAnyway(rule, rights)).map((rule) => rule.method) },
         ],
         ...roles,
         machineRoles: token?.machineRoles ?? {},

@@ -125,7 +125,8 @@ async function explain(told: Told): Promise<void> {
 function employ(take: () => readonly number[], tell: (outcome: Told) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const worker: ChildProcess = fork(import.meta.filename, [], {
-      execArgv: ["--import", "tsx"],
+      // What lives for one event is most of what there is: room for it spares the collector a tenth of all time.
+      execArgv: ["--max-semi-space-size=64", "--import", "tsx"],
       env: { ...process.env, HOLDFAST_SIM_WORKER: "1" },
     });
     let left = 0;
