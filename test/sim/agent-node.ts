@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { createRouterTransport, type Interceptor } from "@connectrpc/connect";
+import { type Client, createClient, createRouterTransport, type Interceptor } from "@connectrpc/connect";
 import { type Agent, composeAgent } from "#agent/agent.ts";
 import type { Bmc } from "#agent/bmc/bmc.ts";
 import type { TokenSigner } from "#agent/boot/boot-token.ts";
@@ -7,10 +7,12 @@ import { bootCatalog } from "#agent/boot/catalog.ts";
 import { phoneHome } from "#agent/boot/phone-home.ts";
 import { siteServices } from "#agent/boot/router.ts";
 import { type BootScript, bootScript } from "#agent/boot/script.ts";
+import { socketAccess } from "#agent/site/access.ts";
+import { onSiteInterceptors, onSiteRoutes } from "#agent/site/router.ts";
 import type { SwitchDriver } from "#agent/switch/switch.ts";
+import { SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { Lifetime } from "#lib/lifetime.ts";
-import { ipv4Text } from "#lib/net/ipv4.ts";
 import type { Mac } from "#lib/net/mac.ts";
 import { validation } from "#lib/rpc/validation.ts";
 import { decodeDhcp } from "#pxe-boot/dhcp/codec.ts";
@@ -20,7 +22,7 @@ import { ip, subnetOf } from "#pxe-boot/dhcp/testing.ts";
 import { type CentralNode, clientAs, type NodePorts } from "./central-node.ts";
 import type { SimDisk } from "./disk.ts";
 import { Life } from "./life.ts";
-import { type Far, type Line, transportOver } from "./line.ts";
+import { type Far, Line, transportOver } from "./line.ts";
 
 const sharedValidation: Interceptor = validation(siteServices);
 
@@ -169,8 +171,27 @@ export class AgentNode {
     return far && (await orNothing(caller, far.life, phoneHome(far.agent.site, token)));
   }
 
-  leases(): readonly string[] {
-    return Array.from(this.#far?.dhcp.leases.all() ?? [], (l) => ipv4Text(l.address));
+  /** For somebody on site, by the agent's socket. @throws when no agent lives there */
+  onSite(caller: Life): Client<typeof SiteService> {
+    const far = this.#far;
+    if (!far) throw new Error("nobody listens at the socket");
+    const on = {
+      ...far.agent.onSite,
+      version: "sim",
+      startedMs: 0,
+      leases: () => far.dhcp.leases.all(),
+      diskSpace: async () => ({ freeBytes: 1e9, sizeBytes: 1e9 }),
+      credential: undefined,
+      address: () => undefined,
+      random: this.#ports.random.branch(`on site ${this.#ports.time.nowMs}`),
+    };
+    const router = { interceptors: [...onSiteInterceptors(on, socketAccess)] };
+    const transport = createRouterTransport(onSiteRoutes(on), { router });
+    const socket = new Line(this.#ports.time, this.#ports.random.branch("socket"));
+    return createClient(
+      SiteService,
+      transportOver(socket, caller, () => ({ life: far.life, transport })),
+    );
   }
 
   #client(life: Life) {

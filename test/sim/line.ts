@@ -21,6 +21,7 @@ export class Line {
   readonly #random: Seeded;
   faults: LineFaults = { delayMsMax: 20, answerLost: 0, twice: 0 };
   #cut = { there: false, back: false };
+  readonly #waiting = new Set<() => void>();
 
   constructor(time: Time, random: Seeded) {
     this.#time = time;
@@ -37,6 +38,7 @@ export class Line {
 
   heal(): void {
     this.#cut = { there: false, back: false };
+    for (const go of [...this.#waiting]) go();
   }
 
   /** Whether a packet arrives that is sent now. */
@@ -53,9 +55,26 @@ export class Line {
     const sentMs = this.#time.nowMs;
     await life.after(this.delayMs());
     while (!this.passes(way)) {
-      if (this.#time.nowMs - sentMs > deadAfterMs) throw new ConnectError("the connection is dead", Code.Unavailable);
-      await life.after(1000);
+      const leftMs = sentMs + deadAfterMs - this.#time.nowMs;
+      if (leftMs <= 0) throw new ConnectError("the connection is dead", Code.Unavailable);
+      await this.#healedOr(life, leftMs);
     }
+  }
+
+  /** Resolves after the time, or a second after the line was healed: then it is sent again. */
+  #healedOr(life: Life, ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const go = () => {
+        this.#waiting.delete(go);
+        cancel();
+        life.later(1_000, resolve);
+      };
+      const cancel = life.later(ms, () => {
+        this.#waiting.delete(go);
+        resolve();
+      });
+      this.#waiting.add(go);
+    });
   }
 
   get isAnswerLost(): boolean {

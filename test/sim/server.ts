@@ -6,13 +6,10 @@ import type { OsFile } from "#installer/os-files.ts";
 import { type Server, Unreachable } from "#installer/server.ts";
 import { aDisk, someFacts } from "#installer/testing/builders.ts";
 import { stubServer } from "#installer/testing/stub-server.ts";
-import { type Ipv4, ipv4Text } from "#lib/net/ipv4.ts";
 import { type Mac, parseMac } from "#lib/net/mac.ts";
-import { decodeDhcp, encodeDhcp } from "#pxe-boot/dhcp/codec.ts";
-import { optionCode } from "#pxe-boot/dhcp/option-codes.ts";
-import { fromIpxe, requestOf } from "#pxe-boot/dhcp/testing.ts";
 import type { AgentNode } from "./agent-node.ts";
 import type { Chassis } from "./bmc.ts";
+import { DhcpClient } from "./dhcp-client.ts";
 import { Life } from "./life.ts";
 import { Line, transportOver } from "./line.ts";
 import type { Seeded } from "./seeded.ts";
@@ -31,6 +28,7 @@ export interface ServerPlan {
 export interface ServerPlace {
   readonly time: Time;
   readonly random: Seeded;
+  readonly homeEveryMs: number;
   readonly agent: () => AgentNode;
   /** Of its port, as the switch has it. */
   readonly network: () => string;
@@ -67,14 +65,16 @@ export class SimServer implements Chassis {
   disk: DiskContent = { files: new Map(), epoch: 0n, isBootable: false };
   /** What it does right now, for people. */
   doing = "off";
-  #reply: ((bytes: Uint8Array) => void) | undefined;
-  #xid = 0;
+  readonly #dhcp: DhcpClient;
 
   constructor(plan: ServerPlan, place: ServerPlace) {
     this.plan = plan;
     this.#place = place;
     this.#random = place.random.branch(plan.name);
     this.#wire = new Line(place.time, this.#random.branch("wire"));
+    this.#dhcp = new DhcpClient(plan.mac, this.#random.branch("dhcp"), {
+      send: (bytes) => this.#isIn("prov") && place.agent().hearsDhcp(bytes),
+    });
     this.#wire.faults = { delayMsMax: 2, answerLost: 0, twice: 0 };
   }
 
@@ -95,7 +95,7 @@ export class SimServer implements Chassis {
 
   /** A DHCP reply for the transaction that waits for one. */
   hears(xid: number, bytes: Uint8Array): void {
-    if (xid === this.#xid && this.#isIn("prov")) this.#reply?.(bytes);
+    if (this.#isIn("prov")) this.#dhcp.hears(xid, bytes);
   }
 
   #isIn(network: string): boolean {
@@ -133,7 +133,9 @@ export class SimServer implements Chassis {
 
   async #pxe(life: Life): Promise<"disk" | "nothing"> {
     this.doing = "pxe";
-    if ((await this.dhcp(life)) === undefined) return "nothing";
+    const address = await this.#dhcp.acquire(life);
+    if (address === undefined) return "nothing";
+    this.#place.onLease(this, address, this.#place.time.nowMs + leaseMs);
     for (let tries = 0; tries < scriptTries; tries++) {
       const script = this.#isIn("prov") ? await this.#script(life) : undefined;
       if (script?.kind === "disk") return "disk";
@@ -152,58 +154,6 @@ export class SimServer implements Chassis {
     const mac = parseMac(this.plan.mac);
     if (!mac.ok) throw new Error(mac.error);
     return mac.value;
-  }
-
-  /** DISCOVER to ACK, with the time-outs of a PXE ROM. @returns the address; undefined when nobody answers */
-  async dhcp(life: Life): Promise<string | undefined> {
-    for (const waitMs of [4_000, 8_000, 16_000]) {
-      const offer = await this.#ask(life, requestOf("discover", this.#said), waitMs);
-      if (!offer.ok) continue;
-      const server = offer.value.options.get(optionCode.serverId);
-      const requested = ipv4Text(offer.value.yiaddr);
-      const more = server ? [[optionCode.serverId, server] as const] : [];
-      const said = { ...this.#said, requested, options: [...(this.#said.options ?? []), ...more] };
-      const ack = await this.#ask(life, requestOf("request", said), waitMs);
-      if (ack.ok) return this.#leased(ack.value.yiaddr);
-    }
-    return undefined;
-  }
-
-  /** Asks for the same address again, as it does half-way through its lease. */
-  async renew(life: Life, address: string): Promise<string | undefined> {
-    const { mac } = this.plan;
-    const ack = await this.#ask(life, requestOf("request", { mac, xid: this.#nextXid(), ciaddr: address }), 10_000);
-    return ack.ok ? this.#leased(ack.value.yiaddr) : undefined;
-  }
-
-  get #said() {
-    return { ...fromIpxe(), mac: this.plan.mac, xid: this.#nextXid() };
-  }
-
-  #nextXid(): number {
-    this.#xid = this.#random.below(2 ** 32);
-    return this.#xid;
-  }
-
-  #leased(yiaddr: Ipv4): string {
-    const address = ipv4Text(yiaddr);
-    this.#place.onLease(this, address, this.#place.time.nowMs + leaseMs);
-    return address;
-  }
-
-  async #ask(life: Life, message: Parameters<typeof encodeDhcp>[0], waitMs: number) {
-    this.#xid = message.xid;
-    const heard = new Promise<Uint8Array | undefined>((resolve) => {
-      const cancel = life.later(waitMs, () => resolve(undefined));
-      this.#reply = (bytes) => {
-        cancel();
-        life.later(1, () => resolve(bytes));
-      };
-    });
-    if (this.#isIn("prov")) this.#place.agent().hearsDhcp(encodeDhcp(message, 1500));
-    const bytes = await heard;
-    this.#reply = undefined;
-    return bytes ? decodeDhcp(bytes) : ({ ok: false } as const);
   }
 
   async #install(life: Life, commandline: string): Promise<void> {
@@ -298,7 +248,7 @@ export class SimServer implements Chassis {
     for (;;) {
       const answer = this.#isIn("") ? undefined : await this.#place.agent().phoneHome(life, token);
       this.doing = answer === undefined ? "system, unheard" : `system, ${answer}`;
-      await life.after(answer === "welcome" ? 60_000 : 5_000);
+      await life.after(answer === "welcome" ? this.#place.homeEveryMs : 5_000);
     }
   }
 }

@@ -69,14 +69,15 @@ export class User {
     return (await this.#machines.list({ project }, { timeoutMs: callMs })).machines;
   }
 
-  async create(): Promise<void> {
+  /** @param more a certain machine instead of any; what else is wanted of it */
+  async create(more: { readonly uuid?: string; readonly userdata?: string } = {}): Promise<void> {
     const { project, network, trace } = this.#world;
     const name = `web-${this.done.created}`;
     const { machine } = await this.#machines.create(
       {
         project,
-        partition,
-        size,
+        ...(more.uuid === undefined && { partition, size }),
+        ...more,
         image,
         name,
         hostname: name,

@@ -4,6 +4,7 @@ import { AgentNode } from "./agent-node.ts";
 import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
 import { makeCatalog, partition } from "./catalog.ts";
 import { CentralNode } from "./central-node.ts";
+import { DhcpClient } from "./dhcp-client.ts";
 import { SimDisk } from "./disk.ts";
 import { Invariants } from "./invariants.ts";
 import { Life } from "./life.ts";
@@ -17,6 +18,8 @@ import { Trace } from "./trace.ts";
 export interface WorldOptions {
   readonly seed: number;
   readonly servers: number;
+  /** How often an installed system phones home. */
+  readonly homeEveryMs?: number;
 }
 
 /** One central, one datacenter and the line between them, on virtual time. Everything that decides in it is the shipped code. */
@@ -32,6 +35,8 @@ export class World {
   readonly agent: AgentNode;
   readonly leaf: SimSwitch;
   readonly servers: readonly SimServer[];
+  /** Others that ask for an address in the provisioning network. */
+  readonly visitors: DhcpClient[] = [];
   /** Servers that are plugged in: only their BMCs answer. */
   readonly pluggedIn = new Set<string>();
   readonly invariants: Invariants;
@@ -40,11 +45,13 @@ export class World {
   quirks: BmcQuirks = honest;
   imagesUp = true;
   skewMs = 0;
+  readonly #homeEveryMs: number;
   truth!: State;
   project = "";
   network = "";
 
-  constructor({ seed, servers }: WorldOptions) {
+  constructor({ seed, servers, homeEveryMs = 60_000 }: WorldOptions) {
+    this.#homeEveryMs = homeEveryMs;
     this.random = new Seeded(seed);
     this.time = new Time(this.random.branch("time"));
     this.trace = new Trace(this.time);
@@ -79,7 +86,7 @@ export class World {
       bmcs: new Map(this.servers.map((server) => [`10.0.1.${server.plan.port.slice(1)}:623`, this.#bmcOf(server)])),
       switchDriver: (life) => this.leaf.driver(life),
       replies: (xid, bytes) => {
-        for (const server of this.servers) server.hears(xid, bytes);
+        for (const client of [...this.servers, ...this.visitors]) client.hears(xid, bytes);
       },
       imagesUp: () => this.imagesUp,
       skewMs: () => this.skewMs,
@@ -112,6 +119,13 @@ export class World {
       },
       new AbortController().signal,
     );
+  }
+
+  visitor(mac: string): DhcpClient {
+    const send = (bytes: Uint8Array) => this.agent.hearsDhcp(bytes);
+    const visitor = new DhcpClient(mac, this.random.branch(`visitor ${mac} ${this.time.nowMs}`), { send });
+    this.visitors.push(visitor);
+    return visitor;
   }
 
   /** Lets time pass, until then or until it is over or an invariant is broken. */
@@ -157,6 +171,7 @@ export class World {
     return new SimServer(plan, {
       time: this.time,
       random: this.random,
+      homeEveryMs: this.#homeEveryMs,
       agent: () => this.agent,
       network: () => this.leaf.networkOf(plan.port),
       say: (text) => this.trace.say(text),

@@ -1,0 +1,318 @@
+// What the datacenter does while the link is cut, row by row and column by column, found out by doing it.
+import { ConnectError } from "@connectrpc/connect";
+import { kinds } from "#central/store/kinds.ts";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { MachineBMCCommand, MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Change } from "#lib/disk.ts";
+import { parseMac } from "#lib/net/mac.ts";
+import type { SimServer } from "./server.ts";
+import { User } from "./user.ts";
+import { World } from "./world.ts";
+
+export const columns = ["link up", "cut 1 min", "cut 7 days", "cut, agent restarted", "rejoined"] as const;
+export type Column = (typeof columns)[number];
+
+/** What a cell says: it works, it works and central is told later, or why it is refused. */
+export type Cell = "works" | "works, report queued" | `refused: ${string}`;
+
+export const rows = [
+  "DHCP: a lease is renewed",
+  "DHCP: a known machine asks",
+  "PXE boot of a known machine",
+  "PXE boot of an unknown server",
+  "registration of an unknown server",
+  "a running installation finishes",
+  "userdata reaches the machine",
+  "the image was cached before, its source is away",
+  "phone-home of an installed system",
+  "the switch port moves after the installation",
+  "a delete that was ordered before is carried out",
+  "a reinstall that was ordered before is carried out",
+  "power on and off by people on site",
+  "console by people on site",
+  "the agent restarts and knows what it knew",
+  "the agent is put up again from its backup",
+] as const;
+export type Row = (typeof rows)[number];
+
+const minuteMs = 60_000;
+const dayMs = 24 * 60 * minuteMs;
+const userdata = Buffer.from("#!/bin/sh\necho hello\n").toString("base64");
+
+/** One column: one world in which everything of the table happens. Machines: 1 in use, 2 given back, 3 being installed, 4 unknown. */
+export class ContractWorld {
+  readonly column: Column;
+  readonly world: World;
+  readonly #user: User;
+  #backup: readonly Change[] = [];
+  #address = "";
+
+  constructor(column: Column) {
+    this.column = column;
+    // In a week a sign of life every four minutes is enough of them.
+    this.world = new World({ seed: 7, servers: 4, homeEveryMs: column === "cut 7 days" ? 4 * minuteMs : minuteMs });
+    this.#user = new User(this.world);
+  }
+
+  get #isCut(): boolean {
+    return this.column.startsWith("cut");
+  }
+
+  /** @returns the cells, by row */
+  async cells(): Promise<ReadonlyMap<Row, Cell>> {
+    await this.#prepare();
+    const cells = new Map<Row, Cell>();
+    const say = (row: Row, cell: Cell) => void cells.set(row, cell);
+    await this.#pass();
+    const queued = (is: boolean, why: string): Cell => this.#told(is, why);
+    const [inUse, given, installed, stranger] = this.world.servers as [SimServer, SimServer, SimServer, SimServer];
+
+    say("DHCP: a lease is renewed", await this.#renews());
+    say("DHCP: a known machine asks", yes((await this.#asks(inUse.plan.mac)) !== undefined, "no answer"));
+    say("PXE boot of a known machine", yes((await this.#script(inUse)) === "disk", `${await this.#script(inUse)}`));
+    const unknown = {
+      mac: "52:54:00:00:00:99",
+      uuid: "0e6a6e2c-93c4-4a67-9b5f-000000000099",
+      firmware: "efi" as const,
+    };
+    say("PXE boot of an unknown server", yes((await this.#script({ plan: unknown })) === "installer", "no installer"));
+    this.world.pluggedIn.add(stranger.plan.name);
+    await this.#until(() => this.#observed(stranger)?.waiting === true, 30 * minuteMs);
+    say("registration of an unknown server", queued(this.#observed(stranger)?.waiting === true, "it does not wait"));
+
+    const done = this.#desired(installed)?.epoch === this.#observed(installed)?.installedEpoch;
+    say("a running installation finishes", queued(done, String(this.#observed(installed)?.progress?.why)));
+    const written = installed.disk.files.get("/etc/holdfast/userdata");
+    say("userdata reaches the machine", yes(written !== undefined, "no userdata on the disk"));
+    say("the image was cached before, its source is away", yes(done && !this.world.imagesUp, "it was not installed"));
+    const home = this.#observed(installed)?.phonedHomeEpoch === this.#desired(installed)?.epoch;
+    say("phone-home of an installed system", queued(home, installed.doing));
+    const port = this.world.leaf.networkOf(installed.plan.port);
+    say("the switch port moves after the installation", yes(port.startsWith("hf"), `it is in ${port}`));
+    say("a delete that was ordered before is carried out", queued(this.#isClean(given), given.doing));
+    say("a reinstall that was ordered before is carried out", this.#reinstall());
+    say("power on and off by people on site", await this.#power(stranger));
+    say("console by people on site", await this.#console(stranger));
+    say("the agent restarts and knows what it knew", await this.#restarts());
+    say("the agent is put up again from its backup", await this.#fromBackup());
+    return cells;
+  }
+
+  async #prepare(): Promise<void> {
+    const { world } = this;
+    await world.begin();
+    world.pluggedIn.delete("m4");
+    const [inUse, given, installed] = world.servers as [SimServer, SimServer, SimServer];
+    const three = [inUse, given, installed];
+    await this.#until(
+      () => three.every((s) => this.#reported(s)?.isolatedEpoch === 1n && this.#reported(s)?.waiting === true),
+      30 * minuteMs,
+    );
+    for (const server of [inUse, given]) await this.#create(server);
+    await this.#until(() => [inUse, given].every((s) => s.doing === "system, welcome"), 30 * minuteMs);
+    const address = await this.#in(world.visitor("52:54:00:00:00:77").acquire(world.outside));
+    this.#address = address ?? "";
+    await this.#create(installed);
+    await this.#in(this.#user.delete(given.uuid));
+    // Both orders have arrived; neither is carried out yet.
+    await this.#until(
+      () => this.#ledger(installed)?.allocation !== undefined && !this.#ledger(given)?.allocation,
+      minuteMs,
+    );
+    this.#backup = world.agentDisk.copy();
+  }
+
+  /** What the column is. */
+  async #pass(): Promise<void> {
+    const { world } = this;
+    world.imagesUp = false;
+    if (this.column !== "link up") world.link.cut();
+    await world.run(minuteMs);
+    if (this.column === "cut, agent restarted") await this.#restart();
+    await this.#until(
+      () => this.#isClean(world.servers[1]!) && world.servers[2]!.doing === "system, welcome",
+      40 * minuteMs,
+    );
+    if (this.column === "cut 7 days") await this.#sevenDays();
+    if (this.column !== "rejoined") return;
+    world.link.heal();
+    await this.#until(() => world.agent.agent?.outbox.size === 0, 10 * minuteMs);
+  }
+
+  /** A week of installers that say each quarter of a minute that they live would be a week of nothing else. */
+  async #sevenDays(): Promise<void> {
+    const { world } = this;
+    const given = world.servers[1]!;
+    await this.#order(given, MachineBMCCommand.MACHINE_BMC_COMMAND_OFF);
+    await world.run(7 * dayMs);
+    await this.#order(given, MachineBMCCommand.MACHINE_BMC_COMMAND_ON);
+    await this.#until(() => this.#isClean(given), 40 * minuteMs);
+  }
+
+  #told(is: boolean, why: string): Cell {
+    if (!is) return `refused: ${why}`;
+    return this.#isCut ? "works, report queued" : "works";
+  }
+
+  #isClean = (server: SimServer): boolean =>
+    this.#observed(server)?.waiting === true &&
+    server.disk.epoch === 0n &&
+    this.world.leaf.networkOf(server.plan.port) === "prov";
+
+  async #renews(): Promise<Cell> {
+    const { world } = this;
+    const visitor = world.visitor("52:54:00:00:00:77");
+    const again = await this.#in(visitor.renew(world.outside, this.#address));
+    // A week is longer than any lease: whoever was away gets the same address anew.
+    const got = again ?? (await this.#in(visitor.acquire(world.outside)));
+    return yes(got === this.#address, `${got} instead of ${this.#address}`);
+  }
+
+  #asks(mac: string): Promise<string | undefined> {
+    return this.#in(this.world.visitor(mac).acquire(this.world.outside));
+  }
+
+  async #script({ plan }: { readonly plan: Pick<SimServer["plan"], "mac" | "uuid" | "firmware"> }): Promise<string> {
+    const mac = parseMac(plan.mac);
+    if (!mac.ok) return mac.error;
+    const script = await this.#in(this.world.agent.script(this.world.outside, { ...plan, mac: mac.value }));
+    return script?.kind === "later" ? `refused: ${script.why}` : (script?.kind ?? "no answer");
+  }
+
+  /** metalstack.api.v2 has no such order yet: there is nothing that could have been ordered. */
+  #reinstall(): Cell {
+    const has = MachineService.methods.some((m) => /reinstall/i.test(m.name));
+    return has ? "works" : "refused: the API has no such order yet";
+  }
+
+  async #power(server: SimServer): Promise<Cell> {
+    await this.#order(server, MachineBMCCommand.MACHINE_BMC_COMMAND_OFF);
+    const off = server.power;
+    await this.#order(server, MachineBMCCommand.MACHINE_BMC_COMMAND_ON);
+    return yes(off === "off" && server.power === "on", `${off}, then ${server.power}`);
+  }
+
+  async #order({ plan }: SimServer, command: MachineBMCCommand): Promise<void> {
+    const { world } = this;
+    const client = world.agent.onSite(world.outside);
+    const ordered = async () => {
+      for await (const { outcome } of client.orderBmc({ machine: plan.uuid, command }))
+        if (outcome?.error) throw new Error(outcome.error);
+    };
+    await this.#in(ordered());
+  }
+
+  async #console({ plan }: SimServer): Promise<Cell> {
+    const { world } = this;
+    try {
+      await this.#in(world.agent.onSite(world.outside).openConsole({ machine: plan.uuid }));
+      return "works";
+    } catch (error) {
+      const [info] = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema) : [];
+      return `refused: ${info?.reason ?? String(error)}`;
+    }
+  }
+
+  async #restarts(): Promise<Cell> {
+    const known = () =>
+      this.world.servers.map((s) => [
+        this.#ledger(s)?.epoch,
+        this.#observed(s)?.installedEpoch,
+        this.#observed(s)?.boot,
+      ]);
+    const before = JSON.stringify(known(), (_, v: unknown) => (typeof v === "bigint" ? `${v}` : v));
+    await this.#restart();
+    const after = JSON.stringify(known(), (_, v: unknown) => (typeof v === "bigint" ? `${v}` : v));
+    return yes(after === before, `${after} instead of ${before}`);
+  }
+
+  async #restart(): Promise<void> {
+    this.world.agent.kill();
+    await this.#in(this.world.agent.start());
+  }
+
+  /** The backup is of before the column: of a machine that was installed since it knows nothing. */
+  async #fromBackup(): Promise<Cell> {
+    const { world } = this;
+    const installed = world.servers[2]!;
+    const { epoch } = installed.disk;
+    world.agent.kill();
+    world.agentDisk.restore(this.#backup);
+    world.invariants.excuses.agentDiskRestored = true;
+    await this.#in(world.agent.start());
+    await world.run(30 * minuteMs);
+    if (installed.disk.epoch !== epoch || !installed.doing.startsWith("system"))
+      return "refused: it wiped a machine in use";
+    const why = world.agent.agent?.site.safeMode.why;
+    return why === undefined
+      ? "works"
+      : `refused: it serves, and does nothing that cannot be taken back; it waits for ${why}`;
+  }
+
+  #observed(server: SimServer) {
+    return this.world.agent.agent?.site.observations.get(server.uuid);
+  }
+
+  #reported(server: SimServer) {
+    return this.world.truth.get(kinds.machineObserved, server.uuid)?.value;
+  }
+
+  #ledger(server: SimServer): MachineDesired | undefined {
+    return this.world.agent.agent?.site.ledger.get("machine", server.uuid, kinds.machineDesired.schema);
+  }
+
+  #desired(server: SimServer): MachineDesired | undefined {
+    return this.world.truth.get(kinds.machineDesired, server.uuid)?.value;
+  }
+
+  #create(server: SimServer): Promise<void> {
+    return this.#in(this.#user.create({ uuid: server.uuid, userdata }));
+  }
+
+  #in<T>(work: Promise<T>): Promise<T> {
+    return this.world.until(work, 10 * minuteMs);
+  }
+
+  /** Lets time pass until it is so, at most so long. */
+  #until(isSo: () => boolean, ms: number): Promise<void> {
+    return this.world.run(ms, isSo);
+  }
+}
+
+const yes = (is: boolean, why: string): Cell => (is ? "works" : `refused: ${why}`);
+
+/** docs/autonomy.md. @param table cells by column and row */
+export function contractPage(table: ReadonlyMap<Column, ReadonlyMap<Row, Cell>>): string {
+  const notes: string[] = [];
+  const short = (cell: Cell): string => {
+    if (!cell.startsWith("refused: ")) return cell;
+    const why = cell.slice("refused: ".length);
+    if (!notes.includes(why)) notes.push(why);
+    return `refused (${notes.indexOf(why) + 1})`;
+  };
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  const lines = rows.map((row) =>
+    line([row, ...columns.map((column) => short(table.get(column)?.get(row) ?? "refused: unknown"))]),
+  );
+  return [
+    head.trim(),
+    "",
+    line(["", ...columns]),
+    line(["---", ...columns.map(() => "---")]),
+    ...lines,
+    "",
+    ...notes.map((why, i) => `${i + 1}. ${why}`),
+    "",
+  ].join("\n");
+}
+
+const head = `
+# What works while the link is cut
+
+Made by \`test/sim/contract.test.ts\`, which does each of these things in the simulator, with the shipped central, agent and
+installer, and fails when a cell says something else. \`UPDATE_GOLDEN=1 npm test -- test/sim/contract\` writes it anew.
+
+"works, report queued": it is done in the datacenter at once; central hears of it when the link is back, with the time at which it
+happened. "rejoined": after a cut during which all of it was under way. Creating machines while cut off is not there yet.
+`;
