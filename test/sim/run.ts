@@ -69,7 +69,7 @@ async function lived(world: World, nemesis: Nemesis, user: User, random: Seeded)
     await world.run(random.chance(0.5) ? calmMs : 1_000, () => broken !== undefined);
     owned(user.run([5_000, 90_000], leaving.signal));
     owned(nemesis.run([3_000, 60_000]));
-    await world.run(random.between(180_000, 900_000), () => broken !== undefined);
+    await world.run(random.between(120_000, 720_000), () => broken !== undefined);
     nemesis.stop();
     leaving.abort();
     const endMs = world.time.nowMs + settleMs;
