@@ -74,7 +74,7 @@ export class MachineReconciler {
         sometimes(log, "what an effect was decided on had changed before its turn came");
         continue;
       }
-      log.info("machine-effect", { machine: uuid, effect: decision.effect.kind, why: decision.why });
+      log.info("machine-effect", { machine: uuid, ...named(decision.effect), why: decision.why });
       await this.#perform(uuid, decision.effect, signal);
     }
     return wait("more is to be done", 100);
@@ -210,6 +210,12 @@ export class MachineReconciler {
     return bmc;
   }
 }
+
+/** For the log: what is done, and under which epoch it was ordered or decided. */
+const named = (effect: MachineEffect) => ({
+  effect: effect.kind,
+  epoch: `${"order" in effect ? effect.order.epoch : effect.epoch}`,
+});
 
 /** The release is our own word, not the machine's: it is no sign of life. */
 function hearReclaim(m: MachineObserved, nowMs: number): void {

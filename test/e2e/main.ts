@@ -1,4 +1,4 @@
-// The whole journey on real firmware: `npm run lab -- --demo`, within ten minutes. The lab prints one line per stage and
+// The whole journey on real firmware: `npm run lab -- --demo`, or with `--autonomy` that one, within ten minutes. The lab prints one line per stage and
 // ends with `N passed, N failed, N skipped`; arguments are handed on to it.
 import { spawn } from "node:child_process";
 import path from "node:path";
@@ -7,7 +7,9 @@ const top = path.resolve(import.meta.dirname, "../..");
 const deadlineMs = 600_000;
 const graceMs = 20_000;
 
-const args = ["--import", "tsx", "lab/main.ts", "--demo", "--yes", "--dir", ".holdfast/e2e", ...process.argv.slice(2)];
+const given = process.argv.slice(2);
+const task = given.includes("--autonomy") ? [] : ["--demo"];
+const args = ["--import", "tsx", "lab/main.ts", ...task, "--yes", "--dir", ".holdfast/e2e", ...given];
 const lab = spawn(process.execPath, args, { cwd: top, stdio: ["ignore", "pipe", "inherit"] });
 let last = "";
 lab.stdout.setEncoding("utf8").on("data", (text: string) => {

@@ -25,9 +25,14 @@ export const invariants = {
   4: "an address is given back only when its machine's port is out of the tenant's network",
   6: "what an agent has applied never goes back",
   8: "a machine is installed once for one allocation",
+  9: "nothing is done under an epoch that is over",
   12: "no secret is said",
   15: "nothing is done without end",
 } as const;
+
+const effectsAnHourMax = 120;
+/** What the agents' signed tokens hold: seen anywhere that people read, a secret was said. */
+const canary = /canary-[0-9a-f]{4}|Y2FuYXJ5/;
 
 type Number = keyof typeof invariants;
 
@@ -95,13 +100,23 @@ export class Invariants {
     this.#leases.set(address, { server: server.plan.name, untilMs });
   }
 
-  /** An effect on a machine; more than sixty an hour is a loop. */
-  onEffect(uuid: string): void {
+  /**
+   * An effect on a machine; more of them than an hour has room for are a loop.
+   * @param epoch under which it was ordered or decided
+   * @param known epoch that the agent knows the machine to be at
+   */
+  onEffect(uuid: string, effect: string, epoch: string, known: bigint | undefined): void {
     const nowMs = this.#seen.nowMs();
+    if (effect !== "refuse-order" && known !== undefined && epoch !== `${known}`)
+      this.#fail(9, `${effect} of machine ${uuid} is of epoch ${epoch}, which is at ${known}`);
     const recent = [...(this.#effects.get(uuid) ?? []).filter((atMs) => nowMs - atMs < 3_600_000), nowMs];
     this.#effects.set(uuid, recent);
     this.checks++;
-    if (recent.length > 120) this.#fail(15, `machine ${uuid}: ${recent.length} effects within an hour`);
+    if (recent.length > effectsAnHourMax) this.#fail(15, `machine ${uuid}: ${recent.length} effects within an hour`);
+  }
+
+  onSaid(line: string): void {
+    if (canary.test(line)) this.#fail(12, line.slice(0, 200));
   }
 
   onApplied(history: string, revision: bigint): void {

@@ -8,6 +8,8 @@ export class Trace {
   /** What was come by of `sometimes`. */
   readonly marks = new Set<string>();
   readonly #time: Time;
+  /** Told of every line. */
+  onLine: (line: string) => void = () => {};
   /** Told of every event of a process. */
   onEvent: (event: string, fields: LogFields) => void = () => {};
 
@@ -16,7 +18,9 @@ export class Trace {
   }
 
   say(text: string): void {
-    this.lines.push(`${clockText(this.#time.nowMs)} ${text}`);
+    const line = `${clockText(this.#time.nowMs)} ${text}`;
+    this.lines.push(line);
+    this.onLine(line);
   }
 
   logOf(life: Life, own: LogFields = {}): Log {

@@ -1,5 +1,6 @@
 import { openState, type State } from "#central/store/state.ts";
 import type { Store } from "#central/store/store.ts";
+import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { AgentNode } from "./agent-node.ts";
 import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
 import { makeCatalog, partition } from "./catalog.ts";
@@ -91,6 +92,7 @@ export class World {
       imagesUp: () => this.imagesUp,
       skewMs: () => this.skewMs,
     });
+    this.trace.onLine = (line) => this.invariants.onSaid(line);
     this.trace.onEvent = (event, fields) => this.#note(event, fields);
   }
 
@@ -163,7 +165,11 @@ export class World {
   }
 
   #note(event: string, fields: Readonly<Record<string, unknown>>): void {
-    if (event === "machine-effect") this.invariants.onEffect(String(fields.machine));
+    if (event === "machine-effect") {
+      const uuid = String(fields.machine);
+      const known = this.agent.agent?.site.ledger.get("machine", uuid, MachineDesiredSchema)?.epoch;
+      this.invariants.onEffect(uuid, String(fields.effect), String(fields.epoch), known);
+    }
     if (event === "machine-installed") this.invariants.onInstalled(String(fields.machine), String(fields.epoch));
   }
 

@@ -1,0 +1,72 @@
+// npm run sim:mutants: breaks a copy of the product in named ways, one after the other, and counts the seeds that the simulator
+// needs to notice. A way that it does not notice is a hole in what it looks at.
+import { execFileSync, spawn } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import path from "node:path";
+import { type Mutant, mutants } from "./mutants.ts";
+
+const top = path.resolve(import.meta.dirname, "../..");
+const seedsMax = Number(process.argv[2] ?? 2000);
+const parts = ["central", "domain", "gen", "installer", "lib", "partition-agent", "pxe-boot", "test"];
+
+interface Found {
+  readonly mutant: Mutant;
+  /** Undefined: none of the seeds. */
+  readonly seed: number | undefined;
+  readonly how: string;
+}
+
+/** A copy of the sources with one place of one file replaced. */
+function brokenCopy({ file, from, to, name }: Mutant): string {
+  const folder = mkdtempSync(path.join(tmpdir(), "holdfast-mutant-"));
+  for (const part of parts) cpSync(path.join(top, part), path.join(folder, part), { recursive: true });
+  for (const name of ["package.json", "tsconfig.json"]) cpSync(path.join(top, name), path.join(folder, name));
+  symlinkSync(path.join(top, "node_modules"), path.join(folder, "node_modules"));
+  const text = readFileSync(path.join(folder, file), "utf8");
+  if (text.split(from).length !== 2) throw new Error(`mutant "${name}": ${file} does not have its text exactly once`);
+  writeFileSync(
+    path.join(folder, file),
+    text.replace(from, () => to),
+  );
+  return folder;
+}
+
+/** Runs seeds in the copy until one fails. */
+async function tried(mutant: Mutant): Promise<Found> {
+  const folder = brokenCopy(mutant);
+  try {
+    const args = ["--max-semi-space-size=64", "--import", "tsx", "test/sim/first-failure-main.ts", String(seedsMax)];
+    const child = spawn(process.execPath, args, { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
+    let said = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+    });
+    await new Promise((resolve) => child.once("close", resolve));
+    const [, seed, how] = /^(\d+) (.*)$/m.exec(said) ?? [];
+    return { mutant, seed: seed === undefined ? undefined : Number(seed), how: how ?? "not noticed" };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const waiting = [...mutants];
+const found: Found[] = [];
+console.log(
+  `${mutants.length} mutants of ${execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: top, encoding: "utf8" }).trim()}`,
+);
+await Promise.all(
+  Array.from({ length: availableParallelism() }, async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const result = await tried(next);
+      found.push(result);
+      console.log(`  ${String(result.seed ?? "-").padStart(5)}  ${next.name}\n         ${result.how.slice(0, 150)}`);
+    }
+  }),
+);
+console.log("\nseeds  mutant");
+for (const { mutant, seed } of found.sort((a, b) => (a.seed ?? 1e9) - (b.seed ?? 1e9)))
+  console.log(`${String(seed ?? "none").padStart(5)}  ${mutant.name}`);
+const missed = found.filter((f) => f.seed === undefined).length;
+console.log(`${found.length - missed} passed, ${missed} failed, 0 skipped`);
+process.exitCode = missed === 0 ? 0 : 1;

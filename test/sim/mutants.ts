@@ -1,0 +1,107 @@
+// Named ways to break the product. Each is one edit of one file: what must be there is replaced by what must not.
+
+export interface Mutant {
+  readonly name: string;
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: "orders are not checked against the epoch",
+    file: "partition-agent/machine/plan.ts",
+    from: "if (order.epoch !== epoch) return",
+    to: "if (false) return",
+  },
+  {
+    name: "the agent takes an older revision",
+    file: "partition-agent/ledger/ledger.ts",
+    from: "if (revision <= this.#cursor.revision) {",
+    to: "if (false) {",
+  },
+  {
+    name: "a lease is acknowledged before it is on the disk",
+    file: "pxe-boot/dhcp/service.ts",
+    from: "await this.#saves.save(lease);",
+    to: "void this.#saves.save(lease).catch(() => {});",
+  },
+  {
+    name: "an outbox entry is dropped",
+    file: "partition-agent/outbox/outbox.ts",
+    from: "if (sequences.has(sequence)) this.#entries.set(sequence, entry);",
+    to: "if (sequences.has(sequence) && sequence % 7n !== 0n) this.#entries.set(sequence, entry);",
+  },
+  {
+    name: "an installer that works for a former epoch is believed",
+    file: "partition-agent/boot/session.ts",
+    from: "if (desired && machine.workedEpoch !== 0n && machine.workedEpoch !== desired.epoch) {",
+    to: "if (false) {",
+  },
+  {
+    name: "an earlier boot's calls count",
+    file: "partition-agent/boot/session.ts",
+    from: "if (machine.boot !== claims.boot) throw staleBoot(uuid);",
+    to: "",
+  },
+  {
+    name: "a repeated success counts as another installation",
+    file: "domain/machine/registration.ts",
+    from: "if (m.installedEpoch === epoch && m.installedBoot === m.boot) return false;",
+    to: "",
+  },
+  {
+    name: "addresses are given back before the port is isolated",
+    file: "central/sync/settle.ts",
+    from: "const isIsolated = release !== undefined && observed.isolatedEpoch >= release.epoch;",
+    to: "const isIsolated = release !== undefined;",
+  },
+  {
+    name: "isolation is noted without looking at the port",
+    file: "partition-agent/machine/plan.ts",
+    from: "if (port.network !== wanted) {",
+    to: "if (port.network !== wanted && wanted !== provisioning) {",
+  },
+  {
+    name: "what is decided is not looked at again before the act",
+    file: "partition-agent/machine/reconciler.ts",
+    from: "if (this.#isOver(uuid, facts)) {",
+    to: "if (false) {",
+  },
+  {
+    name: "a copied disk is trusted",
+    file: "partition-agent/ledger/safe-mode.ts",
+    from: "const isCopy = stored !== undefined && new TextDecoder().decode(stored) !== disk.identity;",
+    to: "const isCopy = false;",
+  },
+  {
+    name: "what was forgotten is not given back",
+    file: "central/sync/messages.ts",
+    from: 'if (taken === undefined || outbox === "" || (taken.outbox === outbox && taken.sequence <= sequence)) return;',
+    to: "return;",
+  },
+  {
+    name: "a phone-home of an unfinished installation is welcome",
+    file: "partition-agent/boot/phone-home.ts",
+    from: "if (observed?.installedEpoch !== epoch) {",
+    to: "if (false) {",
+  },
+  {
+    name: "a failure is tried again at once",
+    file: "lib/reconcile.ts",
+    from: "const restMaxMs = 10_000;",
+    to: "const restMaxMs = 500;",
+  },
+  {
+    name: "a report is taken again",
+    file: "central/sync/report.ts",
+    from: "const fresh = entries.filter((entry) => entry.sequence > before);",
+    to: "const fresh = entries;",
+  },
+  {
+    name: "a free machine is given away before it is wiped",
+    file: "domain/machine/placement.ts",
+    from: 'return isWiped(observed) ? undefined : "not wiped";',
+    to: "return undefined;",
+  },
+];
