@@ -90,6 +90,7 @@ export async function composeAgent<Cache extends FileCache>(
   const observations = new Observations({ partition, disk, outbox, clock, log, changed: observed });
   const tokens = await BootTokens.open(disk, random, ports.signer);
   const safeMode = await SafeMode.open({ disk, ledger, log, ended: () => wakeAll() });
+  if (safeMode.isCopy) await outbox.becomeAnother();
   const site: Site = { partition, url, ledger, observations, tokens, safeMode, disk, bell, clock, log };
   const { cache, files } = await filesOf(site, ports);
   await forgetWaiting(observations);

@@ -13,7 +13,7 @@ export function recollected(own: MachineObserved | undefined, told: MachineObser
   const next = clone(MachineObservedSchema, later);
   // Streams are open with this life of the agent alone.
   next.waiting = own?.waiting ?? false;
-  next.hardware ??= (own ?? told).hardware ?? told.hardware;
+  next.hardware ??= own?.hardware ?? told.hardware;
   next.bmc ??= own?.bmc ?? told.bmc;
   next.port ??= own?.port ?? told.port;
   return next;

@@ -18,10 +18,13 @@ export interface SafeModePorts {
 
 export class SafeMode {
   readonly #ports: SafeModePorts;
+  /** The disk is another one than what is on it was written to. */
+  readonly isCopy: boolean;
   #why: string | undefined;
 
-  private constructor(ports: SafeModePorts, why: string | undefined) {
+  private constructor(ports: SafeModePorts, why: string | undefined, isCopy: boolean) {
     this.#ports = ports;
+    this.isCopy = isCopy;
     this.#why = why;
     if (why !== undefined) ports.log.warn("safe-mode", { why });
   }
@@ -32,12 +35,7 @@ export class SafeMode {
     const stored = disk.get(table, key);
     const isCopy = stored !== undefined && new TextDecoder().decode(stored) !== disk.identity;
     if (stored === undefined) await disk.write([identityOf(disk)]);
-    if (isCopy)
-      return new SafeMode(ports, "central to be heard: the agent's disk is a copy, and may be older than the machines");
-    if (ledger.isDamaged)
-      return new SafeMode(ports, "central to be heard: parts of what it wants were unreadable on the agent's disk");
-    if (ledger.cursor.history === "") return new SafeMode(ports, "central to be heard for the first time");
-    return new SafeMode(ports, undefined);
+    return new SafeMode(ports, reasonFor(isCopy, ledger), isCopy);
   }
 
   /** What has to happen before it ends, in words for people; undefined: the agent may do everything. */
@@ -58,3 +56,9 @@ export class SafeMode {
 }
 
 const identityOf = ({ identity }: Disk) => ({ table, key, value: new TextEncoder().encode(identity) });
+
+function reasonFor(isCopy: boolean, ledger: Ledger): string | undefined {
+  if (isCopy) return "central to be heard: the agent's disk is a copy, and may be older than the machines";
+  if (ledger.isDamaged) return "central to be heard: parts of what it wants were unreadable on the agent's disk";
+  return ledger.cursor.history === "" ? "central to be heard for the first time" : undefined;
+}

@@ -131,7 +131,7 @@ test("an outbox that is an older copy of itself takes a new name, so that nothin
   await outbox.acknowledge(900n);
   assert.notEqual(outbox.id, former);
   assert.deepEqual(pending(), ["1 a 1"]);
-  assert.deepEqual(events, ["outbox-older-than-central"]);
+  assert.deepEqual(events, ["outbox-has-a-new-identity"]);
   assert.equal((await opened(disk)).outbox.id, outbox.id);
 });
 

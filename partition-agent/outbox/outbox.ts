@@ -120,7 +120,7 @@ export class Outbox {
    * @param rejected those among them that central will never take: kept aside with the reason, the latest 256
    */
   async acknowledge(sequence: bigint, rejected: readonly Pick<RejectedEntry, "sequence" | "reason">[] = []) {
-    if (sequence > this.#sequence) return await this.#becomeAnother(sequence);
+    if (sequence > this.#sequence) return await this.becomeAnother();
     const done = [...this.#entries.values()].filter((entry) => entry.sequence <= sequence);
     if (done.length === 0) return;
     await this.#ports.disk.write([
@@ -156,15 +156,15 @@ export class Outbox {
   }
 
   /**
-   * Central has taken more from this outbox than was ever put in: the disk is an older copy of itself. Under its old name
-   * everything new would pass for a repetition.
+   * Takes another identity. Under the old one everything new could pass for a repetition: central has taken more from it than is
+   * known here.
    */
-  async #becomeAnother(taken: bigint): Promise<void> {
+  async becomeAnother(): Promise<void> {
     const { disk, random, log } = this.#ports;
     sometimes(log, "an agent's disk was an older copy of itself");
     const id = random.uuid();
-    log.error("outbox-older-than-central", { taken: `${taken}`, sequence: `${this.#sequence}`, outbox: id });
     await disk.write([idChange(id)]);
+    log.error("outbox-has-a-new-identity", { sequence: `${this.#sequence}`, former: this.#id, outbox: id });
     this.#id = id;
   }
 

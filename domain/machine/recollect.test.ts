@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { recollected } from "./recollect.ts";
+
+const machine = (init: MessageInitShape<typeof MachineObservedSchema>) => create(MachineObservedSchema, init);
+const installed = machine({
+  uuid: "m",
+  boot: "b2",
+  installedEpoch: 4n,
+  epoch: 4n,
+  hardware: { memory: 1n },
+  waiting: true,
+});
+
+test("a machine that the agent has forgotten is what central had been told, but holds no stream", () => {
+  const now = recollected(undefined, installed);
+  assert.deepEqual([now.installedEpoch, now.boot, now.waiting], [4n, "b2", false]);
+});
+
+test("what was told later wins over an older record of the same boot", () => {
+  assert.equal(recollected(machine({ uuid: "m", boot: "b2", epoch: 2n }), installed).installedEpoch, 4n);
+  const heard = (ms: number) => machine({ uuid: "m", boot: "b2", heardAt: timestampFromMs(ms), size: `${ms}` });
+  assert.equal(recollected(heard(1), heard(2)).size, "2");
+  assert.equal(recollected(heard(2), heard(1)).size, "2");
+});
+
+test("a boot that began since is later than all that was told, and keeps the hardware that was told", () => {
+  const own = machine({ uuid: "m", boot: "b3", waiting: true });
+  const now = recollected(own, installed);
+  assert.deepEqual([now.boot, now.installedEpoch, now.waiting, now.hardware?.memory], ["b3", 0n, true, 1n]);
+});
