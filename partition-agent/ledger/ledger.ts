@@ -80,6 +80,7 @@ export class Ledger {
   async applySnapshot(cursor: Cursor, items: readonly DesiredItem[]): Promise<void> {
     const isSameHistory = cursor.history === this.#cursor.history;
     if (isSameHistory && cursor.revision < this.#cursor.revision) {
+      sometimes(this.#log, "the ledger refused an older full set");
       throw new Error(
         `central's snapshot is of revision ${cursor.revision}, the ledger is at ${this.#cursor.revision}`,
       );
@@ -117,7 +118,6 @@ export class Ledger {
    */
   async applyDelta(revision: bigint, items: readonly DesiredItem[]): Promise<boolean> {
     if (revision <= this.#cursor.revision) {
-      sometimes(this.#log, "the ledger refused an older revision");
       this.#log.warn("ledger-refused-older-revision", { revision: `${revision}`, at: `${this.#cursor.revision}` });
       for (const item of items) {
         const known = this.#items.get(keyOf(item.kind, item.id));

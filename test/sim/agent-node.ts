@@ -19,7 +19,7 @@ import { decodeDhcp } from "#pxe-boot/dhcp/codec.ts";
 import { DiskLeases } from "#pxe-boot/dhcp/disk-leases.ts";
 import { DhcpService } from "#pxe-boot/dhcp/service.ts";
 import { ip, subnetOf } from "#pxe-boot/dhcp/testing.ts";
-import { type CentralNode, clientAs, type NodePorts } from "./central-node.ts";
+import { type Centrals, clientAs, type NodePorts } from "./central-node.ts";
 import type { SimDisk } from "./disk.ts";
 import { Life } from "./life.ts";
 import { type Far, Line, transportOver } from "./line.ts";
@@ -33,7 +33,7 @@ export const agentUrl = "http://10.0.0.1:8080";
 export interface AgentPlace {
   readonly partition: string;
   readonly disk: SimDisk;
-  readonly central: CentralNode;
+  readonly central: Centrals;
   /** To central. */
   readonly link: Line;
   readonly bmcs: ReadonlyMap<string, (life: Life) => Bmc & { close(): Promise<void> }>;

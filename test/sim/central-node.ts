@@ -40,16 +40,17 @@ export interface NodePorts {
 /** The shipped central over a store that outlives it, to be killed and started at will. */
 export class CentralNode {
   readonly #ports: NodePorts;
-  store: MemoryStore;
-  readonly faults: StoreFaults = { callMsMax: 3, answerLost: 0 };
+  readonly #name: string;
+  readonly #store: MemoryStore;
+  readonly faults: StoreFaults = { callMsMax: 3, watchMsMax: 3, answerLost: 0 };
   #far: (Far & { readonly state: State; readonly lifetime: Lifetime }) | undefined;
   #life: Life | undefined;
   lives = 0;
 
-  constructor(ports: NodePorts) {
+  constructor(name: string, store: MemoryStore, ports: NodePorts) {
+    this.#name = name;
+    this.#store = store;
     this.#ports = ports;
-    const clock = new Life("store", ports.time);
-    this.store = new MemoryStore({ clock, random: ports.random.branch("store"), keep: 1000 });
   }
 
   /** Undefined while it is dead or starting. */
@@ -68,14 +69,14 @@ export class CentralNode {
 
   async start(): Promise<void> {
     const { time, log } = this.#ports;
-    const life = new Life(`central#${++this.lives}`, time);
+    const life = new Life(`${this.#name}#${++this.lives}`, time);
     this.#life = life;
     const random = this.#ports.random.branch(life.name);
     const lifetime = new Lifetime(log(life));
     setMaxListeners(0, lifetime.signal);
     life.onEnd(() => void lifetime.stop());
     const store = distantStore(
-      () => this.store,
+      () => this.#store,
       life,
       random.branch("store"),
       () => this.faults,
@@ -96,6 +97,33 @@ export class CentralNode {
 
   pause(ms: number): void {
     this.#life?.pause(ms);
+  }
+}
+
+/** Centrals that share a store, behind one address: each connection goes to one of those that live. */
+export class Centrals {
+  readonly all: readonly CentralNode[];
+  readonly store: MemoryStore;
+  readonly #random: Seeded;
+
+  constructor(count: number, ports: NodePorts) {
+    const clock = new Life("store", ports.time);
+    this.store = new MemoryStore({ clock, random: ports.random.branch("store"), keep: 1000 });
+    this.all = Array.from({ length: count }, (_, i) => new CentralNode(`central-${i + 1}`, this.store, ports));
+    this.#random = ports.random.branch("balancer");
+  }
+
+  get far(): Far | undefined {
+    const alive = this.all.flatMap((central) => central.far ?? []);
+    return alive.length === 0 ? undefined : this.#random.pick(alive);
+  }
+
+  async start(): Promise<void> {
+    await Promise.all(this.all.map((central) => central.start()));
+  }
+
+  kill(): void {
+    for (const central of this.all) central.kill();
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Change } from "#lib/disk.ts";
 import { honest } from "./bmc.ts";
 import type { Seeded } from "./seeded.ts";
+import { quickWire } from "./server.ts";
 import type { World } from "./world.ts";
 
 /** One thing that goes wrong for a while. Times are milliseconds; `rate` is how often it is chosen beside others. */
@@ -41,15 +42,16 @@ export const faults = {
   },
   "central dies": {
     lastsMs: [1_000, 180_000],
-    begin: ({ central }) => {
-      central.kill();
-      return () => (central.isDead ? central.start() : undefined);
+    begin: ({ central }, random) => {
+      const one = random.pick(central.all);
+      one.kill();
+      return () => (one.isDead ? one.start() : undefined);
     },
   },
   "central stands still": {
     lastsMs: [1, 1],
     begin: ({ central }, random) => {
-      central.pause(random.between(1, 120_000));
+      random.pick(central.all).pause(random.between(1, 120_000));
       return () => {};
     },
   },
@@ -111,18 +113,28 @@ export const faults = {
   "store slow": {
     lastsMs: [10_000, 120_000],
     begin: ({ central }) => {
-      central.faults.callMsMax = 1_500;
+      for (const { faults } of central.all) faults.callMsMax = 1_500;
       return () => {
-        central.faults.callMsMax = 3;
+        for (const { faults } of central.all) faults.callMsMax = 3;
       };
     },
   },
   "store's answers lost": {
     lastsMs: [10_000, 120_000],
     begin: ({ central }) => {
-      central.faults.answerLost = 0.2;
+      for (const { faults } of central.all) faults.answerLost = 0.2;
       return () => {
-        central.faults.answerLost = 0;
+        for (const { faults } of central.all) faults.answerLost = 0;
+      };
+    },
+  },
+  "a central sees changes late": {
+    lastsMs: [10_000, 300_000],
+    begin: ({ central }, random) => {
+      const { faults } = random.pick(central.all);
+      faults.watchMsMax = 60_000;
+      return () => {
+        faults.watchMsMax = 3;
       };
     },
   },
@@ -159,6 +171,16 @@ export const faults = {
       if (server.power === "off") return () => {};
       server.switchTo("off");
       return () => server.switchTo("on");
+    },
+  },
+  "servers' network slow and lossy": {
+    lastsMs: [10_000, 300_000],
+    begin: ({ servers }, random) => {
+      const faults = { delayMsMax: random.between(100, 30_000), answerLost: 0.2, twice: 0.2 };
+      for (const { wire } of servers) wire.faults = faults;
+      return () => {
+        for (const { wire } of servers) wire.faults = quickWire;
+      };
     },
   },
   "images' source away": {

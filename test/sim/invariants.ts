@@ -152,9 +152,7 @@ export class Invariants {
   #checkPort(server: SimServer): void {
     const desired = this.#desired(server);
     if (!desired || desired.allocation || desired.release || this.excuses.storeRestored) return;
-    const observed = this.#seen.truth.get(kinds.machineObserved, server.uuid)?.value;
     const network = this.#seen.networkOf(server);
-    if (observed && observed.isolatedEpoch >= desired.epoch && network !== "prov")
-      this.#fail(4, `${server.plan.name} is free and its port is in ${network}`);
+    if (network !== "prov") this.#fail(4, `${server.plan.name} is free and its port is in ${network}`);
   }
 }

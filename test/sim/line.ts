@@ -1,5 +1,5 @@
-import { Code, ConnectError, type Transport, type UnaryResponse } from "@connectrpc/connect";
-import type { Life } from "./life.ts";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { Life } from "./life.ts";
 import type { Seeded } from "./seeded.ts";
 import type { Time } from "./time.ts";
 
@@ -22,10 +22,13 @@ export class Line {
   faults: LineFaults = { delayMsMax: 20, answerLost: 0, twice: 0 };
   #cut = { there: false, back: false };
   readonly #waiting = new Set<() => void>();
+  /** What is on its way lives by itself. */
+  readonly ether: Life;
 
   constructor(time: Time, random: Seeded) {
     this.#time = time;
     this.#random = random;
+    this.ether = new Life("ether", time);
   }
 
   get isUp(): boolean {
@@ -97,28 +100,29 @@ export interface Far {
  * @param reach undefined: nobody listens there
  */
 export function transportOver(line: Line, caller: Life, reach: () => Far | undefined): Transport {
-  const there = async (): Promise<Far> => {
-    await line.arrives(caller, "there");
+  const there = async (life: Life): Promise<Far> => {
+    await line.arrives(life, "there");
     const far = reach();
     if (!far) throw new ConnectError("connection refused", Code.Unavailable);
     return far;
   };
   return {
     async unary(method, signal, timeoutMs, header, input, contextValues) {
-      const call = async (): Promise<UnaryResponse<typeof method.input, typeof method.output>> => {
-        const far = await there();
+      // What was sent arrives, whatever becomes of the sender.
+      const call = async () => {
+        const far = await there(line.ether);
         const once = () => far.transport.unary(method, signal, undefined, header, input, contextValues);
         if (line.isTwice) void once().catch(() => undefined);
-        const answer = await answered(caller, far, once());
-        await line.arrives(caller, "back");
+        const answer = await answered(line.ether, far, once());
+        await line.arrives(line.ether, "back");
         if (line.isAnswerLost) throw new ConnectError("the connection broke", Code.Unavailable);
         return answer;
       };
-      return (await limited(caller, timeoutMs, signal, call())) as never; // the types of the method are those of the call
+      return (await limited(caller, timeoutMs, signal, caller.hears(call()))) as never; // the types of the method are those of the call
     },
 
     async stream(method, signal, timeoutMs, header, input, contextValues) {
-      const far = await limited(caller, timeoutMs, signal, there());
+      const far = await limited(caller, timeoutMs, signal, there(caller));
       const response = await answered(
         caller,
         far,

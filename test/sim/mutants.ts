@@ -17,7 +17,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "the agent takes an older revision",
     file: "partition-agent/ledger/ledger.ts",
-    from: "if (revision <= this.#cursor.revision) {",
+    from: "if (isSameHistory && cursor.revision < this.#cursor.revision) {",
     to: "if (false) {",
   },
   {

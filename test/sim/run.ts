@@ -3,7 +3,7 @@ import { setMaxListeners } from "node:events";
 import { type FaultName, faultNames, Nemesis } from "./faults.ts";
 import { Seeded } from "./seeded.ts";
 import { unsettled } from "./settled.ts";
-import { User } from "./user.ts";
+import { OnSite, User } from "./user.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -38,7 +38,7 @@ export async function runSeed(seed: number, faults: readonly FaultName[] = fault
   // Calls to the dead stay open, each with its listener.
   setMaxListeners(0);
   const random = new Seeded(seed).branch("run");
-  const world = new World({ seed, servers: random.pick([1, 1, 2, 2, 3]) });
+  const world = new World({ seed, servers: random.pick([1, 1, 2, 2, 3]), centrals: random.pick([1, 1, 2]) });
   const nemesis = new Nemesis(world, faults);
   const user = new User(world);
   const failure = await lived(world, nemesis, user, random);
@@ -67,6 +67,7 @@ async function lived(world: World, nemesis: Nemesis, user: User, random: Seeded)
   try {
     await world.begin();
     await world.run(random.chance(0.5) ? calmMs : 1_000, () => broken !== undefined);
+    owned(new OnSite(world).run([20_000, 240_000], leaving.signal));
     owned(user.run([5_000, 90_000], leaving.signal));
     owned(nemesis.run([3_000, 60_000]));
     await world.run(random.between(120_000, 720_000), () => broken !== undefined);

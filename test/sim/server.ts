@@ -50,6 +50,8 @@ export interface DiskContent {
 
 type Program = "firmware" | "system";
 
+/** A wire within a rack. */
+export const quickWire = { delayMsMax: 2, answerLost: 0, twice: 0 } as const;
 const scriptTries = 24;
 const leaseMs = 3_600_000;
 
@@ -57,7 +59,8 @@ const leaseMs = 3_600_000;
 export class SimServer implements Chassis {
   readonly plan: ServerPlan;
   readonly #place: ServerPlace;
-  readonly #wire: Line;
+  /** To the agent. */
+  readonly wire: Line;
   readonly #random: Seeded;
   #life: Life | undefined;
   #boots = 0;
@@ -71,11 +74,11 @@ export class SimServer implements Chassis {
     this.plan = plan;
     this.#place = place;
     this.#random = place.random.branch(plan.name);
-    this.#wire = new Line(place.time, this.#random.branch("wire"));
+    this.wire = new Line(place.time, this.#random.branch("wire"));
     this.#dhcp = new DhcpClient(plan.mac, this.#random.branch("dhcp"), {
       send: (bytes) => this.#isIn("prov") && place.agent().hearsDhcp(bytes),
     });
-    this.#wire.faults = { delayMsMax: 2, answerLost: 0, twice: 0 };
+    this.wire.faults = quickWire;
   }
 
   get uuid(): string {
@@ -160,7 +163,7 @@ export class SimServer implements Chassis {
     const boot = bootArguments(commandline);
     if (!boot.ok) return;
     this.doing = "installer";
-    const inner = transportOver(this.#wire, life, () => (this.#isIn("prov") ? this.#place.agent().far : undefined));
+    const inner = transportOver(this.wire, life, () => (this.#isIn("prov") ? this.#place.agent().far : undefined));
     const authorization = { authorization: `Bearer ${boot.value.token.reveal()}` };
     const transport: typeof inner = {
       unary: (method, signal, ms, _header, input, values) =>

@@ -6,7 +6,7 @@ import type { World } from "./world.ts";
 /** Why the world is not yet as central wants it, in words; undefined when it is, or says by name why it cannot be. */
 export function unsettled(world: World): string | undefined {
   const { central, agent, servers } = world;
-  if (central.isDead || !central.far) return "central is not up";
+  if (central.all.some((one) => one.isDead || !one.far)) return "a central is not up";
   if (!agent.agent) return "the agent is not up";
   const { link, outbox } = agent.agent;
   if (link.state.phase !== "following") return `the link is ${link.state.phase}: ${link.state.lastError}`;

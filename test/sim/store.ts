@@ -6,6 +6,8 @@ import type { Seeded } from "./seeded.ts";
 export interface StoreFaults {
   /** Milliseconds that one call takes, at most, each way. */
   callMsMax: number;
+  /** Milliseconds that one change takes to be seen, at most. */
+  watchMsMax: number;
   /** Probability that a call fails although the store carried it out. */
   answerLost: number;
 }
@@ -27,7 +29,7 @@ export function distantStore(inner: () => Store, life: Life, random: Seeded, fau
     async *watch(wanted, signal): AsyncIterable<Batch> {
       await way();
       for await (const batch of inner().watch(wanted, signal)) {
-        await way();
+        await life.after(random.between(0.1, faults().watchMsMax));
         yield batch;
       }
     },

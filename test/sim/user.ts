@@ -102,3 +102,33 @@ export class User {
     this.#world.trace.say(`user orders ${bmcCommandName(command)} of ${uuid.slice(-2)}`);
   }
 }
+
+/** Somebody in the datacenter, who now and then gives a server an order by the agent's socket. */
+export class OnSite {
+  readonly #world: World;
+  readonly #random: Seeded;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#random = world.random.branch("on site");
+  }
+
+  async run(pauseMs: readonly [number, number], signal: AbortSignal): Promise<void> {
+    const { outside, servers, trace } = this.#world;
+    while (!signal.aborted) {
+      await outside.after(this.#random.between(...pauseMs));
+      if (signal.aborted) return;
+      const { uuid, plan } = this.#random.pick(servers);
+      const command = this.#random.pick(orders);
+      trace.say(`on site: ${bmcCommandName(command)} of ${plan.name}`);
+      // Nobody waits for the outcome with their hands in their lap: it is durable, and the next wish comes when it comes.
+      const refused = (error: unknown) => trace.say(`on site is refused: ${String(error).slice(0, 160)}`);
+      void this.#order(uuid, command).catch(refused);
+    }
+  }
+
+  async #order(machine: string, command: MachineBMCCommand): Promise<void> {
+    const { agent, outside } = this.#world;
+    for await (const { outcome } of agent.onSite(outside).orderBmc({ machine, command })) if (outcome) return;
+  }
+}

@@ -4,7 +4,7 @@ import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { AgentNode } from "./agent-node.ts";
 import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
 import { makeCatalog, partition } from "./catalog.ts";
-import { CentralNode } from "./central-node.ts";
+import { Centrals } from "./central-node.ts";
 import { DhcpClient } from "./dhcp-client.ts";
 import { SimDisk } from "./disk.ts";
 import { Invariants } from "./invariants.ts";
@@ -19,6 +19,8 @@ import { Trace } from "./trace.ts";
 export interface WorldOptions {
   readonly seed: number;
   readonly servers: number;
+  /** Centrals that share the store (1). */
+  readonly centrals?: number;
   /** How often an installed system phones home. */
   readonly homeEveryMs?: number;
 }
@@ -28,7 +30,7 @@ export class World {
   readonly random: Seeded;
   readonly time: Time;
   readonly trace: Trace;
-  readonly central: CentralNode;
+  readonly central: Centrals;
   readonly agentDisk: SimDisk;
   readonly link: Line;
   /** Between central and people. */
@@ -51,14 +53,14 @@ export class World {
   project = "";
   network = "";
 
-  constructor({ seed, servers, homeEveryMs = 60_000 }: WorldOptions) {
+  constructor({ seed, servers, centrals = 1, homeEveryMs = 60_000 }: WorldOptions) {
     this.#homeEveryMs = homeEveryMs;
     this.random = new Seeded(seed);
     this.time = new Time(this.random.branch("time"));
     this.trace = new Trace(this.time);
     this.outside = new Life("outside", this.time);
     const ports = { time: this.time, random: this.random, log: (life: Life) => this.trace.logOf(life) };
-    this.central = new CentralNode(ports);
+    this.central = new Centrals(centrals, ports);
     this.agentDisk = new SimDisk(this.random.branch("agent's disk"));
     this.link = new Line(this.time, this.random.branch("link"));
     this.desk = new Line(this.time, this.random.branch("desk"));
