@@ -1,6 +1,8 @@
 // One allocation is one commit: machine, addresses and ASN together, under the revisions that were read.
 // What is only looked at to choose comes from the state, without a condition; what is chosen is read through the transaction.
+
 import { clone, create } from "@bufbuild/protobuf";
+import { nextEpoch } from "#domain/machine/epoch.ts";
 import { type MachineView, placeMachine, unavailability, unfitText } from "#domain/machine/placement.ts";
 import { asnTag, rackTag, systemTags } from "#domain/machine/tags.ts";
 import { newMeta, touched } from "#domain/meta.ts";
@@ -43,11 +45,11 @@ export function allocate(
 ): MachineDesired {
   const { nowMs, newUuid, indexes, allocation, peek } = context;
   const machine = chooseMachine(tx, request, context);
-  const { desired } = machine;
+  const { desired, observed } = machine;
   const asn = takeAsn(tx, peek, allocation, context.seed);
   const joining = { project: request.project, machine: desired.uuid, asn, nowMs, newUuid, indexes };
   const next = clone(MachineDesiredSchema, desired);
-  next.epoch = desired.epoch + 1n;
+  next.epoch = nextEpoch(desired, observed);
   next.orders = [];
   next.meta = touched(desired.meta, nowMs);
   next.allocation = create(MachineAllocationSchema, {

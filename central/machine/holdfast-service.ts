@@ -16,10 +16,11 @@ import type { Change } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import { liveChanges } from "../sync/live-changes.ts";
 import type { MachinePorts } from "./ports.ts";
+import { reclaim } from "./reclaim.ts";
 import { apiMachine, viewOf, viewsOf } from "./views.ts";
 
 export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof MachineService> {
-  const { state, connections } = ports;
+  const { state, connections, clock } = ports;
   return {
     explain({ uuid, project }) {
       const view = viewOf(state, uuid);
@@ -44,6 +45,11 @@ export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof 
         outcomes: observed?.outcomes ?? [],
         linkUp: connections.isUp(desired.partition),
       });
+    },
+
+    async reclaim({ uuid }) {
+      const { result } = await state.transact((tx) => reclaim(tx, uuid, clock.wallMs()));
+      return { epoch: result.epoch };
     },
 
     watch: (request, context) => watchMachines(ports, request, context),

@@ -1,4 +1,5 @@
 import { clone, create } from "@bufbuild/protobuf";
+import { nextEpoch } from "#domain/machine/epoch.ts";
 import { touched } from "#domain/meta.ts";
 import { type MachineDesired, MachineDesiredSchema, ReleaseSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
@@ -30,7 +31,7 @@ export function release(
   }
   const next = clone(MachineDesiredSchema, desired as MachineDesired); // it has an allocation
   delete next.allocation;
-  next.epoch += 1n;
+  next.epoch = nextEpoch(desired, tx.get(kinds.machineObserved, uuid));
   next.orders = [];
   next.meta = touched(next.meta, nowMs);
   // The list is unconditioned: whoever ties an address to this machine reads the machine, and so loses the race against this commit.

@@ -55,7 +55,10 @@ function takeMachine(tx: Tx, observed: MachineObserved, partition: string, nowMs
   // Agents do not send it; if one did, it would be in every answer that shows the machine.
   if (observed.bmc) observed.bmc.password = "";
   tx.put(kinds.machineObserved, uuid, observed);
-  const next = desired ? settle(tx, desired, observed) : firstDesired(observed, nowMs);
+  // One that works for somebody is nobody's to give: this store was restored from an older copy, or made anew. It gets no record
+  // until an administrator reclaims it, and its agent leaves it alone.
+  const isUnknown = desired === undefined && observed.workedEpoch !== 0n;
+  const next = desired ? settle(tx, desired, observed) : isUnknown ? undefined : firstDesired(observed, nowMs);
   if (next) tx.put(kinds.machineDesired, uuid, next);
   return { isUnsettled: next?.release !== undefined && next.release.epoch <= observed.isolatedEpoch };
 }

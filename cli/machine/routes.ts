@@ -102,6 +102,11 @@ export const machineRoutes: RouteMapBuilderArguments<string, Cli>["routes"] = {
     },
     docs: { brief: "What a machine waits for, since when, and what comes next" },
   }),
+  reclaim: buildCommand({
+    loader: async () => (await import("./reclaim.ts")).reclaimMachine,
+    parameters: { flags: connectFlags, positional: positional("UUID") },
+    docs: { brief: "Take back a machine that works for an allocation of which nothing is known; it is wiped" },
+  }),
   watch: buildCommand({
     loader: async () => (await import("./watch.ts")).watchMachines,
     parameters: {

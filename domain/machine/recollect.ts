@@ -1,7 +1,7 @@
 import { clone } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { epochsOf } from "./first-desired.ts";
+import { highestEpoch } from "./epoch.ts";
 
 /**
  * What an agent knows of a machine after central has given back what it had been told of it: the later of the two. Both are its own
@@ -21,11 +21,9 @@ export function recollected(own: MachineObserved | undefined, told: MachineObser
 
 function isLater(a: MachineObserved, b: MachineObserved): boolean {
   if (a.boot !== b.boot) return a.boot > b.boot;
-  const [epochA, epochB] = [highest(a), highest(b)];
+  const [epochA, epochB] = [highestEpoch(a), highestEpoch(b)];
   if (epochA !== epochB) return epochA > epochB;
   return heardMs(a) > heardMs(b);
 }
-
-const highest = (m: MachineObserved): bigint => epochsOf(m).reduce((max, epoch) => (epoch > max ? epoch : max), 0n);
 
 const heardMs = ({ heardAt }: MachineObserved): number => (heardAt ? timestampMs(heardAt) : 0);

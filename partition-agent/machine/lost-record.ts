@@ -16,5 +16,8 @@ export function lostRecord(
   if (desired?.allocation && (observed?.boot ?? "") === "") {
     return `somebody to look: the machine is allocated under epoch ${desired.epoch}, but this agent has no record of it`;
   }
+  if (desired && observed && observed.workedEpoch > desired.epoch) {
+    return `somebody to look: the machine works for epoch ${observed.workedEpoch}, but central is at ${desired.epoch}, as after a restore`;
+  }
   return undefined;
 }

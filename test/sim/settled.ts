@@ -19,14 +19,15 @@ export function unsettled(world: World): string | undefined {
 }
 
 /** A wait that only people can end. */
-const forPeople =
-  /somebody to look|central to say what|was switched off by an order|is already machine|behind several ports/;
+const forPeople = /somebody to look|central to say what|is already machine|behind several ports/;
 
 function unsettledServer({ truth, leaf }: World, server: SimServer): string | undefined {
   const desired = truth.get(kinds.machineDesired, server.uuid)?.value;
   const observed = truth.get(kinds.machineObserved, server.uuid)?.value;
   if (!desired || !observed) return "central does not know it";
   if (forPeople.test(observed.progress?.why ?? "")) return undefined;
+  // Whoever switched it off has to switch it on: off, it cannot even be found on the switch.
+  if (observed.heldOff && observed.heldOffEpoch === desired.epoch) return undefined;
   const network = leaf.networkOf(server.plan.port);
   return desired.allocation
     ? unsettledTenant(desired, observed, server, network)

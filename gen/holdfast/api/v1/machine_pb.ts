@@ -18,7 +18,43 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/api/v1/machine.proto.
  */
 export const file_holdfast_api_v1_machine: GenFile = /*@__PURE__*/
-  fileDesc("Ch1ob2xkZmFzdC9hcGkvdjEvbWFjaGluZS5wcm90bxIPaG9sZGZhc3QuYXBpLnYxIkYKDkV4cGxhaW5SZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEhwKB3Byb2plY3QYAiABKAlCC7pICNgBAXIDsAEBIoUDCg9FeHBsYWluUmVzcG9uc2USNAoIcHJvZ3Jlc3MYASABKAsyIi5ob2xkZmFzdC5zdGF0ZS52MS5NYWNoaW5lUHJvZ3Jlc3MSQwoKbGFzdF9ldmVudBgCIAEoDjIvLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVQcm92aXNpb25pbmdFdmVudFR5cGUSMQoNbGFzdF9ldmVudF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXBvY2gYBCABKAQSFQoNaW5zdGFsbGF0aW9ucxgFIAEoDRIsCgRwb3J0GAYgASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVBvcnQSEwoLcG93ZXJfc3RhdGUYByABKAkSFAoMbGFzdF9mYWlsdXJlGAggASgJEjQKCG91dGNvbWVzGAkgAygLMiIuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXJPdXRjb21lEg8KB2xpbmtfdXAYCiABKAgiRwoMV2F0Y2hSZXF1ZXN0EhwKB3Byb2plY3QYASABKAlCC7pICNgBAXIDsAEBEhkKBHV1aWQYAiABKAlCC7pICNgBAXIDsAEBIpkBCg1XYXRjaFJlc3BvbnNlEisKB21hY2hpbmUYASABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lEjQKCHByb2dyZXNzGAIgASgLMiIuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVByb2dyZXNzEg8KB2RlbGV0ZWQYAyABKAgSFAoMaW5pdGlhbF9kb25lGAQgASgIMs4BCg5NYWNoaW5lU2VydmljZRJfCgdFeHBsYWluEh8uaG9sZGZhc3QuYXBpLnYxLkV4cGxhaW5SZXF1ZXN0GiAuaG9sZGZhc3QuYXBpLnYxLkV4cGxhaW5SZXNwb25zZSIRyvMYAwECA9LzGAIBAuDzGAISWwoFV2F0Y2gSHS5ob2xkZmFzdC5hcGkudjEuV2F0Y2hSZXF1ZXN0Gh4uaG9sZGZhc3QuYXBpLnYxLldhdGNoUmVzcG9uc2UiEcrzGAMBAgPS8xgCAQLg8xgCMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_holdfast_state_v1_machine, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
+  fileDesc("Ch1ob2xkZmFzdC9hcGkvdjEvbWFjaGluZS5wcm90bxIPaG9sZGZhc3QuYXBpLnYxIigKDlJlY2xhaW1SZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBIiAKD1JlY2xhaW1SZXNwb25zZRINCgVlcG9jaBgBIAEoBCJGCg5FeHBsYWluUmVxdWVzdBIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARIcCgdwcm9qZWN0GAIgASgJQgu6SAjYAQFyA7ABASKFAwoPRXhwbGFpblJlc3BvbnNlEjQKCHByb2dyZXNzGAEgASgLMiIuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVByb2dyZXNzEkMKCmxhc3RfZXZlbnQYAiABKA4yLy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUHJvdmlzaW9uaW5nRXZlbnRUeXBlEjEKDWxhc3RfZXZlbnRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVwb2NoGAQgASgEEhUKDWluc3RhbGxhdGlvbnMYBSABKA0SLAoEcG9ydBgGIAEoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLk1hY2hpbmVQb3J0EhMKC3Bvd2VyX3N0YXRlGAcgASgJEhQKDGxhc3RfZmFpbHVyZRgIIAEoCRI0CghvdXRjb21lcxgJIAMoCzIiLmhvbGRmYXN0LnN0YXRlLnYxLkJtY09yZGVyT3V0Y29tZRIPCgdsaW5rX3VwGAogASgIIkcKDFdhdGNoUmVxdWVzdBIcCgdwcm9qZWN0GAEgASgJQgu6SAjYAQFyA7ABARIZCgR1dWlkGAIgASgJQgu6SAjYAQFyA7ABASKZAQoNV2F0Y2hSZXNwb25zZRIrCgdtYWNoaW5lGAEgASgLMhoubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZRI0Cghwcm9ncmVzcxgCIAEoCzIiLmhvbGRmYXN0LnN0YXRlLnYxLk1hY2hpbmVQcm9ncmVzcxIPCgdkZWxldGVkGAMgASgIEhQKDGluaXRpYWxfZG9uZRgEIAEoCDKnAgoOTWFjaGluZVNlcnZpY2USXwoHRXhwbGFpbhIfLmhvbGRmYXN0LmFwaS52MS5FeHBsYWluUmVxdWVzdBogLmhvbGRmYXN0LmFwaS52MS5FeHBsYWluUmVzcG9uc2UiEcrzGAMBAgPS8xgCAQLg8xgCElsKBVdhdGNoEh0uaG9sZGZhc3QuYXBpLnYxLldhdGNoUmVxdWVzdBoeLmhvbGRmYXN0LmFwaS52MS5XYXRjaFJlc3BvbnNlIhHK8xgDAQID0vMYAgEC4PMYAjABElcKB1JlY2xhaW0SHy5ob2xkZmFzdC5hcGkudjEuUmVjbGFpbVJlcXVlc3QaIC5ob2xkZmFzdC5hcGkudjEuUmVjbGFpbVJlc3BvbnNlIgnS8xgBAeDzGAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_holdfast_state_v1_machine, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
+
+/**
+ * @generated from message holdfast.api.v1.ReclaimRequest
+ */
+export type ReclaimRequest = Message<"holdfast.api.v1.ReclaimRequest"> & {
+  /**
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+};
+
+/**
+ * Describes the message holdfast.api.v1.ReclaimRequest.
+ * Use `create(ReclaimRequestSchema)` to create a new message.
+ */
+export const ReclaimRequestSchema: GenMessage<ReclaimRequest> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_machine, 0);
+
+/**
+ * @generated from message holdfast.api.v1.ReclaimResponse
+ */
+export type ReclaimResponse = Message<"holdfast.api.v1.ReclaimResponse"> & {
+  /**
+   * Under which it is wiped.
+   *
+   * @generated from field: uint64 epoch = 1;
+   */
+  epoch: bigint;
+};
+
+/**
+ * Describes the message holdfast.api.v1.ReclaimResponse.
+ * Use `create(ReclaimResponseSchema)` to create a new message.
+ */
+export const ReclaimResponseSchema: GenMessage<ReclaimResponse> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_machine, 1);
 
 /**
  * @generated from message holdfast.api.v1.ExplainRequest
@@ -42,7 +78,7 @@ export type ExplainRequest = Message<"holdfast.api.v1.ExplainRequest"> & {
  * Use `create(ExplainRequestSchema)` to create a new message.
  */
 export const ExplainRequestSchema: GenMessage<ExplainRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 0);
+  messageDesc(file_holdfast_api_v1_machine, 2);
 
 /**
  * @generated from message holdfast.api.v1.ExplainResponse
@@ -108,7 +144,7 @@ export type ExplainResponse = Message<"holdfast.api.v1.ExplainResponse"> & {
  * Use `create(ExplainResponseSchema)` to create a new message.
  */
 export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 1);
+  messageDesc(file_holdfast_api_v1_machine, 3);
 
 /**
  * @generated from message holdfast.api.v1.WatchRequest
@@ -134,7 +170,7 @@ export type WatchRequest = Message<"holdfast.api.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 2);
+  messageDesc(file_holdfast_api_v1_machine, 4);
 
 /**
  * @generated from message holdfast.api.v1.WatchResponse
@@ -170,7 +206,7 @@ export type WatchResponse = Message<"holdfast.api.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 3);
+  messageDesc(file_holdfast_api_v1_machine, 5);
 
 /**
  * What metal-stack's API cannot say about a machine. Ours, beside the compatible API.
@@ -197,6 +233,17 @@ export const MachineService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchRequestSchema;
     output: typeof WatchResponseSchema;
+  },
+  /**
+   * Takes back a machine that works for an allocation of which nothing is known here, as after a restore of the store: it is
+   * isolated and wiped. Refused while it is allocated.
+   *
+   * @generated from rpc holdfast.api.v1.MachineService.Reclaim
+   */
+  reclaim: {
+    methodKind: "unary";
+    input: typeof ReclaimRequestSchema;
+    output: typeof ReclaimResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_holdfast_api_v1_machine, 0);
