@@ -5,12 +5,18 @@ import type { World } from "./world.ts";
 
 /** Why the world is not yet as central wants it, in words; undefined when it is, or says by name why it cannot be. */
 export function unsettled(world: World): string | undefined {
-  const { central, agent, servers } = world;
+  const { central, agent, servers, truth, leaf } = world;
   if (central.all.some((one) => one.isDead || !one.far)) return "a central is not up";
   if (!agent.agent) return "the agent is not up";
   const { link, outbox } = agent.agent;
   if (link.state.phase !== "following") return `the link is ${link.state.phase}: ${link.state.lastError}`;
   if (outbox.size > 0) return `${outbox.size} facts are not reported`;
+  const shown = truth.get(kinds.switch, "leaf1")?.value.nics ?? [];
+  for (const { plan } of servers) {
+    const is = leaf.networkOf(plan.port) === "prov" ? "provisioning" : world.network;
+    const says = shown.find((nic) => nic.name === plan.port)?.vrf;
+    if (says !== is) return `central's record of the switch has port ${plan.port} in ${says} instead of ${is}`;
+  }
   for (const server of servers) {
     const why = unsettledServer(world, server);
     if (why !== undefined) return `${server.plan.name} (${server.doing}): ${why}`;
