@@ -34,12 +34,12 @@ export async function* followPartition(
   request: FollowRequest,
   signal: AbortSignal,
 ): AsyncGenerator<FollowResponse> {
-  const { state, connections, log } = ports;
+  const { state, log } = ports;
   const { partition, agent } = request;
   if (!state.get(kinds.partition, partition)) throw noPartition(partition);
+  const leave = entered(ports, request);
   const own = linkedSignal(signal);
   const changes = liveChanges(state, own.signal);
-  const leave = connections.enter(partition, agent);
   // Whoever reads this stream may go without asking for more: then only the signal tells.
   own.signal.addEventListener("abort", leave, { once: true });
   try {
@@ -61,6 +61,16 @@ export async function* followPartition(
     own.abort(new Error("the stream has ended"));
     own.unlink();
     log.info("agent-left", { partition, agent });
+  }
+}
+
+/** @throws Refusal for a clone, which is told here as well */
+function entered({ connections, log }: FollowPorts, { partition, agent }: FollowRequest): () => void {
+  try {
+    return connections.enter(partition, agent);
+  } catch (error) {
+    log.warn("agent-refused", { partition, agent, error });
+    throw error;
   }
 }
 

@@ -14,11 +14,13 @@ import type { Connections } from "./connections.ts";
  */
 export function machinesHealth(
   state: Pick<State, "away" | "list">,
-  connections: Pick<Connections, "isUp">,
+  connections: Pick<Connections, "isUp" | "hasClone">,
 ): MessageInitShape<typeof HealthStatusSchema> {
   const cut = (id: string): MessageInitShape<typeof PartitionHealthSchema> =>
     connections.isUp(id)
-      ? { status: ServiceStatus.HEALTHY, message: "" }
+      ? connections.hasClone(id)
+        ? { status: ServiceStatus.DEGRADED, message: "a second agent tried to connect under its agent's identity" }
+        : { status: ServiceStatus.HEALTHY, message: "" }
       : { status: ServiceStatus.DEGRADED, message: "its agent is not connected to this server" };
   const partitions = Object.fromEntries(state.list(kinds.partition).map(({ id }) => [id, cut(id)]));
   const away = Object.keys(partitions).filter((id) => !connections.isUp(id));

@@ -236,3 +236,17 @@ test("a report that cannot be read is rejected with the reason, and the others a
   );
   assert.ok(central.state.get(kinds.machineObserved, uuid));
 });
+
+test("a clone of the agent is refused while the agent is connected, and both sides say so", async () => {
+  const clock = new VirtualClock();
+  const central = await startCentral(clock);
+  await putPartition(central.state);
+  const agent = await startAgent(clock, new MemoryDisk(), () => central);
+  await until(clock, "the agent follows", () => agent.link.state.phase === "following");
+  const clone = await startAgent(clock, new MemoryDisk(), () => central);
+  await until(clock, "the clone is refused", () => clone.link.state.phase === "backing off");
+  assert.match(clone.link.state.lastError ?? "", /another agent is connected under this identity/);
+  assert.ok(central.ports.connections.hasClone("p1"));
+  agent.stop.abort();
+  await until(clock, "the other is let in", () => clone.link.state.phase === "following");
+});
