@@ -24,7 +24,7 @@ export const invariants = {
   3: "no machine has two owners, no address two machines",
   4: "an address is given back only when its machine's port is out of the tenant's network",
   6: "what an agent has applied never goes back",
-  8: "a machine is installed once for one allocation",
+  8: "a machine is installed once for one allocation, and what counts as installed is on its disk",
   9: "nothing is done under an epoch that is over",
   12: "no secret is said",
   15: "nothing is done without end",
@@ -83,6 +83,12 @@ export class Invariants {
     const count = (this.#installs.get(key) ?? 0) + 1;
     this.#installs.set(key, count);
     this.checks++;
+    const server = this.#seen.servers.find((s) => s.uuid === uuid);
+    if (server && `${server.disk.epoch}` !== epoch)
+      this.#fail(
+        8,
+        `${server.plan.name} counts as installed under epoch ${epoch}, and its disk is of epoch ${server.disk.epoch}`,
+      );
     if (count > 1 && !this.excuses.agentDiskRestored && !this.excuses.storeRestored)
       this.#fail(8, `machine ${uuid} was installed ${count} times under epoch ${epoch}`);
   }

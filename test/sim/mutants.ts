@@ -33,12 +33,6 @@ export const mutants: readonly Mutant[] = [
     to: "if (sequences.has(sequence) && sequence % 7n !== 0n) this.#entries.set(sequence, entry);",
   },
   {
-    name: "an installer that works for a former epoch is believed",
-    file: "partition-agent/boot/session.ts",
-    from: "if (desired && machine.workedEpoch !== 0n && machine.workedEpoch !== desired.epoch) {",
-    to: "if (false) {",
-  },
-  {
     name: "an earlier boot's calls count",
     file: "partition-agent/boot/session.ts",
     from: "if (machine.boot !== claims.boot) throw staleBoot(uuid);",
