@@ -80,7 +80,8 @@ async function fromHttp(request: FetchRequest, stallMs: number, signal: AbortSig
     throw explained(url, stop, error);
   }
   if (response.ok && response.body !== null) {
-    const chunks = watched(url, response.body, watch, stop);
+    // Reads from here on: of a response that nobody holds any more, fetch ends a body that has no reader, and says nothing.
+    const chunks = watched(url, response.body.values(), watch, stop);
     return { ...bounds(url, response, offset), validator: validatorOf(response), chunks };
   }
   watch.end();
