@@ -4,6 +4,9 @@ import { refusals } from "#lib/rpc/refusal-to-connect.ts";
 import { validation } from "#lib/rpc/validation.ts";
 import { type OnSite, siteService } from "./service.ts";
 
+// Once for both ways in: compiling the rules takes longer than a call.
+const checkedRequests: Interceptor = validation([SiteService]);
+
 /** What people on site may call. */
 export const onSiteRoutes =
   (on: OnSite) =>
@@ -15,5 +18,5 @@ export const onSiteRoutes =
 export const onSiteInterceptors = ({ site, random }: OnSite, access: Interceptor): readonly Interceptor[] => [
   refusals({ random, log: site.log }),
   access,
-  validation([SiteService]),
+  checkedRequests,
 ];
