@@ -6,6 +6,7 @@ import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineBMCCommand, MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Change } from "#lib/disk.ts";
 import { parseMac } from "#lib/net/mac.ts";
+import { checked } from "#lib/result.ts";
 import type { SimServer } from "./server.ts";
 import { User } from "./user.ts";
 import { World } from "./world.ts";
@@ -65,7 +66,6 @@ export class ContractWorld {
     const cells = new Map<Row, Cell>();
     const say = (row: Row, cell: Cell) => void cells.set(row, cell);
     await this.#pass();
-    const queued = (is: boolean, why: string): Cell => this.#told(is, why);
     const [inUse, given, installed, stranger] = this.world.servers as [SimServer, SimServer, SimServer, SimServer];
 
     say("DHCP: a lease is renewed", await this.#renews());
@@ -79,18 +79,21 @@ export class ContractWorld {
     say("PXE boot of an unknown server", yes((await this.#script({ plan: unknown })) === "installer", "no installer"));
     this.world.pluggedIn.add(stranger.plan.name);
     await this.#until(() => this.#observed(stranger)?.waiting === true, 30 * minuteMs);
-    say("registration of an unknown server", queued(this.#observed(stranger)?.waiting === true, "it does not wait"));
+    say(
+      "registration of an unknown server",
+      this.#told(this.#observed(stranger)?.waiting === true, "it does not wait"),
+    );
 
     const done = this.#desired(installed)?.epoch === this.#observed(installed)?.installedEpoch;
-    say("a running installation finishes", queued(done, String(this.#observed(installed)?.progress?.why)));
+    say("a running installation finishes", this.#told(done, String(this.#observed(installed)?.progress?.why)));
     const written = installed.disk.files.get("/etc/holdfast/userdata");
     say("userdata reaches the machine", yes(written !== undefined, "no userdata on the disk"));
     say("the image was cached before, its source is away", yes(done && !this.world.imagesUp, "it was not installed"));
     const home = this.#observed(installed)?.phonedHomeEpoch === this.#desired(installed)?.epoch;
-    say("phone-home of an installed system", queued(home, installed.doing));
+    say("phone-home of an installed system", this.#told(home, installed.doing));
     const port = this.world.leaf.networkOf(installed.plan.port);
     say("the switch port moves after the installation", yes(port.startsWith("hf"), `it is in ${port}`));
-    say("a delete that was ordered before is carried out", queued(this.#isClean(given), given.doing));
+    say("a delete that was ordered before is carried out", this.#told(this.#isClean(given), given.doing));
     say("a reinstall that was ordered before is carried out", this.#reinstall());
     say("power on and off by people on site", await this.#power(stranger));
     say("console by people on site", await this.#console(stranger));
@@ -174,9 +177,8 @@ export class ContractWorld {
   }
 
   async #script({ plan }: { readonly plan: Pick<SimServer["plan"], "mac" | "uuid" | "firmware"> }): Promise<string> {
-    const mac = parseMac(plan.mac);
-    if (!mac.ok) return mac.error;
-    const script = await this.#in(this.world.agent.script(this.world.outside, { ...plan, mac: mac.value }));
+    const client = { ...plan, mac: checked(parseMac(plan.mac)) };
+    const script = await this.#in(this.world.agent.script(this.world.outside, client));
     return script?.kind === "later" ? `refused: ${script.why}` : (script?.kind ?? "no answer");
   }
 
@@ -216,14 +218,12 @@ export class ContractWorld {
 
   async #restarts(): Promise<Cell> {
     const known = () =>
-      this.world.servers.map((s) => [
-        this.#ledger(s)?.epoch,
-        this.#observed(s)?.installedEpoch,
-        this.#observed(s)?.boot,
-      ]);
-    const before = JSON.stringify(known(), (_, v: unknown) => (typeof v === "bigint" ? `${v}` : v));
+      this.world.servers
+        .map((s) => `${this.#ledger(s)?.epoch} ${this.#observed(s)?.installedEpoch} ${this.#observed(s)?.boot}`)
+        .join(", ");
+    const before = known();
     await this.#restart();
-    const after = JSON.stringify(known(), (_, v: unknown) => (typeof v === "bigint" ? `${v}` : v));
+    const after = known();
     return yes(after === before, `${after} instead of ${before}`);
   }
 

@@ -12,10 +12,9 @@ export interface Seen {
   readonly nowMs: () => number;
 }
 
-/** An agent's disk was set back, or central's store: what they remember of the world is old, by no fault of theirs. */
+/** An agent's disk was set back: what it remembers of the world is old, by no fault of its own. */
 export interface Excuses {
   agentDiskRestored: boolean;
-  storeRestored: boolean;
 }
 
 export const invariants = {
@@ -38,7 +37,7 @@ type Number = keyof typeof invariants;
 
 export class Invariants {
   readonly #seen: Seen;
-  readonly excuses: Excuses = { agentDiskRestored: false, storeRestored: false };
+  readonly excuses: Excuses = { agentDiskRestored: false };
   readonly #installs = new Map<string, number>();
   readonly #leases = new Map<string, { readonly server: string; readonly untilMs: number }>();
   readonly #effects = new Map<string, number[]>();
@@ -68,8 +67,7 @@ export class Invariants {
     if (epoch === 0n || !desired?.allocation || desired.epoch !== epoch) return;
     // One that never reported its end is installed again; one that did is its tenant's.
     const observed = this.#seen.truth.get(kinds.machineObserved, server.uuid)?.value;
-    if (observed?.phonedHomeEpoch === epoch && !this.excuses.storeRestored)
-      this.#fail(1, `${server.plan.name} is in use under epoch ${epoch}`);
+    if (observed?.phonedHomeEpoch === epoch) this.#fail(1, `${server.plan.name} is in use under epoch ${epoch}`);
   }
 
   onInstall(server: SimServer, epoch: bigint): void {
@@ -89,7 +87,7 @@ export class Invariants {
         8,
         `${server.plan.name} counts as installed under epoch ${epoch}, and its disk is of epoch ${server.disk.epoch}`,
       );
-    if (count > 1 && !this.excuses.agentDiskRestored && !this.excuses.storeRestored)
+    if (count > 1 && !this.excuses.agentDiskRestored)
       this.#fail(8, `machine ${uuid} was installed ${count} times under epoch ${epoch}`);
   }
 
@@ -157,7 +155,7 @@ export class Invariants {
   /** Free, with nothing left to give back: then its port is home. */
   #checkPort(server: SimServer): void {
     const desired = this.#desired(server);
-    if (!desired || desired.allocation || desired.release || this.excuses.storeRestored) return;
+    if (!desired || desired.allocation || desired.release) return;
     const network = this.#seen.networkOf(server);
     if (network !== "prov") this.#fail(4, `${server.plan.name} is free and its port is in ${network}`);
   }

@@ -7,6 +7,7 @@ import { type Server, Unreachable } from "#installer/server.ts";
 import { aDisk, someFacts } from "#installer/testing/builders.ts";
 import { stubServer } from "#installer/testing/stub-server.ts";
 import { type Mac, parseMac } from "#lib/net/mac.ts";
+import { checked } from "#lib/result.ts";
 import type { AgentNode } from "./agent-node.ts";
 import type { Chassis } from "./bmc.ts";
 import { DhcpClient } from "./dhcp-client.ts";
@@ -48,6 +49,11 @@ export interface DiskContent {
   isBootable: boolean;
 }
 
+const emptyDisk = (): DiskContent => ({ files: new Map(), epoch: 0n, isBootable: false });
+
+/** Nothing is asked of the firmware. */
+const noBoot: BootSetting = { device: "none", persistent: false, efi: false };
+
 type Program = "firmware" | "system";
 
 /** A wire within a rack. */
@@ -64,8 +70,8 @@ export class SimServer implements Chassis {
   readonly #random: Seeded;
   #life: Life | undefined;
   #boots = 0;
-  boot: BootSetting = { device: "none", persistent: false, efi: false };
-  disk: DiskContent = { files: new Map(), epoch: 0n, isBootable: false };
+  boot = noBoot;
+  disk = emptyDisk();
   /** What it does right now, for people. */
   doing = "off";
   readonly #dhcp: DhcpClient;
@@ -123,7 +129,7 @@ export class SimServer implements Chassis {
     this.doing = "firmware";
     await life.after(this.#random.between(15_000, 60_000));
     const { device, persistent } = this.boot;
-    if (!persistent) this.boot = { device: "none", persistent: false, efi: false };
+    if (!persistent) this.boot = noBoot;
     const asked = device === "pxe" || device === "disk" ? device : this.plan.first;
     for (const from of asked === "pxe" ? ["pxe", "disk"] : ["disk", "pxe"]) {
       if (from === "disk" && this.disk.isBootable) return this.#begin("system");
@@ -154,9 +160,7 @@ export class SimServer implements Chassis {
   }
 
   get #mac(): Mac {
-    const mac = parseMac(this.plan.mac);
-    if (!mac.ok) throw new Error(mac.error);
-    return mac.value;
+    return checked(parseMac(this.plan.mac));
   }
 
   async #install(life: Life, commandline: string): Promise<void> {
@@ -200,7 +204,7 @@ export class SimServer implements Chassis {
       firmware: firmware === "efi" ? ("uefi" as const) : ("bios" as const),
     };
     const takes = (least: number, most: number) => life.after(this.#random.between(least, most));
-    let fresh: DiskContent = { files: new Map(), epoch: 0n, isBootable: false };
+    let fresh = emptyDisk();
     return {
       ...stubServer().server,
       machineUuid: () => uuid,
@@ -211,7 +215,7 @@ export class SimServer implements Chassis {
       wipe: async () => {
         this.#place.onWipe(this);
         await takes(1_000, 20_000);
-        this.disk = { files: new Map(), epoch: 0n, isBootable: false };
+        this.disk = emptyDisk();
       },
       run: async () => void (await takes(300, 2_000)),
       fetchImage: async (url) => {
@@ -221,7 +225,7 @@ export class SimServer implements Chassis {
       },
       imageDigest: async () => "0".repeat(32),
       unpackImage: async () => {
-        fresh = { files: new Map(), epoch: 0n, isBootable: false };
+        fresh = emptyDisk();
         await takes(3_000, 10_000);
       },
       writeFiles: (files) => {

@@ -1,5 +1,6 @@
 import type { SwitchDriver, SwitchEdit, SwitchState } from "#agent/switch/switch.ts";
 import { parseMac } from "#lib/net/mac.ts";
+import { checked } from "#lib/result.ts";
 import type { Life } from "./life.ts";
 import type { Seeded } from "./seeded.ts";
 
@@ -10,7 +11,7 @@ export interface SwitchFaults {
   readonly errorButApplied: number;
 }
 
-const portMac = parseMac("02:00:00:00:00:01");
+const portMac = checked(parseMac("02:00:00:00:00:01"));
 
 /** A leaf switch: networks, and ports that are each in one of them. It outlives whoever drives it. */
 export class SimSwitch {
@@ -19,8 +20,6 @@ export class SimSwitch {
   readonly #ports = new Map<string, string>();
   readonly #learned: (port: string) => string | undefined;
   faults: SwitchFaults = { unreachable: 0, errorButApplied: 0 };
-  /** Told of every move, when it happens. */
-  onMove: (port: string, network: string) => void = () => {};
 
   /** @param learned MAC of whoever is on behind the port */
   constructor(random: Seeded, ports: readonly string[], learned: (port: string) => string | undefined) {
@@ -63,7 +62,7 @@ export class SimSwitch {
           name,
           network,
           up: mac.ok,
-          mac: portMac.ok ? portMac.value : ("" as never), // a constant that is a MAC
+          mac: portMac,
           learnedMacs: mac.ok ? [mac.value] : [],
         };
       }),
@@ -87,7 +86,6 @@ export class SimSwitch {
         return;
       case "move-port":
         this.#ports.set(edit.port, edit.network);
-        this.onMove(edit.port, edit.network);
         return;
     }
   }

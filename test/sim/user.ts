@@ -53,7 +53,7 @@ export class User {
     }
   }
 
-  /** Gives every machine back and every switched-off one its power, so that the end can be judged. */
+  /** A machine more, one less, or an order to one. */
   async #wish(): Promise<void> {
     const dice = this.#random.next();
     if (dice < 0.5) return await this.create();

@@ -1,5 +1,4 @@
 import { openState, type State } from "#central/store/state.ts";
-import type { Store } from "#central/store/store.ts";
 import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { AgentNode } from "./agent-node.ts";
 import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
@@ -100,7 +99,7 @@ export class World {
 
   /** Central with its catalog, the agent, and every server plugged in. */
   async begin(): Promise<void> {
-    await this.watchStore();
+    await this.#watchStore();
     const ready = this.central.start().then(async () => {
       const made = await makeCatalog(this.central.far!.transport);
       this.project = made.project;
@@ -111,12 +110,11 @@ export class World {
     for (const server of this.servers) this.pluggedIn.add(server.plan.name);
   }
 
-  /** Sees the store as it is, beside whoever lives; again after it was replaced. */
-  async watchStore(): Promise<void> {
-    const store: Store = this.central.store;
+  /** Sees the store as it is, beside whoever lives. */
+  async #watchStore(): Promise<void> {
     this.truth = await openState(
       {
-        store,
+        store: this.central.store,
         clock: this.outside,
         random: this.random.branch("outside"),
         log: this.trace.logOf(new Life("truth", this.time)),
