@@ -1,4 +1,3 @@
-import { setMaxListeners } from "node:events";
 import { type Client, createClient, createRouterTransport, type Interceptor } from "@connectrpc/connect";
 import { type Agent, composeAgent } from "#agent/agent.ts";
 import type { Bmc } from "#agent/bmc/bmc.ts";
@@ -12,17 +11,18 @@ import { onSiteInterceptors, onSiteRoutes } from "#agent/site/router.ts";
 import type { SwitchDriver } from "#agent/switch/switch.ts";
 import { SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
-import { Lifetime } from "#lib/lifetime.ts";
+import type { Lifetime } from "#lib/lifetime.ts";
 import type { Mac } from "#lib/net/mac.ts";
 import { validation } from "#lib/rpc/validation.ts";
 import { decodeDhcp } from "#pxe-boot/dhcp/codec.ts";
 import { DiskLeases } from "#pxe-boot/dhcp/disk-leases.ts";
 import { DhcpService } from "#pxe-boot/dhcp/service.ts";
 import { ip, subnetOf } from "#pxe-boot/dhcp/testing.ts";
-import { type Centrals, clientAs, type NodePorts } from "./central-node.ts";
+import { type Centrals, clientAs } from "./central-node.ts";
 import type { SimDisk } from "./disk.ts";
-import { Life } from "./life.ts";
+import type { Life } from "./life.ts";
 import { type Far, Line, transportOver } from "./line.ts";
+import { type NodePorts, ProcessNode } from "./process-node.ts";
 
 const sharedValidation: Interceptor = validation(siteServices);
 
@@ -51,54 +51,38 @@ interface Living extends Far {
 }
 
 /** The shipped agent over a disk that outlives it, to be killed and started at will. */
-export class AgentNode {
-  readonly #ports: NodePorts;
+export class AgentNode extends ProcessNode<Living> {
   readonly #place: AgentPlace;
-  #far: Living | undefined;
-  #life: Life | undefined;
   /** Files that were fetched: the image cache is on the disk, too. */
   readonly #images = new Set<string>();
-  lives = 0;
 
   constructor(ports: NodePorts, place: AgentPlace) {
-    this.#ports = ports;
+    super("agent", ports);
     this.#place = place;
   }
 
-  get far(): Far | undefined {
-    return this.#far;
-  }
-
   get agent(): Agent | undefined {
-    return this.#far?.agent;
-  }
-
-  get isDead(): boolean {
-    return this.#life === undefined;
+    return this.far?.agent;
   }
 
   /** Tries on until it is up, as the host's init does with a daemon that ends. */
   async start(): Promise<void> {
-    const { time, log } = this.#ports;
-    const life = new Life(`agent#${++this.lives}`, time, this.#place.skewMs);
-    this.#life = life;
+    const { time, log } = this.ports;
+    const { life, lifetime } = this.begin(this.#place.skewMs);
     try {
-      await this.#compose(life);
+      await this.#compose(life, lifetime);
     } catch (error) {
       log(life).error("start-failed", { error });
       this.kill();
       await new Promise<void>((resolve) => void time.after(restartMs, resolve));
-      if (this.isDead) await this.start();
+      await this.revive();
     }
   }
 
-  async #compose(life: Life): Promise<void> {
-    const { log } = this.#ports;
+  async #compose(life: Life, lifetime: Lifetime): Promise<void> {
+    const { log } = this.ports;
     const { partition, disk, bmcs, switchDriver } = this.#place;
-    const random = this.#ports.random.branch(life.name);
-    const lifetime = new Lifetime(log(life));
-    setMaxListeners(0, lifetime.signal);
-    life.onEnd(() => void lifetime.stop());
+    const random = this.ports.random.branch(life.name);
     const own = disk.open(life);
     const settings = {
       partition,
@@ -133,23 +117,13 @@ export class AgentNode {
       },
     });
     const router = { interceptors: [...agent.interceptors] };
-    this.#far = { life, transport: createRouterTransport(agent.routes, { router }), agent, dhcp };
+    this.answers({ life, transport: createRouterTransport(agent.routes, { router }), agent, dhcp });
     agent.start();
-  }
-
-  kill(): void {
-    this.#far = undefined;
-    this.#life?.end();
-    this.#life = undefined;
-  }
-
-  pause(ms: number): void {
-    this.#life?.pause(ms);
   }
 
   /** A datagram from the provisioning network. */
   hearsDhcp(bytes: Uint8Array): void {
-    const far = this.#far;
+    const far = this.far;
     far?.life.later(1, () => far.dhcp.handle(bytes));
   }
 
@@ -158,22 +132,22 @@ export class AgentNode {
     caller: Life,
     client: { mac: Mac; uuid: string; firmware: "pcbios" | "efi" },
   ): Promise<BootScript | undefined> {
-    const far = this.#far;
+    const far = this.far;
     if (!far) return undefined;
     const { site, files } = far.agent;
-    const random = this.#ports.random.branch(`script ${this.#ports.time.nowMs}`);
+    const random = this.ports.random.branch(`script ${this.ports.time.nowMs}`);
     return await orNothing(caller, far.life, bootScript(site, files, random, client));
   }
 
   /** POST /phone-home; undefined: no answer, or a refusal. */
   async phoneHome(caller: Life, token: string): Promise<"welcome" | "gone" | undefined> {
-    const far = this.#far;
+    const far = this.far;
     return far && (await orNothing(caller, far.life, phoneHome(far.agent.site, token)));
   }
 
   /** For somebody on site, by the agent's socket. @throws when no agent lives there */
   onSite(caller: Life): Client<typeof SiteService> {
-    const far = this.#far;
+    const far = this.far;
     if (!far) throw new Error("nobody listens at the socket");
     const on = {
       ...far.agent.onSite,
@@ -183,11 +157,11 @@ export class AgentNode {
       diskSpace: async () => ({ freeBytes: 1e9, sizeBytes: 1e9 }),
       credential: undefined,
       address: () => undefined,
-      random: this.#ports.random.branch(`on site ${this.#ports.time.nowMs}`),
+      random: this.ports.random.branch(`on site ${this.ports.time.nowMs}`),
     };
     const router = { interceptors: [...onSiteInterceptors(on, socketAccess)] };
     const transport = createRouterTransport(onSiteRoutes(on), { router });
-    const socket = new Line(this.#ports.time, this.#ports.random.branch("socket"));
+    const socket = new Line(this.ports.time, this.ports.random.branch("socket"));
     return createClient(
       SiteService,
       transportOver(socket, caller, () => ({ life: far.life, transport })),

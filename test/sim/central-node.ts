@@ -1,4 +1,3 @@
-import { setMaxListeners } from "node:events";
 import type { DescService } from "@bufbuild/protobuf";
 import {
   type Client,
@@ -13,90 +12,47 @@ import { composeCentral } from "#central/central.ts";
 import { agentUser, type Identity } from "#central/identity/identity.ts";
 import { services } from "#central/services.ts";
 import { MemoryStore } from "#central/store/memory-store.ts";
-import { openState, type State } from "#central/store/state.ts";
+import { openState } from "#central/store/state.ts";
 import { InfraRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import { TokenType } from "#gen/metalstack/api/v2/token_pb.ts";
-import { Lifetime } from "#lib/lifetime.ts";
-import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { validation } from "#lib/rpc/validation.ts";
 import { Life } from "./life.ts";
 import type { Far } from "./line.ts";
+import { type NodePorts, ProcessNode } from "./process-node.ts";
 import type { Seeded } from "./seeded.ts";
 import { distantStore, type StoreFaults } from "./store.ts";
-import type { Time } from "./time.ts";
 
 // Compiling the rules of all requests takes longer than a run.
 const sharedValidation: Interceptor = validation(services);
 
 const provider = "provider";
 
-export interface NodePorts {
-  readonly time: Time;
-  readonly random: Seeded;
-  readonly log: (life: Life) => Log;
-}
-
 /** The shipped central over a store that outlives it, to be killed and started at will. */
-export class CentralNode {
-  readonly #ports: NodePorts;
-  readonly #name: string;
+export class CentralNode extends ProcessNode<Far> {
   readonly #store: MemoryStore;
   readonly faults: StoreFaults = { callMsMax: 3, watchMsMax: 3, answerLost: 0 };
-  #far: (Far & { readonly state: State; readonly lifetime: Lifetime }) | undefined;
-  #life: Life | undefined;
-  lives = 0;
 
   constructor(name: string, store: MemoryStore, ports: NodePorts) {
-    this.#name = name;
+    super(name, ports);
     this.#store = store;
-    this.#ports = ports;
-  }
-
-  /** Undefined while it is dead or starting. */
-  get far(): Far | undefined {
-    return this.#far;
-  }
-
-  /** What it believes right now; undefined while it is dead. */
-  get state(): State | undefined {
-    return this.#far?.state;
-  }
-
-  get isDead(): boolean {
-    return this.#life === undefined;
   }
 
   async start(): Promise<void> {
-    const { time, log } = this.#ports;
-    const life = new Life(`${this.#name}#${++this.lives}`, time);
-    this.#life = life;
-    const random = this.#ports.random.branch(life.name);
-    const lifetime = new Lifetime(log(life));
-    setMaxListeners(0, lifetime.signal);
-    life.onEnd(() => void lifetime.stop());
+    const { life, lifetime } = this.begin();
+    const random = this.ports.random.branch(life.name);
     const store = distantStore(
       () => this.#store,
       life,
       random.branch("store"),
       () => this.faults,
     );
-    const ports = { clock: life, random, log: log(life) };
+    const ports = { clock: life, random, log: this.ports.log(life) };
     const state = await openState({ store, ...ports }, lifetime.signal);
     const version = { version: "0", revision: "sim", gitSha1: "", buildDate: "" };
     const api = composeCentral({ ...ports, state, identity, provider, version, lifetime, validate: sharedValidation });
     const transport = createRouterTransport(api.routes, { router: { interceptors: [...api.interceptors] } });
-    this.#far = { life, transport, state, lifetime };
-  }
-
-  kill(): void {
-    this.#far = undefined;
-    this.#life?.end();
-    this.#life = undefined;
-  }
-
-  pause(ms: number): void {
-    this.#life?.pause(ms);
+    this.answers({ life, transport });
   }
 }
 

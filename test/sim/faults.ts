@@ -45,7 +45,7 @@ export const faults = {
     begin: ({ central }, random) => {
       const one = random.pick(central.all);
       one.kill();
-      return () => (one.isDead ? one.start() : undefined);
+      return () => one.revive();
     },
   },
   "central stands still": {
@@ -59,7 +59,7 @@ export const faults = {
     lastsMs: [500, 120_000],
     begin: ({ agent }) => {
       agent.kill();
-      return () => (agent.isDead ? agent.start() : undefined);
+      return () => agent.revive();
     },
   },
   "agent stands still": {
@@ -80,7 +80,7 @@ export const faults = {
       world.agent.kill();
       world.agentDisk.restore(copy);
       world.invariants.excuses.agentDiskRestored = true;
-      return () => (world.agent.isDead ? world.agent.start() : undefined);
+      return () => world.agent.revive();
     },
   },
   "agent's disk slow": {

@@ -1,0 +1,69 @@
+import { setMaxListeners } from "node:events";
+import { Lifetime } from "#lib/lifetime.ts";
+import type { Log } from "#lib/log.ts";
+import { Life } from "./life.ts";
+import type { Far } from "./line.ts";
+import type { Seeded } from "./seeded.ts";
+import type { Time } from "./time.ts";
+
+export interface NodePorts {
+  readonly time: Time;
+  readonly random: Seeded;
+  readonly log: (life: Life) => Log;
+}
+
+/** One daemon, of which one life is up at a time, to be killed and started at will. */
+export abstract class ProcessNode<Up extends Far> {
+  protected readonly ports: NodePorts;
+  readonly #name: string;
+  #far: Up | undefined;
+  #life: Life | undefined;
+  #lives = 0;
+
+  constructor(name: string, ports: NodePorts) {
+    this.#name = name;
+    this.ports = ports;
+  }
+
+  /** Undefined while it is dead or starting. */
+  get far(): Up | undefined {
+    return this.#far;
+  }
+
+  get isDead(): boolean {
+    return this.#life === undefined;
+  }
+
+  abstract start(): Promise<void>;
+
+  /** Starts it unless somebody has. */
+  revive(): Promise<void> | void {
+    return this.isDead ? this.start() : undefined;
+  }
+
+  kill(): void {
+    this.#far = undefined;
+    this.#life?.end();
+    this.#life = undefined;
+  }
+
+  pause(ms: number): void {
+    this.#life?.pause(ms);
+  }
+
+  /** One more life begins. @param skewMs how far its wall clock is off right now */
+  protected begin(skewMs?: () => number): { readonly life: Life; readonly lifetime: Lifetime } {
+    const { time, log } = this.ports;
+    const life = new Life(`${this.#name}#${++this.#lives}`, time, skewMs);
+    this.#life = life;
+    const lifetime = new Lifetime(log(life));
+    setMaxListeners(0, lifetime.signal);
+    life.onEnd(() => void lifetime.stop());
+    return { life, lifetime };
+  }
+
+  /** From now on it answers. */
+  protected answers(far: Up): void {
+    this.#far = far;
+  }
+}
