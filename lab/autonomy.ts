@@ -1,8 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { Seeded } from "#lib/seeded.ts";
 import { Checks, reasonOf } from "./checks.ts";
 import { allWait, printTimelines } from "./demo.ts";
-import { type Fate, fates, randomFrom } from "./fate.ts";
+import { type Fate, fates } from "./fate.ts";
 import type { Holdfast } from "./holdfast.ts";
 import type { Lab } from "./lab.ts";
 import { OnSite } from "./on-site.ts";
@@ -139,7 +140,7 @@ class Autonomy {
 
   async #deaths(cutMs: number): Promise<void> {
     const { options, etcd, print } = this.#lab;
-    const member = etcd!.names[Math.floor(randomFrom(options.seed)() * etcd!.names.length)]!;
+    const member = new Seeded(options.seed).pick(etcd!.names);
     const plan = fates(options.seed, ["agent", "central", member], options.cutSeconds * 1000);
     print(`           --seed ${options.seed}: ${plan.map((f) => `${f.victim} ${f.diesMs / 1000} s`).join(", ")}`);
     for (const fate of plan) {

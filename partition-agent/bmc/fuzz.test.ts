@@ -1,6 +1,7 @@
 // Whatever comes from the network: nothing throws, nothing is believed, nothing grows.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Seeded } from "#lib/seeded.ts";
 import { nodeBmcCrypto } from "../io/bmc-crypto.ts";
 import { cipherSuites, suite3, suite17 } from "./cipher-suite.ts";
 import { chassisControl, getChassisStatus } from "./commands.ts";
@@ -8,14 +9,13 @@ import { advance, type Handshake, startHandshake } from "./handshake.ts";
 import { encodePlain } from "./rmcp.ts";
 import { Session } from "./session.ts";
 import { Responder } from "./testing/responder.ts";
-import { seededRandom } from "./testing/seeded-random.ts";
 
 const packets = 200_000;
 const crypto = nodeBmcCrypto;
 
 /** A conversation, recorded: states that a client goes through and datagrams of both sides. */
 function recorded(suite: typeof suite3) {
-  const random = seededRandom(7);
+  const random = new Seeded(7);
   const guid = random.bytes(16);
   const setup = { suites: cipherSuites, users: { admin: "secret" }, guid, sessionsMax: 4 };
   const responder = new Responder({ crypto, random }, setup);
@@ -43,7 +43,7 @@ function recorded(suite: typeof suite3) {
 }
 
 test(`${packets} random and damaged packets neither throw nor get through nor grow anything`, () => {
-  const random = seededRandom(20_26);
+  const random = new Seeded(20_26);
   const talks = [recorded(suite3), recorded(suite17)];
   for (let i = 0; i < packets; i++) {
     const talk = talks[i % 2] ?? assert.fail();
@@ -61,7 +61,7 @@ test(`${packets} random and damaged packets neither throw nor get through nor gr
   }
 });
 
-function damaged(random: ReturnType<typeof seededRandom>, datagrams: readonly Uint8Array[]): Uint8Array {
+function damaged(random: Seeded, datagrams: readonly Uint8Array[]): Uint8Array {
   const datagram = datagrams[random.below(datagrams.length)] ?? assert.fail();
   const length = random.below(8) === 0 ? random.below(datagram.length) : datagram.length;
   const copy = datagram.slice(0, length);

@@ -4,10 +4,10 @@ import { execFile, execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
+import { Seeded } from "#lib/seeded.ts";
 import { nodeBmcCrypto } from "../io/bmc-crypto.ts";
 import { cipherSuites } from "./cipher-suite.ts";
 import { Responder } from "./testing/responder.ts";
-import { seededRandom } from "./testing/seeded-random.ts";
 
 const skip = isInstalled() ? false : "ipmitool is not installed (apt-get install ipmitool)";
 
@@ -15,7 +15,7 @@ for (const suite of cipherSuites) {
   describe(`ipmitool with cipher suite ${suite.id}`, { skip }, () => {
     const guid = Uint8Array.from({ length: 16 }, (_, i) => i + 1);
     const setup = { suites: [suite], users: { admin: "secret" }, guid, sessionsMax: 2 };
-    const responder = new Responder({ crypto: nodeBmcCrypto, random: seededRandom(3) }, setup);
+    const responder = new Responder({ crypto: nodeBmcCrypto, random: new Seeded(3) }, setup);
     const socket = createSocket("udp4");
     socket.on("message", (datagram, from) => {
       for (const answer of responder.hear(new Uint8Array(datagram))) socket.send(answer, from.port, from.address);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryDisk } from "#lib/memory-disk.ts";
+import { Seeded } from "#lib/seeded.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
-import { seededRandom } from "../bmc/testing/seeded-random.ts";
 import { SiteCredential } from "./credential.ts";
 import { WrongTokens } from "./wrong-tokens.ts";
 
@@ -14,7 +14,7 @@ function place(disk = new MemoryDisk(), seed = 1) {
     write: async (text: string) => void written.push(text),
   };
   const sha256 = (text: string) => `hash of ${text}`;
-  return { written, disk, open: () => SiteCredential.open({ disk, random: seededRandom(seed), sha256, file }) };
+  return { written, disk, open: () => SiteCredential.open({ disk, random: new Seeded(seed), sha256, file }) };
 }
 
 test("the token is made at the first start and written once; the disk keeps its hash alone", async () => {
@@ -45,7 +45,7 @@ test("a token whose file cannot be written leaves the former one good", async ()
   await open();
   const file = { path: "x", read: async () => undefined, write: () => Promise.reject(new Error("disk full")) };
   const sha256 = (text: string) => `hash of ${text}`;
-  const credential = await SiteCredential.open({ disk, random: seededRandom(2), sha256, file });
+  const credential = await SiteCredential.open({ disk, random: new Seeded(2), sha256, file });
   await assert.rejects(credential.rotate(), /disk full/);
   assert.ok(credential.isRight(written[0]!.trim()));
 });

@@ -1,7 +1,7 @@
 import type { Bmc, BootSetting } from "#agent/bmc/bmc.ts";
 import type { PowerAction } from "#agent/bmc/commands.ts";
+import type { Seeded } from "#lib/seeded.ts";
 import type { Life } from "./life.ts";
-import type { Seeded } from "./seeded.ts";
 
 /** What a BMC may do wrong; each a probability per call. */
 export interface BmcQuirks {

@@ -17,10 +17,10 @@ import { InfraRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import { TokenType } from "#gen/metalstack/api/v2/token_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { validation } from "#lib/rpc/validation.ts";
+import type { Seeded } from "#lib/seeded.ts";
 import { Life } from "./life.ts";
 import type { Far } from "./line.ts";
 import { type NodePorts, ProcessNode } from "./process-node.ts";
-import type { Seeded } from "./seeded.ts";
 import { distantStore, type StoreFaults } from "./store.ts";
 
 // Compiling the rules of all requests takes longer than a run.

@@ -1,9 +1,9 @@
 import { ipv4Text } from "#lib/net/ipv4.ts";
+import type { Seeded } from "#lib/seeded.ts";
 import { decodeDhcp, encodeDhcp } from "#pxe-boot/dhcp/codec.ts";
 import { optionCode } from "#pxe-boot/dhcp/option-codes.ts";
 import { fromIpxe, requestOf } from "#pxe-boot/dhcp/testing.ts";
 import type { Life } from "./life.ts";
-import type { Seeded } from "./seeded.ts";
 
 /** Where a client's datagrams go. */
 export interface Wire {

@@ -1,7 +1,7 @@
 import type { Change, Disk } from "#lib/disk.ts";
 import { MemoryDisk } from "#lib/memory-disk.ts";
+import type { Seeded } from "#lib/seeded.ts";
 import type { Life } from "./life.ts";
-import type { Seeded } from "./seeded.ts";
 
 export interface DiskFaults {
   /** Milliseconds that one write takes, at most. */

@@ -1,6 +1,6 @@
 import type { Change } from "#lib/disk.ts";
+import type { Seeded } from "#lib/seeded.ts";
 import { honest } from "./bmc.ts";
-import type { Seeded } from "./seeded.ts";
 import { quickWire } from "./server.ts";
 import type { World } from "./world.ts";
 

@@ -1,6 +1,6 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import type { Seeded } from "#lib/seeded.ts";
 import { Life } from "./life.ts";
-import type { Seeded } from "./seeded.ts";
 import type { Time } from "./time.ts";
 
 export interface LineFaults {

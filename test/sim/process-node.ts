@@ -1,9 +1,9 @@
 import { setMaxListeners } from "node:events";
 import { Lifetime } from "#lib/lifetime.ts";
 import type { Log } from "#lib/log.ts";
+import type { Seeded } from "#lib/seeded.ts";
 import { Life } from "./life.ts";
 import type { Far } from "./line.ts";
-import type { Seeded } from "./seeded.ts";
 import type { Time } from "./time.ts";
 
 export interface NodePorts {

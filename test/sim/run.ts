@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
+import { Seeded } from "#lib/seeded.ts";
 import { type FaultName, faultNames, Nemesis } from "./faults.ts";
-import { Seeded } from "./seeded.ts";
 import { unsettled } from "./settled.ts";
 import { OnSite, User } from "./user.ts";
 import { World } from "./world.ts";

@@ -8,12 +8,12 @@ import { aDisk, someFacts } from "#installer/testing/builders.ts";
 import { stubServer } from "#installer/testing/stub-server.ts";
 import { type Mac, parseMac } from "#lib/net/mac.ts";
 import { checked } from "#lib/result.ts";
+import type { Seeded } from "#lib/seeded.ts";
 import type { AgentNode } from "./agent-node.ts";
 import type { Chassis } from "./bmc.ts";
 import { DhcpClient } from "./dhcp-client.ts";
 import { Life } from "./life.ts";
 import { Line, transportOver } from "./line.ts";
-import type { Seeded } from "./seeded.ts";
 import type { Time } from "./time.ts";
 
 export interface ServerPlan {

@@ -1,7 +1,7 @@
 import type { Batch, Commit, Committed, Item, Listing, Store } from "#central/store/store.ts";
 import { StoreUnavailable } from "#central/store/store.ts";
+import type { Seeded } from "#lib/seeded.ts";
 import type { Life } from "./life.ts";
-import type { Seeded } from "./seeded.ts";
 
 export interface StoreFaults {
   /** Milliseconds that one call takes, at most, each way. */

@@ -1,8 +1,8 @@
 import type { SwitchDriver, SwitchEdit, SwitchState } from "#agent/switch/switch.ts";
 import { parseMac } from "#lib/net/mac.ts";
 import { checked } from "#lib/result.ts";
+import type { Seeded } from "#lib/seeded.ts";
 import type { Life } from "./life.ts";
-import type { Seeded } from "./seeded.ts";
 
 export interface SwitchFaults {
   /** Probability that one call finds the switch out of reach. */

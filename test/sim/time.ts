@@ -1,4 +1,4 @@
-import type { Seeded } from "./seeded.ts";
+import type { Seeded } from "#lib/seeded.ts";
 
 interface Due {
   readonly atMs: number;

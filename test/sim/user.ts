@@ -6,10 +6,10 @@ import {
   MachineBMCCommand,
   MachineService,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Seeded } from "#lib/seeded.ts";
 import { image, partition, size } from "./catalog.ts";
 import { clientAs } from "./central-node.ts";
 import { transportOver } from "./line.ts";
-import type { Seeded } from "./seeded.ts";
 import type { World } from "./world.ts";
 
 const callMs = 15_000;

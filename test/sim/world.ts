@@ -1,5 +1,6 @@
 import { openState, type State } from "#central/store/state.ts";
 import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { Seeded } from "#lib/seeded.ts";
 import { AgentNode } from "./agent-node.ts";
 import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
 import { makeCatalog, partition } from "./catalog.ts";
@@ -9,7 +10,6 @@ import { SimDisk } from "./disk.ts";
 import { Invariants } from "./invariants.ts";
 import { Life } from "./life.ts";
 import { Line } from "./line.ts";
-import { Seeded } from "./seeded.ts";
 import { type ServerPlan, SimServer } from "./server.ts";
 import { SimSwitch } from "./switch.ts";
 import { Time } from "./time.ts";

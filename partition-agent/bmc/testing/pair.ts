@@ -2,13 +2,13 @@
 import { bug } from "#lib/bug.ts";
 import { silentLog } from "#lib/log.ts";
 import { Secret } from "#lib/secret.ts";
+import { Seeded } from "#lib/seeded.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { cipherSuites } from "../cipher-suite.ts";
 import type { BmcCrypto } from "../crypto.ts";
 import { RmcpBmc, type RmcpOptions, type RmcpTarget } from "../rmcp-bmc.ts";
 import { memoryTransport } from "./memory-transport.ts";
 import { Responder, type ResponderSetup } from "./responder.ts";
-import { seededRandom } from "./seeded-random.ts";
 
 export interface PairChange {
   readonly target?: Partial<RmcpTarget>;
@@ -20,7 +20,7 @@ export interface PairChange {
 export const pairing =
   (crypto: BmcCrypto, quiet: () => Promise<unknown>) =>
   ({ target = {}, setup = {}, options = {} }: PairChange = {}) => {
-    const random = seededRandom(1);
+    const random = new Seeded(1);
     const clock = new VirtualClock();
     const guid = Uint8Array.from({ length: 16 }, (_, i) => i + 1);
     const responder = new Responder(

@@ -5,8 +5,8 @@ import type { MachineBMCCommand } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { silentLog } from "#lib/log.ts";
 import { Reconciler } from "#lib/reconcile.ts";
 import { userHeader } from "#lib/rpc/user-header.ts";
+import { Seeded } from "#lib/seeded.ts";
 import type { Lease } from "#pxe-boot/dhcp/lease.ts";
-import { seededRandom } from "../../bmc/testing/seeded-random.ts";
 import { MachineReconciler } from "../../machine/reconciler.ts";
 import type { FakeCache, openAgent, TestAgent } from "../../testing/site.ts";
 import { uuidA } from "../../testing/site.ts";
@@ -24,7 +24,7 @@ let lives = 0;
 /** The local side of one life of an agent. */
 export function onSiteOf(agent: TestAgent, bmcOf: OnSite["bmcOf"], change: Partial<OnSite> = {}) {
   const { site, files, outbox, clock, disk } = agent;
-  const random = seededRandom(++lives);
+  const random = new Seeded(++lives);
   const audit = new AuditTrail({ disk, outbox, clock, log: silentLog });
   const stop = new AbortController();
   const machines = new MachineReconciler({

@@ -1,6 +1,6 @@
-import type { Random } from "#lib/random.ts";
+import type { Random } from "./random.ts";
 
-/** All chance of one run, as a tree: a branch has numbers of its own, so that drawing more in one place changes nothing in another. */
+/** Chance that is the same for the same seed, for tests, the simulator and the lab. It is a tree: a branch has numbers of its own, so that drawing more in one place changes nothing in another. */
 export class Seeded implements Random {
   #state: number;
   readonly #seed: number;
