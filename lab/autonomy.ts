@@ -36,23 +36,22 @@ class Autonomy {
   }
 
   async all(): Promise<void> {
-    const { stage } = this.#bound;
     const stranger = this.#lab.plan.machines.find((m) => m.isLate)!;
     const first = this.#lab.plan.machines.filter((m) => !m.isLate);
-    await stage("two servers are found by their BMCs, boot from the network and wait", () =>
+    await this.#checks.stage("two servers are found by their BMCs, boot from the network and wait", () =>
       allWait(this.#holdfast, first),
     );
-    const beta = await stage("beta is created, installed and in use", () => this.#inUse("beta"));
-    const alpha = await stage("alpha is created and its installation begins", () => this.#installing("alpha"));
-    const deletedMs = await stage("beta is deleted, and the agent knows it", () => this.#deleted(beta!));
-    const cutMs = await stage("the link is cut: packets between agent and central vanish", () => this.#cut());
+    const beta = await this.#checks.stage("beta is created, installed and in use", () => this.#inUse("beta"));
+    const alpha = await this.#checks.stage("alpha is created and its installation begins", () =>
+      this.#installing("alpha"),
+    );
+    const deletedMs = await this.#checks.stage("beta is deleted, and the agent knows it", () => this.#deleted(beta!));
+    const cutMs = await this.#checks.stage("the link is cut: packets between agent and central vanish", () =>
+      this.#cut(),
+    );
     await this.#cutOff({ alpha, beta, stranger, deletedMs: deletedMs ?? 0, cutMs: cutMs ?? 0 });
-    const healedMs = await stage("the link is healed", () => this.#heal());
+    const healedMs = await this.#checks.stage("the link is healed", () => this.#heal());
     await this.#rejoined({ alpha, beta, stranger, deletedMs: deletedMs ?? 0, healedMs: healedMs ?? 0 });
-  }
-
-  get #bound() {
-    return { stage: <T>(sentence: string, work: () => Promise<T>) => this.#checks.stage(sentence, work) };
   }
 
   async #inUse(name: string): Promise<Created> {
@@ -104,16 +103,24 @@ class Autonomy {
   }): Promise<void> {
     const { alpha, beta, stranger, cutMs } = then;
     if (!alpha || !beta) return;
-    const { stage } = this.#bound;
     const endMs = cutMs + this.#lab.options.cutSeconds * 1000;
     const under = { deaths: this.#deaths(cutMs), ...this.#claims(alpha, beta, stranger) };
     for (const claim of Object.values(under)) claim.catch(() => undefined);
-    await stage("cut off: alpha's installation ends, its system starts and lets its tenant in", () => under.installs);
-    await stage("cut off: beta is isolated, wiped and waits again", () => under.wiped);
-    await stage("cut off: a server that nobody has ever seen is found, boots, registers and waits", () => under.found);
-    await stage("cut off: people on site switch it off and on again", () => under.switched);
-    await stage("agent, central and an etcd member were killed (SIGKILL) meanwhile and came back", () => under.deaths);
-    await stage(
+    await this.#checks.stage(
+      "cut off: alpha's installation ends, its system starts and lets its tenant in",
+      () => under.installs,
+    );
+    await this.#checks.stage("cut off: beta is isolated, wiped and waits again", () => under.wiped);
+    await this.#checks.stage(
+      "cut off: a server that nobody has ever seen is found, boots, registers and waits",
+      () => under.found,
+    );
+    await this.#checks.stage("cut off: people on site switch it off and on again", () => under.switched);
+    await this.#checks.stage(
+      "agent, central and an etcd member were killed (SIGKILL) meanwhile and came back",
+      () => under.deaths,
+    );
+    await this.#checks.stage(
       `the cut has lasted ${this.#lab.options.cutSeconds} s, and central knows nothing of all this`,
       async () => {
         await delay(Math.max(0, endMs - Date.now()), undefined, { signal: this.#lab.signal });
@@ -130,7 +137,8 @@ class Autonomy {
     const installs = timeline
       .until(alpha.plan.name, "os up", alpha.createdMs, installDeadlineMs)
       .then(() => this.#tenant.login(alpha));
-    const found = datacenter.plugIn(stranger).then(() => ready(stranger, bootDeadlineMs + installDeadlineMs));
+    datacenter.plugIn(stranger);
+    const found = ready(stranger, bootDeadlineMs + installDeadlineMs);
     const switched = found.then(async () => {
       await this.#site.power(stranger, "off");
       await this.#site.power(stranger, "on");
@@ -171,24 +179,23 @@ class Autonomy {
     readonly healedMs: number;
   }): Promise<void> {
     const { alpha, beta, stranger, deletedMs, healedMs } = then;
-    const { stage } = this.#bound;
-    await stage("rejoined: central hears that alpha phoned home, at the time when it did", async () => {
+    await this.#checks.stage("rejoined: central hears that alpha phoned home, at the time when it did", async () => {
       const seen = await this.#tenant.phonedHome(alpha!, reportDeadlineMs);
       const atMs = eventTimeMs(seen, Event.PHONED_HOME);
       if (atMs >= healedMs) throw new Error(`the event has the time ${new Date(atMs).toISOString()}, after the cut`);
     });
-    await stage("rejoined: central hears that beta waits again, wiped", async () => {
+    await this.#checks.stage("rejoined: central hears that beta waits again, wiped", async () => {
       await this.#tenant.waitsAgain(beta!, deletedMs, reportDeadlineMs);
       await this.#tenant.nothingLeft(beta!);
     });
-    await stage("rejoined: central hears of the new server", async () => {
+    await this.#checks.stage("rejoined: central hears of the new server", async () => {
       const want = { what: `${stranger.name} waits`, deadlineMs: bootDeadlineMs };
       await this.#holdfast.watch.until(stranger.uuid, want, isWaiting);
     });
-    await stage("nothing was done twice: each machine was installed exactly once", () =>
+    await this.#checks.stage("nothing was done twice: each machine was installed exactly once", () =>
       this.#tenant.installedOnce(alpha!),
     );
-    await stage("the new server can be given away: gamma is created, installed and in use", async () => {
+    await this.#checks.stage("the new server can be given away: gamma is created, installed and in use", async () => {
       const gamma = await this.#inUse("gamma");
       await this.#tenant.installedOnce(gamma);
     });

@@ -36,11 +36,11 @@ export class Datacenter {
     this.#leaf = new Leaf(this.plan);
     for (const machine of this.machines) await machine.open();
     await this.#chassis.listen(this.plan.chassisPort);
-    for (const machine of this.plan.machines) if (!machine.isLate) await this.plugIn(machine);
+    for (const machine of this.plan.machines) if (!machine.isLate) this.plugIn(machine);
   }
 
   /** Gives a machine its mains: its BMC starts, and answers for it. */
-  async plugIn(machine: MachinePlan): Promise<void> {
+  plugIn(machine: MachinePlan): void {
     this.#bmcs.push(startBmc(this.plan, machine, this.bmcPassword));
   }
 
