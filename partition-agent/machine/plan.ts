@@ -1,9 +1,10 @@
 // What to do next about one machine, decided from facts. Pure: the reconciler gathers the facts and performs the effects.
 //
-// Order: orders of people first, then whether anything may be done at all, then isolation of the port, then power. A machine whose port cannot be read back in the
-// provisioning network after a release is not switched on there.
+// Order: orders of people first, then whether anything may be done at all, then isolation of the port, then power. A machine
+// whose port cannot be read back in the provisioning network after a release is not switched on there.
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { bmcCommandName } from "#domain/machine/bmc-command.ts";
+import { isVoidOrder } from "#domain/machine/bmc-order.ts";
 import { bootTarget } from "#domain/machine/boot-target.ts";
 import { stateOf } from "#domain/machine/lifecycle.ts";
 import { portNetwork, provisioning } from "#domain/machine/port-network.ts";
@@ -63,24 +64,27 @@ const recheckMs = 30_000;
 const lastWordMs = 5_000;
 
 export function planMachine(facts: MachineFacts): MachineDecision {
-  return (
-    planOrders(facts) ?? planSafe(facts) ?? planLost(facts) ?? planRelease(facts) ?? planPort(facts) ?? planPower(facts)
-  );
-}
-
-function planSafe({ safeMode }: MachineFacts): MachineDecision | undefined {
-  return safeMode === undefined ? undefined : waitFor(safeMode, "it is left as it is until then", recheckMs);
+  return planOrders(facts) ?? planLeftAlone(facts) ?? planRelease(facts) ?? planPort(facts) ?? planPower(facts);
 }
 
 /** Absence never means reset: what is not known to be free is left as it is. */
-function planLost({ desired, observed }: MachineFacts): MachineDecision | undefined {
-  const lost = lostRecord(desired, observed);
-  return lost === undefined ? undefined : waitFor(lost, "it is left as it is until then", recheckMs);
+function planLeftAlone({ safeMode, desired, observed }: MachineFacts): MachineDecision | undefined {
+  const why = safeMode ?? lostRecord(desired, observed);
+  return why === undefined ? undefined : waitFor(why, "it is left as it is until then", recheckMs);
+}
+
+/** A machine's orders whose outcome is not known yet: those of central, then those of people on site. */
+export function openOrders(
+  desired: MachineDesired | undefined,
+  observed: MachineObserved | undefined,
+  localOrders: readonly BmcOrder[],
+): readonly BmcOrder[] {
+  const ended = new Set(observed?.outcomes.map(({ id }) => id));
+  return [...(desired?.orders ?? []), ...localOrders].filter(({ id }) => !ended.has(id));
 }
 
 function planOrders({ desired, observed, localOrders, nowMs }: MachineFacts): MachineDecision | undefined {
-  const known = new Set(observed.outcomes.map((o) => o.id));
-  const order = [...(desired?.orders ?? []), ...localOrders].find((o) => !known.has(o.id));
+  const [order] = openOrders(desired, observed, localOrders);
   if (!order) return undefined;
   const name = bmcCommandName(order.command);
   const refused = refusal(order, desired?.epoch ?? 0n, nowMs);
@@ -90,7 +94,7 @@ function planOrders({ desired, observed, localOrders, nowMs }: MachineFacts): Ma
 
 function refusal(order: BmcOrder, epoch: bigint, nowMs: number): string | undefined {
   if (order.epoch !== epoch) return `it was given under epoch ${order.epoch}, the machine is at ${epoch}`;
-  if (order.deadline && timestampMs(order.deadline) < nowMs) {
+  if (order.deadline && isVoidOrder(order, nowMs)) {
     return `its deadline ${new Date(timestampMs(order.deadline)).toISOString()} has passed`;
   }
   return undefined;

@@ -4,7 +4,7 @@ import { portNetwork } from "#domain/machine/port-network.ts";
 import { type SiteMachine, SiteMachineSchema, SiteMachineState as State } from "#gen/holdfast/site/v1/machine_pb.ts";
 import type { BmcOrder, MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { lostRecord } from "../machine/lost-record.ts";
-import { isPast } from "../machine/plan.ts";
+import { isPast, openOrders } from "../machine/plan.ts";
 
 /** What the agent knows of one machine; at least one half is there. */
 export interface MachineRecord {
@@ -18,7 +18,6 @@ export function siteMachine(record: MachineRecord, localOrders: readonly BmcOrde
   const { uuid, desired, observed } = record;
   const allocation = desired?.allocation;
   const latest = observed?.events?.events.at(-1);
-  const done = new Set(observed?.outcomes.map(({ id }) => id));
   return create(SiteMachineSchema, {
     uuid,
     macs: macsOf(observed),
@@ -42,7 +41,7 @@ export function siteMachine(record: MachineRecord, localOrders: readonly BmcOrde
     bmcAddress: observed?.bmc?.address ?? "",
     size: observed?.size ?? "",
     rack: observed?.rack ?? "",
-    orders: [...(desired?.orders ?? []), ...localOrders].filter(({ id }) => !done.has(id)),
+    orders: [...openOrders(desired, observed, localOrders)],
     outcomes: observed?.outcomes ?? [],
   });
 }
