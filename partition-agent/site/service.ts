@@ -26,7 +26,7 @@ import type { Act, AuditTrail } from "./audit.ts";
 import { callerOf, issuerOf } from "./caller.ts";
 import type { SiteCredential } from "./credential.ts";
 import { findMachine } from "./find-machine.ts";
-import { type MachineRecord, siteMachine } from "./machine.ts";
+import { type MachineRecord, siteMachine, siteState } from "./machine.ts";
 import type { LocalOrders } from "./orders.ts";
 import { imageStatus, linkStatus, outboxSummary, stateCounts } from "./status.ts";
 
@@ -62,7 +62,8 @@ export function siteService(on: OnSite): ServiceImpl<typeof SiteService> {
   return {
     getStatus: async () => ({ status: await statusOf(on) }),
     listMachines: () => ({
-      machines: machinesOf(on).map((m) => {
+      machines: recordsOf(site).map((record) => {
+        const m = siteMachine(record, orders.of(record.uuid));
         if (m.progress) m.progress = { ...m.progress, steps: [] };
         m.outcomes = [];
         return m;
@@ -120,9 +121,6 @@ function recordsOf({ ledger, observations }: Site): readonly MachineRecord[] {
   return [...records.values()].sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
 }
 
-const machinesOf = ({ site, orders }: OnSite) =>
-  recordsOf(site).map((record) => siteMachine(record, orders.of(record.uuid)));
-
 async function statusOf(on: OnSite): Promise<Status> {
   const { site, files, outbox, link } = on;
   const { history, revision } = site.ledger.cursor;
@@ -134,11 +132,11 @@ async function statusOf(on: OnSite): Promise<Status> {
     startedAt: timestampFromMs(on.startedMs),
     link: linkStatus(link.state),
     ledger: { history, revision },
-    outbox: outboxSummary(outbox.pending(Number.POSITIVE_INFINITY), outbox.rejected().length),
+    outbox: outboxSummary(outbox),
     images: site.ledger.list("image", ImageSchema).map((image) => imageStatus(image, files)),
     diskFreeBytes: BigInt(freeBytes),
     diskSizeBytes: BigInt(sizeBytes),
-    machines: [...stateCounts(machinesOf(on))],
+    machines: [...stateCounts(recordsOf(site).map(siteState))],
     ...(address && { address }),
   });
 }
@@ -194,10 +192,9 @@ function leasesOf({ site, leases }: OnSite) {
 }
 
 function outboxOf({ outbox }: OnSite) {
-  const rejected = outbox.rejected();
   return create(GetOutboxResponseSchema, {
-    outbox: outboxSummary(outbox.pending(Number.POSITIVE_INFINITY), rejected.length),
-    deadLetters: rejected.map(({ entry: { sequence, kind, id, seenAt }, reason }) => ({
+    outbox: outboxSummary(outbox),
+    deadLetters: outbox.rejected().map(({ entry: { sequence, kind, id, seenAt }, reason }) => ({
       sequence,
       kind,
       id,
