@@ -4,6 +4,8 @@ import { Refusal } from "#lib/refusal.ts";
 interface Life {
   readonly agent: string;
   readonly streams: Set<symbol>;
+  /** Another one was refused beside it. */
+  hasClone: boolean;
 }
 
 /**
@@ -12,7 +14,6 @@ interface Life {
  */
 export class Connections {
   readonly #lives = new Map<string, Life>();
-  readonly #clones = new Set<string>();
 
   /**
    * @param agent identity of the agent's present life
@@ -22,19 +23,17 @@ export class Connections {
   enter(partition: string, agent: string): () => void {
     const present = this.#lives.get(partition);
     if (present && present.agent !== agent) {
-      this.#clones.add(partition);
+      present.hasClone = true;
       const text = `partition ${partition}: another agent is connected under this identity (life ${present.agent}): stop one of them`;
       throw new Refusal("precondition", text, { reason: "AGENT_ALREADY_LIVE" });
     }
-    const life = present ?? { agent, streams: new Set() };
+    const life = present ?? { agent, streams: new Set(), hasClone: false };
     const stream = Symbol(agent);
     life.streams.add(stream);
     this.#lives.set(partition, life);
     return () => {
       life.streams.delete(stream);
-      if (life.streams.size > 0 || this.#lives.get(partition) !== life) return;
-      this.#lives.delete(partition);
-      this.#clones.delete(partition);
+      if (life.streams.size === 0 && this.#lives.get(partition) === life) this.#lives.delete(partition);
     };
   }
 
@@ -44,6 +43,6 @@ export class Connections {
 
   /** A second agent was refused since the present one connected. */
   hasClone(partition: string): boolean {
-    return this.#clones.has(partition);
+    return this.#lives.get(partition)?.hasClone ?? false;
   }
 }

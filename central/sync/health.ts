@@ -16,13 +16,11 @@ export function machinesHealth(
   state: Pick<State, "away" | "list">,
   connections: Pick<Connections, "isUp" | "hasClone">,
 ): MessageInitShape<typeof HealthStatusSchema> {
-  const cut = (id: string): MessageInitShape<typeof PartitionHealthSchema> =>
-    connections.isUp(id)
-      ? connections.hasClone(id)
-        ? { status: ServiceStatus.DEGRADED, message: "a second agent tried to connect under its agent's identity" }
-        : { status: ServiceStatus.HEALTHY, message: "" }
-      : { status: ServiceStatus.DEGRADED, message: "its agent is not connected to this server" };
-  const partitions = Object.fromEntries(state.list(kinds.partition).map(({ id }) => [id, cut(id)]));
+  const problem = (id: string): string => {
+    if (!connections.isUp(id)) return "its agent is not connected to this server";
+    return connections.hasClone(id) ? "a second agent tried to connect under its agent's identity" : "";
+  };
+  const partitions = Object.fromEntries(state.list(kinds.partition).map(({ id }) => [id, healthOf(problem(id))]));
   const away = Object.keys(partitions).filter((id) => !connections.isUp(id));
   const problems = [
     ...(state.away === undefined ? [] : [`the store is away: ${state.away}`]),
@@ -35,3 +33,8 @@ export function machinesHealth(
     partitions,
   };
 }
+
+const healthOf = (message: string): MessageInitShape<typeof PartitionHealthSchema> => ({
+  status: message === "" ? ServiceStatus.HEALTHY : ServiceStatus.DEGRADED,
+  message,
+});
