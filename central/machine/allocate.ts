@@ -1,6 +1,5 @@
 // One allocation is one commit: machine, addresses and ASN together, under the revisions that were read.
 // What is only looked at to choose comes from the state, without a condition; what is chosen is read through the transaction.
-
 import { clone, create } from "@bufbuild/protobuf";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { type MachineView, placeMachine, unavailability, unfitText } from "#domain/machine/placement.ts";

@@ -28,12 +28,8 @@ export function* snapshotOf(state: State, partition: string): Generator<FollowRe
       .map((row) => ({ kind, row })),
   );
   yield response({ case: "snapshotBegin", value: { history, revision } });
-  const items = rows.map(
-    ({ kind, row }) =>
-      () =>
-        desiredItem(kind, row.id, row.revision, row.value),
-  );
-  for (const chunk of chunked(items)) yield response({ case: "snapshotItems", value: { items: chunk } });
+  const items = chunked(rows, ({ kind, row }) => desiredItem(kind, row.id, row.revision, row.value));
+  for (const chunk of items) yield response({ case: "snapshotItems", value: { items: chunk } });
   yield response({ case: "snapshotEnd", value: { revision } });
 }
 
@@ -49,20 +45,21 @@ export function* recollectionOf(
   // An agent of before this message says nothing of its outbox.
   if (taken === undefined || outbox === "" || (taken.outbox === outbox && taken.sequence <= sequence)) return;
   const machines = state.list(kinds.machineObserved, (m) => m.partition === partition);
-  const entries = machines.map(
-    ({ id, value }) =>
-      () =>
-        create(ReportEntrySchema, { kind: "machine", id, value: toBinary(MachineObservedSchema, value) }),
+  const entries = chunked(machines, ({ id, value }) =>
+    create(ReportEntrySchema, { kind: "machine", id, value: toBinary(MachineObservedSchema, value) }),
   );
-  for (const chunk of chunked(entries)) yield response({ case: "recollection", value: { entries: chunk } });
+  for (const chunk of entries) yield response({ case: "recollection", value: { entries: chunk } });
 }
 
 /** In their order, as many at a time as a message may have. Each is made when its turn comes, so that only one chunk is in memory. */
-function* chunked<T extends { readonly value: Uint8Array }>(makers: readonly (() => T)[]): Generator<T[]> {
+function* chunked<R, T extends { readonly value: Uint8Array }>(
+  rows: readonly R[],
+  make: (row: R) => T,
+): Generator<T[]> {
   let chunk: T[] = [];
   let bytes = 0;
-  for (const make of makers) {
-    const item = make();
+  for (const row of rows) {
+    const item = make(row);
     if (chunk.length > 0 && (chunk.length >= chunkLimits.items || bytes + item.value.length > chunkLimits.bytes)) {
       yield chunk;
       [chunk, bytes] = [[], 0];
