@@ -3,13 +3,14 @@ import type { MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Random } from "#lib/random.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import { Agent } from "./agent.ts";
 import type { BootArguments } from "./boot-arguments.ts";
 import type { Facts } from "./facts.ts";
 import { registration } from "./hardware.ts";
 import { install } from "./install.ts";
 import type { Server } from "./server.ts";
-import { reasonOf, type Say, StepFailed, Steps } from "./steps.ts";
+import { type Say, StepFailed, Steps } from "./steps.ts";
 import { isWiped, type WipeEvidence, wipeMethods, wipeSummary } from "./wipe.ts";
 
 export interface LifePorts {

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type InstallStep, InstallStepSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import { timestamp } from "./time.ts";
 
 /** A step ended badly. The text is what people read: the step, then the thing and the value that are wrong. */
@@ -95,5 +96,3 @@ export class Steps {
     this.#isTelling = false;
   }
 }
-
-export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

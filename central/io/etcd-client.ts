@@ -1,6 +1,7 @@
 // One etcd cluster through the etcd3 package, without its retries: it repeats a transaction whose answer was lost, and the
 // repeat then fails on its own success.
 import { Etcd3, type IOptions } from "etcd3";
+import { reasonOf } from "#lib/reason-of.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Secret } from "#lib/secret.ts";
 import { Compacted, StoreUnavailable } from "../store/store.ts";
@@ -74,7 +75,7 @@ export class EtcdClient {
 
   asOurs(error: unknown): Error {
     if (error instanceof Compacted || error instanceof Refusal || error instanceof StoreUnavailable) return error;
-    const text = error instanceof Error ? error.message : String(error);
+    const text = reasonOf(error);
     if (isCompacted.test(text)) return new Compacted(0n);
     if (tooMuch.test(text)) return new Refusal("exhausted", `${this.name} refused: ${text}`, { reason: "STORE_LIMIT" });
     return new StoreUnavailable(`${this.name}: ${text}`, { cause: error });

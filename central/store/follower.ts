@@ -1,5 +1,6 @@
 // Keeps the cache at the store: list once, then watch; list again when the watch cannot go on.
 import { Bell } from "#lib/bell.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import type { Cache, Change } from "./cache.ts";
 import type { ChangeFeed } from "./change-feed.ts";
@@ -108,7 +109,7 @@ export class Follower {
   /** Says so once, then sleeps: twice as long after each failure in a row, and a random part of it. */
   async #failed(error: unknown, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     if (this.#away === undefined) this.#ports.log.warn("store-away", { why, revision: this.#cache.revision, error });
     this.#away = why;
     const ms = Math.min(backoffMs.first * 2 ** this.#failures, backoffMs.most);

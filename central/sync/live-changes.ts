@@ -1,3 +1,4 @@
+import { reasonOf } from "#lib/reason-of.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { ChangeBatch } from "../store/cache.ts";
 import type { State } from "../store/state.ts";
@@ -14,7 +15,7 @@ async function* telling(changes: AsyncIterable<ChangeBatch>): AsyncGenerator<Cha
   try {
     yield* changes;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw new Refusal("unavailable", `the stream cannot go on, call again: ${why}`, { reason: "STREAM_BROKEN_OFF" });
   }
 }

@@ -1,6 +1,7 @@
 import net from "node:net";
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { reasonOf } from "#lib/reason-of.ts";
 import { userHeader } from "#lib/rpc/user-header.ts";
 import type { Api } from "../cli.ts";
 import type { SitePlace } from "../site/place.ts";
@@ -44,7 +45,7 @@ async function connected(place: SitePlace, signal: AbortSignal): Promise<net.Soc
   try {
     return await pinnedTls(new URL(place.server), place.fingerprint, deadline);
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = reasonOf(error);
     throw new ConnectError(text, Code.Unavailable, undefined, undefined, error);
   }
 }

@@ -2,6 +2,7 @@ import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
+import { reasonOf } from "#lib/reason-of.ts";
 import type { Secret } from "#lib/secret.ts";
 
 /**
@@ -72,10 +73,4 @@ function received(response: IncomingMessage): Headers {
 }
 
 const unavailable = (error: unknown): ConnectError =>
-  new ConnectError(
-    error instanceof Error ? error.message : String(error),
-    Code.Unavailable,
-    undefined,
-    undefined,
-    error,
-  );
+  new ConnectError(reasonOf(error), Code.Unavailable, undefined, undefined, error);

@@ -4,6 +4,7 @@ import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type MachineBMC, MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import type { Observations } from "../observations/observations.ts";
 import type { Bmc } from "./bmc.ts";
 
@@ -93,7 +94,7 @@ export class BmcDirectory {
       return true;
     } catch (error) {
       if (signal.aborted) return false;
-      const text = error instanceof Error ? error.message : String(error);
+      const text = reasonOf(error);
       if (this.#errors.get(address) !== text) log.warn("bmc-not-reached", { address, error: text });
       this.#errors.set(address, text);
       return false;

@@ -1,6 +1,7 @@
 // Kernel, initrd and images at hand in the partition: fetched once, served from here, also when their source is away.
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Seal } from "../image/ports.ts";
 
@@ -122,7 +123,7 @@ export class BootFiles {
       },
       (error: unknown) => {
         fetch.isRunning = false;
-        const text = error instanceof Error ? error.message : String(error);
+        const text = reasonOf(error);
         if (!this.#signal.aborted && text !== fetch.error)
           this.#log.warn("boot-file-not-fetched", { url, error: text });
         fetch.error = text;

@@ -15,6 +15,7 @@ import { withDeadline } from "#lib/deadline.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Outbox } from "../outbox/outbox.ts";
@@ -99,7 +100,7 @@ export class Link {
       } catch (error) {
         if (signal.aborted) return;
         if (clock.monotonicMs() - startedMs > retryMaxMs) failures = 0;
-        const text = error instanceof Error ? error.message : String(error);
+        const text = reasonOf(error);
         if (text !== this.#troubles.get(name)) log.warn("link-lost", { name, error: text });
         this.#troubles.set(name, text);
         if (name === "follow") this.#enter("backing off", text);

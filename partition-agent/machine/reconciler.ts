@@ -15,6 +15,7 @@ import {
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import { type Outcome, wait } from "#lib/reconcile.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import type { Bmc } from "../bmc/bmc.ts";
@@ -82,7 +83,7 @@ export class MachineReconciler {
 
   /** Puts a failure of the world into the machine's status. */
   async failed(uuid: string, error: unknown): Promise<void> {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     await this.#ports.site.observations.update(uuid, (m) => this.#say(m, why, "it is tried again"));
   }
 
@@ -123,7 +124,7 @@ export class MachineReconciler {
       this.#powers.set(uuid, { state, atMs: nowMs });
       return { state };
     } catch (error) {
-      return { state: "unknown", why: error instanceof Error ? error.message : String(error) };
+      return { state: "unknown", why: reasonOf(error) };
     }
   }
 

@@ -7,6 +7,7 @@ import { AuditPhase, type AuditTrace, AuditTraceSchema } from "#gen/metalstack/a
 import type { Clock } from "#lib/clock.ts";
 import type { Change, Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { connectErrorOf } from "#lib/rpc/refusal-to-connect.ts";
 import type { Outbox } from "../outbox/outbox.ts";
@@ -84,7 +85,7 @@ export class AuditTrail {
       await this.#note(this.#traceOf(act, AuditPhase.REQUEST), also);
     } catch (error) {
       this.#ports.log.error("audit-not-written", { method: act.method, user: act.user, error });
-      const text = error instanceof Error ? error.message : String(error);
+      const text = reasonOf(error);
       throw new Refusal("unavailable", `it could not be written down, so it was not done: ${text}`, {
         reason: "AUDIT_NOT_DURABLE",
       });

@@ -15,6 +15,7 @@ import { type BmcOrder, MachineDesiredSchema } from "#gen/holdfast/state/v1/mach
 import { ImageSchema } from "#gen/metalstack/api/v2/image_pb.ts";
 import { ipv4Text } from "#lib/net/ipv4.ts";
 import type { Random } from "#lib/random.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Lease } from "#pxe-boot/dhcp/lease.ts";
 import type { Bmc } from "../bmc/bmc.ts";
@@ -151,7 +152,7 @@ async function askBmc({ bmcOf }: OnSite, { uuid, desired, observed }: MachineRec
     return { uuid, powerState, bootDevice: device, persistent, bootTarget: bootTarget(desired, observed) };
   } catch (error) {
     if (signal.aborted) throw error;
-    const text = error instanceof Error ? error.message : String(error);
+    const text = reasonOf(error);
     throw new Refusal("unavailable", `the BMC of machine ${uuid}: ${text}`, { reason: "BMC_FAILED" });
   }
 }

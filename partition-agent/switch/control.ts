@@ -3,6 +3,7 @@ import { provisioning } from "#domain/machine/port-network.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Mac } from "#lib/net/mac.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import type { PortFact } from "../machine/plan.ts";
 import type { PortControl } from "../machine/reconciler.ts";
 import { diffSwitch } from "./diff.ts";
@@ -36,7 +37,7 @@ export function switchControl(
       try {
         state = await recent.read(signal);
       } catch (error) {
-        return unknown(error instanceof Error ? error.message : String(error));
+        return unknown(reasonOf(error));
       }
       return locateIn(state, machine, names, ownerOf);
     },

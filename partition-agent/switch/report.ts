@@ -14,6 +14,7 @@ import {
 import { equalBytes } from "#lib/bytes.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import type { Observations } from "../observations/observations.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { SwitchNames } from "./control.ts";
@@ -48,7 +49,7 @@ export async function reportSwitch(ports: SwitchReportPorts, signal: AbortSignal
       last = value;
       lastError = "";
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
+      const text = reasonOf(error);
       if (!signal.aborted && text !== lastError) ports.log.warn("switch-not-read", { error: text });
       lastError = text;
     }

@@ -1,4 +1,5 @@
 import type { Log, LogFields } from "#lib/log.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import type { Life } from "./life.ts";
 import type { Time } from "./time.ts";
 
@@ -51,5 +52,5 @@ export function clockText(ms: number): string {
 const fieldsText = (fields: LogFields): string =>
   Object.entries(fields)
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => ` ${name}=${value instanceof Error ? value.message : String(value)}`)
+    .map(([name, value]) => ` ${name}=${reasonOf(value)}`)
     .join("");
