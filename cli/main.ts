@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { run } from "@stricli/core";
+import { packageVersion } from "#lib/io/package-version.ts";
 import { systemClock } from "#lib/io/system-clock.ts";
 import { app } from "./app.ts";
 import type { Cli } from "./cli.ts";
@@ -14,9 +14,6 @@ process.once("SIGTERM", () => interrupted.abort(new Error("terminated")));
 // `holdfast … | head` ends when the reader goes; that is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
 const streams: Cli["process"] = { stdout: process.stdout, stderr: process.stderr, env: process.env };
 const cli: Cli = {
   process: streams,
@@ -25,7 +22,7 @@ const cli: Cli = {
   env: process.env,
   // Behind sudo the one who typed is meant, not root.
   user: process.env.SUDO_USER ?? userInfo().username,
-  version,
+  version: packageVersion(),
   isLive: process.stderr.isTTY === true,
   files: userFiles(process.env),
   connect,

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import type { Version } from "#gen/metalstack/api/v2/version_pb.ts";
+import { packageVersion } from "#lib/io/package-version.ts";
 
 /** What this central is: of the package, and where it runs from a checkout, of that. */
 export function versionFacts(): Pick<Version, "version" | "revision" | "gitSha1" | "buildDate"> {
-  const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
+  const version = packageVersion();
   const gitSha1 = checkedOut(new URL("../../.git/", import.meta.url)) ?? "";
   const revision = gitSha1 === "" ? `v${version}` : `v${version}-g${gitSha1.slice(0, 8)}`;
   return { version, revision, gitSha1, buildDate: "" };

@@ -1,10 +1,10 @@
 // Where people on site reach the agent: a Unix socket always, an address with TLS when the configuration names one.
 import { createHash, X509Certificate } from "node:crypto";
 import { readFile, statfs } from "node:fs/promises";
-import { createRequire } from "node:module";
 import path from "node:path";
 import type { Interceptor } from "@connectrpc/connect";
 import { type Listening, listen, type OnePort, type TlsMaterial, type Where } from "#lib/io/one-port.ts";
+import { packageVersion } from "#lib/io/package-version.ts";
 import { secretFile } from "#lib/io/secret-file.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import type { Lifetime } from "#lib/lifetime.ts";
@@ -25,7 +25,7 @@ export async function openSitePort(config: AgentConfig, parts: OnSiteParts, life
   const credential = await credentialOf(config, parts);
   const on: OnSite = {
     ...parts,
-    ...ownVersion(),
+    version: packageVersion(),
     startedMs: clock.wallMs(),
     leases: () => new DiskLeases(disk, log).load(),
     diskSpace: () => spaceAt(config.dataDir),
@@ -68,9 +68,6 @@ async function certificateOf({ site, partition }: AgentConfig, parts: OnSitePart
     return await selfMadeCertificate(parts.site.disk, `holdfast agent of ${partition}`);
   return { certificate: await readFile(certFile), key: await readFile(keyFile) };
 }
-
-const ownVersion = (): { version: string } =>
-  createRequire(import.meta.url)("../../package.json") as { version: string };
 
 /** Of the file system that holds the folder. */
 async function spaceAt(folder: string): Promise<{ freeBytes: number; sizeBytes: number }> {
