@@ -4,7 +4,7 @@ import {
   type SiteMachineState,
   SiteMachineStateSchema,
 } from "#gen/holdfast/site/v1/machine_pb.ts";
-import type { BmcOrder, BmcOrderOutcome, InstallStep } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { BmcOrder, BmcOrderOutcome } from "#gen/holdfast/state/v1/machine_pb.ts";
 import {
   MachineBMCCommandSchema,
   MachineLivelinessSchema,
@@ -13,11 +13,12 @@ import {
 import { type Cli, say } from "../cli.ts";
 import { Failure } from "../failure.ts";
 import type { OutputFlags } from "../flags.ts";
+import { progressFacts, stepText } from "../machine/progress.ts";
 import { enumText } from "../view/enum-text.ts";
 import { type Fact, factsText } from "../view/facts.ts";
-import { isForPeople, listText, oneText } from "../view/output.ts";
+import { listText, shownText } from "../view/output.ts";
 import type { Column } from "../view/table.ts";
-import { ageText, durationText, timestampMs } from "../view/time.ts";
+import { ageText, agoText, durationText, timestampMs } from "../view/time.ts";
 import { type SiteFlags, withSite } from "./with-site.ts";
 
 export async function siteMachines(this: Cli, flags: SiteFlags & OutputFlags): Promise<void> {
@@ -28,8 +29,10 @@ export async function siteMachines(this: Cli, flags: SiteFlags & OutputFlags): P
 export async function siteWhy(this: Cli, flags: SiteFlags & OutputFlags, word: string): Promise<void> {
   const { machine } = await withSite(this, flags, (site) => site.getMachine({ machine: word }));
   if (!machine) throw new Failure(`not found: there is no machine ${word}`);
-  const nowMs = this.clock.wallMs();
-  say(this, isForPeople(flags.output) ? whyText(machine, nowMs) : oneText(SiteMachineSchema, machine, flags.output));
+  say(
+    this,
+    shownText(SiteMachineSchema, machine, flags.output, () => whyText(machine, this.clock.wallMs())),
+  );
 }
 
 const columns = (nowMs: number): readonly Column<SiteMachine>[] => [
@@ -50,27 +53,24 @@ const columns = (nowMs: number): readonly Column<SiteMachine>[] => [
 ];
 
 function whyText(m: SiteMachine, nowMs: number): string {
-  const ago = (t: Parameters<typeof ageText>[0]) => (t ? ` (${ageText(t, nowMs)} ago)` : "");
-  const { progress } = m;
   return factsText([
     ["machine", m.uuid],
     ["name", [m.hostname, m.name].filter((n, i, all) => n !== "" && all.indexOf(n) === i).join(", ")],
     ["macs", m.macs.join(", ")],
     ["state", `${stateText(m.state)}, epoch ${m.epoch}`],
-    ["why", progress?.why ? `${progress.why}${progress.since ? `, for ${ageText(progress.since, nowMs)}` : ""}` : ""],
-    ["next", progress?.next ?? ""],
-    ["last event", m.lastEvent ? `${eventText(m)}${ago(m.lastEventAt)}` : ""],
+    ...progressFacts(m.progress, nowMs),
+    ["last event", m.lastEvent ? `${eventText(m)}${agoText(m.lastEventAt, nowMs)}` : ""],
     ["last failure", m.lastFailure],
     ["heard", m.heardAt ? `${ageText(m.heardAt, nowMs)} ago, ${enumText(MachineLivelinessSchema, m.liveliness)}` : ""],
     ["power", powerText(m)],
     ["BMC", m.bmcAddress],
     ["boots from", m.bootTarget],
-    ["port", m.port ? `${portText(m)}${ago(m.port.readAt)}, belongs in ${m.wantedNetwork}` : ""],
+    ["port", m.port ? `${portText(m)}${agoText(m.port.readAt, nowMs)}, belongs in ${m.wantedNetwork}` : ""],
     ["image", m.image],
     ["project", m.project],
-    ...(progress?.steps ?? []).map(stepFact),
+    ...(m.progress?.steps ?? []).map((step): Fact => ["step", `${step.name}  ${stepText(step)}`]),
     ...m.orders.map((order) => orderFact(order, nowMs)),
-    ...m.outcomes.map((outcome) => outcomeFact(outcome, ago(outcome.at))),
+    ...m.outcomes.map((outcome) => outcomeFact(outcome, nowMs)),
   ]);
 }
 
@@ -84,11 +84,6 @@ const portText = ({ port }: SiteMachine): string => (port ? `${port.switch} ${po
 const eventText = (m: SiteMachine): string =>
   m.lastEvent ? enumText(MachineProvisioningEventTypeSchema, m.lastEvent) : "";
 
-function stepFact({ name, startedAt, endedAt, detail, error }: InstallStep): Fact {
-  const took = startedAt && endedAt ? durationText(timestampMs(endedAt) - timestampMs(startedAt)) : "…";
-  return ["step", `${name}  ${error ? `failed: ${error}` : took}${detail ? `, ${detail}` : ""}`];
-}
-
 function orderFact({ id, command, issuedBy, deadline }: BmcOrder, nowMs: number): Fact {
   const leftMs = deadline ? timestampMs(deadline) - nowMs : 0;
   return [
@@ -97,7 +92,7 @@ function orderFact({ id, command, issuedBy, deadline }: BmcOrder, nowMs: number)
   ];
 }
 
-const outcomeFact = ({ id, error }: BmcOrderOutcome, ago: string): Fact => [
+const outcomeFact = ({ id, error, at }: BmcOrderOutcome, nowMs: number): Fact => [
   "past order",
-  `${id} was ${error === "" ? "carried out" : `not carried out: ${error}`}${ago}`,
+  `${id} was ${error === "" ? "carried out" : `not carried out: ${error}`}${agoText(at, nowMs)}`,
 ];

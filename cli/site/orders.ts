@@ -11,7 +11,7 @@ import { Failure } from "../failure.ts";
 import type { OutputFlags } from "../flags.ts";
 import { orders } from "../machine/command.ts";
 import { factsText } from "../view/facts.ts";
-import { isForPeople, oneText } from "../view/output.ts";
+import { isForPeople, oneText, shownText } from "../view/output.ts";
 import { printable } from "../view/table.ts";
 import { timestampMs } from "../view/time.ts";
 import { type SiteFlags, withSite } from "./with-site.ts";
@@ -25,7 +25,10 @@ type OrderFlags = SiteFlags & OutputFlags;
 export async function sitePower(this: Cli, flags: OrderFlags, machine: string, word: string): Promise<void> {
   if (word !== "status") return await order(this, flags, machine, commandOf(orders.power, word, ["status"]), word);
   const told = await withSite(this, flags, (site) => site.askBmc({ machine }));
-  say(this, isForPeople(flags.output) ? `${told.powerState}\n` : oneText(AskBmcResponseSchema, told, flags.output));
+  say(
+    this,
+    shownText(AskBmcResponseSchema, told, flags.output, () => `${told.powerState}\n`),
+  );
 }
 
 export async function siteIdentify(this: Cli, flags: OrderFlags, machine: string, word: string): Promise<void> {
@@ -38,7 +41,10 @@ export async function siteBootTarget(this: Cli, flags: OrderFlags, machine: stri
     return await order(this, flags, machine, commandOf(orders.boot, word), `boot from ${word} ${lasting}`);
   }
   const told = await withSite(this, flags, (site) => site.askBmc({ machine }));
-  say(this, isForPeople(flags.output) ? bootText(told) : oneText(AskBmcResponseSchema, told, flags.output));
+  say(
+    this,
+    shownText(AskBmcResponseSchema, told, flags.output, () => bootText(told)),
+  );
 }
 
 const bootText = ({ uuid, bootTarget, bootDevice, persistent }: AskBmcResponse): string =>

@@ -13,21 +13,24 @@ import type { OutputFlags } from "../flags.ts";
 import { bytesText } from "../view/bytes.ts";
 import { enumText } from "../view/enum-text.ts";
 import { type Fact, factsText } from "../view/facts.ts";
-import { isForPeople, oneText } from "../view/output.ts";
+import { shownText } from "../view/output.ts";
 import { ageText } from "../view/time.ts";
 import { type SiteFlags, withSite } from "./with-site.ts";
 
 export async function siteStatus(this: Cli, flags: SiteFlags & OutputFlags): Promise<void> {
   const status = await statusOf(this, flags);
-  const nowMs = this.clock.wallMs();
-  say(this, isForPeople(flags.output) ? statusText(status, nowMs) : oneText(StatusSchema, status, flags.output));
+  say(
+    this,
+    shownText(StatusSchema, status, flags.output, () => statusText(status, this.clock.wallMs())),
+  );
 }
 
 export async function siteLink(this: Cli, flags: SiteFlags & OutputFlags): Promise<void> {
   const { link, ledger, outbox } = await statusOf(this, flags);
   if (!link) throw new Failure("the agent does not tell of its link");
-  const facts = [...linkFacts(link, this.clock.wallMs()), ledgerFact(ledger), outboxFact(outbox, this.clock.wallMs())];
-  say(this, isForPeople(flags.output) ? factsText(facts) : oneText(LinkStatusSchema, link, flags.output));
+  const nowMs = this.clock.wallMs();
+  const forPeople = () => factsText([...linkFacts(link, nowMs), ledgerFact(ledger), outboxFact(outbox, nowMs)]);
+  say(this, shownText(LinkStatusSchema, link, flags.output, forPeople));
 }
 
 const statusOf = (cli: Cli, flags: SiteFlags): Promise<Status> =>

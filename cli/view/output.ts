@@ -26,6 +26,14 @@ export function listText<D extends DescMessage>(
   return output === "json" ? jsonText(json) : yamlText(json);
 }
 
+/** One thing, as people read it or in full. @param forPeople makes the text for people */
+export const shownText = <D extends DescMessage>(
+  schema: D,
+  value: MessageShape<D>,
+  output: Output,
+  forPeople: () => string,
+): string => (isForPeople(output) ? forPeople() : oneText(schema, value, output));
+
 /** One thing, in full. There is no table of one: `table` means the readable form, which is YAML. */
 export function oneText<D extends DescMessage>(schema: D, value: MessageShape<D>, output: Output): string {
   const json = toJson(schema, value);

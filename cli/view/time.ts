@@ -26,6 +26,9 @@ export function ageText(t: Timestamp | undefined, nowMs: number): string {
   return `${Math.floor(seconds / 86_400)}d`;
 }
 
+/** ` (5m ago)`, to stand behind what happened then; empty when unknown. */
+export const agoText = (t: Timestamp | undefined, nowMs: number): string => (t ? ` (${ageText(t, nowMs)} ago)` : "");
+
 /** `90s`, `30m`, `8h`, `1h30m`, `365d`. @returns milliseconds */
 export function parseDuration(text: string): Result<number> {
   if (!/^(\d{1,9}(ms|[dhms]))+$/.test(text))
