@@ -1,7 +1,8 @@
 // npm run sim: many seeds, each a run of its own, over as many processes as there are cores. See docs/simulator.md.
-import { type ChildProcess, execFileSync, fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { commit } from "./commit.ts";
 import type { FaultName } from "./faults.ts";
 import { type Outcome, runSeed } from "./run.ts";
 import { shrink } from "./shrink.ts";
@@ -59,14 +60,6 @@ async function one(seed: number): Promise<number> {
 const summary = (o: Outcome | Told): string =>
   `seed ${o.seed}: ${o.failure ?? "everything held"}\n  commit ${commit()}, ${o.events} events, ${clockText(o.virtualMs)} of virtual time, trace ${o.digest.slice(0, 16)}\n  faults: ${o.faults.join(", ") || "none"}`;
 
-function commit(): string {
-  try {
-    return execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: import.meta.dirname, encoding: "utf8" }).trim();
-  } catch {
-    return "unknown";
-  }
-}
-
 async function many(seeds: number, first: number, workers: number, wantsMarks: boolean): Promise<number> {
   const begin = performance.now();
   const told: Told[] = [];
@@ -82,8 +75,10 @@ async function many(seeds: number, first: number, workers: number, wantsMarks: b
   clearInterval(progress);
   const seconds = (performance.now() - begin) / 1000;
   const failed = told.filter((o) => o.failure !== undefined).sort((a, b) => a.seed - b.seed);
-  const missing = marksInSource().filter((mark) => !told.some((o) => o.marks.includes(mark)));
-  report(told, seconds, missing);
+  const marks = marksInSource();
+  const missing = marks.filter((mark) => !told.some((o) => o.marks.includes(mark)));
+  report(told, seconds);
+  console.log(`marks come by: ${marks.length - missing.length} of ${marks.length}`);
   for (const outcome of failed.slice(0, 5)) await explain(outcome);
   for (const outcome of failed.slice(5)) console.log(`seed ${outcome.seed}: ${outcome.failure}`);
   const unmarked = wantsMarks ? missing.length : 0;
@@ -94,7 +89,7 @@ async function many(seeds: number, first: number, workers: number, wantsMarks: b
   return failed.length + unmarked === 0 && told.length === seeds ? 0 : 1;
 }
 
-function report(told: readonly Told[], seconds: number, missing: readonly string[]): void {
+function report(told: readonly Told[], seconds: number): void {
   const sum = (of: (o: Told) => number) => told.reduce((all, o) => all + of(o), 0);
   const injected = new Map<string, number>();
   for (const o of told) for (const [name, count] of o.injected) injected.set(name, (injected.get(name) ?? 0) + count);
@@ -105,7 +100,6 @@ function report(told: readonly Told[], seconds: number, missing: readonly string
   );
   console.log(`virtual time: ${hours.toFixed(0)} h, ${Math.round((hours * 3600) / seconds)} times as fast as real`);
   console.log(`invariants checked: ${sum((o) => o.checks)} times`);
-  console.log(`marks come by: ${marksInSource().length - missing.length} of ${marksInSource().length}`);
   console.log("faults injected:");
   for (const [name, count] of [...injected].sort((a, b) => b[1] - a[1]))
     console.log(`  ${String(count).padStart(7)}  ${name}`);

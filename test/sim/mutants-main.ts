@@ -1,9 +1,10 @@
 // npm run sim:mutants: breaks a copy of the product in named ways, one after the other, and counts the seeds that the simulator
 // needs to notice. A way that it does not notice is a hole in what it looks at.
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
+import { commit } from "./commit.ts";
 import { type Mutant, mutants } from "./mutants.ts";
 
 const top = path.resolve(import.meta.dirname, "../..");
@@ -52,9 +53,7 @@ async function tried(mutant: Mutant): Promise<Found> {
 
 const waiting = [...mutants];
 const found: Found[] = [];
-console.log(
-  `${mutants.length} mutants of ${execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: top, encoding: "utf8" }).trim()}`,
-);
+console.log(`${mutants.length} mutants of ${commit()}`);
 await Promise.all(
   Array.from({ length: availableParallelism() }, async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
