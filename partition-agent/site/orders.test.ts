@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { create } from "@bufbuild/protobuf";
 import { AuditPhase } from "#gen/metalstack/api/v2/audit_pb.ts";
-import { MachineBMCCommand as Command, MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { MachineBMCCommand as Command } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { pairing } from "../bmc/testing/pair.ts";
 import { nodeBmcCrypto } from "../io/bmc-crypto.ts";
-import { observed, openAgent, refusalOf, TestCentral, uuidA, waiting } from "../testing/site.ts";
-import { alice, onSiteOf, ordered } from "./testing/on-site.ts";
+import { observed, openAgent, refusalOf, uuidA } from "../testing/site.ts";
+import { agentWithMachine, alice, onSiteOf, ordered } from "./testing/on-site.ts";
 
 const { MACHINE_BMC_COMMAND_OFF: off, MACHINE_BMC_COMMAND_RESET: reset } = Command;
 const minuteMs = 60_000;
@@ -20,15 +19,7 @@ afterEach(() => {
 async function place() {
   const pair = pairing(nodeBmcCrypto, quiet)();
   const { bmc, responder, clock, ends } = pair;
-  const agent = await openAgent({ clock });
-  const central = new TestCentral();
-  await central.connect(agent);
-  await waiting(agent, central);
-  await agent.observations.update(uuidA, (m) => {
-    m.bmc = create(MachineBMCSchema, { address: "bmc1:623" });
-    m.isolatedEpoch = 1n;
-  });
-  responder.chassis.isOn = true;
+  const { agent, central } = await agentWithMachine(pair);
   const local = (of = agent) => {
     const life = onSiteOf(of, () => bmc);
     lives.push(life.stop);

@@ -14,8 +14,8 @@ import { agentConfigSchema } from "#agent/config.ts";
 import { nodeBmcCrypto } from "#agent/io/bmc-crypto.ts";
 import { selfMadeCertificate } from "#agent/io/self-made-certificate.ts";
 import { openSitePort } from "#agent/io/site-port.ts";
-import { onSiteOf } from "#agent/site/testing/on-site.ts";
-import { openAgent, TestCentral, uuidA, waiting } from "#agent/testing/site.ts";
+import { agentWithMachine, onSiteOf } from "#agent/site/testing/on-site.ts";
+import { uuidA } from "#agent/testing/site.ts";
 import { kinds } from "#central/store/kinds.ts";
 import { MemoryStore } from "#central/store/memory-store.ts";
 import { openState } from "#central/store/state.ts";
@@ -23,7 +23,6 @@ import { takeReport } from "#central/sync/report.ts";
 import { holdfast } from "#cli/testing/rehearsal.ts";
 import { ReportRequestSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { AuditPhase } from "#gen/metalstack/api/v2/audit_pb.ts";
-import { MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { systemRandom } from "#lib/io/system-random.ts";
 import { Lifetime } from "#lib/lifetime.ts";
@@ -63,15 +62,7 @@ async function place(site: { readonly address?: string } = {}) {
     // Nobody lets virtual time pass here.
     options: { limits: { ...usualLimits, gapMs: 0 } },
   });
-  const agent = await openAgent({ clock });
-  const central = new TestCentral();
-  await central.connect(agent);
-  await waiting(agent, central);
-  await agent.observations.update(uuidA, (m) => {
-    m.bmc = create(MachineBMCSchema, { address: "bmc1:623" });
-    m.isolatedEpoch = 1n;
-  });
-  responder.chassis.isOn = true;
+  const { agent } = await agentWithMachine({ clock, responder });
   const life = onSiteOf(agent, () => bmc);
   lifetime.onStop("life", () => life.stop.abort(new Error("the test is over")));
   await openSitePort(config(site), life.on, lifetime);

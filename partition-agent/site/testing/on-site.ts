@@ -1,15 +1,16 @@
 // An agent with one machine behind a BMC in memory, and a person who calls its local API. Time is virtual.
+import { create } from "@bufbuild/protobuf";
 import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
 import { type OrderBmcResponse, SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
-import type { MachineBMCCommand } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { type MachineBMCCommand, MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { silentLog } from "#lib/log.ts";
 import { Reconciler } from "#lib/reconcile.ts";
 import { userHeader } from "#lib/rpc/user-header.ts";
 import { Seeded } from "#lib/seeded.ts";
 import type { Lease } from "#pxe-boot/dhcp/lease.ts";
+import type { pairing } from "../../bmc/testing/pair.ts";
 import { MachineReconciler } from "../../machine/reconciler.ts";
-import type { FakeCache, openAgent, TestAgent } from "../../testing/site.ts";
-import { uuidA } from "../../testing/site.ts";
+import { type FakeCache, openAgent, type TestAgent, TestCentral, uuidA, waiting } from "../../testing/site.ts";
 import { socketAccess } from "../access.ts";
 import { AuditTrail } from "../audit.ts";
 import { LocalOrders } from "../orders.ts";
@@ -17,6 +18,23 @@ import { onSiteInterceptors, onSiteRoutes } from "../router.ts";
 import type { OnSite } from "../service.ts";
 
 export type Kept = NonNullable<Parameters<typeof openAgent>[0]> & { cache?: FakeCache };
+
+/** An agent with a machine that waits in its installer, at epoch 1; its BMC is found, and it is on. */
+export async function agentWithMachine({
+  clock,
+  responder,
+}: Pick<ReturnType<ReturnType<typeof pairing>>, "clock" | "responder">) {
+  const agent = await openAgent({ clock });
+  const central = new TestCentral();
+  await central.connect(agent);
+  await waiting(agent, central);
+  await agent.observations.update(uuidA, (m) => {
+    m.bmc = create(MachineBMCSchema, { address: "bmc1:623" });
+    m.isolatedEpoch = 1n;
+  });
+  responder.chassis.isOn = true;
+  return { agent, central };
+}
 
 /** What is random differs from one life of the agent to the next. */
 let lives = 0;
