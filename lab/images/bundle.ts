@@ -62,20 +62,21 @@ export async function snapshotInstaller(bundle: Uint8Array, cache: string): Prom
       rmSync(work, { recursive: true, force: true });
     }
   }
-  return new Uint8Array(readFileSync(file));
+  return forAnyCpu(new Uint8Array(readFileSync(file)));
 }
 
+const kindOffset = 4;
+const kinds = { builtIn: 0, made: 1 } as const;
+
 /**
- * Where in a snapshot Node keeps the mark of the engine and CPU that made it: behind magic u32, kind u8 and three texts (version,
- * architecture, platform), each with its length as u64. Undefined when it is not there.
- * @source Node 20 src/node_snapshotable.cc, SnapshotMetadata
+ * The same heap, which now says of itself that it is Node's own. Node refuses a heap that others made on a CPU with other features, for
+ * the sake of machine code; ours has none, as its own has none, which it takes everywhere. Undefined when the form is not known.
+ * @param snapshot magic u32, kind u8, then the rest
+ * @source Node 20 src/node_snapshotable.cc, SnapshotMetadata and SnapshotData::Check
  */
-export function snapshotMarkOffset(snapshot: Uint8Array): number | undefined {
-  const view = new DataView(snapshot.buffer, snapshot.byteOffset, snapshot.byteLength);
-  let at = 5;
-  for (let i = 0; i < 3; i++) {
-    if (at + 8 > snapshot.length) return undefined;
-    at += 8 + Number(view.getBigUint64(at, true));
-  }
-  return at + 4 <= snapshot.length ? at : undefined;
+export function forAnyCpu(snapshot: Uint8Array): Uint8Array | undefined {
+  if (snapshot[kindOffset] !== kinds.made) return undefined;
+  const own = snapshot.slice();
+  own[kindOffset] = kinds.builtIn;
+  return own;
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { type BootLoaders, buildBootLoaders } from "./bootloader.ts";
-import { bundleInstaller, snapshotInstaller, snapshotMarkOffset } from "./bundle.ts";
+import { bundleInstaller, snapshotInstaller } from "./bundle.ts";
 import { cpio, type Node } from "./cpio.ts";
 import { cloudModules, genericModules, kernelVersion, moduleTree } from "./modules.ts";
 import { dependency, unpackPackages, withLibraries } from "./packages.ts";
@@ -102,7 +102,6 @@ async function ownFiles(tools: string, ours: Ours, loaders: BootLoaders): Promis
     content: typeof content === "string" ? new TextEncoder().encode(content) : content,
   });
   const { snapshot } = ours;
-  const mark = snapshot === undefined ? undefined : snapshotMarkOffset(snapshot);
   const applets = (await run(path.join(tools, "bin/busybox"), ["--list"]))
     .split("\n")
     .filter((a) => a !== "" && a !== "busybox");
@@ -116,12 +115,7 @@ async function ownFiles(tools: string, ours: Ours, loaders: BootLoaders): Promis
     ["etc/mke2fs.conf", file(readFileSync(path.join(tools, "etc/mke2fs.conf")))],
     ["etc/mtab", { kind: "link", target: "/proc/mounts" }],
     ["installer.cjs", file(ours.installer)],
-    ...(mark === undefined || snapshot === undefined
-      ? []
-      : ([
-          ["installer.blob", file(snapshot)],
-          ["etc/installer-mark", file(`${mark}\n`)],
-        ] as const)),
+    ...(snapshot === undefined ? [] : ([["installer.blob", file(snapshot)]] as const)),
     ["boot-loader/boot.img", file(loaders.bootImg)],
     ["boot-loader/core.img", file(loaders.coreImg)],
     ["boot-loader/BOOTX64.EFI", file(loaders.efi)],
