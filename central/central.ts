@@ -1,6 +1,7 @@
 // Central without sockets, files and clocks of its own: every service over a state, and what runs beside them.
 import type { Interceptor } from "@connectrpc/connect";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
+import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { SwitchService as AdminSwitchService } from "#gen/metalstack/admin/v2/switch_pb.ts";
@@ -20,6 +21,7 @@ import type { Identity } from "./identity/identity.ts";
 import { adminMachineService } from "./machine/admin-service.ts";
 import { machineService } from "./machine/api-service.ts";
 import { holdfastMachineService } from "./machine/holdfast-service.ts";
+import { holdfastPartitionService } from "./partition/holdfast-service.ts";
 import { implement } from "./services.ts";
 import type { State } from "./store/state.ts";
 import { adminSwitchService } from "./switch/admin-service.ts";
@@ -43,8 +45,8 @@ export interface CentralPorts {
 }
 
 export function composeCentral(given: CentralPorts): Api {
-  const { state, version, lifetime, validate } = given;
-  const connections = new Connections();
+  const { state, version, lifetime, validate, clock, log } = given;
+  const connections = new Connections(clock, log);
   const backlog = new SyncBacklog(state);
   lifetime.own("sync-backlog", backlog.run(lifetime.signal));
   const ports = { ...given, connections, backlog };
@@ -55,6 +57,7 @@ export function composeCentral(given: CentralPorts): Api {
       implement(MachineService, machineService(ports)),
       implement(AdminMachineService, adminMachineService(ports)),
       implement(HoldfastMachineService, holdfastMachineService(ports)),
+      implement(HoldfastPartitionService, holdfastPartitionService(ports)),
       implement(AdminSwitchService, adminSwitchService(state)),
       implement(SyncService, syncService(ports)),
       implement(BootService, bootService(ports)),

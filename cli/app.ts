@@ -17,6 +17,7 @@ import { Failure } from "./failure.ts";
 import { connectFlags, duration, needed, outputFlag, positional, scopeFlags, several, text } from "./flags.ts";
 import type { Shown } from "./kind/kind.ts";
 import { machineRoutes } from "./machine/routes.ts";
+import { partitionRoutes } from "./partition/routes.ts";
 import { siteRoutes } from "./site/routes.ts";
 
 type Routes = RouteMapBuilderArguments<string, Cli>["routes"];
@@ -254,6 +255,7 @@ export const app: Application<Cli> = buildApplication(
       partition: group("Datacenters", {
         ...shownRoutes("partition", () => import("./kind/partition.ts")),
         ...fromFile("partition", "createPartition"),
+        ...partitionRoutes,
       }),
       image: group("Operating systems", {
         ...shownRoutes("image", () => import("./kind/image.ts")),

@@ -1,3 +1,6 @@
+import type { Clock } from "./clock.ts";
+import { linkedSignal } from "./linked-signal.ts";
+
 /**
  * Wakes whoever waits: a ring ends every wait that has begun. Nothing is kept for those who come later, so look for work
  * first and wait in the same turn of the event loop.
@@ -22,4 +25,14 @@ export class Bell {
       signal.addEventListener("abort", wake);
     });
   }
+}
+
+/** Resolves at the next ring, after the time, or when the signal aborts. */
+export async function rung(bell: Bell, clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  const over = linkedSignal(signal);
+  const end = () => over.abort(new Error("waited long enough"));
+  clock.sleep(ms, over.signal).then(end, () => undefined);
+  await bell.wait(over.signal);
+  end();
+  over.unlink();
 }

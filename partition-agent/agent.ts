@@ -17,6 +17,7 @@ import { BootFiles, type FileCache } from "./boot/boot-files.ts";
 import { BootTokens, type TokenSigner } from "./boot/boot-token.ts";
 import { siteRoutes, siteServices } from "./boot/router.ts";
 import { partitionOf, type Site } from "./boot/site.ts";
+import { HoldReport } from "./ledger/hold.ts";
 import { Ledger } from "./ledger/ledger.ts";
 import { SafeMode } from "./ledger/safe-mode.ts";
 import { Link, type SyncClient } from "./link/link.ts";
@@ -92,6 +93,7 @@ export async function composeAgent<Cache extends FileCache>(
   const safeMode = await SafeMode.open({ disk, ledger, log, ended: () => wakeAll() });
   if (safeMode.isCopy) await outbox.becomeAnother();
   const site: Site = { partition, url, ledger, observations, tokens, safeMode, disk, bell, clock, log };
+  const hold = new HoldReport({ partition, ledger, observations, outbox, clock, log });
   const { cache, files } = await filesOf(site, ports);
   await forgetWaiting(observations);
 
@@ -101,6 +103,8 @@ export async function composeAgent<Cache extends FileCache>(
     client: ports.client,
     ledger,
     outbox,
+    told: () => observations.toldHistory,
+    tellAll: (history) => observations.tellAll(history),
     recollect: (entries) => observations.recollect(entries),
     upToDate: () => safeMode.refreshed(),
     clock,
@@ -140,6 +144,10 @@ export async function composeAgent<Cache extends FileCache>(
     if (kind === "machine") reconciler.enqueue(id);
     if (kind === "partition") useBoot();
     if (kind === "image") prefetchImages(site, files);
+    if (kind === "history") {
+      hold.changed();
+      wakeAll();
+    }
   };
   useBoot();
   prefetchImages(site, files);
@@ -149,7 +157,7 @@ export async function composeAgent<Cache extends FileCache>(
     cache,
     outbox,
     link,
-    onSite: { site, files, link, outbox, bmcOf: (uuid) => directory.of(uuid), audit, orders },
+    onSite: { site, files, link, outbox, hold, bmcOf: (uuid) => directory.of(uuid), audit, orders },
     routes: siteRoutes(site, files),
     interceptors: [refusals({ random, log }), ports.validate ?? validation(siteServices)],
     start() {

@@ -20,6 +20,7 @@ import { takeAsn } from "./asn.ts";
 import type { Resolved } from "./create.ts";
 import type { MachineIndexes } from "./indexes.ts";
 import { joinNetwork } from "./join-network.ts";
+import { checkTold } from "./told.ts";
 
 /** Host name of an allocation that names none; metal-stack's clients know it. */
 const hostnameDefault = "metal";
@@ -32,7 +33,7 @@ export interface AllocationContext {
   readonly newUuid: () => string;
   /** Where the search for a free ASN begins, and what breaks ties between machines. */
   readonly seed: number;
-  readonly peek: Pick<State, "get" | "by">;
+  readonly peek: Pick<State, "get" | "by" | "history">;
   readonly indexes: MachineIndexes;
 }
 
@@ -45,6 +46,7 @@ export function allocate(
   const { nowMs, newUuid, indexes, allocation, peek } = context;
   const machine = chooseMachine(tx, request, context);
   const { desired, observed } = machine;
+  checkTold(peek, desired.partition);
   const asn = takeAsn(tx, peek, allocation, context.seed);
   const joining = { project: request.project, machine: desired.uuid, asn, nowMs, newUuid, indexes };
   const next = clone(MachineDesiredSchema, desired);

@@ -107,7 +107,7 @@ describe("Explain", () => {
       ["the installation to finish", Event.INSTALLING, 2n, 1, "on", "wipe: sda"],
     );
     assert.equal(told.linkUp, false);
-    const left = central.connections.enter("lab", "agent");
+    const left = central.connections.enter("lab", { agent: "agent", beats: true, cut: () => {} });
     assert.equal((await explain({ uuid })).linkUp, true);
     left();
     assert.equal((await explain({ uuid })).linkUp, false);

@@ -1,6 +1,7 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { ReportCursorSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
+import { AcceptedHistorySchema, HistoryHoldSchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { SigningKeySchema, StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
 import { AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
@@ -46,6 +47,10 @@ export const kinds = {
   siteAudit: kind("site-audit", AuditTraceSchema),
   /** Makes something unique that is no id, such as vrf/42. The value is the id of its holder. */
   claim: kind("claim", StringValueSchema),
+  /** id: partition */
+  acceptedHistory: kind("accepted-history", AcceptedHistorySchema),
+  /** id: partition */
+  historyHold: kind("history-hold", HistoryHoldSchema),
   /** id: partition */
   reportCursor: kind("report-cursor", ReportCursorSchema),
   token: kind("token", StoredTokenSchema),

@@ -31,7 +31,7 @@ beforeEach(async () => {
   state = await openState({ store: new MemoryStore({ clock, random }), clock, random, log }, stop.signal);
   const backlog = new SyncBacklog(state, backlogMax);
   void backlog.run(stop.signal);
-  ports = { state, backlog, connections: new Connections(), clock, log };
+  ports = { state, backlog, connections: new Connections(clock, log), clock, log };
   await putPartition("p1");
   await putPartition("p2");
 });

@@ -1,6 +1,6 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { FollowRequest, FollowResponse } from "#gen/holdfast/sync/v1/sync_pb.ts";
-import { Bell } from "#lib/bell.ts";
+import { Bell, rung } from "#lib/bell.ts";
 import type { Clock } from "#lib/clock.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import type { Log } from "#lib/log.ts";
@@ -14,6 +14,8 @@ import type { Connections } from "./connections.ts";
 import { liveChanges } from "./live-changes.ts";
 import { deltaOf, recollectionOf, response, snapshotOf } from "./messages.ts";
 
+/** From this protocol on, an agent reports every 10 s at least. */
+const beatingProtocol = 2;
 /** Longest silence on a stream. An agent takes central for gone after four of these without a word. */
 const heartbeatMs = 5_000;
 
@@ -37,8 +39,8 @@ export async function* followPartition(
   const { state, log } = ports;
   const { partition, agent } = request;
   if (!state.get(kinds.partition, partition)) throw noPartition(partition);
-  const leave = entered(ports, request);
   const own = linkedSignal(signal);
+  const leave = entered(ports, request, (why) => own.abort(why));
   const changes = liveChanges(state, own.signal);
   // Whoever reads this stream may go without asking for more: then only the signal tells.
   own.signal.addEventListener("abort", leave, { once: true });
@@ -56,7 +58,9 @@ export async function* followPartition(
       yield* missed.flatMap((batch) => deltaOf(batch, partition));
     } else yield* snapshotOf(state, partition);
     yield heartbeat(ports, revision);
-    yield* live(ports, changes, { partition, after: revision, signal: own.signal });
+    yield* live(ports, changes, { partition, agent, after: revision, signal: own.signal });
+    // Ended by us: the agent is to hear why.
+    if (own.signal.reason instanceof Refusal && !signal.aborted) throw own.signal.reason;
   } finally {
     own.abort(new Error("the stream has ended"));
     own.unlink();
@@ -65,21 +69,32 @@ export async function* followPartition(
 }
 
 /** @throws Refusal for a clone, which is told here as well */
-function entered({ connections, log }: FollowPorts, { partition, agent }: FollowRequest): () => void {
+function entered(
+  { connections, log }: FollowPorts,
+  { partition, agent, protocol }: FollowRequest,
+  cut: (why: Refusal) => void,
+): () => void {
   try {
-    return connections.enter(partition, agent);
+    return connections.enter(partition, { agent, beats: protocol >= beatingProtocol, cut });
   } catch (error) {
     log.warn("agent-refused", { partition, agent, error });
     throw error;
   }
 }
 
+interface LiveStream {
+  readonly partition: string;
+  readonly agent: string;
+  readonly after: bigint;
+  readonly signal: AbortSignal;
+}
+
 async function* live(
   ports: FollowPorts,
   changes: AsyncIterable<ChangeBatch>,
-  { partition, after, signal }: { readonly partition: string; readonly after: bigint; readonly signal: AbortSignal },
+  { partition, agent, after, signal }: LiveStream,
 ): AsyncGenerator<FollowResponse> {
-  const { clock } = ports;
+  const { clock, connections } = ports;
   const iterator = changes[Symbol.asyncIterator]();
   const came = new Bell();
   let next = watched(iterator.next(), came);
@@ -89,6 +104,7 @@ async function* live(
   while (!signal.aborted) {
     const leftMs = spokeMs + heartbeatMs - clock.monotonicMs();
     if (leftMs <= 0) {
+      connections.cutSilent(partition, agent);
       yield heartbeat(ports, revision);
       spokeMs = clock.monotonicMs();
     } else if (next.outcome === undefined) {
@@ -136,14 +152,4 @@ function watched<T>(promise: Promise<T>, settled: Bell): { outcome: (() => T) | 
     },
   );
   return seen;
-}
-
-/** Resolves at the next ring, after the time, or when the signal aborts. */
-async function rung(bell: Bell, clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  const over = linkedSignal(signal);
-  const end = () => over.abort(new Error("waited long enough"));
-  clock.sleep(ms, over.signal).then(end, () => undefined);
-  await bell.wait(over.signal);
-  end();
-  over.unlink();
 }

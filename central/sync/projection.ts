@@ -12,12 +12,14 @@ export const followed: readonly Kind[] = [
   kinds.filesystemLayout,
   kinds.network,
   kinds.machineDesired,
+  kinds.acceptedHistory,
 ];
 
 /** Whether an item belongs into a partition's view. */
 export function concerns(kind: Kind, id: string, value: Message, partition: string): boolean {
   switch (kind.name) {
     case kinds.partition.name:
+    case kinds.acceptedHistory.name:
       return id === partition;
     case kinds.machineDesired.name:
       return (value as MachineDesired).partition === partition;

@@ -180,10 +180,12 @@ describe("a report", () => {
   });
 });
 
+const anAgent = { agent: "agent", beats: true, cut: () => {} };
+
 test("health says of each partition whether its agent is connected", async () => {
   await central.client(AdminPartitionService).create({ partition: { id: "far" } });
   const health = () => machinesHealth(central.state, central.connections);
-  const left = central.connections.enter("lab", "agent");
+  const left = central.connections.enter("lab", anAgent);
   assert.equal(health().status, ServiceStatus.DEGRADED);
   assert.equal(health().message, "1 of 2 partitions are cut off");
   assert.deepEqual(
@@ -193,7 +195,7 @@ test("health says of each partition whether its agent is connected", async () =>
       ["lab", ServiceStatus.HEALTHY],
     ],
   );
-  const leftFar = central.connections.enter("far", "agent");
+  const leftFar = central.connections.enter("far", anAgent);
   assert.deepEqual([health().status, health().message], [ServiceStatus.HEALTHY, ""]);
   left();
   leftFar();

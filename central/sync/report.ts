@@ -28,6 +28,8 @@ export interface Taken {
 }
 
 interface Source {
+  /** As the report says: everything is told to a central of this history with it. */
+  readonly history: string;
   readonly state: State;
   readonly clock: Clock;
   readonly partition: string;
@@ -39,12 +41,17 @@ interface Source {
  * @throws Refusal "not-found" or "precondition" when the partition is not there or about to go: the agent keeps its entries
  */
 export async function takeReport(state: State, clock: Clock, request: ReportRequest): Promise<Taken> {
-  const { partition, outbox } = request;
-  const source: Source = { state, clock, partition, outbox };
+  const { partition, outbox, history } = request;
+  const known = state.get(kinds.reportCursor, partition)?.value;
+  // Most reports say that the agent lives, and nothing else: they cost no transaction.
+  if (request.entries.length === 0 && known?.outbox === outbox && (history === "" || known.history === history))
+    return { acknowledged: known.sequence, rejected: [] };
   const entries = [...request.entries].sort((a, b) => (a.sequence < b.sequence ? -1 : a.sequence > b.sequence ? 1 : 0));
   const rejected: RejectedEntry[] = [];
-  let { acknowledged } = await takeGroup(source, []);
-  for (let i = 0; i < entries.length; i += groupMax) {
+  let acknowledged = 0n;
+  for (let i = 0; i === 0 || i < entries.length; i += groupMax) {
+    const isLast = i + groupMax >= entries.length;
+    const source: Source = { state, clock, partition, outbox, history: isLast ? history : "" };
     const taken = await takeGroup(source, entries.slice(i, i + groupMax));
     acknowledged = taken.acknowledged;
     rejected.push(...taken.rejected);
@@ -63,7 +70,7 @@ async function takeGroup(source: Source, entries: readonly ReportEntry[]): Promi
     if (only === undefined) throw error;
     if (entries.length === 1) return reject(source, only, error.message);
     const half = Math.ceil(entries.length / 2);
-    const first = await takeGroup(source, entries.slice(0, half));
+    const first = await takeGroup({ ...source, history: "" }, entries.slice(0, half));
     const second = await takeGroup(source, entries.slice(half));
     return { acknowledged: second.acknowledged, rejected: [...first.rejected, ...second.rejected] };
   }
@@ -79,7 +86,7 @@ async function reject(source: Source, entry: ReportEntry, reason: string): Promi
 /** @param entries in order of their sequence */
 function takeEntries(
   tx: Tx,
-  { clock, partition, outbox }: Source,
+  { clock, partition, outbox, history: told }: Source,
   entries: readonly ReportEntry[],
   take: (tx: Tx, entry: ReportEntry, partition: string, nowMs: number) => Took,
 ): Taken & { readonly unsettled: readonly string[] } {
@@ -97,8 +104,10 @@ function takeEntries(
     if (took.isUnsettled) unsettled.add(entry.id);
   }
   const acknowledged = fresh.at(-1)?.sequence ?? before;
-  if (fresh.length > 0) {
-    tx.put(kinds.reportCursor, partition, create(ReportCursorSchema, { outbox, sequence: acknowledged }));
+  // Entries that come under no history leave open whether all was told; what was told before stays told.
+  const history = told === "" ? (cursor?.history ?? "") : told;
+  if (fresh.length > 0 || history !== cursor?.history || outbox !== cursor.outbox) {
+    tx.put(kinds.reportCursor, partition, create(ReportCursorSchema, { outbox, sequence: acknowledged, history }));
   }
   return { acknowledged, rejected, unsettled: [...unsettled] };
 }

@@ -14,8 +14,10 @@ export function syncService(ports: FollowPorts): ServiceImpl<typeof SyncService>
     },
 
     async report(request, context) {
+      const { state, connections, clock } = ports;
       checkPartition(callerOf(context), request.partition);
-      return await takeReport(ports.state, ports.clock, request);
+      connections.heard(request.partition, request.agent);
+      return await takeReport(state, clock, request);
     },
   };
 }

@@ -1,5 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { firstDesired } from "#domain/machine/first-desired.ts";
+import { HistoryHoldSchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
@@ -36,6 +37,14 @@ export function takeEntry(tx: Tx, entry: ReportEntry, partition: string, nowMs: 
       if (other !== undefined)
         return { rejected: `${what} is in partition ${other.slice(0, shown)}, not ${partition}` };
       tx.put(kinds.switch, entry.id, seen);
+      return {};
+    }
+    case "history-hold": {
+      const hold = decoded(() => fromBinary(HistoryHoldSchema, entry.value));
+      if (entry.id !== partition || hold?.partition !== partition)
+        return { rejected: `${what}: the report cannot be read` };
+      if (hold.held === "") tx.delete(kinds.historyHold, partition);
+      else tx.put(kinds.historyHold, partition, hold);
       return {};
     }
     case "audit":

@@ -24,6 +24,8 @@ import { ProjectMemberSchema, ProjectService } from "#gen/metalstack/api/v2/proj
 import { SizeConstraintType } from "#gen/metalstack/api/v2/size_pb.ts";
 import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
+import { silentLog } from "#lib/log.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
 import { bootService } from "../boot/boot-service.ts";
 import { eventService } from "../boot/event-service.ts";
 import { issueAgentToken } from "../identity/issue.ts";
@@ -71,7 +73,7 @@ export interface MachineCentral extends TestCentral {
 const testClient = (central: TestCentral) => central.client(MachineService);
 
 export async function machineCentral(): Promise<MachineCentral> {
-  const connections = new Connections();
+  const connections = new Connections(new VirtualClock(), silentLog);
   const stop = new AbortController();
   let backlog: SyncBacklog | undefined;
   const central = await testCentral((given) => {

@@ -79,6 +79,16 @@ export const siteRoutes: RouteMapBuilderArguments<string, Cli>["routes"] = {
     },
     docs: { brief: "What people on site have done here, newest first" },
   }),
+  history: buildCommand({
+    loader: async () => (await import("./history.ts")).siteHistory,
+    parameters: shown,
+    docs: { brief: "What the agent holds back since central was restored, and what would come of it" },
+  }),
+  "accept-history": buildCommand({
+    loader: async () => (await import("./history.ts")).siteAcceptHistory,
+    parameters: { flags: siteFlags, positional: positional("HISTORY") },
+    docs: { brief: "Let the agent act on the history that it holds, when central's own people cannot" },
+  }),
   "rotate-token": buildCommand({
     loader: async () => (await import("./records.ts")).siteRotateToken,
     parameters: { flags: siteFlags },

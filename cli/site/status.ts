@@ -48,6 +48,7 @@ function statusText(status: Status, nowMs: number): string {
     ...(status.link ? linkFacts(status.link, nowMs) : []),
     ledgerFact(status.ledger),
     outboxFact(status.outbox, nowMs),
+    ["waits for", status.safeMode],
     ["machines", machines.join(", ").replaceAll("_", " ") || "none"],
     ["images", `${status.images.length - missing.length} of ${status.images.length} at hand`],
     ...missing.map(({ id, problem }): Fact => ["", `${id} is not${problem ? `: ${problem}` : ""}`]),

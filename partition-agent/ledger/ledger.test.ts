@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { AcceptedHistorySchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import { DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { type Size, SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
 import { type Log, silentLog } from "#lib/log.ts";
@@ -85,15 +86,94 @@ test("different content under an equal revision is reported, not absorbed", asyn
   );
 });
 
-test("under another history everything counts anew, also on disk, whatever its revision", async () => {
-  const { ledger, disk, names, events } = opened();
-  await ledger.applySnapshot(at(7n), [item("a", 7n)]);
-  const other = item("a", 7n, { value: toBinary(SizeSchema, create(SizeSchema, { id: "a", name: "restored" })) });
-  await ledger.applySnapshot(at(3n, "h2"), [other]);
-  assert.deepEqual(names(), ["restored"]);
-  assert.deepEqual(opened(disk).names(), ["restored"]);
-  assert.deepEqual(opened(disk).ledger.cursor, at(3n, "h2"));
-  assert.ok(events.includes("ledger-history-changed"));
+const named = (id: string, name: string) =>
+  item(id, 7n, { value: toBinary(SizeSchema, create(SizeSchema, { id, name })) });
+const acceptance = (history: string, revision: bigint) =>
+  item("p1", revision, {
+    kind: "accepted-history",
+    value: toBinary(AcceptedHistorySchema, create(AcceptedHistorySchema, { history })),
+  });
+
+describe("a set of another history", () => {
+  test("is held, also across a restart; what is acted on stays, and central goes on with what is held", async () => {
+    const { ledger, disk, names, changed, events } = opened();
+    await ledger.applySnapshot(at(7n), [item("a", 7n)]);
+    changed.length = 0;
+    await ledger.applySnapshot(at(3n, "h2"), [named("a", "restored")]);
+    for (const one of [{ ledger, names }, opened(disk)]) {
+      assert.deepEqual(one.names(), ["a@7"]);
+      assert.deepEqual([one.ledger.cursor, one.ledger.held, one.ledger.followed], [at(7n), at(3n, "h2"), at(3n, "h2")]);
+      assert.deepEqual([...one.ledger.differences()], [{ kind: "size", id: "a" }]);
+    }
+    assert.equal(ledger.getHeld("size", "a", SizeSchema)?.name, "restored");
+    assert.deepEqual(changed, ["history/h1"]);
+    assert.ok(events.includes("ledger-holds-history"));
+  });
+
+  test("takes what changes in it, and all of it comes into force when it is accepted on site", async () => {
+    const { ledger, disk, names, changed } = opened();
+    await ledger.applySnapshot(at(7n), [item("a", 7n), item("b", 7n)]);
+    await ledger.applySnapshot(at(3n, "h2"), [named("a", "restored")]);
+    assert.equal(await ledger.applyDelta(4n, [named("c", "new")]), true);
+    assert.deepEqual(names(), ["a@7", "b@7"]);
+    await assert.rejects(ledger.accept("h3"), /history h3 is not the one that waits to be accepted: that is h2/);
+    changed.length = 0;
+    await ledger.accept("h2");
+    assert.deepEqual(names(), ["restored", "new"]);
+    assert.deepEqual(changed.sort(), ["history/h2", "size/a", "size/b", "size/c"]);
+    assert.deepEqual([opened(disk).names(), opened(disk).ledger.cursor], [["restored", "new"], at(4n, "h2")]);
+    assert.deepEqual([ledger.held, opened(disk).ledger.held], [undefined, undefined]);
+    await assert.rejects(ledger.accept("h2"), /no history waits/);
+  });
+
+  test("comes into force by an administrator's word in it, whether that came with it or later, and by no other's", async () => {
+    const with_ = opened();
+    await with_.ledger.applySnapshot(at(7n), [item("a", 7n)]);
+    await with_.ledger.applySnapshot(at(3n, "h2"), [named("a", "restored"), acceptance("h2", 3n)]);
+    assert.deepEqual([with_.names(), with_.ledger.cursor], [["restored"], at(3n, "h2")]);
+    const later = opened();
+    await later.ledger.applySnapshot(at(7n), [item("a", 7n)]);
+    await later.ledger.applySnapshot(at(3n, "h2"), [named("a", "restored"), acceptance("h1", 2n)]);
+    assert.deepEqual(later.names(), ["a@7"]);
+    await later.ledger.applyDelta(4n, [acceptance("h2", 4n)]);
+    assert.deepEqual([later.names(), later.ledger.cursor], [["restored"], at(4n, "h2")]);
+  });
+
+  test("is forgotten when central tells the former history again", async () => {
+    const { ledger, disk, names, changed } = opened();
+    await ledger.applySnapshot(at(7n), [item("a", 7n)]);
+    await ledger.applySnapshot(at(3n, "h2"), [named("a", "restored")]);
+    changed.length = 0;
+    await ledger.applySnapshot(at(8n), [item("a", 7n), item("b", 8n)]);
+    assert.deepEqual([names(), ledger.cursor, ledger.held], [["a@7", "b@8"], at(8n), undefined]);
+    assert.deepEqual(changed, ["size/b", "history/h1"]);
+    assert.equal(opened(disk).ledger.held, undefined);
+  });
+
+  test("that comes instead of one that is held takes its place, and half of one takes nobody's", async () => {
+    const { ledger, names } = opened();
+    await ledger.applySnapshot(at(7n), [item("a", 7n)]);
+    await ledger.applySnapshot(at(3n, "h2"), [named("a", "second")]);
+    const half = await ledger.begin(at(1n, "h3"));
+    await half.add([named("a", "third")]);
+    assert.deepEqual([names(), ledger.held], [["a@7"], at(3n, "h2")]);
+    const whole = await ledger.begin(at(1n, "h3"));
+    await whole.add([named("a", "third")]);
+    await whole.finish();
+    assert.deepEqual([names(), ledger.held], [["a@7"], at(1n, "h3")]);
+    assert.equal(ledger.getHeld("size", "a", SizeSchema)?.name, "third");
+  });
+});
+
+test("a full set that comes in parts is in force when it is whole, and not before", async () => {
+  const { ledger, disk, names } = opened();
+  await ledger.applySnapshot(at(2n), [item("a", 1n)]);
+  const coming = await ledger.begin(at(9n));
+  await coming.add([item("b", 8n)]);
+  await coming.add([item("c", 9n)]);
+  assert.deepEqual([names(), opened(disk).names(), ledger.cursor], [["a@1"], ["a@1"], at(2n)]);
+  await coming.finish();
+  assert.deepEqual([names(), opened(disk).names(), ledger.cursor], [["b@8", "c@9"], ["b@8", "c@9"], at(9n)]);
 });
 
 test("after a restart the ledger is as it was", async () => {
@@ -122,8 +202,8 @@ test("damaged rows are left out, named, and asked for again with everything", as
   const { ledger, disk } = opened();
   await ledger.applySnapshot(at(2n), [item("a", 1n), item("b", 2n)]);
   await disk.write([
-    { table: "ledger", key: "size/a", value: new Uint8Array([0xff, 0xff]) },
-    { table: "ledger", key: "size/gone", value: new Uint8Array([0xff]) },
+    { table: "ledger-2", key: "size/a", value: new Uint8Array([0xff, 0xff]) },
+    { table: "ledger-2", key: "size/gone", value: new Uint8Array([0xff]) },
   ]);
   const again = opened(disk);
   assert.deepEqual(again.names(), ["b@2"]);

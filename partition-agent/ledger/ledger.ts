@@ -1,14 +1,19 @@
 // The agent's durable copy of its partition's desired state.
 // Invariants: what is read here was durable first; a revision is applied whole or not at all; an older one is refused;
-// different content under an equal revision of one history is reported, not absorbed.
-import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { type DesiredItem, DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
+// different content under an equal revision of one history is reported, not absorbed; a set of another history than the one that
+// is acted on is held until somebody has accepted that history.
+import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import { AcceptedHistorySchema } from "#gen/holdfast/state/v1/history_pb.ts";
+import type { DesiredItem } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { equalBytes } from "#lib/bytes.ts";
 import type { Change, Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
+import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
+import { ItemSet } from "./item-set.ts";
 
-const table = "ledger";
+/** One for what is in force, one for what is held, one for what is coming in. */
+const setTables = ["ledger", "ledger-2", "ledger-3"] as const;
 const cursorTable = "ledger-cursor";
 
 export interface Cursor {
@@ -17,39 +22,62 @@ export interface Cursor {
   readonly revision: bigint;
 }
 
-/** Called once per applied item, after it is durable. */
+/** A whole set, and how new it is. */
+interface Place {
+  readonly set: ItemSet;
+  readonly cursor: Cursor;
+}
+
+/**
+ * Called once per applied item, after it is durable. Of the kind "history" after a set was held, held sets changed, or the holding
+ * has ended: its id is then the history that is in force.
+ */
 export type LedgerListener = (kind: string, id: string) => void;
+
+/** A full set on its way in. */
+export interface ComingSet {
+  /** Resolves when they are durable. */
+  add(items: readonly DesiredItem[]): Promise<void>;
+  /** In one step the set is in force or, when it is of a history that nobody has accepted, held. */
+  finish(): Promise<void>;
+}
 
 export class Ledger {
   readonly #disk: Disk;
   readonly #log: Log;
   readonly #changed: LedgerListener;
-  #items = new Map<string, DesiredItem>();
-  #cursor: Cursor = { history: "", revision: 0n };
+  #inForce: Place;
+  #held: Place | undefined;
   #isDamaged = false;
 
   constructor(disk: Disk, log: Log, changed: LedgerListener) {
     this.#disk = disk;
     this.#log = log;
     this.#changed = changed;
-    const stored = disk.get(cursorTable, "cursor");
-    if (stored) this.#cursor = decodeCursor(stored);
-    let damaged = 0;
-    for (const [key, bytes] of disk.entries(table)) {
-      const item = decodeItem(bytes);
-      if (item && keyOf(item.kind, item.id) === key) this.#items.set(key, item);
-      else {
-        damaged++;
-        log.error("ledger-item-damaged", { key });
-      }
-    }
+    this.#inForce = this.#stored("cursor") ?? this.#place(setTables[0], { history: "", revision: 0n });
+    this.#held = this.#stored("held");
     // What was lost comes again only with everything.
-    if (damaged > 0) this.#cursor = { ...this.#cursor, revision: 0n };
-    this.#isDamaged = damaged > 0;
+    if (this.#countDamaged(this.#inForce) > 0) {
+      this.#isDamaged = true;
+      this.#inForce = { ...this.#inForce, cursor: { ...this.#inForce.cursor, revision: 0n } };
+    }
+    if (this.#held && this.#countDamaged(this.#held) > 0)
+      this.#held = { ...this.#held, cursor: { ...this.#held.cursor, revision: 0n } };
   }
 
+  /** Of what is acted on. */
   get cursor(): Cursor {
-    return this.#cursor;
+    return this.#inForce.cursor;
+  }
+
+  /** Of the set that waits until somebody accepts its history. */
+  get held(): Cursor | undefined {
+    return this.#held?.cursor;
+  }
+
+  /** Where central goes on. */
+  get followed(): Cursor {
+    return (this.#held ?? this.#inForce).cursor;
   }
 
   /** Rows were unreadable, and no full set has come since. */
@@ -59,88 +87,151 @@ export class Ledger {
 
   /** @returns undefined when there is none, or when its bytes are not of that message */
   get<S extends DescMessage>(kind: string, id: string, schema: S): MessageShape<S> | undefined {
-    const item = this.#items.get(keyOf(kind, id));
-    return item && this.#decode(item, schema);
+    return this.#read(this.#inForce, kind, id, schema);
+  }
+
+  /** As `get`, of the set that is held. */
+  getHeld<S extends DescMessage>(kind: string, id: string, schema: S): MessageShape<S> | undefined {
+    return this.#held && this.#read(this.#held, kind, id, schema);
   }
 
   list<S extends DescMessage>(kind: string, schema: S): readonly MessageShape<S>[] {
     const found: MessageShape<S>[] = [];
-    for (const item of this.#items.values()) {
-      if (item.kind !== kind) continue;
+    for (const item of this.#inForce.set.items(kind)) {
       const value = this.#decode(item, schema);
       if (value) found.push(value);
     }
     return found;
   }
 
-  /**
-   * Replaces all by a full set, in one step. Items that are in the former set only are reported as changed, too.
-   * @throws when the set is older than the ledger: central lost what it had told, and somebody must look at that
-   */
-  async applySnapshot(cursor: Cursor, items: readonly DesiredItem[]): Promise<void> {
-    const isSameHistory = cursor.history === this.#cursor.history;
-    if (isSameHistory && cursor.revision < this.#cursor.revision) {
-      sometimes(this.#log, "the ledger refused an older full set");
-      throw new Error(
-        `central's snapshot is of revision ${cursor.revision}, the ledger is at ${this.#cursor.revision}`,
-      );
-    }
-    if (!isSameHistory && this.#cursor.history !== "") {
-      this.#log.warn("ledger-history-changed", { from: this.#cursor.history, to: cursor.history });
-    }
-    const present = items.filter((item) => !item.deleted);
-    const next = new Map(present.map((item) => [keyOf(item.kind, item.id), item]));
-    const changed: DesiredItem[] = [];
-    for (const [key, item] of next) {
-      const known = this.#items.get(key);
-      if (known && equalBytes(known.value, item.value) && known.revision === item.revision) continue;
-      if (known && isSameHistory && known.revision === item.revision) {
-        this.#contradicts(item);
-        next.set(key, known);
-      } else changed.push(item);
-    }
-    const gone = [...this.#items.values()].filter((item) => !next.has(keyOf(item.kind, item.id)));
-    const goneKeys = Array.from(this.#disk.entries(table), ([key]) => key).filter((key) => !next.has(key));
-    await this.#disk.write([
-      ...goneKeys.map((key): Change => ({ table, key, value: undefined })),
-      ...changed.map(putOf),
-      cursorChange(cursor),
-    ]);
-    this.#items = next;
-    this.#cursor = cursor;
-    this.#isDamaged = false;
-    for (const item of [...gone, ...changed]) this.#changed(item.kind, item.id);
+  /** In what the held set and the one in force are not alike; nothing when none is held. */
+  differences(): Iterable<{ readonly kind: string; readonly id: string }> {
+    return this.#held ? this.#inForce.set.differences(this.#held.set) : [];
   }
 
   /**
-   * Applies all that one revision changed.
+   * A full set begins. It is written aside as it comes, so that no more of it is in memory than what `add` was given.
+   * @throws when the set is older than what is here of its history: central lost what it had told, and somebody must look at that
+   */
+  async begin(cursor: Cursor): Promise<ComingSet> {
+    const known = [this.#held, this.#inForce].find((place) => place?.cursor.history === cursor.history);
+    if (known && cursor.revision < known.cursor.revision) {
+      sometimes(this.#log, "the ledger refused an older full set");
+      throw new Error(
+        `central's snapshot is of revision ${cursor.revision}, the ledger is at ${known.cursor.revision}`,
+      );
+    }
+    const used = [this.#inForce.set.table, this.#held?.set.table];
+    const place = this.#place(setTables.find((table) => !used.includes(table))!, cursor);
+    await place.set.clear();
+    return {
+      add: async (items) => {
+        const present = items.filter((item) => !item.deleted).map((item) => this.#unlessContradicted(known, item));
+        await this.#disk.write(present.map((item) => place.set.change(item)));
+      },
+      finish: () => this.#finish(place),
+    };
+  }
+
+  /** Replaces all by a full set that is at hand. @throws as `begin` */
+  async applySnapshot(cursor: Cursor, items: readonly DesiredItem[]): Promise<void> {
+    const coming = await this.begin(cursor);
+    await coming.add(items);
+    await coming.finish();
+  }
+
+  async #finish(place: Place): Promise<void> {
+    const { history } = this.#inForce.cursor;
+    if (history === "" || history === place.cursor.history || this.#isAccepted(place))
+      return await this.#enforce(place);
+    const former = this.#held;
+    await this.#disk.write([cursorChange("held", place)]);
+    this.#held = place;
+    sometimes(this.#log, "an agent held a set of another history");
+    this.#log.warn("ledger-holds-history", { inForce: history, held: place.cursor.history });
+    this.#changed("history", history);
+    await former?.set.clear();
+  }
+
+  /** From now on this set is what is acted on. Items that were in the former set only are reported as changed, too. */
+  async #enforce(place: Place): Promise<void> {
+    const [former, held] = [this.#inForce, this.#held];
+    const isDamaged = this.#isDamaged;
+    const different = [...former.set.differences(place.set)];
+    await this.#disk.write([cursorChange("cursor", place), { table: cursorTable, key: "held", value: undefined }]);
+    this.#inForce = place;
+    this.#held = undefined;
+    this.#isDamaged = false;
+    if (former.cursor.history !== place.cursor.history && former.cursor.history !== "")
+      this.#log.warn("ledger-history-changed", { from: former.cursor.history, to: place.cursor.history });
+    for (const { kind, id } of different) this.#changed(kind, id);
+    if (held || isDamaged) this.#changed("history", place.cursor.history);
+    for (const left of [former, held]) if (left && left.set.table !== place.set.table) await left.set.clear();
+  }
+
+  /**
+   * Puts into force what is held.
+   * @throws Refusal "precondition" when nothing is, or a set of another history
+   */
+  async accept(history: string): Promise<void> {
+    const held = this.#held;
+    if (!held) throw new Refusal("precondition", "no history waits to be accepted", { reason: "NO_HISTORY_HELD" });
+    if (held.cursor.history !== history) {
+      const text = `history ${history} is not the one that waits to be accepted: that is ${held.cursor.history}`;
+      throw new Refusal("precondition", text, { reason: "OTHER_HISTORY_HELD" });
+    }
+    await this.#enforce(held);
+  }
+
+  /**
+   * Applies all that one revision changed, to what is held if something is.
    * @returns false when the revision is not newer than the ledger's: nothing was changed
    */
   async applyDelta(revision: bigint, items: readonly DesiredItem[]): Promise<boolean> {
-    if (revision <= this.#cursor.revision) {
-      this.#log.warn("ledger-refused-older-revision", { revision: `${revision}`, at: `${this.#cursor.revision}` });
-      for (const item of items) {
-        const known = this.#items.get(keyOf(item.kind, item.id));
-        if (known?.revision === item.revision && !equalBytes(known.value, item.value)) this.#contradicts(item);
-      }
+    const held = this.#held;
+    const place = held ?? this.#inForce;
+    if (revision <= place.cursor.revision) {
+      this.#log.warn("ledger-refused-older-revision", {
+        revision: `${revision}`,
+        at: `${place.cursor.revision}`,
+      });
+      for (const item of items) this.#unlessContradicted(place, item);
       return false;
     }
-    const cursor = { history: this.#cursor.history, revision };
+    const next = { set: place.set, cursor: { history: place.cursor.history, revision } };
     await this.#disk.write([
-      ...items.map((item) => (item.deleted ? { ...putOf(item), value: undefined } : putOf(item))),
-      cursorChange(cursor),
+      ...items.map((item) => place.set.change(item)),
+      cursorChange(held ? "held" : "cursor", next),
     ]);
-    for (const item of items) {
-      if (item.deleted) this.#items.delete(keyOf(item.kind, item.id));
-      else this.#items.set(keyOf(item.kind, item.id), item);
+    if (!held) {
+      this.#inForce = next;
+      for (const { kind, id } of items) this.#changed(kind, id);
+    } else {
+      this.#held = next;
+      if (this.#isAccepted(next)) await this.#enforce(next);
+      else this.#changed("history", this.#inForce.cursor.history);
     }
-    this.#cursor = cursor;
-    for (const item of items) this.#changed(item.kind, item.id);
     return true;
   }
 
-  #contradicts({ kind, id, revision }: DesiredItem): void {
-    this.#log.error("ledger-contradicted", { kind, id, revision: `${revision}` });
+  /** What is known stays when an item of the same revision says something else. */
+  #unlessContradicted(known: Place | undefined, item: DesiredItem): DesiredItem {
+    const before = known?.set.get(item.kind, item.id);
+    if (before?.revision !== item.revision || equalBytes(before.value, item.value)) return item;
+    this.#log.error("ledger-contradicted", { kind: item.kind, id: item.id, revision: `${item.revision}` });
+    return before;
+  }
+
+  /** Whether central's administrators have said in the set itself that it holds. */
+  #isAccepted({ set, cursor }: Place): boolean {
+    for (const item of set.items("accepted-history"))
+      if (this.#decode(item, AcceptedHistorySchema)?.history === cursor.history) return true;
+    return false;
+  }
+
+  #read<S extends DescMessage>(place: Place, kind: string, id: string, schema: S): MessageShape<S> | undefined {
+    const item = place.set.get(kind, id);
+    return item && this.#decode(item, schema);
   }
 
   #decode<S extends DescMessage>(item: DesiredItem, schema: S): MessageShape<S> | undefined {
@@ -151,31 +242,30 @@ export class Ledger {
       return undefined;
     }
   }
-}
 
-const keyOf = (kind: string, id: string): string => `${kind}/${id}`;
+  #place(table: string, cursor: Cursor): Place {
+    return { set: new ItemSet(this.#disk, table), cursor };
+  }
 
-const putOf = (item: DesiredItem): Change => ({
-  table,
-  key: keyOf(item.kind, item.id),
-  value: toBinary(DesiredItemSchema, item),
-});
+  #stored(key: "cursor" | "held"): Place | undefined {
+    const stored = this.#disk.get(cursorTable, key);
+    const [revision = "", history = "", table = setTables[0]] = new TextDecoder().decode(stored).split(" ");
+    if (!/^\d{1,20}$/.test(revision)) return undefined;
+    return this.#place(table, { history, revision: BigInt(revision) });
+  }
 
-const cursorChange = (cursor: Cursor): Change => ({
-  table: cursorTable,
-  key: "cursor",
-  value: new TextEncoder().encode(`${cursor.revision} ${cursor.history}`),
-});
-
-function decodeCursor(bytes: Uint8Array): Cursor {
-  const [revision = "0", history = ""] = new TextDecoder().decode(bytes).split(" ");
-  return /^\d{1,20}$/.test(revision) ? { history, revision: BigInt(revision) } : { history: "", revision: 0n };
-}
-
-function decodeItem(bytes: Uint8Array): DesiredItem | undefined {
-  try {
-    return fromBinary(DesiredItemSchema, bytes);
-  } catch {
-    return undefined;
+  #countDamaged({ set }: Place): number {
+    let damaged = 0;
+    for (const key of set.damaged()) {
+      damaged++;
+      this.#log.error("ledger-item-damaged", { key });
+    }
+    return damaged;
   }
 }
+
+const cursorChange = (key: "cursor" | "held", { set, cursor }: Place): Change => ({
+  table: cursorTable,
+  key,
+  value: new TextEncoder().encode(`${cursor.revision} ${cursor.history} ${set.table}`),
+});

@@ -48,9 +48,18 @@ test("a disk that is a copy is not trusted, in every life until central was hear
   assert.equal((await open(disk)).safeMode.why, undefined);
 });
 
+test("an agent that is told another history does nothing that cannot be taken back until somebody accepts it", async () => {
+  const { ledger, safeMode } = await open(await used());
+  await ledger.applySnapshot({ history: "h2", revision: 1n }, []);
+  await safeMode.refreshed();
+  assert.match(safeMode.why ?? "", /central was restored or made anew: it tells history h2, the agent acts on h$/);
+  await ledger.accept("h2");
+  assert.equal(safeMode.why, undefined);
+});
+
 test("a ledger with unreadable rows is not trusted until a full set has come", async () => {
   const disk = await used();
-  await disk.write([{ table: "ledger", key: "machine/x", value: new Uint8Array([0xff]) }]);
+  await disk.write([{ table: "ledger-2", key: "machine/x", value: new Uint8Array([0xff]) }]);
   const { ledger, safeMode } = await open(disk);
   assert.match(safeMode.why ?? "", /unreadable/);
   await ledger.applySnapshot({ history: "h", revision: 2n }, []);

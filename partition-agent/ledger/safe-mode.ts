@@ -1,5 +1,6 @@
-// An agent that cannot trust what it remembers serves the datacenter and does nothing that cannot be taken back: it wipes nothing,
-// switches nothing and moves no port, until central has told it everything again.
+// An agent that cannot trust what it remembers, or what it is told, serves the datacenter and does nothing that cannot be taken back:
+// it wipes nothing, switches nothing and moves no port, until central has told it everything again, or until somebody has accepted
+// the history that central tells now.
 import type { Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
 import { sometimes } from "#lib/sometimes.ts";
@@ -40,13 +41,14 @@ export class SafeMode {
 
   /** What has to happen before it ends, in words for people; undefined: the agent may do everything. */
   get why(): string | undefined {
-    return this.#why;
+    return this.#why ?? reasonToHold(this.#ports.ledger);
   }
 
   /** Central has told all that it knows: what is remembered here is as new as what it wants. */
   async refreshed(): Promise<void> {
-    if (this.#why === undefined) return;
-    const { disk, log, ended } = this.#ports;
+    const { disk, ledger, log, ended } = this.#ports;
+    // What was told is not acted on, so what is acted on is as old as before.
+    if (this.#why === undefined || ledger.held) return;
     await disk.write([identityOf(disk)]);
     sometimes(log, "an agent left its safe mode");
     log.info("safe-mode-over", { was: this.#why });
@@ -56,6 +58,10 @@ export class SafeMode {
 }
 
 const identityOf = ({ identity }: Disk) => ({ table, key, value: new TextEncoder().encode(identity) });
+
+const reasonToHold = ({ cursor, held }: Ledger): string | undefined =>
+  held &&
+  `somebody to accept that central was restored or made anew: it tells history ${held.history}, the agent acts on ${cursor.history}`;
 
 function reasonFor(isCopy: boolean, ledger: Ledger): string | undefined {
   if (isCopy) return "central to be heard: the agent's disk is a copy, and may be older than the machines";

@@ -1,17 +1,19 @@
-import type { DesiredItem, FollowResponse, ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import type { FollowResponse, ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { bug } from "#lib/bug.ts";
-import type { Ledger } from "../ledger/ledger.ts";
+import type { ComingSet, Ledger } from "../ledger/ledger.ts";
 
 export interface FollowStreamPorts {
   readonly ledger: Ledger;
+  /** Called before anything of a set is taken: what was reported under another history may not be known any more. */
+  readonly tellAll: (history: string) => Promise<void>;
   readonly recollect: (entries: readonly ReportEntry[]) => Promise<void>;
   readonly upToDate: () => Promise<void>;
 }
 
-/** Takes the messages of one Follow stream, in order, into the ledger. A snapshot is collected aside and swapped at its end. */
+/** Takes the messages of one Follow stream, in order, into the ledger. A snapshot is written aside and swapped at its end. */
 export class FollowStream {
   readonly #ports: FollowStreamPorts;
-  #snapshot: { readonly history: string; readonly revision: bigint; readonly items: DesiredItem[] } | undefined;
+  #snapshot: { readonly revision: bigint; readonly set: ComingSet } | undefined;
 
   constructor(ports: FollowStreamPorts) {
     this.#ports = ports;
@@ -21,18 +23,21 @@ export class FollowStream {
   async take(message: FollowResponse): Promise<void> {
     const { event } = message;
     switch (event.case) {
-      case "snapshotBegin":
-        this.#snapshot = { history: event.value.history, revision: event.value.revision, items: [] };
+      case "snapshotBegin": {
+        const { history, revision } = event.value;
+        await this.#ports.tellAll(history);
+        this.#snapshot = { revision, set: await this.#ports.ledger.begin({ history, revision }) };
         return;
+      }
       case "snapshotItems":
-        this.#open("items").items.push(...event.value.items);
+        await this.#open("items").set.add(event.value.items);
         return;
       case "snapshotEnd": {
-        const { history, revision, items } = this.#open("an end");
+        const { revision, set } = this.#open("an end");
         if (event.value.revision !== revision)
           throw new Error(`central began a snapshot of revision ${revision} and ended ${event.value.revision}`);
         this.#snapshot = undefined;
-        await this.#ports.ledger.applySnapshot({ history, revision }, items);
+        await set.finish();
         return;
       }
       case "delta":

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
 import {
   type FollowRequest,
   type FollowResponse,
@@ -94,6 +95,8 @@ async function bench() {
     },
     ledger,
     outbox,
+    told: () => "h",
+    tellAll: async () => {},
     recollect: async () => {},
     upToDate: async () => {},
     clock,
@@ -121,10 +124,12 @@ const snapshot = (revision: bigint) =>
     { case: "snapshotEnd" as const, value: { revision } },
   ] as const;
 
-test("the link is up from central's first word, and resumes after the last revision that is durable", async () => {
+test("the link is up when central has nothing newer, and resumes after the last revision that is durable", async () => {
   const { streams, link, advance } = await bench();
   assert.equal(link.state.phase, "connecting");
   for (const event of snapshot(7n)) await streams[0]?.send(event);
+  assert.equal(link.state.phase, "loading");
+  await streams[0]?.send(heartbeat);
   assert.equal(link.state.phase, "following");
   await streams[0]?.fail(new Error("connection reset"));
   assert.deepEqual([link.state.phase, link.state.lastError], ["backing off", "connection reset"]);
@@ -189,6 +194,7 @@ test("a stream that breaks its own rules is left, and nothing of it is kept", as
 test("an event that this agent does not know is ignored", async () => {
   const { streams, link } = await bench();
   await streams[0]?.send({ case: undefined });
+  await streams[0]?.send(heartbeat);
   assert.equal(link.state.phase, "following");
 });
 
@@ -254,6 +260,33 @@ test("while central is away nothing piles up but the facts themselves, and all o
   await advance(10_000);
   assert.equal(outbox.size, 0);
   assert.ok((reports.at(-1)?.request.entries.length ?? 99) <= 32);
+});
+
+test("an agent that follows and has nothing to report says every 10 s that it lives, and to which history all is told", async () => {
+  const { reports, streams, advance, put } = await bench();
+  await advance(30_000);
+  assert.equal(reports.length, 0, "whoever is not connected has nobody to tell");
+  await streams.at(-1)?.send(heartbeat);
+  for (let i = 0; i < 4; i++) {
+    await advance(10_000);
+    await streams.at(-1)?.send(heartbeat);
+  }
+  assert.ok(reports.length >= 3 && reports.length <= 5, `${reports.length} reports`);
+  assert.deepEqual([reports[0]?.request.entries, reports[0]?.request.history], [[], "h"]);
+  for (let i = 0; i < 40; i++) void put(`m${i}`);
+  await advance(1_000);
+  const histories = reports.slice(-2).map(({ request }) => [request.entries.length, request.history]);
+  assert.deepEqual(histories.at(-1)?.[1], "h");
+});
+
+test("a refusal is not asked about again for a while, a broken connection is", async () => {
+  const { streams, link, advance } = await bench();
+  await streams[0]?.fail(new ConnectError("another agent is connected", Code.FailedPrecondition));
+  assert.equal(link.state.waitMs, 15_000);
+  await advance(14_000);
+  assert.equal(streams.length, 1);
+  await advance(1_250);
+  assert.equal(streams.length, 2);
 });
 
 test("a stop ends both directions, and leaves no timer", async () => {

@@ -1,15 +1,15 @@
 // The agent's side of the link to central. Nothing else knows whether the link is up, and nothing else needs to.
 import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
 import {
   type FollowRequest,
   FollowRequestSchema,
   type FollowResponse,
-  type ReportEntry,
   type ReportRequest,
   ReportRequestSchema,
   type ReportResponse,
 } from "#gen/holdfast/sync/v1/sync_pb.ts";
-import { Bell } from "#lib/bell.ts";
+import { Bell, rung } from "#lib/bell.ts";
 import type { Clock } from "#lib/clock.ts";
 import { withDeadline } from "#lib/deadline.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
@@ -17,20 +17,30 @@ import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import { reasonOf } from "#lib/reason-of.ts";
 import { sometimes } from "#lib/sometimes.ts";
-import type { Ledger } from "../ledger/ledger.ts";
 import type { Outbox } from "../outbox/outbox.ts";
-import { FollowStream } from "./follow.ts";
+import { FollowStream, type FollowStreamPorts } from "./follow.ts";
+import { backOffMs, idle, type LinkEvent, type LinkState, stepLink } from "./step.ts";
 
 /** Version of holdfast.sync.v1 that this agent speaks. */
-const protocol = 1;
+const protocol = 2;
 /** Central beats every 5 s; this much silence means that the stream is dead. */
 const silenceMs = 20_000;
+/** So often an agent reports at least, if only that it lives. Central leaves one that was silent for three of these. */
+const beatMs = 10_000;
 const reportBatch = 32;
 /** Of the values in one report, well under central's limit for a message. */
 const reportBytesMax = 4 << 20;
 const reportDeadlineMs = 15_000;
-const retryFirstMs = 500;
-const retryMaxMs = 10_000;
+
+/** What central will answer again until somebody does something about it. */
+const refusals: readonly Code[] = [
+  Code.Unauthenticated,
+  Code.PermissionDenied,
+  Code.NotFound,
+  Code.FailedPrecondition,
+  Code.InvalidArgument,
+  Code.Unimplemented,
+];
 
 /** The two calls of holdfast.sync.v1, handed in so that the link runs over any transport. */
 export interface SyncClient {
@@ -38,39 +48,29 @@ export interface SyncClient {
   report(request: ReportRequest, signal: AbortSignal): Promise<ReportResponse>;
 }
 
-export interface LinkPorts {
+export interface LinkPorts extends FollowStreamPorts {
   readonly partition: string;
   /** Identity of this life of the agent. */
   readonly agent: string;
   readonly client: SyncClient;
-  readonly ledger: Ledger;
   readonly outbox: Outbox;
-  /** Takes back what this agent once reported of its machines. */
-  readonly recollect: (entries: readonly ReportEntry[]) => Promise<void>;
-  /** Called when central has told all that it knows, and again whenever it says that it has nothing newer. */
-  readonly upToDate: () => Promise<void>;
+  /** History to which all that was seen is told once the outbox is empty; empty when there is none yet. */
+  readonly told: () => string;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-}
-
-export interface LinkState {
-  readonly phase: "connecting" | "following" | "backing off";
-  /** Wall-clock milliseconds. */
-  readonly sinceMs: number;
-  readonly lastError: string | undefined;
 }
 
 export class Link {
   readonly #ports: LinkPorts;
   readonly #outboxBell = new Bell();
   /** What each of the two loops failed of last; told once, until it went well in between. */
-  readonly #troubles = new Map<string, string>();
+  readonly #troubles = new Map<"follow" | "report", string>();
   #state: LinkState;
 
   constructor(ports: LinkPorts) {
     this.#ports = ports;
-    this.#state = { phase: "connecting", sinceMs: ports.clock.wallMs(), lastError: undefined };
+    this.#state = idle(ports.clock.wallMs());
   }
 
   get state(): LinkState {
@@ -84,35 +84,43 @@ export class Link {
 
   /** Follows and reports until the signal aborts; a broken link is retried for ever. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([
-      this.#forever("follow", signal, () => this.#follow(signal)),
-      this.#forever("report", signal, () => this.#report(signal)),
-    ]);
+    await Promise.all([this.#followOn(signal), this.#reportOn(signal)]);
+    this.#step({ kind: "stopped" });
   }
 
-  async #forever(name: string, signal: AbortSignal, attempt: () => Promise<void>): Promise<void> {
-    const { clock, random, log } = this.#ports;
-    for (let failures = 0; !signal.aborted; ) {
-      if (name === "follow" && failures > 0) this.#enter("connecting", this.#troubles.get(name));
-      const startedMs = clock.monotonicMs();
+  async #followOn(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ports;
+    while (!signal.aborted) {
+      const dialledMs = clock.monotonicMs();
       try {
-        await attempt();
+        this.#step({ kind: "dialled" });
+        await this.#follow(signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (clock.monotonicMs() - startedMs > retryMaxMs) failures = 0;
-        const text = reasonOf(error);
-        if (text !== this.#troubles.get(name)) log.warn("link-lost", { name, error: text });
-        this.#troubles.set(name, text);
-        if (name === "follow") this.#enter("backing off", text);
+        const heldMs = clock.monotonicMs() - dialledMs;
+        const why = this.#tell("follow", error);
+        this.#step({ kind: "broke", why, isRefusal: isRefusal(error), heldMs, chance: this.#chance() });
       }
-      const ceilingMs = Math.min(retryMaxMs, retryFirstMs * 2 ** Math.min(failures++, 8));
-      await clock.sleep(ceilingMs / 2 + random.below(Math.ceil(ceilingMs / 2)), signal).catch(() => {});
+      await clock.sleep(this.#state.waitMs, signal).catch(() => {});
+    }
+  }
+
+  async #reportOn(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ports;
+    for (let failures = 0; !signal.aborted; ) {
+      try {
+        if (await this.#report(signal)) failures = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#tell("report", error);
+        await clock.sleep(backOffMs(++failures, this.#chance()), signal).catch(() => {});
+      }
     }
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
     const { client, ledger, outbox, partition, agent, clock } = this.#ports;
-    const { history, revision } = ledger.cursor;
+    const { history, revision } = ledger.followed;
     const own = { outbox: outbox.id, sequence: outbox.sequence };
     const request = create(FollowRequestSchema, {
       partition,
@@ -131,7 +139,7 @@ export class Link {
         watchdog.feed();
         await stream.take(message);
         this.#troubles.delete("follow");
-        if (this.#state.phase !== "following") this.#enter("following", undefined);
+        this.#step({ kind: "heard", what: message.event.case === "heartbeat" ? "current" : "a part" });
       }
       throw new Error("central ended the stream");
     } catch (error) {
@@ -145,34 +153,60 @@ export class Link {
     }
   }
 
-  async #report(signal: AbortSignal): Promise<void> {
-    const { client, outbox, partition, agent, clock } = this.#ports;
-    while (!signal.aborted) {
-      const entries = outbox.pending(reportBatch, reportBytesMax);
-      const [first] = entries;
-      if (first === undefined) {
-        await this.#outboxBell.wait(signal);
-        continue;
-      }
-      const request = create(ReportRequestSchema, { partition, agent, outbox: outbox.id, entries: [...entries] });
-      const { acknowledged, rejected } = await withDeadline(clock, reportDeadlineMs, "report to central", signal, (s) =>
-        client.report(request, s),
-      );
-      await outbox.acknowledge(acknowledged, rejected);
-      // Sent again at once it would be the same again, for ever.
-      if (acknowledged < first.sequence)
-        throw new Error(`central acknowledged ${acknowledged}, which is before the ${first.sequence} that it was sent`);
-      this.#troubles.delete("report");
+  /**
+   * Reports what there is; without anything, that the agent lives, when it is time to say so.
+   * @returns whether central was asked
+   */
+  async #report(signal: AbortSignal): Promise<boolean> {
+    const { client, outbox, partition, agent, clock, told } = this.#ports;
+    if (outbox.size === 0) {
+      await rung(this.#outboxBell, clock, beatMs, signal);
+      // Whoever is not connected has nobody to tell that it lives.
+      if (outbox.size === 0 && (signal.aborted || this.#state.phase !== "following")) return false;
     }
+    const entries = outbox.pending(reportBatch, reportBytesMax);
+    const history = entries.length === outbox.size ? told() : "";
+    const request = create(ReportRequestSchema, {
+      partition,
+      agent,
+      outbox: outbox.id,
+      entries: [...entries],
+      history,
+    });
+    const { acknowledged, rejected } = await withDeadline(clock, reportDeadlineMs, "report to central", signal, (s) =>
+      client.report(request, s),
+    );
+    await outbox.acknowledge(acknowledged, rejected);
+    const [first] = entries;
+    // Sent again at once it would be the same again, for ever.
+    if (first && acknowledged < first.sequence)
+      throw new Error(`central acknowledged ${acknowledged}, which is before the ${first.sequence} that it was sent`);
+    this.#troubles.delete("report");
+    return true;
   }
 
-  #enter(phase: LinkState["phase"], lastError: string | undefined): void {
-    const { clock, log } = this.#ports;
-    if (phase === "following" && this.#state.phase !== "following")
-      log.info("link-up", { revision: `${this.#ports.ledger.cursor.revision}` });
-    this.#state = { phase, sinceMs: clock.wallMs(), lastError };
+  #step(event: LinkEvent): void {
+    const { clock, log, ledger } = this.#ports;
+    const before = this.#state;
+    this.#state = stepLink(before, event, clock.wallMs());
+    if (this.#state.phase === "following" && before.phase !== "following")
+      log.info("link-up", { revision: `${ledger.followed.revision}` });
+  }
+
+  /** The same trouble is told once. @returns it in words */
+  #tell(name: "follow" | "report", error: unknown): string {
+    const text = reasonOf(error);
+    if (text !== this.#troubles.get(name)) this.#ports.log.warn("link-lost", { name, error: text });
+    this.#troubles.set(name, text);
+    return text;
+  }
+
+  #chance(): number {
+    return this.#ports.random.below(1_000) / 1_000;
   }
 }
+
+const isRefusal = (error: unknown): boolean => error instanceof ConnectError && refusals.includes(error.code);
 
 /** Calls `bark` once when it was not fed for `ms`. */
 class Watchdog {

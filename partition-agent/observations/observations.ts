@@ -12,6 +12,10 @@ import { Refusal } from "#lib/refusal.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 
 const table = "observed";
+const metaTable = "observed-meta";
+const toldKey = "told-history";
+/** Machines that are told again at once: their writes share a flush. */
+const retoldAtOnce = 100;
 /** Whoever reaches the provisioning network can claim to be a new machine. */
 const machinesMaxUsual = 20_000;
 
@@ -39,11 +43,13 @@ export class Observations {
   /** Number of the update that is shown, by machine. */
   readonly #shown = new Map<string, number>();
   #updates = 0;
+  #toldHistory: string;
   /** Machines by the addresses of their network interfaces; normally one each. */
   readonly #byMac = new Map<string, Set<string>>();
 
   constructor(ports: ObservationsPorts) {
     this.#ports = ports;
+    this.#toldHistory = new TextDecoder().decode(ports.disk.get(metaTable, toldKey));
     for (const [uuid, bytes] of ports.disk.entries(table)) {
       try {
         this.#show(uuid, fromBinary(MachineObservedSchema, bytes));
@@ -62,6 +68,11 @@ export class Observations {
     return [...this.#machines.values()];
   }
 
+  /** History of the store of that central to which everything was reported, or is on its way. */
+  get toldHistory(): string {
+    return this.#toldHistory;
+  }
+
   /**
    * The machine that has a network interface with this address; the first one known when several do.
    * @param other this one does not count
@@ -77,12 +88,20 @@ export class Observations {
    * @param change of a draft; what it throws goes to the caller, and nothing has changed
    * @throws Refusal "exhausted" for a machine too many; the disk's own trouble
    */
-  async update(uuid: string, change: (machine: MachineObserved) => void): Promise<MachineObserved> {
+  update(uuid: string, change: (machine: MachineObserved) => void): Promise<MachineObserved> {
+    return this.#update(uuid, change, false);
+  }
+
+  async #update(
+    uuid: string,
+    change: (machine: MachineObserved) => void,
+    isToldAgain: boolean,
+  ): Promise<MachineObserved> {
     const pending = this.#pending.get(uuid);
     const before = pending?.machine ?? this.#machines.get(uuid);
     const after = before ? clone(MachineObservedSchema, before) : this.#newcomer(uuid);
     change(after);
-    if (before && equals(MachineObservedSchema, before, after)) {
+    if (before && !isToldAgain && equals(MachineObservedSchema, before, after)) {
       await pending?.written;
       return before;
     }
@@ -99,6 +118,20 @@ export class Observations {
     this.#shown.set(uuid, Math.max(number, this.#shown.get(uuid) ?? 0));
     this.#ports.changed(uuid);
     return after;
+  }
+
+  /**
+   * Everything once more, for a central whose store has another history than the one that was told before: it may have forgotten what
+   * it had acknowledged. Resolves when it is in the outbox for good.
+   */
+  async tellAll(history: string): Promise<void> {
+    if (history === this.#toldHistory) return;
+    const machines = [...this.#machines.keys()];
+    for (let i = 0; i < machines.length; i += retoldAtOnce)
+      await Promise.all(machines.slice(i, i + retoldAtOnce).map((uuid) => this.#update(uuid, () => {}, true)));
+    await this.#ports.disk.write([{ table: metaTable, key: toldKey, value: new TextEncoder().encode(history) }]);
+    this.#ports.log.info("all-told-again", { machines: machines.length, former: this.#toldHistory, history });
+    this.#toldHistory = history;
   }
 
   /** Takes back what this agent once reported, where it knows no better. Resolves when it is durable. */

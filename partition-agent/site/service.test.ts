@@ -138,7 +138,7 @@ test("every call that its contract names as audited leaves two traces of its cal
   await waiting(agent, central);
   const { client, audit, stop } = onSiteOf(agent, noBmc);
   stop.abort();
-  const request = { machine: uuidA, command: Command.MACHINE_BMC_COMMAND_OFF };
+  const request = { machine: uuidA, command: Command.MACHINE_BMC_COMMAND_OFF, history: "h2" };
   for (const method of SiteService.methods) {
     const before = audit.newest(999).length;
     await called(client, method.localName as keyof Client<typeof SiteService>, request);

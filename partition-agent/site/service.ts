@@ -21,7 +21,7 @@ import type { Lease } from "#pxe-boot/dhcp/lease.ts";
 import type { Bmc } from "../bmc/bmc.ts";
 import type { BootFiles } from "../boot/boot-files.ts";
 import { desiredOf, type Site } from "../boot/site.ts";
-import type { Link } from "../link/link.ts";
+import type { HoldReport } from "../ledger/hold.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { Act, AuditTrail } from "./audit.ts";
 import { callerOf, issuerOf } from "./caller.ts";
@@ -37,8 +37,9 @@ const tracesUsual = 100;
 export interface OnSiteParts {
   readonly site: Site;
   readonly files: BootFiles;
-  readonly link: Pick<Link, "state">;
+  readonly link: { readonly state: Parameters<typeof linkStatus>[0] };
   readonly outbox: Outbox;
+  readonly hold: Pick<HoldReport, "present">;
   readonly bmcOf: (uuid: string) => Bmc | undefined;
   readonly audit: AuditTrail;
   readonly orders: LocalOrders;
@@ -90,6 +91,11 @@ export function siteService(on: OnSite): ServiceImpl<typeof SiteService> {
     listLeases: () => ({ leases: leasesOf(on) }),
     getOutbox: () => outboxOf(on),
     listAudit: ({ limit }) => ({ traces: [...audit.newest(limit === 0 ? tracesUsual : limit)] }),
+    acceptHistory: ({ history }, context) =>
+      audit.acting(actOf(on, context, { history }), async () => {
+        await site.ledger.accept(history);
+        return {};
+      }),
     rotateToken: (_, context) =>
       audit.acting(actOf(on, context, {}), async () => {
         if (!on.credential) {
@@ -127,6 +133,7 @@ async function statusOf(on: OnSite): Promise<Status> {
   const { history, revision } = site.ledger.cursor;
   const { freeBytes, sizeBytes } = await on.diskSpace();
   const address = on.address();
+  const historyHold = on.hold.present;
   return create(StatusSchema, {
     version: on.version,
     partition: site.partition,
@@ -139,6 +146,8 @@ async function statusOf(on: OnSite): Promise<Status> {
     diskSizeBytes: BigInt(sizeBytes),
     machines: [...stateCounts(recordsOf(site).map(siteState))],
     ...(address && { address }),
+    safeMode: site.safeMode.why ?? "",
+    ...(historyHold && { historyHold }),
   });
 }
 

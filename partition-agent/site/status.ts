@@ -14,10 +14,14 @@ import {
 } from "#gen/holdfast/site/v1/status_pb.ts";
 import type { Image } from "#gen/metalstack/api/v2/image_pb.ts";
 import type { BootFiles } from "../boot/boot-files.ts";
-import type { LinkState } from "../link/link.ts";
+import type { LinkState } from "../link/step.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 
-export const linkStatus = ({ phase, sinceMs, lastError }: LinkState): LinkStatus =>
+export const linkStatus = ({
+  phase,
+  sinceMs,
+  lastError,
+}: Pick<LinkState, "phase" | "sinceMs" | "lastError">): LinkStatus =>
   create(LinkStatusSchema, { phase, since: timestampFromMs(sinceMs), lastError: lastError ?? "" });
 
 export const imageStatus = ({ id, url }: Image, files: Pick<BootFiles, "isHere" | "problem">): ImageStatus =>

@@ -37,16 +37,18 @@ const readEveryMs = 10_000;
 /** Reads the switch again and again and reports what is new, until the signal aborts. */
 export async function reportSwitch(ports: SwitchReportPorts, signal: AbortSignal): Promise<void> {
   let last: Uint8Array | undefined;
+  let toldHistory = "";
   let lastError = "";
   while (!signal.aborted) {
     try {
       const state = await ports.driver.read(signal);
       await placeMachines(ports, state);
       const value = toBinary(SwitchSchema, describe(ports, state));
-      if (!last || !equalBytes(last, value)) {
+      if (!last || !equalBytes(last, value) || toldHistory !== ports.observations.toldHistory) {
         await ports.outbox.put({ kind: "switch", id: state.id, value, seenMs: ports.clock.wallMs() });
       }
       last = value;
+      toldHistory = ports.observations.toldHistory;
       lastError = "";
     } catch (error) {
       const text = reasonOf(error);

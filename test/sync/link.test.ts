@@ -14,6 +14,7 @@ import { SyncBacklog } from "#central/sync/backlog.ts";
 import { Connections } from "#central/sync/connections.ts";
 import { followPartition } from "#central/sync/follow.ts";
 import { takeReport } from "#central/sync/report.ts";
+import { AcceptedHistorySchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import {
   MachineDesiredSchema,
   type MachineObserved,
@@ -39,7 +40,7 @@ async function startCentral(clock: VirtualClock, store = new MemoryStore({ clock
   const state = await openState({ store, clock, random: systemRandom, log: silentLog }, stop.signal);
   const backlog = new SyncBacklog(state);
   void backlog.run(stop.signal).catch(() => {});
-  const ports = { state, backlog, connections: new Connections(), clock, log: silentLog };
+  const ports = { state, backlog, connections: new Connections(clock, silentLog), clock, log: silentLog };
   return { store, state, ports, stop };
 }
 
@@ -79,6 +80,8 @@ async function startAgent(clock: VirtualClock, disk: MemoryDisk, reach: () => Ce
     client,
     ledger,
     outbox,
+    told: () => observations.toldHistory,
+    tellAll: (history) => observations.tellAll(history),
     recollect: (entries) => observations.recollect(entries),
     upToDate: async () => {},
     clock,
@@ -151,7 +154,7 @@ test("after a cut the agent resumes with deltas, deletions included", async () =
   assert.equal(again.snapshots.count, 0);
 });
 
-test("an agent of another history gets a snapshot that replaces what it had", async () => {
+test("an agent of another history gets a snapshot, which replaces what it had once an administrator accepts it", async () => {
   const clock = new VirtualClock();
   const first = await startCentral(clock);
   await putPartition(first.state);
@@ -164,9 +167,14 @@ test("an agent of another history gets a snapshot that replaces what it had", as
   await putPartition(second.state);
   await putSize(second.state, "new", "1");
   const after = await startAgent(clock, disk, () => second);
-  await until(clock, "new set", () => after.ledger.get("size", "new", SizeSchema) !== undefined);
+  await until(clock, "new set", () => after.ledger.held?.history === second.state.history);
+  assert.equal(after.ledger.get("size", "old", SizeSchema)?.name, "1", "nobody has accepted it yet");
+  const { history } = second.state;
+  const accepted = create(AcceptedHistorySchema, { history, user: "admin" });
+  await second.state.transact((tx) => tx.put(kinds.acceptedHistory, "p1", accepted));
+  await until(clock, "acceptance", () => after.ledger.get("size", "new", SizeSchema) !== undefined);
   assert.equal(after.ledger.get("size", "old", SizeSchema), undefined);
-  assert.equal(after.ledger.cursor.history, second.state.history);
+  assert.equal(after.ledger.cursor.history, history);
 });
 
 test("what the agent saw while central was away arrives once it is back, the latest of each machine", async () => {

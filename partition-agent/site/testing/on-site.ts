@@ -9,6 +9,7 @@ import { userHeader } from "#lib/rpc/user-header.ts";
 import { Seeded } from "#lib/seeded.ts";
 import type { Lease } from "#pxe-boot/dhcp/lease.ts";
 import type { pairing } from "../../bmc/testing/pair.ts";
+import { HoldReport } from "../../ledger/hold.ts";
 import { MachineReconciler } from "../../machine/reconciler.ts";
 import { type FakeCache, openAgent, type TestAgent, TestCentral, uuidA, waiting } from "../../testing/site.ts";
 import { socketAccess } from "../access.ts";
@@ -84,6 +85,7 @@ export function onSiteOf(agent: TestAgent, bmcOf: OnSite["bmcOf"], change: Parti
     files,
     link: { state: { phase: "backing off", sinceMs: clock.wallMs(), lastError: "nothing listens there" } },
     outbox,
+    hold: new HoldReport({ ...site, outbox }),
     bmcOf,
     leases: () => [] as Lease[],
     diskSpace: async () => ({ freeBytes: 1e9, sizeBytes: 4e9 }),

@@ -8,13 +8,15 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { SiteMachineState } from "./machine_pb.ts";
 import { file_holdfast_site_v1_machine } from "./machine_pb.ts";
+import type { HistoryHold } from "../../state/v1/history_pb.ts";
+import { file_holdfast_state_v1_history } from "../../state/v1/history_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file holdfast/site/v1/status.proto.
  */
 export const file_holdfast_site_v1_status: GenFile = /*@__PURE__*/
-  fileDesc("Ch1ob2xkZmFzdC9zaXRlL3YxL3N0YXR1cy5wcm90bxIQaG9sZGZhc3Quc2l0ZS52MSKqAwoGU3RhdHVzEg8KB3ZlcnNpb24YASABKAkSEQoJcGFydGl0aW9uGAIgASgJEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKBGxpbmsYBCABKAsyHC5ob2xkZmFzdC5zaXRlLnYxLkxpbmtTdGF0dXMSLgoGbGVkZ2VyGAUgASgLMh4uaG9sZGZhc3Quc2l0ZS52MS5MZWRnZXJTdGF0dXMSLwoGb3V0Ym94GAYgASgLMh8uaG9sZGZhc3Quc2l0ZS52MS5PdXRib3hTdW1tYXJ5Ei0KBmltYWdlcxgHIAMoCzIdLmhvbGRmYXN0LnNpdGUudjEuSW1hZ2VTdGF0dXMSFwoPZGlza19mcmVlX2J5dGVzGAggASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgJIAEoBBIuCghtYWNoaW5lcxgKIAMoCzIcLmhvbGRmYXN0LnNpdGUudjEuU3RhdGVDb3VudBIuCgdhZGRyZXNzGAsgASgLMh0uaG9sZGZhc3Quc2l0ZS52MS5TaXRlQWRkcmVzcyIvCgtTaXRlQWRkcmVzcxILCgN1cmwYASABKAkSEwoLZmluZ2VycHJpbnQYAiABKAkiWgoKTGlua1N0YXR1cxINCgVwaGFzZRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKbGFzdF9lcnJvchgDIAEoCSIxCgxMZWRnZXJTdGF0dXMSDwoHaGlzdG9yeRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBCKBAQoNT3V0Ym94U3VtbWFyeRIrCgVraW5kcxgBIAMoCzIcLmhvbGRmYXN0LnNpdGUudjEuT3V0Ym94S2luZBItCglvbGRlc3RfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDGRlYWRfbGV0dGVycxgDIAEoDSI6CgpPdXRib3hLaW5kEgwKBGtpbmQYASABKAkSDwoHZW50cmllcxgCIAEoDRINCgVieXRlcxgDIAEoBCI7CgtJbWFnZVN0YXR1cxIKCgJpZBgBIAEoCRIPCgdhdF9oYW5kGAIgASgIEg8KB3Byb2JsZW0YAyABKAkiUQoKU3RhdGVDb3VudBIxCgVzdGF0ZRgBIAEoDjIiLmhvbGRmYXN0LnNpdGUudjEuU2l0ZU1hY2hpbmVTdGF0ZRIQCghtYWNoaW5lcxgCIAEoDWIGcHJvdG8z", [file_google_protobuf_timestamp, file_holdfast_site_v1_machine]);
+  fileDesc("Ch1ob2xkZmFzdC9zaXRlL3YxL3N0YXR1cy5wcm90bxIQaG9sZGZhc3Quc2l0ZS52MSLzAwoGU3RhdHVzEg8KB3ZlcnNpb24YASABKAkSEQoJcGFydGl0aW9uGAIgASgJEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKBGxpbmsYBCABKAsyHC5ob2xkZmFzdC5zaXRlLnYxLkxpbmtTdGF0dXMSLgoGbGVkZ2VyGAUgASgLMh4uaG9sZGZhc3Quc2l0ZS52MS5MZWRnZXJTdGF0dXMSLwoGb3V0Ym94GAYgASgLMh8uaG9sZGZhc3Quc2l0ZS52MS5PdXRib3hTdW1tYXJ5Ei0KBmltYWdlcxgHIAMoCzIdLmhvbGRmYXN0LnNpdGUudjEuSW1hZ2VTdGF0dXMSFwoPZGlza19mcmVlX2J5dGVzGAggASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgJIAEoBBIuCghtYWNoaW5lcxgKIAMoCzIcLmhvbGRmYXN0LnNpdGUudjEuU3RhdGVDb3VudBIuCgdhZGRyZXNzGAsgASgLMh0uaG9sZGZhc3Quc2l0ZS52MS5TaXRlQWRkcmVzcxIRCglzYWZlX21vZGUYDCABKAkSNAoMaGlzdG9yeV9ob2xkGA0gASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuSGlzdG9yeUhvbGQiLwoLU2l0ZUFkZHJlc3MSCwoDdXJsGAEgASgJEhMKC2ZpbmdlcnByaW50GAIgASgJIloKCkxpbmtTdGF0dXMSDQoFcGhhc2UYASABKAkSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmxhc3RfZXJyb3IYAyABKAkiMQoMTGVkZ2VyU3RhdHVzEg8KB2hpc3RvcnkYASABKAkSEAoIcmV2aXNpb24YAiABKAQigQEKDU91dGJveFN1bW1hcnkSKwoFa2luZHMYASADKAsyHC5ob2xkZmFzdC5zaXRlLnYxLk91dGJveEtpbmQSLQoJb2xkZXN0X2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxkZWFkX2xldHRlcnMYAyABKA0iOgoKT3V0Ym94S2luZBIMCgRraW5kGAEgASgJEg8KB2VudHJpZXMYAiABKA0SDQoFYnl0ZXMYAyABKAQiOwoLSW1hZ2VTdGF0dXMSCgoCaWQYASABKAkSDwoHYXRfaGFuZBgCIAEoCBIPCgdwcm9ibGVtGAMgASgJIlEKClN0YXRlQ291bnQSMQoFc3RhdGUYASABKA4yIi5ob2xkZmFzdC5zaXRlLnYxLlNpdGVNYWNoaW5lU3RhdGUSEAoIbWFjaGluZXMYAiABKA1iBnByb3RvMw", [file_google_protobuf_timestamp, file_holdfast_site_v1_machine, file_holdfast_state_v1_history]);
 
 /**
  * How an agent is.
@@ -84,6 +86,20 @@ export type Status = Message<"holdfast.site.v1.Status"> & {
    * @generated from field: holdfast.site.v1.SiteAddress address = 11;
    */
   address?: SiteAddress | undefined;
+
+  /**
+   * What has to happen before the agent does anything again that cannot be taken back; empty while it may do everything.
+   *
+   * @generated from field: string safe_mode = 12;
+   */
+  safeMode: string;
+
+  /**
+   * Present while the agent holds back what central wants since it was restored or made anew.
+   *
+   * @generated from field: holdfast.state.v1.HistoryHold history_hold = 13;
+   */
+  historyHold?: HistoryHold | undefined;
 };
 
 /**

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/state/v1/cursor.proto.
  */
 export const file_holdfast_state_v1_cursor: GenFile = /*@__PURE__*/
-  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9jdXJzb3IucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIjAKDFJlcG9ydEN1cnNvchIOCgZvdXRib3gYASABKAkSEAoIc2VxdWVuY2UYAiABKARiBnByb3RvMw");
+  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9jdXJzb3IucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIkEKDFJlcG9ydEN1cnNvchIOCgZvdXRib3gYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDwoHaGlzdG9yeRgDIAEoCWIGcHJvdG8z");
 
 /**
  * How far central has taken a partition's reports.
@@ -27,6 +27,14 @@ export type ReportCursor = Message<"holdfast.state.v1.ReportCursor"> & {
    * @generated from field: uint64 sequence = 2;
    */
   sequence: bigint;
+
+  /**
+   * The history under which the agent has reported all that it has seen. Another one than that of the store: the store was restored,
+   * and may not know yet what the partition's machines do. Empty when the agent does not say.
+   *
+   * @generated from field: string history = 3;
+   */
+  history: string;
 };
 
 /**
