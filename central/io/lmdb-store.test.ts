@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -49,6 +49,24 @@ test("a store that is opened again has its items, its history and its revisions,
   assert.equal(await firstRevision(second, 1n), 2n);
   assert.deepEqual(await put(second, "d"), { ok: true, revision: 4n });
   await second.close();
+});
+
+test("a folder that was copied, as a backup is put back, has the same items and another history", async () => {
+  const folder = newFolder();
+  const first = open(folder);
+  await put(first, "a");
+  const [history, listing] = [await first.history(), await first.list("")];
+  await first.close();
+  const copy = newFolder();
+  cpSync(folder, copy, { recursive: true });
+  const restored = open(copy);
+  const now = await restored.history();
+  assert.notEqual(now, history);
+  assert.deepEqual(await restored.list(""), listing);
+  await restored.close();
+  const again = open(copy);
+  assert.equal(await again.history(), now, "and keeps it");
+  await again.close();
 });
 
 test("a time to live runs on while the store is closed", async () => {

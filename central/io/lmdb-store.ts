@@ -4,10 +4,12 @@
 // Tables: items (key → item), log (revision → batch), deadlines (key → wall milliseconds), meta.
 // Every revision has a batch and revisions are consecutive, so the log's first key says what is compacted.
 import { mkdirSync } from "node:fs";
+import path from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { Bell } from "#lib/bell.ts";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
+import { fileIdentity } from "#lib/io/file-identity.ts";
 import { ownMark, runningPid } from "#lib/io/process-mark.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
@@ -32,7 +34,7 @@ const forgetPerCommit = 4;
 /** A deletion that failed is tried again after this. */
 const expiryRetryMs = 1_000;
 
-type MetaKey = "format" | "history" | "owner" | "revision";
+type MetaKey = "file" | "format" | "history" | "owner" | "revision";
 
 interface LmdbStoreOptions {
   /** Made with mode 0700 if it is not there. */
@@ -180,7 +182,11 @@ export class LmdbStore implements Store {
     if (owner !== undefined) return `the embedded store in ${this.#folder} is in use by process ${owner}`;
     void this.#meta.put("format", format);
     void this.#meta.put("owner", ownMark());
-    if (this.#meta.get("history") === undefined) void this.#meta.put("history", random.uuid());
+    // A copy that was put back, or carried to another host, may be older than what agents know: its history is another one.
+    const file = fileIdentity(path.join(this.#folder, "data.mdb"));
+    const isOther = (this.#meta.get("file") ?? file) !== file;
+    if (isOther || this.#meta.get("history") === undefined) void this.#meta.put("history", random.uuid());
+    void this.#meta.put("file", file);
     return undefined;
   }
 

@@ -18,7 +18,8 @@ import {
 } from "./store.ts";
 
 export class MemoryStore implements Store {
-  readonly #history: string;
+  readonly #random: Random;
+  #history: string;
   readonly #items = new Map<string, Item>();
   readonly #log: Batch[] = [];
   readonly #bell = new Bell();
@@ -26,11 +27,13 @@ export class MemoryStore implements Store {
   readonly #keep: number;
   readonly #expiry: Expiry;
   readonly #closing = new AbortController();
+  #replaced = new AbortController();
   #revision = 0n;
   #compacted = 0n;
 
   /** @param keep revisions that watches can resume over; older ones are compacted in steps of a tenth of it */
   constructor({ clock, random, keep }: { readonly clock: Clock; readonly random: Random; readonly keep?: number }) {
+    this.#random = random;
     this.#history = random.uuid();
     this.#clock = clock;
     this.#keep = keep ?? 100_000;
@@ -59,7 +62,8 @@ export class MemoryStore implements Store {
 
   async *watch(wanted: { readonly prefix: string; readonly after: bigint }, signal: AbortSignal): AsyncIterable<Batch> {
     this.#checkOpen();
-    const either = AbortSignal.any([signal, this.#closing.signal]);
+    const replaced = this.#replaced.signal;
+    const either = AbortSignal.any([signal, this.#closing.signal, replaced]);
     let at = wanted.after;
     while (!either.aborted) {
       if (at < this.#compacted) throw new Compacted(this.#compacted);
@@ -72,6 +76,7 @@ export class MemoryStore implements Store {
       const changes = batch.changes.filter((change) => change.key.startsWith(wanted.prefix));
       if (changes.length > 0) yield { revision: at, changes };
     }
+    if (replaced.aborted) throw new StoreUnavailable("the store in memory was set back");
   }
 
   async commit(commit: Commit): Promise<Committed> {
@@ -88,6 +93,23 @@ export class MemoryStore implements Store {
     if (revision > this.#revision) bug(`compaction at ${revision}, which is beyond the store's ${this.#revision}`);
     if (revision > this.#compacted) this.#forget(revision);
     this.#bell.ring();
+  }
+
+  /** All that it holds, for `restore`. */
+  backup(): Listing {
+    return { items: [...this.#items.values()], revision: this.#revision };
+  }
+
+  /** Becomes what it was at a backup, with another history and without a past. Watches end. */
+  restore({ items, revision }: Listing): void {
+    this.#checkOpen();
+    this.#history = this.#random.uuid();
+    this.#items.clear();
+    for (const item of items) this.#items.set(item.key, item);
+    this.#log.length = 0;
+    this.#revision = this.#compacted = revision;
+    this.#replaced.abort();
+    this.#replaced = new AbortController();
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 // A central with all that a machine needs around it, and an agent's hand that reports machines.
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
+import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
 import { type MachineDesired, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { type RejectedEntry, SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { FilesystemService as AdminFilesystemService } from "#gen/metalstack/admin/v2/filesystem_pb.ts";
@@ -33,6 +34,7 @@ import { membershipId } from "../identity/membership.ts";
 import { adminMachineService } from "../machine/admin-service.ts";
 import { machineService } from "../machine/api-service.ts";
 import { holdfastMachineService } from "../machine/holdfast-service.ts";
+import { holdfastPartitionService } from "../partition/holdfast-service.ts";
 import { implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import { adminSwitchService } from "../switch/admin-service.ts";
@@ -84,6 +86,7 @@ export async function machineCentral(): Promise<MachineCentral> {
       implement(MachineService, machineService(ports)),
       implement(AdminMachineService, adminMachineService(ports)),
       implement(HoldfastMachineService, holdfastMachineService(ports)),
+      implement(HoldfastPartitionService, holdfastPartitionService(ports)),
       implement(AdminSwitchService, adminSwitchService(ports.state)),
       implement(SyncService, syncService(ports)),
       implement(BootService, bootService(ports)),

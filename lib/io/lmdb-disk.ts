@@ -1,7 +1,8 @@
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import type { Change, Disk } from "../disk.ts";
+import { fileIdentity } from "./file-identity.ts";
 import { ownMark, runningPid } from "./process-mark.ts";
 
 /** LMDB's limit, in UTF-8. */
@@ -10,7 +11,7 @@ const ownerTable = "disk-owner";
 
 /** A `Disk` in one LMDB environment, open in one process at a time. A write is one transaction; concurrent ones share a flush. */
 export class LmdbDisk implements Disk {
-  /** Of the file that LMDB keeps everything in: device, inode and birth, which no copy shares. */
+  /** Of the file that LMDB keeps everything in. */
   readonly identity: string;
   readonly #root: RootDatabase<Buffer, string>;
   readonly #tables = new Map<string, Database<Buffer, string>>();
@@ -24,8 +25,7 @@ export class LmdbDisk implements Disk {
     this.#root = open<Buffer, string>({ path: folder, encoding: "binary", maxDbs: 32, mapSize: 16 * 2 ** 30 });
     // In a transaction, which LMDB gives to one process at a time, so two that start together cannot both win.
     const owner = this.#root.transactionSync(() => this.#takeOver());
-    const { dev, ino, birthtimeMs } = statSync(path.join(folder, "data.mdb"));
-    this.identity = `${dev}-${ino}-${birthtimeMs}`;
+    this.identity = fileIdentity(path.join(folder, "data.mdb"));
     if (owner === undefined) return;
     void this.#root.close();
     throw new Error(`the data in ${folder} is in use by process ${owner}: stop it first, or choose another folder`);

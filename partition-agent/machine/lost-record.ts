@@ -1,3 +1,4 @@
+import { highestEpoch } from "#domain/machine/epoch.ts";
 import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 
 /**
@@ -18,6 +19,10 @@ export function lostRecord(
   }
   if (desired && observed && observed.workedEpoch > desired.epoch) {
     return `somebody to look: the machine works for epoch ${observed.workedEpoch}, but central is at ${desired.epoch}, as after a restore`;
+  }
+  // Its tenant had given it back, and a restored central has forgotten that. One that is free by both is nobody's, whatever the number.
+  if (desired?.allocation && observed && highestEpoch(observed) > desired.epoch) {
+    return `somebody to look: the machine was at epoch ${highestEpoch(observed)} already, but central has it allocated under ${desired.epoch}, as after a restore; deleting it frees it`;
   }
   return undefined;
 }

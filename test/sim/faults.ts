@@ -1,7 +1,12 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { keyOf, kinds } from "#central/store/kinds.ts";
+import type { Listing } from "#central/store/store.ts";
+import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Change } from "#lib/disk.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import { honest } from "./bmc.ts";
 import { quickWire } from "./server.ts";
+import { acceptHistory } from "./user.ts";
 import type { World } from "./world.ts";
 
 /** One thing that goes wrong for a while. Times are milliseconds; `rate` is how often it is chosen beside others. */
@@ -11,6 +16,7 @@ export interface Fault {
   readonly begin: (world: World, random: Seeded) => () => Promise<void> | void;
 }
 
+const storeBackups = new WeakMap<World, Listing[]>();
 const kept = new WeakMap<World, (readonly Change[])[]>();
 
 /** Every fault that can be, by name. A seed takes some of them. */
@@ -143,6 +149,29 @@ export const faults = {
     begin: (world) => {
       void world.central.store.compact(world.truth.revision);
       return () => {};
+    },
+  },
+  "store set back": {
+    lastsMs: [60_000, 1_200_000],
+    begin: (world, random) => {
+      const backups = storeBackups.get(world) ?? [];
+      storeBackups.set(world, [...backups, world.central.store.backup()]);
+      const backup = backups[random.below(backups.length + 1)];
+      // The first time, the backup is only made.
+      if (!backup) return () => {};
+      const desired = new Map(backup.items.map(({ key, value }) => [key, value]));
+      world.central.kill();
+      world.invariants.onStoreRestore((uuid) => {
+        const bytes = desired.get(keyOf(kinds.machineDesired, uuid));
+        return bytes && fromBinary(MachineDesiredSchema, bytes).epoch;
+      });
+      world.central.store.restore(backup);
+      const up = Promise.all(world.central.all.map((one) => one.revive()));
+      // Somebody has looked at what is held, and lets the agent act on it.
+      return async () => {
+        await up;
+        await acceptHistory(world, random);
+      };
     },
   },
   "BMCs misbehave": {

@@ -12,9 +12,10 @@ export interface Seen {
   readonly nowMs: () => number;
 }
 
-/** An agent's disk was set back: what it remembers of the world is old, by no fault of its own. */
+/** What was set back remembers an older world, by no fault of its own. */
 export interface Excuses {
   agentDiskRestored: boolean;
+  storeRestored: boolean;
 }
 
 export const invariants = {
@@ -37,7 +38,13 @@ type Number = keyof typeof invariants;
 
 export class Invariants {
   readonly #seen: Seen;
-  readonly excuses: Excuses = { agentDiskRestored: false };
+  readonly excuses: Excuses = { agentDiskRestored: false, storeRestored: false };
+  /** Epoch that a machine worked for when the store forgot it, by uuid: nobody has given it back since. */
+  readonly #forgotten = new Map<string, bigint>();
+  /** Epoch of a disk whose tenant had given it back when the store forgot that, by uuid. */
+  readonly #givenBack = new Map<string, bigint>();
+  /** Machines whose ports have been away from home since before the store was set back. */
+  readonly #away = new Set<string>();
   readonly #installs = new Map<string, number>();
   readonly #leases = new Map<string, { readonly server: string; readonly untilMs: number }>();
   readonly #effects = new Map<string, number[]>();
@@ -60,10 +67,26 @@ export class Invariants {
     return this.#seen.truth.get(kinds.machineDesired, server.uuid)?.value;
   }
 
+  /** To be called right before central's store becomes an older copy of itself. */
+  onStoreRestore(copied: (uuid: string) => bigint | undefined): void {
+    this.excuses.storeRestored = true;
+    for (const server of this.#seen.servers) {
+      if (this.#seen.networkOf(server) !== "prov") this.#away.add(server.uuid);
+      const desired = this.#desired(server);
+      const { epoch } = server.disk;
+      const isInUse = desired?.allocation !== undefined && desired.epoch === epoch;
+      if (!isInUse) this.#givenBack.set(server.uuid, epoch);
+      else if (copied(server.uuid) !== epoch) this.#forgotten.set(server.uuid, epoch);
+    }
+  }
+
   onWipe(server: SimServer): void {
     this.checks++;
     const { epoch } = server.disk;
+    if (epoch !== 0n && this.#forgotten.get(server.uuid) === epoch)
+      this.#fail(1, `${server.plan.name} works for epoch ${epoch}, which a restored central has forgotten`);
     const desired = this.#desired(server);
+    if (this.#givenBack.get(server.uuid) === epoch) return;
     if (epoch === 0n || !desired?.allocation || desired.epoch !== epoch) return;
     // One that never reported its end is installed again; one that did is its tenant's.
     const observed = this.#seen.truth.get(kinds.machineObserved, server.uuid)?.value;
@@ -72,6 +95,8 @@ export class Invariants {
 
   onInstall(server: SimServer, epoch: bigint): void {
     this.checks++;
+    // What is installed again under an epoch whose release the store has forgotten is a disk of that tenant like any other.
+    if (epoch === server.disk.epoch) this.#givenBack.delete(server.uuid);
     if (server.disk.epoch !== 0n && server.disk.epoch !== epoch)
       this.#fail(2, `${server.plan.name} gets epoch ${epoch} over what epoch ${server.disk.epoch} has left`);
   }
@@ -87,7 +112,8 @@ export class Invariants {
         8,
         `${server.plan.name} counts as installed under epoch ${epoch}, and its disk is of epoch ${server.disk.epoch}`,
       );
-    if (count > 1 && !this.excuses.agentDiskRestored)
+    // What had been released since the backup is its tenant's again.
+    if (count > 1 && !this.excuses.agentDiskRestored && !this.excuses.storeRestored)
       this.#fail(8, `machine ${uuid} was installed ${count} times under epoch ${epoch}`);
   }
 
@@ -155,8 +181,10 @@ export class Invariants {
   /** Free, with nothing left to give back: then its port is home. */
   #checkPort(server: SimServer): void {
     const desired = this.#desired(server);
-    if (!desired || desired.allocation || desired.release) return;
     const network = this.#seen.networkOf(server);
+    if (network === "prov") this.#away.delete(server.uuid);
+    // What the store has forgotten is left where it is, until somebody looks.
+    if (!desired || desired.allocation || desired.release || this.#away.has(server.uuid)) return;
     if (network !== "prov") this.#fail(4, `${server.plan.name} is free and its port is in ${network}`);
   }
 }

@@ -10,6 +10,8 @@ export function unsettled(world: World): string | undefined {
   if (!agent.agent) return "the agent is not up";
   const { link, outbox } = agent.agent;
   if (link.state.phase !== "following") return `the link is ${link.state.phase}: ${link.state.lastError}`;
+  const { held } = agent.agent.site.ledger;
+  if (held) return `history ${held.history} is not accepted`;
   if (outbox.size > 0) return `${outbox.size} facts are not reported`;
   const shown = truth.get(kinds.switch, "leaf1")?.value.nics ?? [];
   for (const { plan } of servers) {
@@ -30,8 +32,8 @@ const forPeople = /somebody to look|central to say what|is already machine|behin
 function unsettledServer({ truth, leaf }: World, server: SimServer): string | undefined {
   const desired = truth.get(kinds.machineDesired, server.uuid)?.value;
   const observed = truth.get(kinds.machineObserved, server.uuid)?.value;
+  if (observed && forPeople.test(observed.progress?.why ?? "")) return undefined;
   if (!desired || !observed) return "central does not know it";
-  if (forPeople.test(observed.progress?.why ?? "")) return undefined;
   // Whoever switched it off has to switch it on: off, it cannot even be found on the switch.
   if (observed.heldOff && observed.heldOffEpoch === desired.epoch) return undefined;
   const network = leaf.networkOf(server.plan.port);

@@ -1,5 +1,6 @@
 import { type Client, ConnectError } from "@connectrpc/connect";
 import { bmcCommandName } from "#domain/machine/bmc-command.ts";
+import { PartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
 import {
   type Machine,
   MachineAllocationType,
@@ -100,6 +101,38 @@ export class User {
     await this.#machines.bMCCommand({ uuid, project: this.#world.project, command }, { timeoutMs: callMs });
     this.done.ordered++;
     this.#world.trace.say(`user orders ${bmcCommandName(command)} of ${uuid.slice(-2)}`);
+  }
+}
+
+/** An administrator has looked at what a restored central wants, and says at central or on site that it holds. */
+export async function acceptHistory(world: World, random: Seeded): Promise<void> {
+  const { outside, desk, central, agent, trace } = world;
+  const partitions = clientAs(
+    PartitionService,
+    transportOver(desk, outside, () => central.far),
+    "admin",
+  );
+  const atCentral = async () => {
+    const { history } = await partitions.getHistory({ id: partition }, { timeoutMs: callMs });
+    await partitions.acceptHistory({ id: partition, history }, { timeoutMs: callMs });
+    return history;
+  };
+  const onSite = async () => {
+    const site = agent.onSite(outside);
+    const history = (await site.getStatus({}, { timeoutMs: callMs })).status?.historyHold?.held;
+    if (history === undefined) throw new Error("the agent holds nothing");
+    await site.acceptHistory({ history }, { timeoutMs: callMs });
+    return history;
+  };
+  for (let tries = 0; tries < 30; tries++) {
+    const isAtCentral = random.chance(0.5);
+    try {
+      const history = await (isAtCentral ? atCentral : onSite)();
+      return trace.say(`history ${history} was accepted ${isAtCentral ? "at central" : "on site"}`);
+    } catch (error) {
+      trace.say(`history is not accepted: ${String(error).slice(0, 160)}`);
+    }
+    await outside.after(10_000);
   }
 }
 
