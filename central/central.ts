@@ -25,8 +25,8 @@ import { holdfastPartitionService } from "./partition/holdfast-service.ts";
 import { implement } from "./services.ts";
 import type { State } from "./store/state.ts";
 import { adminSwitchService } from "./switch/admin-service.ts";
-import { SyncBacklog } from "./sync/backlog.ts";
 import { Connections } from "./sync/connections.ts";
+import { SyncFeed } from "./sync/feed.ts";
 import { machinesHealth } from "./sync/health.ts";
 import { syncService } from "./sync/service.ts";
 
@@ -47,9 +47,9 @@ export interface CentralPorts {
 export function composeCentral(given: CentralPorts): Api {
   const { state, version, lifetime, validate, clock, log } = given;
   const connections = new Connections(clock, log);
-  const backlog = new SyncBacklog(state);
-  lifetime.own("sync-backlog", backlog.run(lifetime.signal));
-  const ports = { ...given, connections, backlog };
+  const feed = new SyncFeed(state);
+  lifetime.own("sync-feed", feed.run(lifetime.signal));
+  const ports = { ...given, connections, feed };
   return api({
     ...ports,
     implementations: [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { FollowRequestSchema, type FollowResponse } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
@@ -14,12 +14,12 @@ import { kinds } from "../store/kinds.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState, type State } from "../store/state.ts";
 import { machineUuid } from "../testing/machines.ts";
-import { SyncBacklog } from "./backlog.ts";
 import { Connections } from "./connections.ts";
+import { SyncFeed } from "./feed.ts";
 import { type FollowPorts, followPartition } from "./follow.ts";
 import { chunkLimits } from "./messages.ts";
 
-const backlogMax = 100;
+const keptMax = 100;
 
 let clock: VirtualClock;
 let state: State;
@@ -29,9 +29,9 @@ beforeEach(async () => {
   stop = new AbortController();
   clock = new VirtualClock();
   state = await openState({ store: new MemoryStore({ clock, random }), clock, random, log }, stop.signal);
-  const backlog = new SyncBacklog(state, backlogMax);
-  void backlog.run(stop.signal);
-  ports = { state, backlog, connections: new Connections(clock, log), clock, log };
+  const feed = new SyncFeed(state, keptMax);
+  void feed.run(stop.signal);
+  ports = { state, feed, connections: new Connections(clock, log), clock, log };
   await putPartition("p1");
   await putPartition("p2");
 });
@@ -116,16 +116,16 @@ describe("an agent that comes back", () => {
     await turns();
     assert.deepEqual(await untilBeat(follow({ history, afterRevision })), ["delta size/a", "beat"]);
     assert.equal(await next(follow({ history: "another", afterRevision })), "begin");
-    for (let i = 0; i < backlogMax; i++) await putSize("a", `${i}`);
+    for (let i = 0; i < keptMax; i++) await putSize("a", `${i}`);
     await turns();
     assert.equal(await next(follow({ history, afterRevision })), "begin");
     assert.equal(await next(follow({ history, afterRevision: state.revision - 5n })), "delta size/a");
   });
 
-  test("is not kept waiting by reports, of which the backlog holds nothing", async () => {
+  test("is not kept waiting by reports, of which the feed holds nothing", async () => {
     const { history, revision: afterRevision } = state;
     await putSize("a");
-    for (let i = 0; i <= backlogMax; i++) {
+    for (let i = 0; i <= keptMax; i++) {
       await state.transact((tx) =>
         tx.put(kinds.machineObserved, machineUuid(1), create(MachineObservedSchema, { rack: `${i}` })),
       );
@@ -198,58 +198,52 @@ describe("a live stream", () => {
     await assert.rejects(follow().next(), /partition p1 does not exist/);
   });
 
-  test("ends with the state, and where the state ends its subscriptions", async () => {
+  test("ends where the feed begins anew, as after a restore: the agent comes again", async () => {
+    const { history } = state;
+    const restoring = new AbortController();
     const broken = {
       ...state,
-      history: state.history,
+      history,
       revision: state.revision,
       changes: () => ({
-        [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(new HistoryChanged("old", "new")) }),
+        [Symbol.asyncIterator]: () => ({
+          next: () =>
+            new Promise((_, reject) => {
+              restoring.signal.addEventListener("abort", () => reject(new HistoryChanged("old", "new")));
+            }),
+        }),
       }),
     } as unknown as State;
+    const feed = new SyncFeed(broken);
+    void feed.run(stop.signal);
     const stream = followPartition(
-      { ...ports, state: broken },
-      create(FollowRequestSchema, { partition: "p1" }),
+      { ...ports, feed },
+      create(FollowRequestSchema, { partition: "p1", agent: "a" }),
       stop.signal,
     );
     await untilBeat(stream);
-    await assert.rejects(stream.next(), /call again: the store's history is new/);
+    const ended = stream.next();
+    restoring.abort();
+    await assert.rejects(ended, /the stream cannot go on, call again: central begins its feed anew/);
+    assert.equal(ports.connections.isUp("p1"), false);
+  });
+
+  test("ends with the state, which ends the feed", async () => {
     const closing = follow();
     await untilBeat(closing);
     const ended = closing.next();
     await state.close();
-    assert.equal((await ended).done, true);
+    await assert.rejects(ended, /call again/);
     assert.equal(ports.connections.isUp("p1"), false);
   });
-});
 
-test("the backlog begins anew when the store is restored, and goes on", async () => {
-  let subscriptions = 0;
-  let history = "old";
-  const restored = {
-    get history() {
-      return history;
-    },
-    revision: 7n,
-    async *changes() {
-      subscriptions++;
-      const value = create(SizeSchema, { id: "a" });
-      if (subscriptions === 1) {
-        yield { revision: 8n, changes: [{ kind: kinds.size, id: "a", value, before: undefined }] };
-        history = "new";
-        throw new HistoryChanged("old", "new");
-      }
-      yield {
-        revision: 9n,
-        changes: [{ kind: kinds.size, id: "b", value: clone(SizeSchema, value), before: undefined }],
-      };
-    },
-  } as unknown as State;
-  const backlog = new SyncBacklog(restored);
-  await backlog.run(stop.signal);
-  assert.equal(subscriptions, 2);
-  assert.deepEqual(
-    backlog.between(7n, 9n)?.map((b) => b.revision),
-    [9n],
-  );
+  test("that is slower than the changes is ended, and its agent comes again", async () => {
+    const stream = follow();
+    await untilBeat(stream);
+    for (let i = 0; i <= keptMax; i++) await putSize("a", `${i}`);
+    await turns();
+    await assert.rejects(async () => {
+      for await (const _ of stream);
+    }, /call again/);
+  });
 });

@@ -1,5 +1,5 @@
-// What central says to an agent about its partition: all of it, or what one revision changed.
-import { create, toBinary } from "@bufbuild/protobuf";
+// What central says to an agent about its partition.
+import { create, type Message, toBinary } from "@bufbuild/protobuf";
 import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import {
   type FollowRequest,
@@ -7,10 +7,11 @@ import {
   FollowResponseSchema,
   ReportEntrySchema,
 } from "#gen/holdfast/sync/v1/sync_pb.ts";
-import type { ChangeBatch } from "../store/cache.ts";
-import { kinds } from "../store/kinds.ts";
+import { machineIndexes } from "../machine/indexes.ts";
+import type { Stored } from "../store/cache.ts";
+import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
-import { concerns, desiredItem, followed } from "./projection.ts";
+import { desiredItem, everywhere, followed, placesOf } from "./projection.ts";
 
 /** Of one message of a snapshot; a single larger item goes alone. */
 export const chunkLimits = { items: 500, bytes: 1 << 20 } as const;
@@ -21,16 +22,20 @@ export const chunkLimits = { items: 500, bytes: 1 << 20 } as const;
  */
 export function* snapshotOf(state: State, partition: string): Generator<FollowResponse> {
   const { history, revision } = state;
-  const rows = followed.flatMap((kind) =>
-    state
-      .list(kind)
-      .filter((row) => concerns(kind, row.id, row.value, partition))
-      .map((row) => ({ kind, row })),
-  );
+  const rows = followed.flatMap((kind) => rowsOf(state, kind, partition).map((row) => ({ kind, row })));
   yield response({ case: "snapshotBegin", value: { history, revision } });
   const items = chunked(rows, ({ kind, row }) => desiredItem(kind, row.id, row.revision, row.value));
   for (const chunk of items) yield response({ case: "snapshotItems", value: { items: chunk } });
   yield response({ case: "snapshotEnd", value: { revision } });
+}
+
+/** Machines are found by an index: there are many, and most are of other partitions. */
+function rowsOf(state: State, kind: Kind, partition: string): readonly Stored<Message>[] {
+  if (kind.name === kinds.machineDesired.name) return state.by(machineIndexes(state).byPartition, partition);
+  return state.list(kind).filter(({ id, value }) => {
+    const place = placesOf(kind, id, value);
+    return place === everywhere || place === partition;
+  });
 }
 
 /**
@@ -68,18 +73,6 @@ function* chunked<R, T extends { readonly value: Uint8Array }>(
     bytes += item.value.length;
   }
   if (chunk.length > 0) yield chunk;
-}
-
-/** None when the batch does not concern the partition. An item that leaves the partition's view counts as deleted. */
-export function deltaOf({ revision, changes }: ChangeBatch, partition: string): readonly FollowResponse[] {
-  const items = changes.flatMap(({ kind, id, value, before }) => {
-    if (value !== undefined && concerns(kind, id, value, partition)) return [desiredItem(kind, id, revision, value)];
-    if (before !== undefined && concerns(kind, id, before, partition)) {
-      return [desiredItem(kind, id, revision, undefined)];
-    }
-    return [];
-  });
-  return items.length > 0 ? [response({ case: "delta", value: { revision, items } })] : [];
 }
 
 type EventInit = NonNullable<Parameters<typeof create<typeof FollowResponseSchema>>[1]>["event"];

@@ -15,21 +15,37 @@ export const followed: readonly Kind[] = [
   kinds.acceptedHistory,
 ];
 
-/** Whether an item belongs into a partition's view. */
-export function concerns(kind: Kind, id: string, value: Message, partition: string): boolean {
+const followedNames: ReadonlySet<string> = new Set(followed.map((kind) => kind.name));
+
+export const isFollowed = ({ name }: Kind): boolean => followedNames.has(name);
+
+/** Stands for all partitions; no partition has this id. */
+export const everywhere = "*";
+
+/** The partition whose agent gets an item, or `everywhere`. */
+export function placesOf(kind: Kind, id: string, value: Message): string {
   switch (kind.name) {
     case kinds.partition.name:
     case kinds.acceptedHistory.name:
-      return id === partition;
+      return id;
     case kinds.machineDesired.name:
-      return (value as MachineDesired).partition === partition;
-    case kinds.network.name: {
-      const home = (value as Network).partition;
-      return home === undefined || home === partition;
-    }
+      return (value as MachineDesired).partition;
+    case kinds.network.name:
+      return (value as Network).partition ?? everywhere;
     default:
-      return followed.some((k) => k.name === kind.name);
+      return everywhere;
   }
+}
+
+/** Bytes of values, made once for all agents that get them: values are shared and never change. */
+const encodings = new WeakMap<Message, Uint8Array>();
+
+function encoded(kind: Kind, value: Message): Uint8Array {
+  const known = encodings.get(value);
+  if (known) return known;
+  const bytes = toBinary(kind.schema, value);
+  encodings.set(value, bytes);
+  return bytes;
 }
 
 /** @param value absent: the item was deleted, or left the partition's view */
@@ -38,5 +54,5 @@ export const desiredItem = (kind: Kind, id: string, revision: bigint, value: Mes
     kind: kind.name,
     id,
     revision,
-    ...(value === undefined ? { deleted: true } : { value: toBinary(kind.schema, value) }),
+    ...(value === undefined ? { deleted: true } : { value: encoded(kind, value) }),
   });

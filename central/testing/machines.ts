@@ -38,8 +38,8 @@ import { holdfastPartitionService } from "../partition/holdfast-service.ts";
 import { implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import { adminSwitchService } from "../switch/admin-service.ts";
-import { SyncBacklog } from "../sync/backlog.ts";
 import { Connections } from "../sync/connections.ts";
+import { SyncFeed } from "../sync/feed.ts";
 import { syncService } from "../sync/service.ts";
 import { type TestCentral, testCentral } from "./central.ts";
 
@@ -54,7 +54,6 @@ export type CreateInit = Omit<MessageInitShape<typeof MachineServiceCreateReques
 
 export interface MachineCentral extends TestCentral {
   readonly connections: Connections;
-  readonly backlog: SyncBacklog;
   readonly project: string;
   /** Private network of the project: 10.0.0.0/22 at first. */
   readonly network: string;
@@ -77,11 +76,10 @@ const testClient = (central: TestCentral) => central.client(MachineService);
 export async function machineCentral(): Promise<MachineCentral> {
   const connections = new Connections(new VirtualClock(), silentLog);
   const stop = new AbortController();
-  let backlog: SyncBacklog | undefined;
   const central = await testCentral((given) => {
-    backlog = new SyncBacklog(given.state);
-    void backlog.run(stop.signal);
-    const ports = { ...given, connections, backlog };
+    const feed = new SyncFeed(given.state);
+    void feed.run(stop.signal);
+    const ports = { ...given, connections, feed };
     return [
       implement(MachineService, machineService(ports)),
       implement(AdminMachineService, adminMachineService(ports)),
@@ -117,7 +115,6 @@ export async function machineCentral(): Promise<MachineCentral> {
   return {
     ...central,
     connections,
-    backlog: backlog as unknown as SyncBacklog, // set by testCentral above
     project,
     network,
     agentToken,

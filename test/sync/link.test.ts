@@ -10,8 +10,8 @@ import { Outbox } from "#agent/outbox/outbox.ts";
 import { kinds } from "#central/store/kinds.ts";
 import { MemoryStore } from "#central/store/memory-store.ts";
 import { openState, type State } from "#central/store/state.ts";
-import { SyncBacklog } from "#central/sync/backlog.ts";
 import { Connections } from "#central/sync/connections.ts";
+import { SyncFeed } from "#central/sync/feed.ts";
 import { followPartition } from "#central/sync/follow.ts";
 import { takeReport } from "#central/sync/report.ts";
 import { AcceptedHistorySchema } from "#gen/holdfast/state/v1/history_pb.ts";
@@ -38,9 +38,9 @@ async function startCentral(clock: VirtualClock, store = new MemoryStore({ clock
   const stop = new AbortController();
   stops.push(stop);
   const state = await openState({ store, clock, random: systemRandom, log: silentLog }, stop.signal);
-  const backlog = new SyncBacklog(state);
-  void backlog.run(stop.signal).catch(() => {});
-  const ports = { state, backlog, connections: new Connections(clock, silentLog), clock, log: silentLog };
+  const feed = new SyncFeed(state);
+  void feed.run(stop.signal).catch(() => {});
+  const ports = { state, feed, connections: new Connections(clock, silentLog), clock, log: silentLog };
   return { store, state, ports, stop };
 }
 
