@@ -10,10 +10,13 @@ import { health, type Serving } from "#lib/rpc/health.ts";
 import { reflection } from "#lib/rpc/reflection.ts";
 import { refusals } from "#lib/rpc/refusal-to-connect.ts";
 import { validation } from "#lib/rpc/validation.ts";
-import { access } from "./access/interceptor.ts";
+import type { Caller } from "./access/caller.ts";
+import { access, type Shown } from "./access/interceptor.ts";
 import type { Identity } from "./identity/identity.ts";
+import { certificateCaller } from "./join/certificate-caller.ts";
 import { rules } from "./rules.ts";
 import { type Implementation, routes, services } from "./services.ts";
+import type { State } from "./store/state.ts";
 
 const open = new Set([Health, ServerReflection, ServerReflectionAlpha].map((s) => s.typeName));
 
@@ -29,13 +32,15 @@ export function api(ports: {
   readonly random: Random;
   readonly log: Log;
   readonly identity: Identity;
+  /** For what certificates prove. */
+  readonly state: State;
   readonly implementations: readonly Implementation[];
   /** For the standard health service. @param service full name; empty: the whole server */
   readonly serving: (service: string) => Serving;
   /** For those who make many: it can be shared. */
   readonly validate?: Interceptor;
 }): Api {
-  const { clock, identity, serving } = ports;
+  const { clock, serving } = ports;
   const known = new Set(["", ...services.map((s) => s.typeName)]);
   const status = (service: string) => (known.has(service) ? serving(service) : undefined);
   const all = [routes(ports.implementations), health({ status, clock }), reflection([...services, Health])];
@@ -45,8 +50,17 @@ export function api(ports: {
     },
     interceptors: [
       refusals(ports),
-      access({ rules, open, authenticate: (authorization) => identity.callerOf(authorization) }),
+      access({ rules, open, authenticate: (shown) => callerOf(ports, shown) }),
       ports.validate ?? validation(services),
     ],
   };
+}
+
+/** A token is asked first: who sends one, beside whatever certificate a browser shows, means that. */
+async function callerOf(
+  { identity, state, clock }: { readonly identity: Identity; readonly state: State; readonly clock: Clock },
+  { authorization, certificate }: Shown,
+): Promise<Caller | undefined> {
+  if (authorization !== null || certificate === undefined) return await identity.callerOf(authorization);
+  return certificateCaller(state, certificate, clock.wallMs());
 }

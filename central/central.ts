@@ -18,6 +18,8 @@ import { bootService } from "./boot/boot-service.ts";
 import { eventService } from "./boot/event-service.ts";
 import { catalogServices } from "./catalog-services.ts";
 import type { Identity } from "./identity/identity.ts";
+import type { JoinPorts } from "./join/join-service.ts";
+import { joinServices } from "./join/services.ts";
 import { adminMachineService } from "./machine/admin-service.ts";
 import { machineService } from "./machine/api-service.ts";
 import { holdfastMachineService } from "./machine/holdfast-service.ts";
@@ -36,6 +38,8 @@ export interface CentralPorts {
   /** Login of the tenant whose members run the installation. */
   readonly provider: string;
   readonly version: Pick<Version, "version" | "revision" | "gitSha1" | "buildDate">;
+  /** Absent: agents come with tokens only. */
+  readonly join?: JoinPorts;
   /** For those who make many: it takes a moment and can be shared. */
   readonly validate?: Interceptor;
   readonly lifetime: Lifetime;
@@ -45,7 +49,7 @@ export interface CentralPorts {
 }
 
 export function composeCentral(given: CentralPorts): Api {
-  const { state, version, lifetime, validate, clock, log } = given;
+  const { state, version, lifetime, validate, join, clock, log } = given;
   const connections = new Connections(clock, log);
   const feed = new SyncFeed(state);
   lifetime.own("sync-feed", feed.run(lifetime.signal));
@@ -60,6 +64,7 @@ export function composeCentral(given: CentralPorts): Api {
       implement(HoldfastPartitionService, holdfastPartitionService(ports)),
       implement(AdminSwitchService, adminSwitchService(state)),
       implement(SyncService, syncService(ports)),
+      ...(join ? joinServices({ ...given, ...join }) : []),
       implement(BootService, bootService(ports)),
       implement(EventService, eventService(ports)),
     ],

@@ -164,6 +164,13 @@ export class Writer {
 export const equalBytes = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, i) => byte === b[i]);
 
+/** For secrets: how long it takes tells nothing of where they differ. */
+export function equalSecrets(a: Uint8Array, b: Uint8Array): boolean {
+  let differing = a.length ^ b.length;
+  for (let i = 0; i < a.length; i++) differing |= (a[i] ?? 0) ^ (b[i] ?? 0);
+  return differing === 0;
+}
+
 export const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 
 export function fromHex(text: string): Result<Uint8Array> {

@@ -7,8 +7,10 @@ import type { Rights } from "./rights.ts";
 export interface Caller {
   /** Login of the token's owner. */
   readonly user: string;
-  /** The token's uuid. */
+  /** The token's uuid; empty for those without one. */
   readonly token: string;
+  /** SHA-256, in hex, of the certificate by which an agent is known; undefined for those with a token. */
+  readonly certificate?: string;
   readonly tokenType: TokenType;
   readonly rights: Rights;
   /** What the owner may by membership, now: the bound for single-method permissions. */

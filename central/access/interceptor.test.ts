@@ -63,7 +63,7 @@ test("a method that the table does not know is open to nobody", async () => {
   const interceptor = access({
     rules: new Map(),
     open: new Set(),
-    authenticate: (authorization) => central.identity.callerOf(authorization),
+    authenticate: ({ authorization }) => central.identity.callerOf(authorization),
   });
   const transport = createRouterTransport((router) => router.service(VersionService, { get: () => ({}) }), {
     router: { interceptors: [...central.api.interceptors.slice(0, 1), interceptor] },

@@ -1,6 +1,7 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { Refusal } from "#lib/refusal.ts";
+import { peerKey } from "#lib/rpc/peer.ts";
 import { type Caller, callerKey } from "./caller.ts";
 import { decide } from "./decide.ts";
 import { methodName, noSubject, type Rule, subjectOf } from "./rule.ts";
@@ -9,19 +10,26 @@ export interface Access {
   readonly rules: ReadonlyMap<string, Rule>;
   /** Services without options that anybody may use: health and reflection. */
   readonly open: ReadonlySet<string>;
-  /** @throws Refusal "unauthenticated" for a token that is no good; undefined without one */
-  readonly authenticate: (authorization: string | null) => Promise<Caller | undefined>;
+  /** @throws Refusal "unauthenticated" for a token or a certificate that is no good; undefined without either */
+  readonly authenticate: (shown: Shown) => Promise<Caller | undefined>;
+}
+
+/** By what a caller may be known. */
+export interface Shown {
+  /** The header's value. */
+  readonly authorization: string | null;
+  /** SHA-256, in hex, of the client certificate of the connection. */
+  readonly certificate: string | undefined;
 }
 
 /**
  * Lets through what the method's rule allows, and hands the caller to the handler. Streams are decided on their first message
- * before the handler runs, and again with every message, either way: a revoked token ends its streams.
+ * before the handler runs, and again with every message, either way: a revoked token or certificate ends its streams.
  */
 export function access({ rules, open, authenticate }: Access): Interceptor {
-  const check = async (method: DescMethod, header: Headers, request: Message | undefined) => {
+  const check = async (method: DescMethod, shown: Shown, request: Message | undefined) => {
     const rule = rules.get(methodName(method));
-    const authorization = header.get("authorization");
-    const caller = await authenticate(authorization).catch((error: unknown) => {
+    const caller = await authenticate(shown).catch((error: unknown) => {
       // Who may call anyway need not be told that the token is stale.
       if (rule?.isPublic && error instanceof Refusal) return undefined;
       throw error;
@@ -35,19 +43,21 @@ export function access({ rules, open, authenticate }: Access): Interceptor {
   return (next) => async (request) => {
     if (open.has(request.service.typeName)) return next(request);
     const { method, header, contextValues } = request;
+    const { certificate } = contextValues.get(peerKey);
+    const shown = { authorization: header.get("authorization"), certificate };
     if (!request.stream) {
-      contextValues.set(callerKey, await check(method, header, request.message));
+      contextValues.set(callerKey, await check(method, shown, request.message));
       return next(request);
     }
     const messages = request.message[Symbol.asyncIterator]();
     const first = await messages.next();
     const firstMessage = first.done ? undefined : first.value;
-    contextValues.set(callerKey, await check(method, header, firstMessage));
+    contextValues.set(callerKey, await check(method, shown, firstMessage));
     const checked = async function* () {
       if (firstMessage === undefined) return;
       yield firstMessage;
       for (let at = await messages.next(); !at.done; at = await messages.next()) {
-        await check(method, header, at.value);
+        await check(method, shown, at.value);
         yield at.value;
       }
     };
@@ -56,7 +66,7 @@ export function access({ rules, open, authenticate }: Access): Interceptor {
     const answers = response.message;
     const guarded = async function* () {
       for await (const answer of answers) {
-        await check(method, header, firstMessage);
+        await check(method, shown, firstMessage);
         yield answer;
       }
     };

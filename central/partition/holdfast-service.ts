@@ -10,7 +10,9 @@ import { usable } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { kinds } from "../store/kinds.ts";
 
-export function holdfastPartitionService({ state, clock }: ServicePorts): ServiceImpl<typeof PartitionService> {
+type Histories = Pick<ServiceImpl<typeof PartitionService>, "getHistory" | "acceptHistory">;
+
+export function holdfastPartitionService({ state, clock }: ServicePorts): Histories {
   return {
     getHistory({ id }) {
       if (!state.get(kinds.partition, id))

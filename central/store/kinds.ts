@@ -2,6 +2,12 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { ReportCursorSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
 import { AcceptedHistorySchema, HistoryHoldSchema } from "#gen/holdfast/state/v1/history_pb.ts";
+import {
+  AgentCertificateSchema,
+  CertificateAuthoritySchema,
+  JoinSecretSchema,
+  JoinTokenSchema,
+} from "#gen/holdfast/state/v1/join_pb.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { SigningKeySchema, StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
 import { AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
@@ -53,6 +59,13 @@ export const kinds = {
   historyHold: kind("history-hold", HistoryHoldSchema),
   /** id: partition */
   reportCursor: kind("report-cursor", ReportCursorSchema),
+  joinToken: kind("join-token", JoinTokenSchema),
+  /** id: that of the join token */
+  joinSecret: kind("join-secret", JoinSecretSchema),
+  /** id: SHA-256 of the certificate in hex */
+  agentCertificate: kind("agent-certificate", AgentCertificateSchema),
+  /** id: always 1 */
+  certificateAuthority: kind("certificate-authority", CertificateAuthoritySchema),
   token: kind("token", StoredTokenSchema),
   signingKey: kind("signing-key", SigningKeySchema),
 } as const;

@@ -62,7 +62,7 @@ export async function testCentral(
     clock: VirtualClock;
     random: Random;
     log: Log;
-  }) => readonly Implementation[] = () => [],
+  }) => readonly Implementation[] | Promise<readonly Implementation[]> = () => [],
   log: Log = silentLog,
 ): Promise<TestCentral> {
   const clock = new VirtualClock();
@@ -90,7 +90,7 @@ export async function testCentral(
   const served = api({
     ...ports,
     identity,
-    implementations: [...catalog, ...more(ports)],
+    implementations: [...catalog, ...(await more(ports))],
     serving: () => "serving",
     validate: sharedValidation,
   });

@@ -50,7 +50,7 @@ const socketPathBytesMax = 107;
 export interface TlsMaterial {
   readonly key: string | Uint8Array;
   readonly certificate: string | Uint8Array;
-  /** Client certificates signed by these are shown in `peerKey`; connections without one are served as well. */
+  /** Clients are asked for certificates signed by these; `peerKey` has what they show. Who shows none is served as well. */
   readonly clientCa?: string | Uint8Array;
 }
 

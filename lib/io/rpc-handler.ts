@@ -89,6 +89,6 @@ function peerOf(req: HttpRequest): Peer {
   const socket = req.socket;
   const isTls = socket instanceof TLSSocket || "encrypted" in socket;
   const tls = isTls ? (socket as TLSSocket) : undefined;
-  const certificate = tls?.authorized ? tls.getPeerCertificate()?.fingerprint256 : undefined;
+  const certificate = tls?.getPeerCertificate()?.fingerprint256?.replaceAll(":", "").toLowerCase();
   return { address: (socket.remoteAddress ?? "").replace(/^::ffff:/, ""), encrypted: isTls, certificate };
 }

@@ -5,7 +5,10 @@ export interface Peer {
   /** Address in text, without port; empty when there is none (in-process calls). */
   readonly address: string;
   readonly encrypted: boolean;
-  /** SHA-256 of the client certificate in hex with colons; only of a certificate that the port's CA has signed. */
+  /**
+   * SHA-256, in hex, of the client certificate. The handshake has proven that the peer holds its key; who signed it and whether it
+   * has ended, nobody has asked yet.
+   */
   readonly certificate: string | undefined;
 }
 

@@ -5,8 +5,12 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 import type { AcceptedHistory, HistoryHold } from "../../state/v1/history_pb.ts";
 import { file_holdfast_state_v1_history } from "../../state/v1/history_pb.ts";
+import type { AgentCertificate, JoinToken } from "../../state/v1/join_pb.ts";
+import { file_holdfast_state_v1_join } from "../../state/v1/join_pb.ts";
 import { file_metalstack_api_v2_common } from "../../../metalstack/api/v2/common_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/api/v1/partition.proto.
  */
 export const file_holdfast_api_v1_partition: GenFile = /*@__PURE__*/
-  fileDesc("Ch9ob2xkZmFzdC9hcGkvdjEvcGFydGl0aW9uLnByb3RvEg9ob2xkZmFzdC5hcGkudjEiKwoRR2V0SGlzdG9yeVJlcXVlc3QSFgoCaWQYASABKAlCCrpIB3IFEAEYgAEiiQEKEkdldEhpc3RvcnlSZXNwb25zZRIPCgdoaXN0b3J5GAEgASgJEiwKBGhvbGQYAiABKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5IaXN0b3J5SG9sZBI0CghhY2NlcHRlZBgDIAEoCzIiLmhvbGRmYXN0LnN0YXRlLnYxLkFjY2VwdGVkSGlzdG9yeSJLChRBY2NlcHRIaXN0b3J5UmVxdWVzdBIWCgJpZBgBIAEoCUIKukgHcgUQARiAARIbCgdoaXN0b3J5GAIgASgJQgq6SAdyBRABGIABIk0KFUFjY2VwdEhpc3RvcnlSZXNwb25zZRI0CghhY2NlcHRlZBgBIAEoCzIiLmhvbGRmYXN0LnN0YXRlLnYxLkFjY2VwdGVkSGlzdG9yeTLgAQoQUGFydGl0aW9uU2VydmljZRJhCgpHZXRIaXN0b3J5EiIuaG9sZGZhc3QuYXBpLnYxLkdldEhpc3RvcnlSZXF1ZXN0GiMuaG9sZGZhc3QuYXBpLnYxLkdldEhpc3RvcnlSZXNwb25zZSIK0vMYAgEC4PMYAhJpCg1BY2NlcHRIaXN0b3J5EiUuaG9sZGZhc3QuYXBpLnYxLkFjY2VwdEhpc3RvcnlSZXF1ZXN0GiYuaG9sZGZhc3QuYXBpLnYxLkFjY2VwdEhpc3RvcnlSZXNwb25zZSIJ0vMYAQHg8xgBYgZwcm90bzM", [file_buf_validate_validate, file_holdfast_state_v1_history, file_metalstack_api_v2_common]);
+  fileDesc("Ch9ob2xkZmFzdC9hcGkvdjEvcGFydGl0aW9uLnByb3RvEg9ob2xkZmFzdC5hcGkudjEiKwoRR2V0SGlzdG9yeVJlcXVlc3QSFgoCaWQYASABKAlCCrpIB3IFEAEYgAEiiQEKEkdldEhpc3RvcnlSZXNwb25zZRIPCgdoaXN0b3J5GAEgASgJEiwKBGhvbGQYAiABKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5IaXN0b3J5SG9sZBI0CghhY2NlcHRlZBgDIAEoCzIiLmhvbGRmYXN0LnN0YXRlLnYxLkFjY2VwdGVkSGlzdG9yeSJLChRBY2NlcHRIaXN0b3J5UmVxdWVzdBIWCgJpZBgBIAEoCUIKukgHcgUQARiAARIbCgdoaXN0b3J5GAIgASgJQgq6SAdyBRABGIABIk0KFUFjY2VwdEhpc3RvcnlSZXNwb25zZRI0CghhY2NlcHRlZBgBIAEoCzIiLmhvbGRmYXN0LnN0YXRlLnYxLkFjY2VwdGVkSGlzdG9yeSKCAQoWQ3JlYXRlSm9pblRva2VuUmVxdWVzdBIdCglwYXJ0aXRpb24YASABKAlCCrpIB3IFEAEYgAESHAoIZW5kcG9pbnQYAiABKAlCCrpIB3IFEAEYgAQSKwoIbGlmZXRpbWUYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iWwoXQ3JlYXRlSm9pblRva2VuUmVzcG9uc2USKwoFdG9rZW4YASABKAsyHC5ob2xkZmFzdC5zdGF0ZS52MS5Kb2luVG9rZW4SEwoLam9pbl9zdHJpbmcYAiABKAkiNAoVTGlzdEpvaW5Ub2tlbnNSZXF1ZXN0EhsKCXBhcnRpdGlvbhgBIAEoCUIIukgFcgMYgAEiRgoWTGlzdEpvaW5Ub2tlbnNSZXNwb25zZRIsCgZ0b2tlbnMYASADKAsyHC5ob2xkZmFzdC5zdGF0ZS52MS5Kb2luVG9rZW4iMAoWUmV2b2tlSm9pblRva2VuUmVxdWVzdBIWCgJpZBgBIAEoCUIKukgHcgUQARiAASJGChdSZXZva2VKb2luVG9rZW5SZXNwb25zZRIrCgV0b2tlbhgBIAEoCzIcLmhvbGRmYXN0LnN0YXRlLnYxLkpvaW5Ub2tlbiI7ChxMaXN0QWdlbnRDZXJ0aWZpY2F0ZXNSZXF1ZXN0EhsKCXBhcnRpdGlvbhgBIAEoCUIIukgFcgMYgAEiWgodTGlzdEFnZW50Q2VydGlmaWNhdGVzUmVzcG9uc2USOQoMY2VydGlmaWNhdGVzGAEgAygLMiMuaG9sZGZhc3Quc3RhdGUudjEuQWdlbnRDZXJ0aWZpY2F0ZSJYCh5SZXZva2VBZ2VudENlcnRpZmljYXRlc1JlcXVlc3QSHQoJcGFydGl0aW9uGAEgASgJQgq6SAdyBRABGIABEhcKBnNlcmlhbBgCIAEoCUIHukgEcgIYQCJcCh9SZXZva2VBZ2VudENlcnRpZmljYXRlc1Jlc3BvbnNlEjkKDGNlcnRpZmljYXRlcxgBIAMoCzIjLmhvbGRmYXN0LnN0YXRlLnYxLkFnZW50Q2VydGlmaWNhdGUywAYKEFBhcnRpdGlvblNlcnZpY2USYQoKR2V0SGlzdG9yeRIiLmhvbGRmYXN0LmFwaS52MS5HZXRIaXN0b3J5UmVxdWVzdBojLmhvbGRmYXN0LmFwaS52MS5HZXRIaXN0b3J5UmVzcG9uc2UiCtLzGAIBAuDzGAISaQoNQWNjZXB0SGlzdG9yeRIlLmhvbGRmYXN0LmFwaS52MS5BY2NlcHRIaXN0b3J5UmVxdWVzdBomLmhvbGRmYXN0LmFwaS52MS5BY2NlcHRIaXN0b3J5UmVzcG9uc2UiCdLzGAEB4PMYARJvCg9DcmVhdGVKb2luVG9rZW4SJy5ob2xkZmFzdC5hcGkudjEuQ3JlYXRlSm9pblRva2VuUmVxdWVzdBooLmhvbGRmYXN0LmFwaS52MS5DcmVhdGVKb2luVG9rZW5SZXNwb25zZSIJ0vMYAQHg8xgBEm0KDkxpc3RKb2luVG9rZW5zEiYuaG9sZGZhc3QuYXBpLnYxLkxpc3RKb2luVG9rZW5zUmVxdWVzdBonLmhvbGRmYXN0LmFwaS52MS5MaXN0Sm9pblRva2Vuc1Jlc3BvbnNlIgrS8xgCAQLg8xgCEm8KD1Jldm9rZUpvaW5Ub2tlbhInLmhvbGRmYXN0LmFwaS52MS5SZXZva2VKb2luVG9rZW5SZXF1ZXN0GiguaG9sZGZhc3QuYXBpLnYxLlJldm9rZUpvaW5Ub2tlblJlc3BvbnNlIgnS8xgBAeDzGAESggEKFUxpc3RBZ2VudENlcnRpZmljYXRlcxItLmhvbGRmYXN0LmFwaS52MS5MaXN0QWdlbnRDZXJ0aWZpY2F0ZXNSZXF1ZXN0Gi4uaG9sZGZhc3QuYXBpLnYxLkxpc3RBZ2VudENlcnRpZmljYXRlc1Jlc3BvbnNlIgrS8xgCAQLg8xgCEocBChdSZXZva2VBZ2VudENlcnRpZmljYXRlcxIvLmhvbGRmYXN0LmFwaS52MS5SZXZva2VBZ2VudENlcnRpZmljYXRlc1JlcXVlc3QaMC5ob2xkZmFzdC5hcGkudjEuUmV2b2tlQWdlbnRDZXJ0aWZpY2F0ZXNSZXNwb25zZSIJ0vMYAQHg8xgBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_holdfast_state_v1_history, file_holdfast_state_v1_join, file_metalstack_api_v2_common]);
 
 /**
  * @generated from message holdfast.api.v1.GetHistoryRequest
@@ -112,6 +116,216 @@ export const AcceptHistoryResponseSchema: GenMessage<AcceptHistoryResponse> = /*
   messageDesc(file_holdfast_api_v1_partition, 3);
 
 /**
+ * @generated from message holdfast.api.v1.CreateJoinTokenRequest
+ */
+export type CreateJoinTokenRequest = Message<"holdfast.api.v1.CreateJoinTokenRequest"> & {
+  /**
+   * Partition's id.
+   *
+   * @generated from field: string partition = 1;
+   */
+  partition: string;
+
+  /**
+   * URL of this central, as the agent reaches it.
+   *
+   * @generated from field: string endpoint = 2;
+   */
+  endpoint: string;
+
+  /**
+   * How long it can be used, 1 minute to 30 days; 24 hours when absent.
+   *
+   * @generated from field: google.protobuf.Duration lifetime = 3;
+   */
+  lifetime?: Duration | undefined;
+};
+
+/**
+ * Describes the message holdfast.api.v1.CreateJoinTokenRequest.
+ * Use `create(CreateJoinTokenRequestSchema)` to create a new message.
+ */
+export const CreateJoinTokenRequestSchema: GenMessage<CreateJoinTokenRequest> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_partition, 4);
+
+/**
+ * @generated from message holdfast.api.v1.CreateJoinTokenResponse
+ */
+export type CreateJoinTokenResponse = Message<"holdfast.api.v1.CreateJoinTokenResponse"> & {
+  /**
+   * @generated from field: holdfast.state.v1.JoinToken token = 1;
+   */
+  token?: JoinToken | undefined;
+
+  /**
+   * For `central.joinTokenFile` of the agent. It holds the secret, which is stored nowhere.
+   *
+   * @generated from field: string join_string = 2;
+   */
+  joinString: string;
+};
+
+/**
+ * Describes the message holdfast.api.v1.CreateJoinTokenResponse.
+ * Use `create(CreateJoinTokenResponseSchema)` to create a new message.
+ */
+export const CreateJoinTokenResponseSchema: GenMessage<CreateJoinTokenResponse> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_partition, 5);
+
+/**
+ * @generated from message holdfast.api.v1.ListJoinTokensRequest
+ */
+export type ListJoinTokensRequest = Message<"holdfast.api.v1.ListJoinTokensRequest"> & {
+  /**
+   * Partition's id; of all partitions when empty.
+   *
+   * @generated from field: string partition = 1;
+   */
+  partition: string;
+};
+
+/**
+ * Describes the message holdfast.api.v1.ListJoinTokensRequest.
+ * Use `create(ListJoinTokensRequestSchema)` to create a new message.
+ */
+export const ListJoinTokensRequestSchema: GenMessage<ListJoinTokensRequest> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_partition, 6);
+
+/**
+ * @generated from message holdfast.api.v1.ListJoinTokensResponse
+ */
+export type ListJoinTokensResponse = Message<"holdfast.api.v1.ListJoinTokensResponse"> & {
+  /**
+   * @generated from field: repeated holdfast.state.v1.JoinToken tokens = 1;
+   */
+  tokens: JoinToken[];
+};
+
+/**
+ * Describes the message holdfast.api.v1.ListJoinTokensResponse.
+ * Use `create(ListJoinTokensResponseSchema)` to create a new message.
+ */
+export const ListJoinTokensResponseSchema: GenMessage<ListJoinTokensResponse> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_partition, 7);
+
+/**
+ * @generated from message holdfast.api.v1.RevokeJoinTokenRequest
+ */
+export type RevokeJoinTokenRequest = Message<"holdfast.api.v1.RevokeJoinTokenRequest"> & {
+  /**
+   * Join token's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message holdfast.api.v1.RevokeJoinTokenRequest.
+ * Use `create(RevokeJoinTokenRequestSchema)` to create a new message.
+ */
+export const RevokeJoinTokenRequestSchema: GenMessage<RevokeJoinTokenRequest> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_partition, 8);
+
+/**
+ * @generated from message holdfast.api.v1.RevokeJoinTokenResponse
+ */
+export type RevokeJoinTokenResponse = Message<"holdfast.api.v1.RevokeJoinTokenResponse"> & {
+  /**
+   * @generated from field: holdfast.state.v1.JoinToken token = 1;
+   */
+  token?: JoinToken | undefined;
+};
+
+/**
+ * Describes the message holdfast.api.v1.RevokeJoinTokenResponse.
+ * Use `create(RevokeJoinTokenResponseSchema)` to create a new message.
+ */
+export const RevokeJoinTokenResponseSchema: GenMessage<RevokeJoinTokenResponse> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_partition, 9);
+
+/**
+ * @generated from message holdfast.api.v1.ListAgentCertificatesRequest
+ */
+export type ListAgentCertificatesRequest = Message<"holdfast.api.v1.ListAgentCertificatesRequest"> & {
+  /**
+   * Partition's id; of all partitions when empty.
+   *
+   * @generated from field: string partition = 1;
+   */
+  partition: string;
+};
+
+/**
+ * Describes the message holdfast.api.v1.ListAgentCertificatesRequest.
+ * Use `create(ListAgentCertificatesRequestSchema)` to create a new message.
+ */
+export const ListAgentCertificatesRequestSchema: GenMessage<ListAgentCertificatesRequest> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_partition, 10);
+
+/**
+ * @generated from message holdfast.api.v1.ListAgentCertificatesResponse
+ */
+export type ListAgentCertificatesResponse = Message<"holdfast.api.v1.ListAgentCertificatesResponse"> & {
+  /**
+   * @generated from field: repeated holdfast.state.v1.AgentCertificate certificates = 1;
+   */
+  certificates: AgentCertificate[];
+};
+
+/**
+ * Describes the message holdfast.api.v1.ListAgentCertificatesResponse.
+ * Use `create(ListAgentCertificatesResponseSchema)` to create a new message.
+ */
+export const ListAgentCertificatesResponseSchema: GenMessage<ListAgentCertificatesResponse> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_partition, 11);
+
+/**
+ * @generated from message holdfast.api.v1.RevokeAgentCertificatesRequest
+ */
+export type RevokeAgentCertificatesRequest = Message<"holdfast.api.v1.RevokeAgentCertificatesRequest"> & {
+  /**
+   * Partition's id.
+   *
+   * @generated from field: string partition = 1;
+   */
+  partition: string;
+
+  /**
+   * Of one certificate; of all that are good when empty.
+   *
+   * @generated from field: string serial = 2;
+   */
+  serial: string;
+};
+
+/**
+ * Describes the message holdfast.api.v1.RevokeAgentCertificatesRequest.
+ * Use `create(RevokeAgentCertificatesRequestSchema)` to create a new message.
+ */
+export const RevokeAgentCertificatesRequestSchema: GenMessage<RevokeAgentCertificatesRequest> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_partition, 12);
+
+/**
+ * @generated from message holdfast.api.v1.RevokeAgentCertificatesResponse
+ */
+export type RevokeAgentCertificatesResponse = Message<"holdfast.api.v1.RevokeAgentCertificatesResponse"> & {
+  /**
+   * Those that are worthless from now on.
+   *
+   * @generated from field: repeated holdfast.state.v1.AgentCertificate certificates = 1;
+   */
+  certificates: AgentCertificate[];
+};
+
+/**
+ * Describes the message holdfast.api.v1.RevokeAgentCertificatesResponse.
+ * Use `create(RevokeAgentCertificatesResponseSchema)` to create a new message.
+ */
+export const RevokeAgentCertificatesResponseSchema: GenMessage<RevokeAgentCertificatesResponse> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_partition, 13);
+
+/**
  * What metal-stack's API cannot say about a partition. Ours, beside the compatible API, for administrators.
  *
  * @generated from service holdfast.api.v1.PartitionService
@@ -136,6 +350,56 @@ export const PartitionService: GenService<{
     methodKind: "unary";
     input: typeof AcceptHistoryRequestSchema;
     output: typeof AcceptHistoryResponseSchema;
+  },
+  /**
+   * One string by which the agent of the partition can join, once. It is shown this once.
+   *
+   * @generated from rpc holdfast.api.v1.PartitionService.CreateJoinToken
+   */
+  createJoinToken: {
+    methodKind: "unary";
+    input: typeof CreateJoinTokenRequestSchema;
+    output: typeof CreateJoinTokenResponseSchema;
+  },
+  /**
+   * Those that are good, and for a while those that were.
+   *
+   * @generated from rpc holdfast.api.v1.PartitionService.ListJoinTokens
+   */
+  listJoinTokens: {
+    methodKind: "unary";
+    input: typeof ListJoinTokensRequestSchema;
+    output: typeof ListJoinTokensResponseSchema;
+  },
+  /**
+   * Makes a join token that nobody has used worthless.
+   *
+   * @generated from rpc holdfast.api.v1.PartitionService.RevokeJoinToken
+   */
+  revokeJoinToken: {
+    methodKind: "unary";
+    input: typeof RevokeJoinTokenRequestSchema;
+    output: typeof RevokeJoinTokenResponseSchema;
+  },
+  /**
+   * Certificates of the partition's agent: those that are good, and for a while those that were.
+   *
+   * @generated from rpc holdfast.api.v1.PartitionService.ListAgentCertificates
+   */
+  listAgentCertificates: {
+    methodKind: "unary";
+    input: typeof ListAgentCertificatesRequestSchema;
+    output: typeof ListAgentCertificatesResponseSchema;
+  },
+  /**
+   * Makes certificates of the partition's agent worthless, now: its link ends, its work goes on.
+   *
+   * @generated from rpc holdfast.api.v1.PartitionService.RevokeAgentCertificates
+   */
+  revokeAgentCertificates: {
+    methodKind: "unary";
+    input: typeof RevokeAgentCertificatesRequestSchema;
+    output: typeof RevokeAgentCertificatesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_holdfast_api_v1_partition, 0);
