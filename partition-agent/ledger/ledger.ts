@@ -36,9 +36,9 @@ export type LedgerListener = (kind: string, id: string) => void;
 
 /** A full set on its way in. */
 export interface ComingSet {
-  /** Resolves when they are durable. */
+  /** Resolves when there is room for more: one part is on its way to the disk while the next one comes. */
   add(items: readonly DesiredItem[]): Promise<void>;
-  /** In one step the set is in force or, when it is of a history that nobody has accepted, held. */
+  /** Resolves when all of it is durable: in one step the set is in force or, when it is of a history that nobody has accepted, held. */
   finish(): Promise<void>;
 }
 
@@ -124,12 +124,20 @@ export class Ledger {
     const used = [this.#inForce.set.table, this.#held?.set.table];
     const place = this.#place(setTables.find((table) => !used.includes(table))!, cursor);
     await place.set.clear();
+    let writing = Promise.resolve();
     return {
       add: async (items) => {
         const present = items.filter((item) => !item.deleted).map((item) => this.#unlessContradicted(known, item));
-        await this.#disk.write(present.map((item) => place.set.change(item)));
+        const changes = present.map((item) => place.set.change(item));
+        await writing;
+        writing = this.#disk.write(changes);
+        // Whoever comes next hears of it.
+        writing.catch(() => {});
       },
-      finish: () => this.#finish(place),
+      finish: async () => {
+        await writing;
+        await this.#finish(place);
+      },
     };
   }
 
@@ -157,14 +165,13 @@ export class Ledger {
   async #enforce(place: Place): Promise<void> {
     const [former, held] = [this.#inForce, this.#held];
     const isDamaged = this.#isDamaged;
-    const different = [...former.set.differences(place.set)];
     await this.#disk.write([cursorChange("cursor", place), { table: cursorTable, key: "held", value: undefined }]);
     this.#inForce = place;
     this.#held = undefined;
     this.#isDamaged = false;
     if (former.cursor.history !== place.cursor.history && former.cursor.history !== "")
       this.#log.warn("ledger-history-changed", { from: former.cursor.history, to: place.cursor.history });
-    for (const { kind, id } of different) this.#changed(kind, id);
+    for (const { kind, id } of former.set.differences(place.set)) this.#changed(kind, id);
     if (held || isDamaged) this.#changed("history", place.cursor.history);
     for (const left of [former, held]) if (left && left.set.table !== place.set.table) await left.set.clear();
   }

@@ -1,0 +1,42 @@
+// What the processes of a benchmark tell each other.
+
+/** Milliseconds of the monotonic clock, which all processes of a host share. */
+export const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6;
+
+/** One change at one reader. */
+export interface Seen {
+  readonly partition: string;
+  readonly item: string;
+  readonly cameMs: number;
+  readonly durableMs: number;
+}
+
+/** Bytes by which a process has grown at most. */
+export interface Growth {
+  /** All that is in memory, with what is mapped from files and can be dropped at any time. */
+  readonly resident: number;
+  /** Without that. */
+  readonly anonymous: number;
+}
+
+export interface Told {
+  /** Agents or watchers that are up to date. */
+  readonly following: number;
+  readonly seen: readonly Seen[];
+  readonly growth: Growth;
+}
+
+export interface WatcherOrders {
+  readonly url: string;
+  readonly prefix: string;
+  readonly first: number;
+  readonly count: number;
+}
+
+export interface AgentOrders extends WatcherOrders {
+  readonly token: string;
+  /** Below it each agent has a folder. */
+  readonly folder: string;
+}
+
+export const tell = (told: Told): void => void process.send?.(told);

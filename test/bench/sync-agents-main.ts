@@ -1,0 +1,73 @@
+// Child of npm run bench:sync: many agents in one process, each with the shipped link, ledger and outbox, a connection and a disk of its own.
+// Told by the parent what to do, it tells when each revision came and when it was durable, on the clock that all processes share.
+import path from "node:path";
+import { syncClient } from "#agent/io/sync-client.ts";
+import { Ledger } from "#agent/ledger/ledger.ts";
+import { Link, type SyncClient } from "#agent/link/link.ts";
+import { Outbox } from "#agent/outbox/outbox.ts";
+import { LmdbDisk } from "#lib/io/lmdb-disk.ts";
+import { systemClock as clock } from "#lib/io/system-clock.ts";
+import { systemRandom as random } from "#lib/io/system-random.ts";
+import { silentLog as log } from "#lib/log.ts";
+import { startMemoryWatch } from "./memory.ts";
+import { type AgentOrders, nowMs, type Seen, tell } from "./protocol.ts";
+
+const orders = JSON.parse(process.argv[2] ?? "") as AgentOrders;
+const stop = new AbortController();
+let seen: Seen[] = [];
+let following = 0;
+
+async function startAgent(partition: string): Promise<Link> {
+  const disk = new LmdbDisk(path.join(orders.folder, partition));
+  let cameMs = 0;
+  const ledger = new Ledger(disk, log, (kind, id) => {
+    // A change of the set as a whole is told by its end, not by its items.
+    if (isLoaded) seen.push({ partition, item: `${kind}/${id}`, cameMs, durableMs: nowMs() });
+  });
+  let isLoaded = false;
+  const outbox = await Outbox.open(disk, random, log, () => {});
+  const wire = syncClient({ url: orders.url, token: async () => orders.token, ca: undefined });
+  const client: SyncClient = {
+    async *follow(request, signal) {
+      for await (const message of wire.follow(request, signal)) {
+        cameMs = nowMs();
+        yield message;
+      }
+    },
+    report: (request, signal) => wire.report(request, signal),
+  };
+  let wasUp = false;
+  const link = new Link({
+    partition,
+    agent: random.uuid(),
+    client,
+    ledger,
+    outbox,
+    told: () => "",
+    tellAll: async () => {},
+    recollect: async () => {},
+    upToDate: async () => {
+      isLoaded = true;
+    },
+    clock,
+    random,
+    log,
+  });
+  // What of the links is up is counted by looking: nobody but a link itself knows.
+  setInterval(() => {
+    const isUp = link.state.phase === "following";
+    if (isUp !== wasUp) following += isUp ? 1 : -1;
+    wasUp = isUp;
+  }, 25);
+  void link.run(stop.signal);
+  return link;
+}
+
+for (let i = orders.first; i < orders.first + orders.count; i++) await startAgent(`${orders.prefix}${i}`);
+
+const memory = startMemoryWatch();
+setInterval(() => {
+  tell({ following, seen, growth: memory.growth });
+  seen = [];
+}, 50);
+process.on("disconnect", () => process.exit(0));
