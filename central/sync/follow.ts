@@ -1,6 +1,5 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DesiredItem, FollowRequest, FollowResponse } from "#gen/holdfast/sync/v1/sync_pb.ts";
-import { rung } from "#lib/bell.ts";
 import type { Clock } from "#lib/clock.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import type { Log } from "#lib/log.ts";
@@ -94,6 +93,17 @@ async function* live(
   const { clock, connections } = ports;
   // Since the last word to this agent, not since the last change: what happens elsewhere is no word.
   let spokeMs = clock.monotonicMs();
+  // One alarm for many changes: to set one for each costs more than to send it.
+  let isSet = false;
+  const setAlarm = (ms: number): void => {
+    if (isSet) return;
+    isSet = true;
+    const ring = () => {
+      isSet = false;
+      reader.bell.ring();
+    };
+    clock.sleep(ms, signal).then(ring, () => {});
+  };
   let isCurrent = false;
   while (!signal.aborted) {
     const isDue = clock.monotonicMs() - spokeMs >= heartbeatMs || (!isCurrent && reader.at >= present);
@@ -108,7 +118,8 @@ async function* live(
       spokeMs = clock.monotonicMs();
       if (next.items.some((item) => isPartition(item, partition) && item.deleted)) throw noPartition(partition);
     } else if (isCurrent) {
-      await rung(reader.bell, clock, spokeMs + heartbeatMs - clock.monotonicMs(), signal);
+      setAlarm(spokeMs + heartbeatMs - clock.monotonicMs());
+      await reader.bell.wait(signal);
     }
   }
 }

@@ -160,7 +160,8 @@ export class Link {
   async #report(signal: AbortSignal): Promise<boolean> {
     const { client, outbox, partition, agent, clock, told } = this.#ports;
     if (outbox.size === 0) {
-      await rung(this.#outboxBell, clock, beatMs, signal);
+      // Those that began together need not go on together.
+      await rung(this.#outboxBell, clock, beatMs * (1 - this.#chance() / 4), signal);
       // Whoever is not connected has nobody to tell that it lives.
       if (outbox.size === 0 && (signal.aborted || this.#state.phase !== "following")) return false;
     }

@@ -106,6 +106,8 @@ async function latencies(central: BenchCentral, etcdUrl: string, { count, change
   for (let i = 0; i < count; i++) await central.put(kinds.partition, `p${i}`, create(PartitionSchema, { id: `p${i}` }));
   const readers = await agentsOf(central, "p", count, folder);
   await readers.allFollow(limitMs);
+  // What their coming has left to do is none of what is measured.
+  await delay(2_000);
   const own = await timed(changes, async (i) => {
     const id = `p${pick(i)}`;
     const beginMs = nowMs();
