@@ -1,5 +1,6 @@
 import type { Clock } from "./clock.ts";
 import { linkedSignal } from "./linked-signal.ts";
+import { noLonger } from "./no-longer.ts";
 
 /**
  * Wakes whoever waits: a ring ends every wait that has begun. Nothing is kept for those who come later, so look for work
@@ -30,7 +31,7 @@ export class Bell {
 /** Resolves at the next ring, after the time, or when the signal aborts. */
 export async function rung(bell: Bell, clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   const over = linkedSignal(signal);
-  const end = () => over.abort(new Error("waited long enough"));
+  const end = () => over.abort(noLonger);
   clock.sleep(ms, over.signal).then(end, () => undefined);
   await bell.wait(over.signal);
   end();

@@ -1,5 +1,6 @@
 import type { Clock } from "./clock.ts";
 import { linkedSignal } from "./linked-signal.ts";
+import { noLonger } from "./no-longer.ts";
 
 /**
  * Runs `work` with a signal that aborts when `signal` does, or after `ms`.
@@ -24,7 +25,7 @@ export async function withDeadline<T>(
   } catch (cause) {
     throw either.signal.reason === error ? error : cause;
   } finally {
-    done.abort();
+    done.abort(noLonger);
     either.unlink();
   }
 }

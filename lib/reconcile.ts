@@ -2,6 +2,7 @@
 import type { Clock } from "./clock.ts";
 import { linkedSignal } from "./linked-signal.ts";
 import type { Log } from "./log.ts";
+import { noLonger } from "./no-longer.ts";
 import type { Random } from "./random.ts";
 
 /** What a run concludes. A wait says why, in words for people. */
@@ -68,7 +69,7 @@ export class Reconciler {
   }
 
   #queueUp(key: string, state: KeyState): void {
-    state.timer?.abort();
+    state.timer?.abort(noLonger);
     state.timer = undefined;
     state.phase = "queued";
     this.#queue.push(key);
@@ -133,7 +134,7 @@ export class Reconciler {
   }
 
   #later(key: string, state: KeyState, ms: number): void {
-    state.timer?.abort();
+    state.timer?.abort(noLonger);
     const timer = new AbortController();
     const either = linkedSignal(timer.signal, this.#signal);
     state.timer = timer;

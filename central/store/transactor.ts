@@ -1,6 +1,8 @@
 // Optimistic transactions: run over the cache, commit under conditions, run again when somebody else was first.
 // First attempts run side by side; a repeat takes its turn, so that those of one process that want the same key do not
 // beat each other forever.
+
+import { noLonger } from "#lib/no-longer.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import type { Cache } from "./cache.ts";
@@ -83,7 +85,7 @@ export class Transactor {
   async #until(isTrue: () => boolean, ms: number, signal: AbortSignal): Promise<boolean> {
     if (isTrue()) return true;
     const over = new AbortController();
-    const end = () => over.abort();
+    const end = () => over.abort(noLonger);
     // Not AbortSignal.any: the signal lives as long as the process, and Node 20 keeps something for each of them.
     signal.addEventListener("abort", end, { once: true });
     if (signal.aborted) end();

@@ -14,6 +14,7 @@ import type { Clock } from "#lib/clock.ts";
 import { withDeadline } from "#lib/deadline.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import type { Log } from "#lib/log.ts";
+import { noLonger } from "#lib/no-longer.ts";
 import type { Random } from "#lib/random.ts";
 import { reasonOf } from "#lib/reason-of.ts";
 import { sometimes } from "#lib/sometimes.ts";
@@ -224,12 +225,12 @@ class Watchdog {
   }
 
   feed(): void {
-    this.#timer.abort();
+    this.#timer.abort(noLonger);
     this.#timer = new AbortController();
     this.#clock.sleep(this.#ms, this.#timer.signal).then(this.#bark, () => {});
   }
 
   stop(): void {
-    this.#timer.abort();
+    this.#timer.abort(noLonger);
   }
 }
