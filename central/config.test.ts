@@ -34,7 +34,22 @@ describe("central's configuration:", () => {
   });
 
   test("TLS needs a certificate and its key", () => {
-    assert.deepEqual(problems("--tls.certFile", "c.pem"), ["tls.keyFile: is required: private key, PEM"]);
+    assert.deepEqual(problems("--tls.certFile", "c.pem"), ["tls.keyFile: tls.certFile and tls.keyFile go together"]);
+    assert.deepEqual(problems("--tls.certFile", "c.pem", "--tls.keyFile", "k.pem"), []);
+  });
+
+  test("TLS is by central's own certificate for its names, or by another one, and not by both", () => {
+    assert.deepEqual(problems("--tls.names", "central.example,10.0.0.1"), []);
+    assert.deepEqual(problems("--tls.names", "https://a:1,::1"), [
+      'tls.names.0: "https://a:1" (--tls.names): a host name or an IPv4 address is wanted, such as central.example',
+      'tls.names.1: "::1" (--tls.names): a host name or an IPv4 address is wanted, such as central.example',
+    ]);
+    assert.deepEqual(problems("--tls.names", "a", "--tls.certFile", "c", "--tls.keyFile", "k"), [
+      "tls.names: central makes its own certificate for these, and tls.certFile is another one: leave one of them out",
+    ]);
+    assert.deepEqual(problems("--tls.caFile", "c"), [
+      "tls.names: the names of central are wanted, or tls.certFile and tls.keyFile",
+    ]);
   });
 
   test("every setting says what it means", () => {

@@ -56,6 +56,58 @@ const store = v.pipe(
   ),
 );
 
+const hostName = v.pipe(
+  v.string(),
+  v.check(
+    (s) => /^(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/.test(s),
+    "a host name or an IPv4 address is wanted, such as central.example",
+  ),
+);
+
+const tls = v.pipe(
+  v.strictObject({
+    names: v.optional(
+      v.pipe(
+        v.array(hostName),
+        v.description(
+          "host names and IPv4 addresses of central: for these it makes its own certificate, under its own authority",
+        ),
+      ),
+      [],
+    ),
+    caFile: v.optional(
+      text("file into which that authority is written, PEM, for clients to trust; not used with certFile"),
+      ".holdfast/ca.pem",
+    ),
+    certFile: v.optional(text("certificate chain of another authority, PEM; read again on SIGHUP")),
+    keyFile: v.optional(text("its private key, PEM")),
+  }),
+  v.forward(
+    v.partialCheck(
+      [["certFile"], ["keyFile"]],
+      ({ certFile, keyFile }) => together(certFile, keyFile),
+      "tls.certFile and tls.keyFile go together",
+    ),
+    ["keyFile"],
+  ),
+  v.forward(
+    v.partialCheck(
+      [["names"], ["certFile"]],
+      ({ names, certFile }) => names.length === 0 || certFile === undefined,
+      "central makes its own certificate for these, and tls.certFile is another one: leave one of them out",
+    ),
+    ["names"],
+  ),
+  v.forward(
+    v.partialCheck(
+      [["names"], ["certFile"], ["keyFile"]],
+      ({ names, certFile, keyFile }) => names.length > 0 || certFile !== undefined || keyFile !== undefined,
+      "the names of central are wanted, or tls.certFile and tls.keyFile",
+    ),
+    ["names"],
+  ),
+);
+
 export const centralConfigSchema = v.strictObject({
   listen: v.optional(
     v.strictObject({
@@ -67,11 +119,20 @@ export const centralConfigSchema = v.strictObject({
     }),
     {},
   ),
-  tls: v.optional(
+  tls: v.optional(tls),
+  join: v.optional(
     v.strictObject({
-      certFile: text("certificate chain, PEM; read again on SIGHUP"),
-      keyFile: text("private key, PEM"),
+      certificateHours: v.optional(
+        v.pipe(
+          v.number(),
+          v.minValue(1),
+          v.maxValue(8_760),
+          v.description("life of the certificates of partitions' agents, which renew them when two thirds are over"),
+        ),
+        720,
+      ),
     }),
+    {},
   ),
   store: v.optional(store, {}),
   adminTokenFile: v.optional(

@@ -1,6 +1,7 @@
 // Gives central its ports on this host and starts it: the store first, the port last.
 import { readFile } from "node:fs/promises";
-import { listen, type TlsMaterial } from "#lib/io/one-port.ts";
+import { ecdsaKeys as keys } from "#lib/io/ecdsa-keys.ts";
+import { listen } from "#lib/io/one-port.ts";
 import { secretFile } from "#lib/io/secret-file.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
@@ -11,12 +12,14 @@ import { composeCentral } from "../central.ts";
 import type { CentralConfig } from "../config.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
 import { openIdentity } from "../identity/identity.ts";
+import { Authority } from "../join/authority.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState } from "../store/state.ts";
 import type { Store } from "../store/store.ts";
 import { EtcdStore } from "./etcd-store.ts";
 import { LmdbStore } from "./lmdb-store.ts";
 import { newSigningKey } from "./new-signing-key.ts";
+import { serverTls } from "./server-tls.ts";
 import { versionFacts } from "./version-facts.ts";
 
 export async function startCentral(
@@ -32,15 +35,21 @@ export async function startCentral(
   const identity = await openIdentity({ state, clock, random, newSigningKey, provider, issuer });
   await ensureAdminToken({ state, identity, clock, log, provider, file: secretFile(config.adminTokenFile) });
 
-  const version = versionFacts();
-  const { routes, interceptors } = composeCentral({ state, identity, provider, version, lifetime, clock, random, log });
-  const { tls } = config;
-  const server = await listen(
-    { routes, interceptors, log, ...(tls && { tls: () => tlsMaterial(tls) }) },
-    config.listen,
-  );
+  const authority = await Authority.open({ state, keys, clock, random });
+  const tls = config.tls && (await serverTls(config.tls, authority, { clock, log }));
+  const certificateMs = config.join.certificateHours * 3_600_000;
+  const join = { authority, keys, shown: () => tls?.shown(), certificateMs };
+  const ports = { state, identity, provider, version: versionFacts(), join, lifetime, clock, random, log };
+  const { routes, interceptors } = composeCentral(ports);
+  const server = await listen({ routes, interceptors, log, ...(tls && { tls: tls.load }) }, config.listen);
   lifetime.onStop("port", () => server.stop());
-  if (tls) reloadOnHangup(() => server.reload(), log, lifetime);
+  if (tls) {
+    reloadOnHangup(() => server.reload(), log, lifetime);
+    lifetime.own(
+      "certificate",
+      tls.keepFresh(() => server.reload(), lifetime.signal),
+    );
+  }
   const url = `${tls ? "https" : "http"}://${server.address}:${server.port}`;
   log.info("listening", { url, store: config.store.kind, history: state.history, revision: `${state.revision}` });
 }
@@ -65,11 +74,6 @@ async function openStore({ store }: CentralConfig, log: Log): Promise<Store> {
     }
   }
 }
-
-const tlsMaterial = async (tls: NonNullable<CentralConfig["tls"]>): Promise<TlsMaterial> => ({
-  certificate: await readFile(tls.certFile),
-  key: await readFile(tls.keyFile),
-});
 
 function reloadOnHangup(reload: () => Promise<void>, log: Log, lifetime: Lifetime): void {
   const hangup = () => {
