@@ -15,6 +15,7 @@ import type { Cli } from "./cli.ts";
 import { describeOf, type ListFlags, listOf } from "./command/list.ts";
 import { Failure } from "./failure.ts";
 import { connectFlags, duration, needed, outputFlag, positional, scopeFlags, several, text } from "./flags.ts";
+import { certificateRoutes, joinTokenRoutes } from "./join/routes.ts";
 import type { Shown } from "./kind/kind.ts";
 import { machineRoutes } from "./machine/routes.ts";
 import { partitionRoutes } from "./partition/routes.ts";
@@ -256,7 +257,9 @@ export const app: Application<Cli> = buildApplication(
         ...shownRoutes("partition", () => import("./kind/partition.ts")),
         ...fromFile("partition", "createPartition"),
         ...partitionRoutes,
+        ...certificateRoutes,
       }),
+      central: group("Central itself", joinTokenRoutes),
       image: group("Operating systems", {
         ...shownRoutes("image", () => import("./kind/image.ts")),
         ...fromFile("image", "createImage"),
