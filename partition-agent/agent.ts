@@ -17,6 +17,7 @@ import { BootFiles, type FileCache } from "./boot/boot-files.ts";
 import { BootTokens, type TokenSigner } from "./boot/boot-token.ts";
 import { siteRoutes, siteServices } from "./boot/router.ts";
 import { partitionOf, type Site } from "./boot/site.ts";
+import type { Joiner } from "./identity/joiner.ts";
 import { HoldReport } from "./ledger/hold.ts";
 import { Ledger } from "./ledger/ledger.ts";
 import { SafeMode } from "./ledger/safe-mode.ts";
@@ -46,6 +47,8 @@ export interface AgentSettings {
 export interface AgentPorts<Cache extends FileCache = FileCache> {
   readonly disk: Disk;
   readonly client: SyncClient;
+  /** Present where central knows the agent by a certificate. */
+  readonly joiner?: Joiner;
   /** Kernels, initrds and images; `isNeeded` is asked before one is thrown away. */
   readonly openCache: (isNeeded: (sha256: string) => boolean) => Promise<Cache>;
   readonly connectBmc: DirectoryPorts["connect"];
@@ -81,7 +84,7 @@ export async function composeAgent<Cache extends FileCache>(
   ports: AgentPorts<Cache>,
 ): Promise<Agent<Cache>> {
   const { partition, url } = settings;
-  const { disk, clock, random, log, lifetime } = ports;
+  const { disk, joiner, clock, random, log, lifetime } = ports;
   const { signal } = lifetime;
   const bell = new Bell();
   const changed = { ledger: (_kind: string, _id: string) => {}, machine: (_uuid: string) => {}, outbox: () => {} };
@@ -97,20 +100,7 @@ export async function composeAgent<Cache extends FileCache>(
   const { cache, files } = await filesOf(site, ports);
   await forgetWaiting(observations);
 
-  const link = new Link({
-    partition,
-    agent: random.uuid(),
-    client: ports.client,
-    ledger,
-    outbox,
-    told: () => observations.toldHistory,
-    tellAll: (history) => observations.tellAll(history),
-    recollect: (entries) => observations.recollect(entries),
-    upToDate: () => safeMode.refreshed(),
-    clock,
-    random,
-    log,
-  });
+  const link = linkOf(ports, { site, safeMode, outbox });
   const directory = new BmcDirectory({
     ...settings.bmc,
     connect: ports.connectBmc,
@@ -157,7 +147,17 @@ export async function composeAgent<Cache extends FileCache>(
     cache,
     outbox,
     link,
-    onSite: { site, files, link, outbox, hold, bmcOf: (uuid) => directory.of(uuid), audit, orders },
+    onSite: {
+      site,
+      files,
+      link,
+      outbox,
+      hold,
+      bmcOf: (uuid) => directory.of(uuid),
+      audit,
+      orders,
+      certificate: () => joiner?.status,
+    },
     routes: siteRoutes(site, files),
     interceptors: [refusals({ random, log }), ports.validate ?? validation(siteServices)],
     start() {
@@ -165,9 +165,32 @@ export async function composeAgent<Cache extends FileCache>(
       lifetime.own("site-orders", orders.run(signal));
       lifetime.own("bmc-directory", directory.run(signal));
       if (report) lifetime.own("switch-report", report(signal));
+      if (joiner) lifetime.own("joiner", joiner.run(signal));
       lifetime.own("link", link.run(signal));
     },
   };
+}
+
+function linkOf(
+  { client, clock, random, log }: AgentPorts,
+  parts: { readonly site: Site; readonly safeMode: SafeMode; readonly outbox: Outbox },
+): Link {
+  const { site, safeMode, outbox } = parts;
+  const { partition, ledger, observations } = site;
+  return new Link({
+    partition,
+    agent: random.uuid(),
+    client,
+    ledger,
+    outbox,
+    told: () => observations.toldHistory,
+    tellAll: (history) => observations.tellAll(history),
+    recollect: (entries) => observations.recollect(entries),
+    upToDate: () => safeMode.refreshed(),
+    clock,
+    random,
+    log,
+  });
 }
 
 function reconcilerOf(

@@ -28,14 +28,49 @@ const subnet = v.strictObject({
   leaseSeconds: v.optional(v.pipe(v.number(), v.integer(), v.minValue(120), v.description("life of a lease")), 3600),
 });
 
+const central = v.pipe(
+  v.strictObject({
+    url: v.optional(
+      text("URL of central, such as https://central.example:8443; a join token names one, so it may be left out there"),
+    ),
+    tokenFile: v.optional(
+      text("file with the token that central made for this partition's agent; read again when it changes"),
+    ),
+    joinTokenFile: v.optional(
+      text("file with a join token, by which the agent gets a certificate for itself; a new one in it is used at once"),
+    ),
+    caFile: v.optional(text("file with the certificate authority of central, PEM; one that joins is told it")),
+  }),
+  v.forward(
+    v.partialCheck(
+      [["tokenFile"], ["joinTokenFile"]],
+      ({ tokenFile, joinTokenFile }) => (tokenFile === undefined) !== (joinTokenFile === undefined),
+      "one of central.tokenFile and central.joinTokenFile is wanted, and not both",
+    ),
+    ["tokenFile"],
+  ),
+  v.forward(
+    v.partialCheck(
+      [["url"], ["tokenFile"]],
+      ({ url, tokenFile }) => url !== undefined || tokenFile === undefined,
+      "is required beside central.tokenFile: URL of central, such as https://central.example:8443",
+    ),
+    ["url"],
+  ),
+  v.forward(
+    v.partialCheck(
+      [["url"], ["joinTokenFile"]],
+      ({ url, joinTokenFile }) => joinTokenFile === undefined || url === undefined || url.startsWith("https://"),
+      "who joins by central.joinTokenFile reaches central at https:// only",
+    ),
+    ["url"],
+  ),
+);
+
 export const agentConfigSchema = v.strictObject({
   partition: text("id of the partition that this agent serves"),
   dataDir: text("folder for ledger, leases, outbox and the image cache"),
-  central: v.strictObject({
-    url: text("URL of central, such as https://central.example:8443"),
-    tokenFile: text("file with the token that central made for this partition's agent; read again when it changes"),
-    caFile: v.optional(text("file with the certificate authority of central, PEM")),
-  }),
+  central,
   boot: v.strictObject({
     address: address("address of this host in the provisioning network: DHCP, TFTP and HTTP are served there"),
     httpPort: v.optional(port("port of HTTP and of the installers' RPCs"), 8080),

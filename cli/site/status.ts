@@ -1,5 +1,7 @@
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { SiteMachineStateSchema } from "#gen/holdfast/site/v1/machine_pb.ts";
 import {
+  type CertificateStatus,
   type LedgerStatus,
   type LinkStatus,
   LinkStatusSchema,
@@ -14,7 +16,7 @@ import { bytesText } from "../view/bytes.ts";
 import { enumText } from "../view/enum-text.ts";
 import { type Fact, factsText } from "../view/facts.ts";
 import { shownText } from "../view/output.ts";
-import { ageText } from "../view/time.ts";
+import { ageText, durationText, timestampMs } from "../view/time.ts";
 import { type SiteFlags, withSite } from "./with-site.ts";
 
 export async function siteStatus(this: Cli, flags: SiteFlags & OutputFlags): Promise<void> {
@@ -46,6 +48,7 @@ function statusText(status: Status, nowMs: number): string {
   return factsText([
     ["agent", `${status.version} of partition ${status.partition}, up ${ageText(status.startedAt, nowMs)}`],
     ...(status.link ? linkFacts(status.link, nowMs) : []),
+    ...certificateFacts(status.certificate, nowMs),
     ledgerFact(status.ledger),
     outboxFact(status.outbox, nowMs),
     ["waits for", status.safeMode],
@@ -62,6 +65,18 @@ const linkFacts = ({ phase, since, lastError }: LinkStatus, nowMs: number): read
   ["link", `${phase} for ${ageText(since, nowMs)}`],
   ["last error", lastError],
 ];
+
+const certificateFacts = (certificate: CertificateStatus | undefined, nowMs: number): readonly Fact[] => {
+  if (!certificate) return [];
+  const { notAfter, renewAt, problem } = certificate;
+  const leftText = (at: Timestamp) => durationText(timestampMs(at) - nowMs);
+  const isOver = notAfter && timestampMs(notAfter) <= nowMs;
+  const good = notAfter && renewAt ? `good for ${leftText(notAfter)}, renewed in ${leftText(renewAt)}` : "none";
+  return [
+    ["certificate", isOver ? `expired ${ageText(notAfter, nowMs)} ago` : good],
+    ["joining", problem],
+  ];
+};
 
 const ledgerFact = (ledger: LedgerStatus | undefined): Fact => [
   "ledger",

@@ -1,6 +1,5 @@
 // Gives the agent its ports on this host, serves the datacenter, and starts it: the link to central last, because nothing here
 // waits for it.
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { Disk } from "#lib/disk.ts";
 import { listen } from "#lib/io/one-port.ts";
@@ -28,11 +27,11 @@ import type { AgentConfig } from "../config.ts";
 import type { ImageCache } from "../image/image-cache.ts";
 import { nodeBmcCrypto } from "./bmc-crypto.ts";
 import { bootHttp } from "./boot-http.ts";
+import { centralAccess } from "./central-access.ts";
 import { openImageCache } from "./image-cache.ts";
 import { LinuxBridge } from "./linux-bridge.ts";
 import { udpTransport } from "./rmcp-transport.ts";
 import { openSitePort } from "./site-port.ts";
-import { syncClient } from "./sync-client.ts";
 
 export interface HostPorts {
   readonly disk: Disk;
@@ -46,7 +45,7 @@ export async function startAgent(config: AgentConfig, ports: HostPorts): Promise
   const { disk, bmcPassword, log, lifetime } = ports;
   const agent = await composeAgent(settingsOf(config), {
     disk,
-    client: linkClient(config),
+    ...(await centralAccess(config, { disk, clock, random, log })),
     openCache: (isNeeded) =>
       openImageCache(path.join(dataDir, "images"), { bytesMax: imageCacheGigabytes * 1e9, isNeeded }, { clock, log }),
     connectBmc: (address) =>
@@ -84,13 +83,6 @@ function settingsOf({ partition, boot, bmc, switch: at }: AgentConfig): AgentSet
 
 const bridgeOf = ({ id, provisioningBridge, ports }: NonNullable<AgentConfig["switch"]>): LinuxBridge =>
   new LinuxBridge({ id, provisioning: provisioningBridge, ports });
-
-const linkClient = ({ central }: AgentConfig) =>
-  syncClient({
-    url: central.url,
-    token: async () => (await readFile(central.tokenFile, "utf8")).trim(),
-    ca: central.caFile,
-  });
 
 async function serve(config: AgentConfig, agent: Agent<ImageCache>, { disk, log, lifetime }: HostPorts): Promise<void> {
   const { boot } = config;

@@ -1,6 +1,5 @@
 // The agent's side of the link to central. Nothing else knows whether the link is up, and nothing else needs to.
 import { create } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "@connectrpc/connect";
 import {
   type FollowRequest,
   FollowRequestSchema,
@@ -20,6 +19,7 @@ import { reasonOf } from "#lib/reason-of.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import { FollowStream, type FollowStreamPorts } from "./follow.ts";
+import { isRefusal } from "./refusal.ts";
 import { backOffMs, idle, type LinkEvent, type LinkState, stepLink } from "./step.ts";
 
 /** Version of holdfast.sync.v1 that this agent speaks. */
@@ -32,16 +32,6 @@ const reportBatch = 32;
 /** Of the values in one report, well under central's limit for a message. */
 const reportBytesMax = 4 << 20;
 const reportDeadlineMs = 15_000;
-
-/** What central will answer again until somebody does something about it. */
-const refusals: readonly Code[] = [
-  Code.Unauthenticated,
-  Code.PermissionDenied,
-  Code.NotFound,
-  Code.FailedPrecondition,
-  Code.InvalidArgument,
-  Code.Unimplemented,
-];
 
 /** The two calls of holdfast.sync.v1, handed in so that the link runs over any transport. */
 export interface SyncClient {
@@ -207,8 +197,6 @@ export class Link {
     return this.#ports.random.below(1_000) / 1_000;
   }
 }
-
-const isRefusal = (error: unknown): boolean => error instanceof ConnectError && refusals.includes(error.code);
 
 /** Calls `bark` once when it was not fed for `ms`. */
 class Watchdog {

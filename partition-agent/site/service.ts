@@ -21,6 +21,7 @@ import type { Lease } from "#pxe-boot/dhcp/lease.ts";
 import type { Bmc } from "../bmc/bmc.ts";
 import type { BootFiles } from "../boot/boot-files.ts";
 import { desiredOf, type Site } from "../boot/site.ts";
+import type { JoinStatus } from "../identity/joiner.ts";
 import type { HoldReport } from "../ledger/hold.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { Act, AuditTrail } from "./audit.ts";
@@ -29,7 +30,7 @@ import type { SiteCredential } from "./credential.ts";
 import { findMachine } from "./find-machine.ts";
 import { type MachineRecord, siteMachine, siteState } from "./machine.ts";
 import type { LocalOrders } from "./orders.ts";
-import { imageStatus, linkStatus, outboxSummary, stateCounts } from "./status.ts";
+import { certificateStatus, imageStatus, linkStatus, outboxSummary, stateCounts } from "./status.ts";
 
 const tracesUsual = 100;
 
@@ -43,6 +44,8 @@ export interface OnSiteParts {
   readonly bmcOf: (uuid: string) => Bmc | undefined;
   readonly audit: AuditTrail;
   readonly orders: LocalOrders;
+  /** Undefined where central knows the agent by a token. */
+  readonly certificate: () => JoinStatus | undefined;
 }
 
 export interface OnSite extends OnSiteParts {
@@ -134,6 +137,7 @@ async function statusOf(on: OnSite): Promise<Status> {
   const { freeBytes, sizeBytes } = await on.diskSpace();
   const address = on.address();
   const historyHold = on.hold.present;
+  const certificate = on.certificate();
   return create(StatusSchema, {
     version: on.version,
     partition: site.partition,
@@ -148,6 +152,7 @@ async function statusOf(on: OnSite): Promise<Status> {
     ...(address && { address }),
     safeMode: site.safeMode.why ?? "",
     ...(historyHold && { historyHold }),
+    ...(certificate && { certificate: certificateStatus(certificate) }),
   });
 }
 

@@ -3,6 +3,8 @@ import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { SiteMachineState } from "#gen/holdfast/site/v1/machine_pb.ts";
 import {
+  type CertificateStatus,
+  CertificateStatusSchema,
   type ImageStatus,
   ImageStatusSchema,
   type LinkStatus,
@@ -14,6 +16,7 @@ import {
 } from "#gen/holdfast/site/v1/status_pb.ts";
 import type { Image } from "#gen/metalstack/api/v2/image_pb.ts";
 import type { BootFiles } from "../boot/boot-files.ts";
+import type { JoinStatus } from "../identity/joiner.ts";
 import type { LinkState } from "../link/step.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 
@@ -23,6 +26,13 @@ export const linkStatus = ({
   lastError,
 }: Pick<LinkState, "phase" | "sinceMs" | "lastError">): LinkStatus =>
   create(LinkStatusSchema, { phase, since: timestampFromMs(sinceMs), lastError: lastError ?? "" });
+
+export const certificateStatus = ({ untilMs, renewAtMs, problem }: JoinStatus): CertificateStatus =>
+  create(CertificateStatusSchema, {
+    problem,
+    ...(untilMs !== undefined && { notAfter: timestampFromMs(untilMs) }),
+    ...(renewAtMs !== undefined && { renewAt: timestampFromMs(renewAtMs) }),
+  });
 
 export const imageStatus = ({ id, url }: Image, files: Pick<BootFiles, "isHere" | "problem">): ImageStatus =>
   create(ImageStatusSchema, { id, atHand: files.isHere(url), problem: files.problem(url) ?? "" });

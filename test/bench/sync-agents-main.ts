@@ -26,7 +26,7 @@ async function startAgent(partition: string): Promise<Link> {
   });
   let isLoaded = false;
   const outbox = await Outbox.open(disk, random, log, () => {});
-  const wire = syncClient({ url: orders.url, token: async () => orders.token, ca: undefined });
+  const wire = syncClient({ url: orders.url, token: async () => orders.token, tls: {} });
   const client: SyncClient = {
     async *follow(request, signal) {
       for await (const message of wire.follow(request, signal)) {

@@ -92,6 +92,7 @@ export function onSiteOf(agent: TestAgent, bmcOf: OnSite["bmcOf"], change: Parti
     audit,
     orders,
     credential: undefined,
+    certificate: () => undefined,
     address: () => undefined,
     random,
     ...change,

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/site/v1/status.proto.
  */
 export const file_holdfast_site_v1_status: GenFile = /*@__PURE__*/
-  fileDesc("Ch1ob2xkZmFzdC9zaXRlL3YxL3N0YXR1cy5wcm90bxIQaG9sZGZhc3Quc2l0ZS52MSLzAwoGU3RhdHVzEg8KB3ZlcnNpb24YASABKAkSEQoJcGFydGl0aW9uGAIgASgJEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKBGxpbmsYBCABKAsyHC5ob2xkZmFzdC5zaXRlLnYxLkxpbmtTdGF0dXMSLgoGbGVkZ2VyGAUgASgLMh4uaG9sZGZhc3Quc2l0ZS52MS5MZWRnZXJTdGF0dXMSLwoGb3V0Ym94GAYgASgLMh8uaG9sZGZhc3Quc2l0ZS52MS5PdXRib3hTdW1tYXJ5Ei0KBmltYWdlcxgHIAMoCzIdLmhvbGRmYXN0LnNpdGUudjEuSW1hZ2VTdGF0dXMSFwoPZGlza19mcmVlX2J5dGVzGAggASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgJIAEoBBIuCghtYWNoaW5lcxgKIAMoCzIcLmhvbGRmYXN0LnNpdGUudjEuU3RhdGVDb3VudBIuCgdhZGRyZXNzGAsgASgLMh0uaG9sZGZhc3Quc2l0ZS52MS5TaXRlQWRkcmVzcxIRCglzYWZlX21vZGUYDCABKAkSNAoMaGlzdG9yeV9ob2xkGA0gASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuSGlzdG9yeUhvbGQiLwoLU2l0ZUFkZHJlc3MSCwoDdXJsGAEgASgJEhMKC2ZpbmdlcnByaW50GAIgASgJIloKCkxpbmtTdGF0dXMSDQoFcGhhc2UYASABKAkSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmxhc3RfZXJyb3IYAyABKAkiMQoMTGVkZ2VyU3RhdHVzEg8KB2hpc3RvcnkYASABKAkSEAoIcmV2aXNpb24YAiABKAQigQEKDU91dGJveFN1bW1hcnkSKwoFa2luZHMYASADKAsyHC5ob2xkZmFzdC5zaXRlLnYxLk91dGJveEtpbmQSLQoJb2xkZXN0X2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxkZWFkX2xldHRlcnMYAyABKA0iOgoKT3V0Ym94S2luZBIMCgRraW5kGAEgASgJEg8KB2VudHJpZXMYAiABKA0SDQoFYnl0ZXMYAyABKAQiOwoLSW1hZ2VTdGF0dXMSCgoCaWQYASABKAkSDwoHYXRfaGFuZBgCIAEoCBIPCgdwcm9ibGVtGAMgASgJIlEKClN0YXRlQ291bnQSMQoFc3RhdGUYASABKA4yIi5ob2xkZmFzdC5zaXRlLnYxLlNpdGVNYWNoaW5lU3RhdGUSEAoIbWFjaGluZXMYAiABKA1iBnByb3RvMw", [file_google_protobuf_timestamp, file_holdfast_site_v1_machine, file_holdfast_state_v1_history]);
+  fileDesc("Ch1ob2xkZmFzdC9zaXRlL3YxL3N0YXR1cy5wcm90bxIQaG9sZGZhc3Quc2l0ZS52MSKtBAoGU3RhdHVzEg8KB3ZlcnNpb24YASABKAkSEQoJcGFydGl0aW9uGAIgASgJEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKBGxpbmsYBCABKAsyHC5ob2xkZmFzdC5zaXRlLnYxLkxpbmtTdGF0dXMSLgoGbGVkZ2VyGAUgASgLMh4uaG9sZGZhc3Quc2l0ZS52MS5MZWRnZXJTdGF0dXMSLwoGb3V0Ym94GAYgASgLMh8uaG9sZGZhc3Quc2l0ZS52MS5PdXRib3hTdW1tYXJ5Ei0KBmltYWdlcxgHIAMoCzIdLmhvbGRmYXN0LnNpdGUudjEuSW1hZ2VTdGF0dXMSFwoPZGlza19mcmVlX2J5dGVzGAggASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgJIAEoBBIuCghtYWNoaW5lcxgKIAMoCzIcLmhvbGRmYXN0LnNpdGUudjEuU3RhdGVDb3VudBIuCgdhZGRyZXNzGAsgASgLMh0uaG9sZGZhc3Quc2l0ZS52MS5TaXRlQWRkcmVzcxIRCglzYWZlX21vZGUYDCABKAkSNAoMaGlzdG9yeV9ob2xkGA0gASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuSGlzdG9yeUhvbGQSOAoLY2VydGlmaWNhdGUYDiABKAsyIy5ob2xkZmFzdC5zaXRlLnYxLkNlcnRpZmljYXRlU3RhdHVzIoEBChFDZXJ0aWZpY2F0ZVN0YXR1cxItCglub3RfYWZ0ZXIYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCHJlbmV3X2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdwcm9ibGVtGAMgASgJIi8KC1NpdGVBZGRyZXNzEgsKA3VybBgBIAEoCRITCgtmaW5nZXJwcmludBgCIAEoCSJaCgpMaW5rU3RhdHVzEg0KBXBoYXNlGAEgASgJEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpsYXN0X2Vycm9yGAMgASgJIjEKDExlZGdlclN0YXR1cxIPCgdoaXN0b3J5GAEgASgJEhAKCHJldmlzaW9uGAIgASgEIoEBCg1PdXRib3hTdW1tYXJ5EisKBWtpbmRzGAEgAygLMhwuaG9sZGZhc3Quc2l0ZS52MS5PdXRib3hLaW5kEi0KCW9sZGVzdF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMZGVhZF9sZXR0ZXJzGAMgASgNIjoKCk91dGJveEtpbmQSDAoEa2luZBgBIAEoCRIPCgdlbnRyaWVzGAIgASgNEg0KBWJ5dGVzGAMgASgEIjsKC0ltYWdlU3RhdHVzEgoKAmlkGAEgASgJEg8KB2F0X2hhbmQYAiABKAgSDwoHcHJvYmxlbRgDIAEoCSJRCgpTdGF0ZUNvdW50EjEKBXN0YXRlGAEgASgOMiIuaG9sZGZhc3Quc2l0ZS52MS5TaXRlTWFjaGluZVN0YXRlEhAKCG1hY2hpbmVzGAIgASgNYgZwcm90bzM", [file_google_protobuf_timestamp, file_holdfast_site_v1_machine, file_holdfast_state_v1_history]);
 
 /**
  * How an agent is.
@@ -100,6 +100,13 @@ export type Status = Message<"holdfast.site.v1.Status"> & {
    * @generated from field: holdfast.state.v1.HistoryHold history_hold = 13;
    */
   historyHold?: HistoryHold | undefined;
+
+  /**
+   * Present where central knows the agent by a certificate.
+   *
+   * @generated from field: holdfast.site.v1.CertificateStatus certificate = 14;
+   */
+  certificate?: CertificateStatus | undefined;
 };
 
 /**
@@ -108,6 +115,41 @@ export type Status = Message<"holdfast.site.v1.Status"> & {
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
   messageDesc(file_holdfast_site_v1_status, 0);
+
+/**
+ * By what central knows the agent.
+ *
+ * @generated from message holdfast.site.v1.CertificateStatus
+ */
+export type CertificateStatus = Message<"holdfast.site.v1.CertificateStatus"> & {
+  /**
+   * Absent while there is none.
+   *
+   * @generated from field: google.protobuf.Timestamp not_after = 1;
+   */
+  notAfter?: Timestamp | undefined;
+
+  /**
+   * When it is renewed.
+   *
+   * @generated from field: google.protobuf.Timestamp renew_at = 2;
+   */
+  renewAt?: Timestamp | undefined;
+
+  /**
+   * Why there is none, or why it was not renewed; empty while all is well.
+   *
+   * @generated from field: string problem = 3;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message holdfast.site.v1.CertificateStatus.
+ * Use `create(CertificateStatusSchema)` to create a new message.
+ */
+export const CertificateStatusSchema: GenMessage<CertificateStatus> = /*@__PURE__*/
+  messageDesc(file_holdfast_site_v1_status, 1);
 
 /**
  * @generated from message holdfast.site.v1.SiteAddress
@@ -131,7 +173,7 @@ export type SiteAddress = Message<"holdfast.site.v1.SiteAddress"> & {
  * Use `create(SiteAddressSchema)` to create a new message.
  */
 export const SiteAddressSchema: GenMessage<SiteAddress> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 1);
+  messageDesc(file_holdfast_site_v1_status, 2);
 
 /**
  * The connection to central.
@@ -164,7 +206,7 @@ export type LinkStatus = Message<"holdfast.site.v1.LinkStatus"> & {
  * Use `create(LinkStatusSchema)` to create a new message.
  */
 export const LinkStatusSchema: GenMessage<LinkStatus> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 2);
+  messageDesc(file_holdfast_site_v1_status, 3);
 
 /**
  * The durable copy of what central wants.
@@ -190,7 +232,7 @@ export type LedgerStatus = Message<"holdfast.site.v1.LedgerStatus"> & {
  * Use `create(LedgerStatusSchema)` to create a new message.
  */
 export const LedgerStatusSchema: GenMessage<LedgerStatus> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 3);
+  messageDesc(file_holdfast_site_v1_status, 4);
 
 /**
  * @generated from message holdfast.site.v1.OutboxSummary
@@ -223,7 +265,7 @@ export type OutboxSummary = Message<"holdfast.site.v1.OutboxSummary"> & {
  * Use `create(OutboxSummarySchema)` to create a new message.
  */
 export const OutboxSummarySchema: GenMessage<OutboxSummary> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 4);
+  messageDesc(file_holdfast_site_v1_status, 5);
 
 /**
  * @generated from message holdfast.site.v1.OutboxKind
@@ -252,7 +294,7 @@ export type OutboxKind = Message<"holdfast.site.v1.OutboxKind"> & {
  * Use `create(OutboxKindSchema)` to create a new message.
  */
 export const OutboxKindSchema: GenMessage<OutboxKind> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 5);
+  messageDesc(file_holdfast_site_v1_status, 6);
 
 /**
  * An operating system that the partition may be asked for.
@@ -285,7 +327,7 @@ export type ImageStatus = Message<"holdfast.site.v1.ImageStatus"> & {
  * Use `create(ImageStatusSchema)` to create a new message.
  */
 export const ImageStatusSchema: GenMessage<ImageStatus> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 6);
+  messageDesc(file_holdfast_site_v1_status, 7);
 
 /**
  * @generated from message holdfast.site.v1.StateCount
@@ -307,5 +349,5 @@ export type StateCount = Message<"holdfast.site.v1.StateCount"> & {
  * Use `create(StateCountSchema)` to create a new message.
  */
 export const StateCountSchema: GenMessage<StateCount> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_status, 7);
+  messageDesc(file_holdfast_site_v1_status, 8);
 

@@ -289,7 +289,7 @@ export const AgentIdentitySchema: GenMessage<AgentIdentity> = /*@__PURE__*/
   messageDesc(file_holdfast_state_v1_join, 5);
 
 /**
- * On the agent's disk: a key that a certificate was asked for, until it is there.
+ * On the agent's disk: the key that a join token is used with, until the answer is there: asked again with it, central gives the same.
  *
  * @generated from message holdfast.state.v1.PendingKey
  */
@@ -309,7 +309,7 @@ export type PendingKey = Message<"holdfast.state.v1.PendingKey"> & {
   publicKey: Uint8Array;
 
   /**
-   * Id of the join token that is used; empty for a renewal.
+   * Id of the join token.
    *
    * @generated from field: string token = 3;
    */
