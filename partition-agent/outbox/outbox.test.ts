@@ -10,11 +10,11 @@ const random: Random = { bytes: (n) => new Uint8Array(n), below: () => 0, uuid: 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const fact = (id: string, text: string) => ({ kind: "machine", id, value: bytes(text), seenMs: 0 });
 
-async function opened(disk = new HeldDisk()) {
+async function opened(disk = new HeldDisk(), bytesMax?: number) {
   const events: string[] = [];
   const log: Log = { ...silentLog, error: (e) => void events.push(e) };
   const rings = { count: 0 };
-  const outbox = await Outbox.open(disk, random, log, () => void rings.count++);
+  const outbox = await Outbox.open(disk, random, log, () => void rings.count++, bytesMax);
   const pending = () => outbox.pending(100).map((e) => `${e.sequence} ${e.id} ${new TextDecoder().decode(e.value)}`);
   return { disk, outbox, events, rings, pending };
 }
@@ -146,4 +146,38 @@ test("damaged rows are named and dropped, and their sequences are not used again
   await again.outbox.put(fact("b", "2"));
   assert.deepEqual(again.pending(), ["1 a 1", "3 b 2"]);
   assert.deepEqual((await opened(disk)).events, []);
+});
+
+const trace = (id: string, text: string) => ({ ...fact(id, text), kind: "audit" });
+const asideOf = (outbox: Outbox) => outbox.rejected().map(({ entry, reason }) => `${entry.id}: ${reason}`);
+
+test("a full outbox lets the oldest traces of people give way, keeps them aside with the reason, and never a machine's fact", async () => {
+  const { disk, outbox, pending, events } = await opened(new HeldDisk(), 10);
+  await outbox.put(trace("t1", "aaaa"));
+  await outbox.put(trace("t2", "bbbb"));
+  await outbox.put(fact("m1", "cccc"));
+  assert.deepEqual(pending(), ["2 t2 bbbb", "3 m1 cccc"]);
+  await outbox.put(fact("m2", "dddd"));
+  assert.deepEqual([pending(), outbox.bytes], [["3 m1 cccc", "4 m2 dddd"], 8]);
+  assert.match(asideOf(outbox).join("\n"), /^t1: it gave way: the outbox holds 10 bytes.*\nt2: it gave way/);
+  await outbox.put(fact("m3", "eeee"));
+  assert.deepEqual(pending(), ["3 m1 cccc", "4 m2 dddd", "5 m3 eeee"]);
+  assert.equal(events.filter((e) => e === "outbox-over-full").length, 1);
+  await outbox.put(fact("m4", "ffff"));
+  assert.equal(events.filter((e) => e === "outbox-over-full").length, 1, "told once");
+  const again = await opened(disk, 10);
+  assert.deepEqual([again.outbox.bytes, asideOf(again.outbox).length], [16, 2]);
+});
+
+test("an outbox's bytes are those of what it holds, also after replacing, acknowledging and failing", async () => {
+  const { disk, outbox } = await opened();
+  await outbox.put(fact("a", "12345"));
+  await outbox.put(fact("a", "123"));
+  assert.equal(outbox.bytes, 3);
+  disk.broken = new Error("no space left on device");
+  await assert.rejects(outbox.put(fact("b", "1")));
+  disk.broken = undefined;
+  assert.equal(outbox.bytes, 3);
+  await outbox.acknowledge(2n);
+  assert.equal(outbox.bytes, 0);
 });

@@ -1,4 +1,5 @@
 // What the agent has seen and central has not yet acknowledged. Facts: only the latest of a subject is kept.
+// It holds so many bytes; above that, some kinds of entries give way (give-way.ts) and are kept aside with the reason.
 // Invariants: nothing is pending that is not durable; a sequence is used once, also across restarts and failed writes.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
@@ -7,11 +8,14 @@ import type { Change, Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import { sometimes } from "#lib/sometimes.ts";
+import { leaving } from "./give-way.ts";
 
 const table = "outbox";
 const metaTable = "outbox-meta";
 const rejectedTable = "outbox-rejected";
 const rejectedMax = 256;
+/** Of all values: a year of what people on site do, beside the facts of 20,000 machines. */
+export const outboxBytesMax = 256 << 20;
 const sequenceDigits = 20;
 
 export interface Fact {
@@ -27,6 +31,7 @@ interface OutboxPorts {
   readonly random: Random;
   readonly log: Log;
   readonly added: () => void;
+  readonly bytesMax: number;
 }
 
 export class Outbox {
@@ -36,17 +41,29 @@ export class Outbox {
   readonly #sequences = new Map<string, Set<bigint>>();
   #id: string;
   #sequence = 0n;
+  /** Of the values of all entries. */
+  #bytes = 0;
+  #isOverFull = false;
 
   private constructor(id: string, ports: OutboxPorts) {
     this.#id = id;
     this.#ports = ports;
   }
 
-  /** @param added called after something was put in */
-  static async open(disk: Disk, random: Random, log: Log, added: () => void): Promise<Outbox> {
+  /**
+   * @param added called after something was put in
+   * @param bytesMax of all values; what may not give way stays beyond it
+   */
+  static async open(
+    disk: Disk,
+    random: Random,
+    log: Log,
+    added: () => void,
+    bytesMax: number = outboxBytesMax,
+  ): Promise<Outbox> {
     const stored = disk.get(metaTable, "id");
     const id = stored ? new TextDecoder().decode(stored) : random.uuid();
-    const outbox = new Outbox(id, { disk, random, log, added });
+    const outbox = new Outbox(id, { disk, random, log, added, bytesMax });
     const damaged = outbox.#load();
     const changes = damaged.map((key): Change => ({ table, key, value: undefined }));
     if (!stored) changes.push(idChange(id));
@@ -68,6 +85,11 @@ export class Outbox {
     return this.#entries.size;
   }
 
+  /** Of the values of all entries. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /**
    * Puts a fact in, instead of the former one of its subject. Resolves when it is durable.
    * @param also written together with it, so that neither is ever durable without the other
@@ -84,9 +106,13 @@ export class Outbox {
     const sequences = this.#sequencesOf(entry);
     const former = [...sequences];
     sequences.add(sequence);
+    const gone = leaving(this.#entries.values(), this.#bytes + fact.value.length - this.#ports.bytesMax);
+    const why = `it gave way: the outbox holds ${this.#ports.bytesMax} bytes, and central took nothing for too long`;
     try {
       await this.#ports.disk.write([
         ...also,
+        ...gone.map((e): Change => ({ table, key: keyOf(e.sequence), value: undefined })),
+        ...this.#aside(gone.map((e) => ({ sequence: e.sequence, reason: why }))),
         { table, key: keyOf(sequence), value: toBinary(ReportEntrySchema, entry) },
         { table: metaTable, key: "sequence", value: new TextEncoder().encode(`${sequence}`) },
         ...former.map((s): Change => ({ table, key: keyOf(s), value: undefined })),
@@ -95,12 +121,14 @@ export class Outbox {
       this.#forget(entry);
       throw error;
     }
+    for (const entry of gone) this.#drop(entry.sequence);
     for (const s of former) {
       sequences.delete(s);
-      this.#entries.delete(s);
+      this.#drop(s);
     }
     // A newer fact of the subject that was written first has taken this one away.
-    if (sequences.has(sequence)) this.#entries.set(sequence, entry);
+    if (sequences.has(sequence)) this.#keep(entry);
+    this.#tellWhenFull();
     this.#ports.added();
   }
 
@@ -127,10 +155,7 @@ export class Outbox {
       ...done.map((e): Change => ({ table, key: keyOf(e.sequence), value: undefined })),
       ...this.#aside(rejected),
     ]);
-    for (const entry of done) {
-      this.#entries.delete(entry.sequence);
-      this.#forget(entry);
-    }
+    for (const entry of done) this.#drop(entry.sequence);
   }
 
   /** What central refused, oldest first. */
@@ -168,6 +193,28 @@ export class Outbox {
     this.#id = id;
   }
 
+  #keep(entry: ReportEntry): void {
+    this.#entries.set(entry.sequence, entry);
+    this.#bytes += entry.value.length;
+  }
+
+  #drop(sequence: bigint): void {
+    const entry = this.#entries.get(sequence);
+    if (!entry) return;
+    this.#entries.delete(sequence);
+    this.#bytes -= entry.value.length;
+    this.#forget(entry);
+  }
+
+  /** Once, and again after it had room. */
+  #tellWhenFull(): void {
+    const { bytesMax, log } = this.#ports;
+    const isOverFull = this.#bytes > bytesMax;
+    if (isOverFull && !this.#isOverFull)
+      log.error("outbox-over-full", { bytes: this.#bytes, bytesMax, entries: this.#entries.size });
+    this.#isOverFull = isOverFull;
+  }
+
   #sequencesOf(entry: ReportEntry): Set<bigint> {
     const subject = subjectOf(entry);
     const known = this.#sequences.get(subject) ?? new Set();
@@ -193,7 +240,7 @@ export class Outbox {
         continue;
       }
       this.#sequencesOf(entry).add(entry.sequence);
-      this.#entries.set(entry.sequence, entry);
+      this.#keep(entry);
     }
     const last = [...this.#entries.keys()].reduce((max, s) => (s > max ? s : max), 0n);
     const stored = new TextDecoder().decode(disk.get(metaTable, "sequence"));
