@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { MachineService as Progress } from "#gen/holdfast/api/v1/machine_pb.ts";
+import { PartitionService as Joining } from "#gen/holdfast/api/v1/partition_pb.ts";
 import { FilesystemService } from "#gen/metalstack/admin/v2/filesystem_pb.ts";
 import { ImageService } from "#gen/metalstack/admin/v2/image_pb.ts";
 import { NetworkService as AdminNetworks } from "#gen/metalstack/admin/v2/network_pb.ts";
@@ -11,7 +12,6 @@ import { TenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
 import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
-import { TokenService } from "#gen/metalstack/api/v2/token_pb.ts";
 
 /** The public API, as any client sees it. */
 export interface Api {
@@ -25,18 +25,19 @@ export interface Api {
   readonly networks: Client<typeof NetworkService>;
   readonly machines: Client<typeof MachineService>;
   readonly progress: Client<typeof Progress>;
-  readonly tokens: Client<typeof TokenService>;
+  /** What agents join by. */
+  readonly joining: Client<typeof Joining>;
 }
 
 const callTimeoutMs = 15_000;
 
-/** @param token bearer token of the caller */
-export function openApi(url: string, token: string): Api {
+/** @param caller the caller's bearer token, and the authority that central is known by, PEM */
+export function openApi(url: string, { token, ca }: { readonly token: string; readonly ca: string }): Api {
   const withToken: Interceptor = (next) => (request) => {
     request.header.set("authorization", `Bearer ${token}`);
     return next(request);
   };
-  const shared = { baseUrl: url, httpVersion: "1.1" as const, interceptors: [withToken] };
+  const shared = { baseUrl: url, httpVersion: "1.1" as const, interceptors: [withToken], nodeOptions: { ca } };
   const calls = createConnectTransport({ ...shared, defaultTimeoutMs: callTimeoutMs });
   // A stream lasts as long as it is wanted.
   const streams = createConnectTransport(shared);
@@ -56,7 +57,7 @@ export function apiOver(client: <S extends DescService>(service: S) => Client<S>
     networks: client(NetworkService),
     machines: client(MachineService),
     progress: client(Progress),
-    tokens: client(TokenService),
+    joining: client(Joining),
   };
 }
 

@@ -4,6 +4,7 @@ import path from "node:path";
 import { test } from "node:test";
 import * as v from "valibot";
 import { agentConfigSchema } from "#agent/config.ts";
+import { centralConfigSchema } from "#central/config.ts";
 import { bootScript, compare, dnsmasqConfig, median } from "./baseline.ts";
 import { agentConfig, centralConfig } from "./daemons.ts";
 import { diskHolds, hasPartitionTable } from "./disk.ts";
@@ -41,8 +42,10 @@ test("the agent is told its network, its BMCs and its switch ports", () => {
   assert.deepEqual(config.boot.subnets[0]?.network, "10.77.0.0/24");
   assert.deepEqual(config.bmc.ranges, ["10.77.1.11-10.77.1.12"]);
   assert.deepEqual(config.switch?.ports, ["tap1", "tap2"]);
-  assert.equal(config.central.url, "http://10.77.2.1:8081");
-  assert.deepEqual(centralConfig(plan, { kind: "embedded", folder: "/x" }).listen, { host: "10.77.2.1", port: 8081 });
+  assert.deepEqual(config.central, { joinTokenFile: "/lab/agent/join-token" });
+  const central = v.parse(centralConfigSchema, centralConfig(plan, { kind: "embedded", folder: "/x" }));
+  assert.deepEqual(central.listen, { host: "10.77.2.1", port: 8081 });
+  assert.deepEqual(central.tls?.names, ["10.77.2.1"]);
 });
 
 test("a server starts from its disk first, and from the network first when its BMC says so", () => {

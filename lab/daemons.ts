@@ -100,11 +100,13 @@ export function accepts(address: string, port: number): Promise<boolean> {
 export const centralFolder = (plan: LabPlan): string => path.join(plan.folder, "central");
 export const agentFolder = (plan: LabPlan): string => path.join(plan.folder, "agent");
 export const adminTokenFile = (plan: LabPlan): string => path.join(centralFolder(plan), "admin-token");
-export const agentTokenFile = (plan: LabPlan): string => path.join(agentFolder(plan), "token");
-export const centralUrl = (plan: LabPlan): string => `http://${plan.core}:${plan.centralPort}`;
+/** The authority that central is known by. */
+export const caFile = (plan: LabPlan): string => path.join(centralFolder(plan), "ca.pem");
+export const joinTokenFile = (plan: LabPlan): string => path.join(agentFolder(plan), "join-token");
+export const centralUrl = (plan: LabPlan): string => `https://${plan.core}:${plan.centralPort}`;
 /** Central as people reach it, whatever becomes of the agent's way there. */
 export const deskAddress = (plan: LabPlan): string => (plan.isApart ? plan.wan.core : plan.core);
-export const deskUrl = (plan: LabPlan): string => `http://${deskAddress(plan)}:${plan.centralPort}`;
+export const deskUrl = (plan: LabPlan): string => `https://${deskAddress(plan)}:${plan.centralPort}`;
 
 /** Where the agent listens for people on site. */
 export const siteSocket = (plan: LabPlan): string => path.join(agentFolder(plan), "data/site.sock");
@@ -124,6 +126,7 @@ export interface CentralPlace {
 
 export const centralConfig = (plan: LabPlan, store: StoreConfig) => ({
   listen: { host: plan.isApart ? "0.0.0.0" : plan.core, port: plan.centralPort },
+  tls: { names: [...new Set([plan.core, deskAddress(plan)])], caFile: caFile(plan) },
   store,
   adminTokenFile: adminTokenFile(plan),
   log: { level: "debug" },
@@ -134,7 +137,7 @@ export const agentConfig = (plan: LabPlan) => {
   return {
     partition: plan.partition,
     dataDir: path.join(agentFolder(plan), "data"),
-    central: { url: centralUrl(plan), tokenFile: agentTokenFile(plan) },
+    central: { joinTokenFile: joinTokenFile(plan) },
     boot: {
       address: provisioning.address,
       httpPort: plan.agentPort,
@@ -171,7 +174,7 @@ export const agentConfig = (plan: LabPlan) => {
 /** Forgets what both daemons ever stored, but for the images: a new datacenter under a new central. */
 export function forgetState(plan: LabPlan): void {
   rmSync(centralFolder(plan), { recursive: true, force: true });
-  for (const gone of ["config.yaml", "token", "data/state"])
+  for (const gone of ["config.yaml", "join-token", "data/state"])
     rmSync(path.join(agentFolder(plan), gone), { recursive: true, force: true });
 }
 

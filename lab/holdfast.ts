@@ -1,7 +1,15 @@
 import { readFileSync } from "node:fs";
 import { type Api, openApi } from "./api.ts";
 import type { Artifacts } from "./artifacts.ts";
-import { adminTokenFile, agentDaemon, type CentralPlace, centralDaemon, type Daemon, deskUrl } from "./daemons.ts";
+import {
+  adminTokenFile,
+  agentDaemon,
+  type CentralPlace,
+  caFile,
+  centralDaemon,
+  type Daemon,
+  deskUrl,
+} from "./daemons.ts";
 import type { LabPlan } from "./plan.ts";
 import { type Seeded, seed } from "./seed.ts";
 import type { Timeline } from "./timeline.ts";
@@ -44,7 +52,8 @@ export class Holdfast {
 
   async start(artifacts: Artifacts): Promise<void> {
     await this.central.start();
-    this.#api = openApi(deskUrl(this.#plan), readFileSync(adminTokenFile(this.#plan), "utf8").trim());
+    const token = readFileSync(adminTokenFile(this.#plan), "utf8").trim();
+    this.#api = openApi(deskUrl(this.#plan), { token, ca: readFileSync(caFile(this.#plan), "utf8") });
     this.#seeded = await seed(this.#api, this.#plan, artifacts);
     this.#following = this.watch.follow(this.#api, this.#stopping.signal);
     await this.agent.start();

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { autonomy } from "./autonomy.ts";
 import { baseline } from "./baseline.ts";
 import { reasonOf } from "./checks.ts";
-import { adminTokenFile, centralUrl } from "./daemons.ts";
+import { adminTokenFile, caFile, centralUrl } from "./daemons.ts";
 import { demo } from "./demo.ts";
 import type { Handover } from "./handover.ts";
 import { type Lab, openLab, startHoldfast } from "./lab.ts";
@@ -54,7 +54,8 @@ async function withHoldfast(lab: Lab): Promise<number> {
 /** Shows the lab until somebody ends it. */
 async function stay(lab: Lab, holdfast: Awaited<ReturnType<typeof startHoldfast>>): Promise<void> {
   const inNamespace = `ip netns exec ${lab.plan.name}`;
-  lab.print(`API: ${centralUrl(lab.plan)} inside the namespace; token in ${adminTokenFile(lab.plan)}`);
+  const [token, ca] = [adminTokenFile(lab.plan), caFile(lab.plan)];
+  lab.print(`API: ${centralUrl(lab.plan)} inside the namespace; token in ${token}, authority in ${ca}`);
   lab.print(`try: ${inNamespace} npx holdfast machine list        Ctrl-C ends the lab`);
   if (process.stdout.isTTY) view.show(() => labLines(lab, holdfast, process.stdout.columns ?? 80));
   if (stopping.aborted) return;

@@ -1,13 +1,12 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { InfraRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import { Format, GPTType } from "#gen/metalstack/api/v2/filesystem_pb.ts";
 import { ImageClassification, ImageFeature } from "#gen/metalstack/api/v2/image_pb.ts";
 import { NATType, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { SizeConstraintType } from "#gen/metalstack/api/v2/size_pb.ts";
 import { type Api, unlessThere } from "./api.ts";
 import type { Artifacts } from "./artifacts.ts";
-import { agentTokenFile } from "./daemons.ts";
+import { centralUrl, joinTokenFile } from "./daemons.ts";
 import type { LabPlan } from "./plan.ts";
 
 /** What the lab made through the public API, for whoever creates machines in it. */
@@ -28,7 +27,6 @@ const superNetwork = "lab-super";
 const networkName = "lab-net";
 const layout = "lab-layout";
 const superPrefix = "10.128.0.0/16";
-const tokenDays = 30;
 const imageDays = 365;
 const dayMs = 86_400_000;
 
@@ -41,7 +39,7 @@ export async function seed(api: Api, plan: LabPlan, artifacts: Artifacts): Promi
   await unlessThere(api.images.create({ image: imageOf(plan, artifacts) }));
   await unlessThere(api.filesystems.create({ filesystemLayout: layoutOf() }));
   const network = await ensureNetwork(api, plan, project);
-  await writeAgentToken(api, plan);
+  await invite(api, plan);
   return { tenant, project, partition: plan.partition, size, image, network };
 }
 
@@ -132,11 +130,10 @@ async function ensureNetwork(api: Api, plan: LabPlan, project: string): Promise<
   return made.network.id;
 }
 
-async function writeAgentToken(api: Api, plan: LabPlan): Promise<void> {
-  const made = await api.tokens.create({
-    description: `agent of partition ${plan.partition}`,
-    expires: { seconds: BigInt((tokenDays * dayMs) / 1000) },
-    infraRole: InfraRole.EDITOR,
-  });
-  writeFileSync(agentTokenFile(plan), `${made.secret}\n`, { mode: 0o600 });
+/** Once for each agent: one that goes on has its certificate. */
+async function invite(api: Api, plan: LabPlan): Promise<void> {
+  const file = joinTokenFile(plan);
+  if (existsSync(file)) return;
+  const { joinString } = await api.joining.createJoinToken({ partition: plan.partition, endpoint: centralUrl(plan) });
+  writeFileSync(file, `${joinString}\n`, { mode: 0o600 });
 }
