@@ -107,9 +107,10 @@ export class SyncFeed {
     }
   }
 
-  /** Whether everything that came after a revision of that history is held. */
+  /** Whether everything that came after a revision of that history is held. After 0 it never is: who has nothing gets a snapshot. */
   holdsSince(history: string, after: bigint): boolean {
-    return history === this.#history && history === this.#state.history && after >= this.#from && after <= this.#to;
+    const isSame = history === this.#history && history === this.#state.history;
+    return isSame && after > 0n && after >= this.#from && after <= this.#to;
   }
 
   /** Up to where one has come who has taken all that is held. */

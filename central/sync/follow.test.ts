@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
+import { differingKinds, digestItems } from "#domain/sync/item-digest.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { FollowRequestSchema, type FollowResponse } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { type DesiredItem, FollowRequestSchema, type FollowResponse } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
@@ -110,6 +111,10 @@ describe("a snapshot", () => {
 });
 
 describe("an agent that comes back", () => {
+  test("gets a snapshot when it says that it has nothing, though all that ever was is held", async () => {
+    assert.equal(await next(follow({ history: state.history, afterRevision: 0n })), "begin");
+  });
+
   test("gets what it missed, or a snapshot when that is not held any more, or of another history", async () => {
     const { history, revision: afterRevision } = state;
     await putSize("a");
@@ -149,6 +154,42 @@ describe("a live stream", () => {
       await turns();
     }
     assert.equal(beats, 4);
+    stop.abort();
+    await reading;
+  });
+
+  test("tells what the agent must hold a minute after it came and every ten minutes, when nothing is on its way", async () => {
+    await putMachine(1, "p1");
+    await putMachine(2, "p2");
+    const stream = follow();
+    const items: DesiredItem[] = [];
+    const digests: [number, bigint, readonly string[]][] = [];
+    const beganMs = clock.monotonicMs();
+    const reading = (async () => {
+      for await (const { event } of stream) {
+        if (event.case === "snapshotItems") items.push(...event.value.items);
+        if (event.case === "delta") items.push(...event.value.items);
+        if (event.case !== "digest") continue;
+        const held = new Map(items.map((i) => [`${i.kind}/${i.id}`, i]));
+        const told = new Map(event.value.kinds.map(({ kind, ...sum }) => [kind, sum]));
+        const differ = differingKinds(digestItems(held.values()), told);
+        digests.push([clock.monotonicMs() - beganMs, event.value.revision, differ]);
+      }
+    })().catch(() => {});
+    for (let second = 0; second < 700; second++) {
+      if (second === 300) await putMachine(1, "p1", { epoch: 2n });
+      clock.advance(1_000);
+      await turns();
+    }
+    assert.deepEqual(
+      digests.map(([atMs]) => Math.round(atMs / 60_000)),
+      [1, 11],
+    );
+    assert.deepEqual(
+      digests.map(([, , differ]) => differ),
+      [[], []],
+    );
+    assert.equal(digests[1]?.[1], state.revision);
     stop.abort();
     await reading;
   });

@@ -9,8 +9,11 @@ import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Connections } from "./connections.ts";
 import type { Reader, SyncFeed } from "./feed.ts";
-import { recollectionOf, response, snapshotOf } from "./messages.ts";
+import { digestOf, recollectionOf, response, snapshotOf } from "./messages.ts";
 
+/** An agent is told this often what it must hold, so that it finds out what it has lost or never got. */
+const digestEveryMs = 600_000;
+const firstDigestMs = 60_000;
 /** From this protocol on, an agent reports every 10 s at least. */
 const beatingProtocol = 2;
 /** Longest silence on a stream. An agent takes central for gone after four of these without a word. */
@@ -90,9 +93,10 @@ async function* live(
   reader: Reader,
   { partition, agent, present, signal }: LiveStream,
 ): AsyncGenerator<FollowResponse> {
-  const { clock, connections } = ports;
+  const { state, clock, connections } = ports;
   // Since the last word to this agent, not since the last change: what happens elsewhere is no word.
   let spokeMs = clock.monotonicMs();
+  let digestMs = spokeMs + firstDigestMs;
   // One alarm for many changes: to set one for each costs more than to send it.
   let isSet = false;
   const setAlarm = (ms: number): void => {
@@ -106,19 +110,22 @@ async function* live(
   };
   let isCurrent = false;
   while (!signal.aborted) {
-    const isDue = clock.monotonicMs() - spokeMs >= heartbeatMs || (!isCurrent && reader.at >= present);
-    const next = isDue ? undefined : reader.take();
-    if (isDue) {
-      isCurrent ||= reader.at >= present;
-      connections.cutSilent(partition, agent);
-      yield heartbeat(ports, reader.at);
-      spokeMs = clock.monotonicMs();
-    } else if (next) {
+    const next = isCurrent || reader.at < present ? reader.take() : undefined;
+    const nowMs = clock.monotonicMs();
+    if (next) {
       yield response({ case: "delta", value: { revision: next.revision, items: [...next.items] } });
       spokeMs = clock.monotonicMs();
       if (next.items.some((item) => isPartition(item, partition) && item.deleted)) throw noPartition(partition);
-    } else if (isCurrent) {
-      setAlarm(spokeMs + heartbeatMs - clock.monotonicMs());
+    } else if (!isCurrent || nowMs - spokeMs >= heartbeatMs) {
+      isCurrent ||= reader.at >= present;
+      connections.cutSilent(partition, agent);
+      // Only when nothing is on its way: the agent has been sent all that is digested.
+      const isDigestDue = isCurrent && nowMs >= digestMs && reader.at === state.revision;
+      if (isDigestDue) digestMs = nowMs + digestEveryMs;
+      yield isDigestDue ? digestOf(state, partition) : heartbeat(ports, reader.at);
+      spokeMs = clock.monotonicMs();
+    } else {
+      setAlarm(spokeMs + heartbeatMs - nowMs);
       await reader.bell.wait(signal);
     }
   }

@@ -1,5 +1,6 @@
 // What central says to an agent about its partition.
 import { create, type Message, toBinary } from "@bufbuild/protobuf";
+import { digestItems } from "#domain/sync/item-digest.ts";
 import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import {
   type FollowRequest,
@@ -36,6 +37,15 @@ function rowsOf(state: State, kind: Kind, partition: string): readonly Stored<Me
     const place = placesOf(kind, id, value);
     return place === everywhere || place === partition;
   });
+}
+
+/** Of what the partition's agent must hold at the state's present revision. */
+export function digestOf(state: State, partition: string): FollowResponse {
+  const items = followed.flatMap((kind) =>
+    rowsOf(state, kind, partition).map((row) => desiredItem(kind, row.id, row.revision, row.value)),
+  );
+  const kinds = Array.from(digestItems(items), ([kind, sum]) => ({ kind, ...sum }));
+  return response({ case: "digest", value: { revision: state.revision, kinds } });
 }
 
 /**

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { digestItems } from "#domain/sync/item-digest.ts";
 import { AcceptedHistorySchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import { DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { type Size, SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
@@ -212,6 +213,30 @@ test("damaged rows are left out, named, and asked for again with everything", as
   await again.ledger.applySnapshot(at(2n), [item("a", 1n), item("b", 2n)]);
   assert.deepEqual(opened(disk).events, []);
   assert.deepEqual(opened(disk).names(), ["a@1", "b@2"]);
+});
+
+describe("a ledger that is told what it must hold", () => {
+  const told = (...items: ReturnType<typeof item>[]) => digestItems(items);
+
+  test("finds nothing when it holds that, of the held set when there is one", async () => {
+    const { ledger } = opened();
+    await ledger.applySnapshot(at(2n), [item("a", 1n), item("b", 2n)]);
+    assert.deepEqual(ledger.driftFrom(told(item("b", 2n), item("a", 1n))), []);
+    await ledger.applySnapshot(at(3n, "h2"), [named("a", "restored")]);
+    assert.deepEqual(ledger.driftFrom(told(named("a", "restored"))), []);
+    assert.deepEqual(ledger.cursor, at(2n));
+  });
+
+  test("asks for everything where it differs, and takes it, whatever it had under that revision", async () => {
+    const { ledger, disk, names, events } = opened();
+    await ledger.applySnapshot(at(2n), [item("a", 1n), item("b", 2n)]);
+    await disk.write([{ table: "ledger-2", key: "size/a", value: undefined }]);
+    assert.deepEqual(ledger.driftFrom(told(item("a", 1n), item("b", 2n))), ["size"]);
+    assert.deepEqual([ledger.cursor, ledger.followed], [at(2n), at(0n)]);
+    assert.deepEqual([ledger.isDamaged, events], [true, ["ledger-drifted"]]);
+    await ledger.applySnapshot(at(2n), [item("a", 1n), named("b", "central's word")]);
+    assert.deepEqual([names(), ledger.cursor, ledger.isDamaged], [["a@1", "central's word"], at(2n), false]);
+  });
 });
 
 test("kinds that the agent does not know are kept, and ignored", async () => {

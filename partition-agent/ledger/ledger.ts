@@ -3,6 +3,7 @@
 // different content under an equal revision of one history is reported, not absorbed; a set of another history than the one that
 // is acted on is held until somebody has accepted that history.
 import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import { differingKinds, digestItems, type KindDigest } from "#domain/sync/item-digest.ts";
 import { AcceptedHistorySchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import type { DesiredItem } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { equalBytes } from "#lib/bytes.ts";
@@ -75,12 +76,28 @@ export class Ledger {
     return this.#held?.cursor;
   }
 
-  /** Where central goes on. */
+  /** Where central goes on: at the very beginning when what is here is not believed. */
   get followed(): Cursor {
-    return (this.#held ?? this.#inForce).cursor;
+    const { cursor } = this.#held ?? this.#inForce;
+    return this.#isDamaged ? { ...cursor, revision: 0n } : cursor;
   }
 
-  /** Rows were unreadable, and no full set has come since. */
+  /**
+   * Compares what it holds with what central says that it must. Where they differ it is not believed any more: central is asked for
+   * everything, and what comes then counts, whatever its revision.
+   * @returns the kinds that differ
+   */
+  driftFrom(told: ReadonlyMap<string, KindDigest>): readonly string[] {
+    const place = this.#held ?? this.#inForce;
+    const kinds = differingKinds(digestItems(place.set.items()), told);
+    if (kinds.length === 0) return [];
+    sometimes(this.#log, "a ledger had drifted from central");
+    this.#log.error("ledger-drifted", { kinds: kinds.join(" "), revision: `${place.cursor.revision}` });
+    this.#isDamaged = true;
+    return kinds;
+  }
+
+  /** Rows were unreadable or not those that central told, and no full set has come since. */
   get isDamaged(): boolean {
     return this.#isDamaged;
   }
@@ -121,13 +138,15 @@ export class Ledger {
         `central's snapshot is of revision ${cursor.revision}, the ledger is at ${known.cursor.revision}`,
       );
     }
+    // What is not believed contradicts nothing.
+    const believed = this.#isDamaged ? undefined : known;
     const used = [this.#inForce.set.table, this.#held?.set.table];
     const place = this.#place(setTables.find((table) => !used.includes(table))!, cursor);
     await place.set.clear();
     let writing = Promise.resolve();
     return {
       add: async (items) => {
-        const present = items.filter((item) => !item.deleted).map((item) => this.#unlessContradicted(known, item));
+        const present = items.filter((item) => !item.deleted).map((item) => this.#unlessContradicted(believed, item));
         const changes = present.map((item) => place.set.change(item));
         await writing;
         writing = this.#disk.write(changes);

@@ -47,6 +47,13 @@ export class FollowStream {
       case "recollection":
         await this.#ports.recollect(event.value.entries);
         return;
+      case "digest": {
+        const told = new Map(event.value.kinds.map(({ kind, items, digest }) => [kind, { items, digest }]));
+        const kinds = this.#ports.ledger.driftFrom(told);
+        if (kinds.length > 0)
+          throw new Error(`the ledger has drifted from central in ${kinds.join(", ")}: all is asked for anew`);
+        return;
+      }
       case "heartbeat":
         await this.#ports.upToDate();
         return;

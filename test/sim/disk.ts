@@ -53,6 +53,12 @@ export class SimDisk {
     };
   }
 
+  /** A row of one of these tables is gone, as after a write that the disk took and never made. */
+  lose(tables: readonly string[], random: Seeded): void {
+    const rows = tables.flatMap((table) => Array.from(this.#rows.entries(table), ([key]) => ({ table, key })));
+    if (rows.length > 0) this.#apply([{ ...random.pick(rows), value: undefined }]);
+  }
+
   copy(): readonly Change[] {
     return [...this.#tables].flatMap((table) =>
       Array.from(this.#rows.entries(table), ([key, value]): Change => ({ table, key, value })),

@@ -89,6 +89,13 @@ export const faults = {
       return () => world.agent.revive();
     },
   },
+  "agent's disk loses a row": {
+    lastsMs: [1, 1],
+    begin: ({ agentDisk }, random) => {
+      agentDisk.lose(["ledger", "ledger-2", "ledger-3"], random);
+      return () => {};
+    },
+  },
   "agent's disk slow": {
     lastsMs: [10_000, 120_000],
     begin: ({ agentDisk }) => {

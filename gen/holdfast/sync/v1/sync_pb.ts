@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/sync/v1/sync.proto.
  */
 export const file_holdfast_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chtob2xkZmFzdC9zeW5jL3YxL3N5bmMucHJvdG8SEGhvbGRmYXN0LnN5bmMudjEijgEKDUZvbGxvd1JlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgJEg0KBWFnZW50GAIgASgJEhYKDmFmdGVyX3JldmlzaW9uGAMgASgEEg8KB2hpc3RvcnkYBCABKAkSEAoIcHJvdG9jb2wYBSABKA0SDgoGb3V0Ym94GAYgASgJEhAKCHNlcXVlbmNlGAcgASgEItoCCg5Gb2xsb3dSZXNwb25zZRI5Cg5zbmFwc2hvdF9iZWdpbhgBIAEoCzIfLmhvbGRmYXN0LnN5bmMudjEuU25hcHNob3RCZWdpbkgAEjkKDnNuYXBzaG90X2l0ZW1zGAIgASgLMh8uaG9sZGZhc3Quc3luYy52MS5TbmFwc2hvdEl0ZW1zSAASNQoMc25hcHNob3RfZW5kGAMgASgLMh0uaG9sZGZhc3Quc3luYy52MS5TbmFwc2hvdEVuZEgAEigKBWRlbHRhGAQgASgLMhcuaG9sZGZhc3Quc3luYy52MS5EZWx0YUgAEjAKCWhlYXJ0YmVhdBgFIAEoCzIbLmhvbGRmYXN0LnN5bmMudjEuSGVhcnRiZWF0SAASNgoMcmVjb2xsZWN0aW9uGAYgASgLMh4uaG9sZGZhc3Quc3luYy52MS5SZWNvbGxlY3Rpb25IAEIHCgVldmVudCI+CgxSZWNvbGxlY3Rpb24SLgoHZW50cmllcxgBIAMoCzIdLmhvbGRmYXN0LnN5bmMudjEuUmVwb3J0RW50cnkiMgoNU25hcHNob3RCZWdpbhIPCgdoaXN0b3J5GAEgASgJEhAKCHJldmlzaW9uGAIgASgEIj0KDVNuYXBzaG90SXRlbXMSLAoFaXRlbXMYASADKAsyHS5ob2xkZmFzdC5zeW5jLnYxLkRlc2lyZWRJdGVtIh8KC1NuYXBzaG90RW5kEhAKCHJldmlzaW9uGAEgASgEIkcKBURlbHRhEhAKCHJldmlzaW9uGAEgASgEEiwKBWl0ZW1zGAIgAygLMh0uaG9sZGZhc3Quc3luYy52MS5EZXNpcmVkSXRlbSJHCglIZWFydGJlYXQSEAoIcmV2aXNpb24YASABKAQSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiWQoLRGVzaXJlZEl0ZW0SDAoEa2luZBgBIAEoCRIKCgJpZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBBINCgV2YWx1ZRgEIAEoDBIPCgdkZWxldGVkGAUgASgIIoIBCg1SZXBvcnRSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoCRINCgVhZ2VudBgCIAEoCRIuCgdlbnRyaWVzGAMgAygLMh0uaG9sZGZhc3Quc3luYy52MS5SZXBvcnRFbnRyeRIOCgZvdXRib3gYBCABKAkSDwoHaGlzdG9yeRgFIAEoCSJ1CgtSZXBvcnRFbnRyeRIQCghzZXF1ZW5jZRgBIAEoBBIMCgRraW5kGAIgASgJEgoKAmlkGAMgASgJEg0KBXZhbHVlGAQgASgMEisKB3NlZW5fYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKDlJlcG9ydFJlc3BvbnNlEhQKDGFja25vd2xlZGdlZBgBIAEoBBIxCghyZWplY3RlZBgCIAMoCzIfLmhvbGRmYXN0LnN5bmMudjEuUmVqZWN0ZWRFbnRyeSIxCg1SZWplY3RlZEVudHJ5EhAKCHNlcXVlbmNlGAEgASgEEg4KBnJlYXNvbhgCIAEoCTK/AQoLU3luY1NlcnZpY2USWAoGRm9sbG93Eh8uaG9sZGZhc3Quc3luYy52MS5Gb2xsb3dSZXF1ZXN0GiAuaG9sZGZhc3Quc3luYy52MS5Gb2xsb3dSZXNwb25zZSIJ4PMYAurzGAEBMAESVgoGUmVwb3J0Eh8uaG9sZGZhc3Quc3luYy52MS5SZXBvcnRSZXF1ZXN0GiAuaG9sZGZhc3Quc3luYy52MS5SZXBvcnRSZXNwb25zZSIJ4PMYAurzGAEBYgZwcm90bzM", [file_google_protobuf_timestamp, file_metalstack_api_v2_common]);
+  fileDesc("Chtob2xkZmFzdC9zeW5jL3YxL3N5bmMucHJvdG8SEGhvbGRmYXN0LnN5bmMudjEijgEKDUZvbGxvd1JlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgJEg0KBWFnZW50GAIgASgJEhYKDmFmdGVyX3JldmlzaW9uGAMgASgEEg8KB2hpc3RvcnkYBCABKAkSEAoIcHJvdG9jb2wYBSABKA0SDgoGb3V0Ym94GAYgASgJEhAKCHNlcXVlbmNlGAcgASgEIoYDCg5Gb2xsb3dSZXNwb25zZRI5Cg5zbmFwc2hvdF9iZWdpbhgBIAEoCzIfLmhvbGRmYXN0LnN5bmMudjEuU25hcHNob3RCZWdpbkgAEjkKDnNuYXBzaG90X2l0ZW1zGAIgASgLMh8uaG9sZGZhc3Quc3luYy52MS5TbmFwc2hvdEl0ZW1zSAASNQoMc25hcHNob3RfZW5kGAMgASgLMh0uaG9sZGZhc3Quc3luYy52MS5TbmFwc2hvdEVuZEgAEigKBWRlbHRhGAQgASgLMhcuaG9sZGZhc3Quc3luYy52MS5EZWx0YUgAEjAKCWhlYXJ0YmVhdBgFIAEoCzIbLmhvbGRmYXN0LnN5bmMudjEuSGVhcnRiZWF0SAASNgoMcmVjb2xsZWN0aW9uGAYgASgLMh4uaG9sZGZhc3Quc3luYy52MS5SZWNvbGxlY3Rpb25IABIqCgZkaWdlc3QYByABKAsyGC5ob2xkZmFzdC5zeW5jLnYxLkRpZ2VzdEgAQgcKBWV2ZW50IkcKBkRpZ2VzdBIQCghyZXZpc2lvbhgBIAEoBBIrCgVraW5kcxgCIAMoCzIcLmhvbGRmYXN0LnN5bmMudjEuS2luZERpZ2VzdCI5CgpLaW5kRGlnZXN0EgwKBGtpbmQYASABKAkSDQoFaXRlbXMYAiABKA0SDgoGZGlnZXN0GAMgASgGIj4KDFJlY29sbGVjdGlvbhIuCgdlbnRyaWVzGAEgAygLMh0uaG9sZGZhc3Quc3luYy52MS5SZXBvcnRFbnRyeSIyCg1TbmFwc2hvdEJlZ2luEg8KB2hpc3RvcnkYASABKAkSEAoIcmV2aXNpb24YAiABKAQiPQoNU25hcHNob3RJdGVtcxIsCgVpdGVtcxgBIAMoCzIdLmhvbGRmYXN0LnN5bmMudjEuRGVzaXJlZEl0ZW0iHwoLU25hcHNob3RFbmQSEAoIcmV2aXNpb24YASABKAQiRwoFRGVsdGESEAoIcmV2aXNpb24YASABKAQSLAoFaXRlbXMYAiADKAsyHS5ob2xkZmFzdC5zeW5jLnYxLkRlc2lyZWRJdGVtIkcKCUhlYXJ0YmVhdBIQCghyZXZpc2lvbhgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJZCgtEZXNpcmVkSXRlbRIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJEhAKCHJldmlzaW9uGAMgASgEEg0KBXZhbHVlGAQgASgMEg8KB2RlbGV0ZWQYBSABKAgiggEKDVJlcG9ydFJlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgJEg0KBWFnZW50GAIgASgJEi4KB2VudHJpZXMYAyADKAsyHS5ob2xkZmFzdC5zeW5jLnYxLlJlcG9ydEVudHJ5Eg4KBm91dGJveBgEIAEoCRIPCgdoaXN0b3J5GAUgASgJInUKC1JlcG9ydEVudHJ5EhAKCHNlcXVlbmNlGAEgASgEEgwKBGtpbmQYAiABKAkSCgoCaWQYAyABKAkSDQoFdmFsdWUYBCABKAwSKwoHc2Vlbl9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiWQoOUmVwb3J0UmVzcG9uc2USFAoMYWNrbm93bGVkZ2VkGAEgASgEEjEKCHJlamVjdGVkGAIgAygLMh8uaG9sZGZhc3Quc3luYy52MS5SZWplY3RlZEVudHJ5IjEKDVJlamVjdGVkRW50cnkSEAoIc2VxdWVuY2UYASABKAQSDgoGcmVhc29uGAIgASgJMr8BCgtTeW5jU2VydmljZRJYCgZGb2xsb3cSHy5ob2xkZmFzdC5zeW5jLnYxLkZvbGxvd1JlcXVlc3QaIC5ob2xkZmFzdC5zeW5jLnYxLkZvbGxvd1Jlc3BvbnNlIgng8xgC6vMYAQEwARJWCgZSZXBvcnQSHy5ob2xkZmFzdC5zeW5jLnYxLlJlcG9ydFJlcXVlc3QaIC5ob2xkZmFzdC5zeW5jLnYxLlJlcG9ydFJlc3BvbnNlIgng8xgC6vMYAQFiBnByb3RvMw", [file_google_protobuf_timestamp, file_metalstack_api_v2_common]);
 
 /**
  * @generated from message holdfast.sync.v1.FollowRequest
@@ -116,6 +116,12 @@ export type FollowResponse = Message<"holdfast.sync.v1.FollowResponse"> & {
      */
     value: Recollection;
     case: "recollection";
+  } | {
+    /**
+     * @generated from field: holdfast.sync.v1.Digest digest = 7;
+     */
+    value: Digest;
+    case: "digest";
   } | { case: undefined; value?: undefined };
 };
 
@@ -125,6 +131,63 @@ export type FollowResponse = Message<"holdfast.sync.v1.FollowResponse"> & {
  */
 export const FollowResponseSchema: GenMessage<FollowResponse> = /*@__PURE__*/
   messageDesc(file_holdfast_sync_v1_sync, 1);
+
+/**
+ * What the agent must hold now, by kind, every 10 minutes: an agent that holds something else asks for everything anew.
+ *
+ * @generated from message holdfast.sync.v1.Digest
+ */
+export type Digest = Message<"holdfast.sync.v1.Digest"> & {
+  /**
+   * Of which it is; the agent has been sent everything up to it.
+   *
+   * @generated from field: uint64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * Kinds of which there is at least one item.
+   *
+   * @generated from field: repeated holdfast.sync.v1.KindDigest kinds = 2;
+   */
+  kinds: KindDigest[];
+};
+
+/**
+ * Describes the message holdfast.sync.v1.Digest.
+ * Use `create(DigestSchema)` to create a new message.
+ */
+export const DigestSchema: GenMessage<Digest> = /*@__PURE__*/
+  messageDesc(file_holdfast_sync_v1_sync, 2);
+
+/**
+ * @generated from message holdfast.sync.v1.KindDigest
+ */
+export type KindDigest = Message<"holdfast.sync.v1.KindDigest"> & {
+  /**
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: uint32 items = 2;
+   */
+  items: number;
+
+  /**
+   * The sum, modulo 2^64, of a hash of each item's id, revision and value.
+   *
+   * @generated from field: fixed64 digest = 3;
+   */
+  digest: bigint;
+};
+
+/**
+ * Describes the message holdfast.sync.v1.KindDigest.
+ * Use `create(KindDigestSchema)` to create a new message.
+ */
+export const KindDigestSchema: GenMessage<KindDigest> = /*@__PURE__*/
+  messageDesc(file_holdfast_sync_v1_sync, 3);
 
 /**
  * What central had been told of the partition's machines, given back to an agent that may not know it any more: its disk is
@@ -144,7 +207,7 @@ export type Recollection = Message<"holdfast.sync.v1.Recollection"> & {
  * Use `create(RecollectionSchema)` to create a new message.
  */
 export const RecollectionSchema: GenMessage<Recollection> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 2);
+  messageDesc(file_holdfast_sync_v1_sync, 4);
 
 /**
  * A full set follows; the agent collects it aside and swaps at the end.
@@ -168,7 +231,7 @@ export type SnapshotBegin = Message<"holdfast.sync.v1.SnapshotBegin"> & {
  * Use `create(SnapshotBeginSchema)` to create a new message.
  */
 export const SnapshotBeginSchema: GenMessage<SnapshotBegin> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 3);
+  messageDesc(file_holdfast_sync_v1_sync, 5);
 
 /**
  * @generated from message holdfast.sync.v1.SnapshotItems
@@ -185,7 +248,7 @@ export type SnapshotItems = Message<"holdfast.sync.v1.SnapshotItems"> & {
  * Use `create(SnapshotItemsSchema)` to create a new message.
  */
 export const SnapshotItemsSchema: GenMessage<SnapshotItems> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 4);
+  messageDesc(file_holdfast_sync_v1_sync, 6);
 
 /**
  * @generated from message holdfast.sync.v1.SnapshotEnd
@@ -202,7 +265,7 @@ export type SnapshotEnd = Message<"holdfast.sync.v1.SnapshotEnd"> & {
  * Use `create(SnapshotEndSchema)` to create a new message.
  */
 export const SnapshotEndSchema: GenMessage<SnapshotEnd> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 5);
+  messageDesc(file_holdfast_sync_v1_sync, 7);
 
 /**
  * All that one revision changed in this partition's view; applied as one.
@@ -226,7 +289,7 @@ export type Delta = Message<"holdfast.sync.v1.Delta"> & {
  * Use `create(DeltaSchema)` to create a new message.
  */
 export const DeltaSchema: GenMessage<Delta> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 6);
+  messageDesc(file_holdfast_sync_v1_sync, 8);
 
 /**
  * Central lives and has nothing newer than this revision for the partition.
@@ -250,7 +313,7 @@ export type Heartbeat = Message<"holdfast.sync.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 7);
+  messageDesc(file_holdfast_sync_v1_sync, 9);
 
 /**
  * One item of the partition's desired state. Kinds that the agent does not know are kept and ignored.
@@ -293,7 +356,7 @@ export type DesiredItem = Message<"holdfast.sync.v1.DesiredItem"> & {
  * Use `create(DesiredItemSchema)` to create a new message.
  */
 export const DesiredItemSchema: GenMessage<DesiredItem> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 8);
+  messageDesc(file_holdfast_sync_v1_sync, 10);
 
 /**
  * @generated from message holdfast.sync.v1.ReportRequest
@@ -334,7 +397,7 @@ export type ReportRequest = Message<"holdfast.sync.v1.ReportRequest"> & {
  * Use `create(ReportRequestSchema)` to create a new message.
  */
 export const ReportRequestSchema: GenMessage<ReportRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 9);
+  messageDesc(file_holdfast_sync_v1_sync, 11);
 
 /**
  * @generated from message holdfast.sync.v1.ReportEntry
@@ -377,7 +440,7 @@ export type ReportEntry = Message<"holdfast.sync.v1.ReportEntry"> & {
  * Use `create(ReportEntrySchema)` to create a new message.
  */
 export const ReportEntrySchema: GenMessage<ReportEntry> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 10);
+  messageDesc(file_holdfast_sync_v1_sync, 12);
 
 /**
  * @generated from message holdfast.sync.v1.ReportResponse
@@ -403,7 +466,7 @@ export type ReportResponse = Message<"holdfast.sync.v1.ReportResponse"> & {
  * Use `create(ReportResponseSchema)` to create a new message.
  */
 export const ReportResponseSchema: GenMessage<ReportResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 11);
+  messageDesc(file_holdfast_sync_v1_sync, 13);
 
 /**
  * @generated from message holdfast.sync.v1.RejectedEntry
@@ -425,7 +488,7 @@ export type RejectedEntry = Message<"holdfast.sync.v1.RejectedEntry"> & {
  * Use `create(RejectedEntrySchema)` to create a new message.
  */
 export const RejectedEntrySchema: GenMessage<RejectedEntry> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 12);
+  messageDesc(file_holdfast_sync_v1_sync, 14);
 
 /**
  * How a partition's agent and central keep each other informed. The agent dials; both directions survive a cut and resume.
