@@ -74,6 +74,7 @@ function routes(router: ConnectRouter): void {
         partition: "rack1",
         startedAt: ago(3 * 3_600_000),
         link: { phase: "backing off", since: ago(300_000), lastError: "nothing listens there" },
+        certificate: { notAfter: ago(-2 * 86_400_000), renewAt: ago(60_000), problem: "central is away" },
         ledger: { history: "h1", revision: 42n },
         outbox: { kinds: [{ kind: "machine", entries: 12, bytes: 2048n }], oldestAt: ago(300_000), deadLetters: 1 },
         images: [
@@ -154,6 +155,8 @@ describe("what people on site read", () => {
       `agent:        1.2.3 of partition rack1, up 3h
 link:         backing off for 5m
 last error:   nothing listens there
+certificate:  good for 2d0h, renewed in 0.0s
+joining:      central is away
 ledger:       revision 42 of history h1
 outbox:       12 machine; the oldest 5m old; 1 dead letter
 machines:     2 in use, 1 ready

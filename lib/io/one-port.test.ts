@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import type http from "node:http";
@@ -17,6 +18,9 @@ import grpc from "@grpc/grpc-js";
 import { Health, HealthCheckRequestSchema, HealthCheckResponseSchema } from "#gen/grpc/health/v1/health_pb.ts";
 import { silentLog } from "../log.ts";
 import { type Peer, peerKey } from "../rpc/peer.ts";
+import { certificate, keyIdOf, serialBytes, serialOf, type Use } from "../x509/certificate.ts";
+import { certificatePem, pem } from "../x509/pem.ts";
+import { ecdsaKeys } from "./ecdsa-keys.ts";
 import { type Listening, listen, type OnePort, type TlsMaterial } from "./one-port.ts";
 
 const serving = 1;
@@ -247,6 +251,37 @@ test("TLS serves both HTTP versions by ALPN, and a reload shows the new certific
   assert.equal(await shown(), "second");
   await server.stop();
 });
+
+test("a client certificate is shown to handlers, whoever signed it; without one a call is served as well", async () => {
+  const { clientCa, server, client } = certificates();
+  const port = await listen({ ...options, tls: () => ({ ...server, clientCa }) }, local);
+  const baseUrl = `https://127.0.0.1:${port.port}`;
+  const shown = async (nodeOptions: object) => {
+    const transport = createGrpcTransport({ baseUrl, nodeOptions, idleConnectionTimeoutMs: 50 });
+    assert.equal((await createClient(Health, transport).check({})).status, serving);
+    return peer?.certificate;
+  };
+  const fingerprint = (pemText: string) =>
+    new X509Certificate(pemText).fingerprint256.replaceAll(":", "").toLowerCase();
+  assert.equal(await shown({ ca: server.certificate }), undefined);
+  for (const { key, certificate } of [client, server])
+    assert.equal(await shown({ ca: server.certificate, key, cert: certificate }), fingerprint(certificate));
+  await port.stop();
+});
+
+/** Self-signed ones of a server at loopback and of a client; the client's authority is the client itself. */
+function certificates() {
+  const selfSigned = (use: Use) => {
+    const { privateKey, publicKey } = ecdsaKeys.newPair();
+    const keyId = keyIdOf(ecdsaKeys.sha256(publicKey));
+    const init = { subject: use.kind, issuer: { name: use.kind, keyId }, publicKey, keyId, fromMs: 0, use };
+    const serial = serialOf(new Uint8Array(serialBytes).fill(1));
+    const made = certificate({ ...init, serial }, (told) => ecdsaKeys.sign(privateKey, told));
+    return { key: pem("PRIVATE KEY", privateKey), certificate: certificatePem(made) };
+  };
+  const client = selfSigned({ kind: "client" });
+  return { server: selfSigned({ kind: "server", names: ["127.0.0.1"] }), client, clientCa: client.certificate };
+}
 
 test("a Unix socket is made for its owner alone, serves both HTTP versions, and is gone after the stop", async () => {
   const folder = mkdtempSync(path.join(tmpdir(), "one-port-"));

@@ -66,7 +66,8 @@ export class Joiner {
   #failures = 0;
   /** The last thing that went wrong since something went well. */
   #trouble = "";
-  #file: JoinFile = { kind: "none" };
+  /** Undefined: it was not looked at yet. */
+  #file: JoinFile | undefined;
 
   constructor(ports: JoinerPorts) {
     this.#ports = ports;
@@ -87,10 +88,11 @@ export class Joiner {
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#ports;
     while (!signal.aborted) {
-      this.#file = await this.#readFile();
+      const file = await this.#readFile();
+      this.#file = file;
       const { identity } = this;
       const now = { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() };
-      const step = nextStep({ identity, file: this.#file, pauses: this.#pauses }, now);
+      const step = nextStep({ identity, file, pauses: this.#pauses }, now);
       switch (step.kind) {
         case "enrol":
           await this.#try(step.invitation.token, () => this.#enrol(step.invitation, signal), signal);
@@ -199,13 +201,15 @@ export class Joiner {
     if (untilMs !== undefined && untilMs <= clock.wallMs()) return `the certificate has expired: ${how}`;
     if (this.#trouble !== "") return this.#trouble;
     if (untilMs !== undefined) return "";
-    switch (this.#file.kind) {
+    switch (this.#file?.kind) {
       case "none":
         return `not joined yet: ${how}`;
       case "unusable":
         return this.#file.why;
       case "invitation":
         return "not joined yet: central is being asked";
+      case undefined:
+        return "not joined yet";
     }
   }
 
