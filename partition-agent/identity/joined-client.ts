@@ -1,5 +1,7 @@
 // Central as an agent with a certificate calls it: each call under the certificate of the moment.
 
+import { ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { AgentIdentity } from "#gen/holdfast/state/v1/join_pb.ts";
 import type { FollowRequest, FollowResponse, ReportRequest, ReportResponse } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
@@ -16,6 +18,8 @@ export interface JoinedClientPorts {
   /** Why there is none. */
   readonly why: () => string;
   readonly dial: (identity: AgentIdentity) => SyncClient;
+  /** Central does not know this identity. */
+  readonly unknown: (identity: AgentIdentity) => Promise<void>;
 }
 
 export class JoinedClient implements SyncClient {
@@ -32,11 +36,12 @@ export class JoinedClient implements SyncClient {
   }
 
   async *follow(request: FollowRequest, signal: AbortSignal): AsyncGenerator<FollowResponse> {
-    const { client, replaced } = this.#present();
+    const { identity, client, replaced } = this.#present();
     const either = linkedSignal(signal, replaced.signal);
     try {
       yield* client.follow(request, either.signal);
     } catch (error) {
+      if (isUnknown(error)) await this.#ports.unknown(identity);
       throw replaced.signal.aborted && !signal.aborted ? replaced.signal.reason : error;
     } finally {
       either.unlink();
@@ -56,3 +61,8 @@ export class JoinedClient implements SyncClient {
     return this.#dialled;
   }
 }
+
+/** As central/join/certificate-caller.ts says it. */
+const isUnknown = (error: unknown): boolean =>
+  error instanceof ConnectError &&
+  error.findDetails(ErrorInfoSchema).some(({ reason }) => reason === "CERTIFICATE_UNKNOWN");

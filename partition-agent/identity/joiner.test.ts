@@ -202,3 +202,22 @@ test("what is damaged on the disk is as if it were not there", async () => {
   assert.equal(joiner.identity, undefined);
   file = undefined;
 });
+
+test("of two certificates that central knows neither of, each has its turn; an agent that has one only keeps it", async () => {
+  file = invitation("t1");
+  const { joiner } = start();
+  await pass(1000);
+  const first = joiner.identity!;
+  await joiner.unknown(first);
+  assert.equal(joiner.identity, first);
+  await pass(2 * hourMs + 1000, 10_000);
+  const second = joiner.identity!;
+  assert.notDeepEqual(second.credential, first.credential);
+  answers = [refusal("not now")];
+  await joiner.unknown(second);
+  assert.deepEqual(joiner.identity?.credential, first.credential);
+  await joiner.unknown(second);
+  assert.deepEqual(joiner.identity?.credential, first.credential, "what is said of another one is no matter");
+  await joiner.unknown(joiner.identity!);
+  assert.deepEqual(joiner.identity?.credential, second.credential);
+});

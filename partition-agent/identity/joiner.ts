@@ -85,6 +85,18 @@ export class Joiner {
     return { untilMs, renewAtMs: identity && renewAtMs(identity), problem: this.#problem(untilMs) };
   }
 
+  /**
+   * Central does not know this certificate: it was restored from before the certificate was given. The one before may be known
+   * yet, so that is used now; were that unknown as well, it would be the other's turn again.
+   */
+  async unknown(identity: AgentIdentity): Promise<void> {
+    const { previous, ...present } = identity;
+    if (this.identity !== identity || !previous) return;
+    this.#ports.log.warn("certificate-unknown", { token: identity.token });
+    await this.#store.adopt(create(AgentIdentitySchema, { ...previous, previous: present }));
+    this.#ports.changed();
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#ports;
     while (!signal.aborted) {
@@ -125,7 +137,8 @@ export class Joiner {
     const credential = await withDeadline(clock, askMs, "renewing the certificate", signal, (s) =>
       client.renew(identity, asked, s),
     );
-    await this.#adopt({ pair, credential, token: identity.token, endpoint: identity.endpoint });
+    const { previous: _, ...previous } = identity;
+    await this.#adopt({ pair, credential, token: identity.token, endpoint: identity.endpoint, previous });
     log.info("certificate-renewed", { until: this.#untilText() });
   }
 
@@ -134,12 +147,13 @@ export class Joiner {
     readonly credential: Credential | undefined;
     readonly token: string;
     readonly endpoint: string;
+    readonly previous?: Omit<AgentIdentity, "previous">;
   }): Promise<void> {
-    const { pair, credential, token, endpoint } = got;
+    const { pair, credential, ...rest } = got;
     if (!credential || credential.certificate.length === 0 || credential.authorities.length === 0)
       throw new Error("central's answer holds no certificate");
     const { privateKey } = pair;
-    await this.#store.adopt(create(AgentIdentitySchema, { privateKey, credential, token, endpoint }));
+    await this.#store.adopt(create(AgentIdentitySchema, { privateKey, credential, ...rest }));
     this.#ports.changed();
   }
 

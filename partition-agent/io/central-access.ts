@@ -47,6 +47,7 @@ export async function centralAccess(
   const client = new JoinedClient({
     identity: () => joiner.identity,
     why: () => joiner.status.problem,
+    unknown: (identity) => joiner.unknown(identity),
     dial: (identity) => syncClient({ url: url ?? identity.endpoint, tls: tlsOf(identity, ca) }),
   });
   return { client, joiner };

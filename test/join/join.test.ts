@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { kinds } from "#central/store/kinds.ts";
 import { joinString, parseJoinString } from "#domain/join/join-string.ts";
 import { JoinService } from "#gen/holdfast/join/v1/join_pb.ts";
 import { ecdsaKeys as keys } from "#lib/io/ecdsa-keys.ts";
@@ -133,6 +134,23 @@ test("a central that is away while the certificate ends finds the agent at work,
   central = await startCentral(place, port);
   place.write(await invitation());
   await follows(agent, "after");
+});
+
+test("a central that was restored from before a renewal knows the agent by the certificate before", async () => {
+  const agent = await joined();
+  const first = agent.certificate().untilMs!;
+  place.clock.advance(hourMs * 0.7);
+  await place.until("there is another certificate", () => agent.certificate().untilMs! > first);
+  await follows(agent, "under the second");
+  const { state } = central;
+  const [newest] = [...state.list(kinds.agentCertificate)].sort((a, b) => (a.revision < b.revision ? 1 : -1));
+  await state.transact((tx) => tx.delete(kinds.agentCertificate, newest!.id));
+  await place.until("central does not know it", () =>
+    place.logged.some((line) => line.startsWith("certificate-unknown ")),
+  );
+  await follows(agent, "under the first again");
+  await place.until("it is renewed again", () => agent.certificate().untilMs! > first);
+  await follows(agent, "under the third");
 });
 
 test("to somebody in between nothing is said, whether they show a chain of their own or the right authority beside it", async () => {
