@@ -19,7 +19,9 @@ const rights = rightsOf({ infraRole: InfraRole.EDITOR });
  * @throws Refusal "unauthenticated" for one that is no good any more, or was never given by this central
  */
 export function certificateCaller(state: Pick<State, "get">, fingerprint: string, nowMs: number): Caller {
-  const { partition } = goodCertificate(state.get(kinds.agentCertificate, fingerprint)?.value, nowMs);
+  const stored = state.get(kinds.agentCertificate, fingerprint);
+  const { partition } = goodCertificate(stored?.value, nowMs);
+  checkPartition(state, partition, stored);
   const user = agentUser(partition);
   return { user, token: "", certificate: fingerprint, tokenType: TokenType.API, rights, owner: noRights, partition };
 }
@@ -31,6 +33,21 @@ export function goodCertificate(stored: AgentCertificate | undefined, nowMs: num
   if (stored.revokedAt) throw noGood("CERTIFICATE_REVOKED", `${name} was revoked at ${textOf(stored.revokedAt)}`);
   if (isOver(stored, nowMs)) throw noGood("CERTIFICATE_EXPIRED", `${name} expired at ${textOf(stored.notAfter)}`);
   return stored;
+}
+
+/**
+ * What was given for a partition is not good for another one of the same name, made after the first was deleted.
+ * @param given stored for it: a certificate or a join token
+ * @throws Refusal "unauthenticated"
+ */
+export function checkPartition(
+  state: Pick<State, "get">,
+  partition: string,
+  given: { readonly created: bigint } | undefined,
+): void {
+  const made = state.get(kinds.partition, partition)?.created;
+  if (made === undefined || given === undefined || made < given.created) return;
+  throw noGood("PARTITION_MADE_ANEW", `partition ${partition} was deleted and made anew since`);
 }
 
 export const isOver = ({ notAfter }: Pick<AgentCertificate, "notAfter">, nowMs: number): boolean =>

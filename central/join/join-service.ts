@@ -15,6 +15,7 @@ import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { credentialOf, type Holder, issueFor, keep, renew } from "./agent-certificates.ts";
 import type { Authority } from "./authority.ts";
+import { checkPartition } from "./certificate-caller.ts";
 import { checkUsable, provenToken, putUsed } from "./join-tokens.ts";
 
 export interface JoinPorts {
@@ -35,7 +36,8 @@ export function joinService(ports: JoinServicePorts): ServiceImpl<typeof JoinSer
       try {
         const shown = { token: id, hash: keys.sha256(secret) };
         // Nothing is signed, or even read, for those who do not hold the secret.
-        provenToken({ get: (kind, of) => state.get(kind, of)?.value }, shown);
+        const token = provenToken({ get: (kind, of) => state.get(kind, of)?.value }, shown);
+        checkPartition(state, token.partition, state.get(kinds.joinToken, id));
         const holder = { ...keyOf(certificateRequest, keys), partition, token: id, host };
         const certificate = await enrolled(ports, shown, holder);
         log.info("agent-enrolled", { partition, token: id, host, certificate: certificate.serial });

@@ -9,7 +9,7 @@ import { PartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
 import { JoinService } from "#gen/holdfast/join/v1/join_pb.ts";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
-import { AdminRole } from "#gen/metalstack/api/v2/common_pb.ts";
+import { AdminRole, OptimisticLockingStrategy as Lock } from "#gen/metalstack/api/v2/common_pb.ts";
 import { hex } from "#lib/bytes.ts";
 import { ecdsaKeys as keys } from "#lib/io/ecdsa-keys.ts";
 import { systemRandom } from "#lib/io/system-random.ts";
@@ -207,6 +207,20 @@ test("a partition that is gone lets nobody join", async () => {
   const invitation = await central.invite();
   await central.client(AdminPartitionService).delete({ id: "lab" });
   await assert.rejects(central.enrol(invitation, pair), (e: ConnectError) => e.code === Code.NotFound);
+});
+
+test("what was given for a partition is worth nothing for another one of its name", async () => {
+  const certificate = await central.enrol(await central.invite(), pair);
+  const invitation = await central.invite();
+  const partition = central.client(AdminPartitionService);
+  await partition.delete({ id: "lab" });
+  assert.equal(await userOf(certificate), "partition-agent:lab of lab");
+  await partition.create({ partition: { id: "lab" } });
+  await assert.rejects(userOf(certificate), refused("PARTITION_MADE_ANEW", Code.Unauthenticated));
+  await assert.rejects(central.enrol(invitation, keys.newPair()), refused("PARTITION_MADE_ANEW", Code.Unauthenticated));
+  const anew = await central.enrol(await central.invite(), pair);
+  await partition.update({ id: "lab", description: "changed", updateMeta: { lockingStrategy: Lock.SERVER } });
+  assert.equal(await userOf(anew), "partition-agent:lab of lab");
 });
 
 test("of several centrals that start at once one makes the authority, and all have it, also after a restart", async () => {
