@@ -185,6 +185,7 @@ function linkOf(
     outbox,
     told: () => observations.toldHistory,
     tellAll: (history) => observations.tellAll(history),
+    displaced: () => safeMode.displaced(),
     recollect: (entries) => observations.recollect(entries),
     upToDate: () => safeMode.refreshed(),
     clock,

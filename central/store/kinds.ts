@@ -1,6 +1,6 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
-import { ReportCursorSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
+import { AgentLifeSchema, ReportCursorSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
 import { AcceptedHistorySchema, HistoryHoldSchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import {
   AgentCertificateSchema,
@@ -57,6 +57,8 @@ export const kinds = {
   acceptedHistory: kind("accepted-history", AcceptedHistorySchema),
   /** id: partition */
   historyHold: kind("history-hold", HistoryHoldSchema),
+  /** id: partition */
+  agentLife: kind("agent-life", AgentLifeSchema),
   /** id: partition */
   reportCursor: kind("report-cursor", ReportCursorSchema),
   joinToken: kind("join-token", JoinTokenSchema),

@@ -2,6 +2,7 @@ import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
+import { alreadyLive } from "./claim-life.ts";
 
 /** An agent that beats reports every 10 s; one that was silent for so long is gone, whatever its connection says. */
 export const silentMs = 30_000;
@@ -28,7 +29,8 @@ interface Life {
 
 /**
  * Which partitions' agents are connected to this central right now. A partition has one agent, and that agent one life: a second one
- * beside it is a clone, and both would do the same work on the same machines. All calls of an agent must reach the same central.
+ * beside it is a clone, and both would do the same work on the same machines. Centrals that share a store see each other's by what is
+ * claimed there (claim-life.ts); all calls of an agent must reach the same central.
  */
 export class Connections {
   readonly #lives = new Map<string, Life>();
@@ -41,10 +43,10 @@ export class Connections {
   }
 
   /**
-   * @returns what to call when it leaves; once is enough, more does no harm
+   * @returns what to call when it leaves; once is enough, more does no harm. It says whether that was the last stream of this life.
    * @throws Refusal "precondition" while another life of the partition's agent is connected and heard of
    */
-  enter(partition: string, arrival: Arrival): () => void {
+  enter(partition: string, arrival: Arrival): () => boolean {
     const { agent } = arrival;
     const present = this.#lives.get(partition);
     if (present && present.agent !== agent) {
@@ -56,8 +58,9 @@ export class Connections {
     life.streams.add(arrival);
     this.#lives.set(partition, life);
     return () => {
-      life.streams.delete(arrival);
-      if (life.streams.size === 0 && this.#lives.get(partition) === life) this.#lives.delete(partition);
+      if (!life.streams.delete(arrival) || life.streams.size > 0) return false;
+      if (this.#lives.get(partition) === life) this.#lives.delete(partition);
+      return true;
     };
   }
 
@@ -96,7 +99,6 @@ export class Connections {
     const present = this.#lives.get(partition);
     if (!present || present.agent === agent) return;
     present.hasClone = true;
-    const text = `partition ${partition}: another agent is connected under this identity (life ${present.agent}): stop one of them`;
-    throw new Refusal("precondition", text, { reason: "AGENT_ALREADY_LIVE" });
+    throw alreadyLive(partition, present.agent);
   }
 }

@@ -32,7 +32,7 @@ beforeEach(async () => {
   state = await openState({ store: new MemoryStore({ clock, random }), clock, random, log }, stop.signal);
   const feed = new SyncFeed(state, keptMax);
   void feed.run(stop.signal);
-  ports = { state, feed, connections: new Connections(clock, log), clock, log };
+  ports = { state, feed, connections: new Connections(clock, log), clock, random, log };
   await putPartition("p1");
   await putPartition("p2");
 });
@@ -189,7 +189,7 @@ describe("a live stream", () => {
       digests.map(([, , differ]) => differ),
       [[], []],
     );
-    assert.equal(digests[1]?.[1], state.revision);
+    assert.ok((digests[1]?.[1] ?? 0n) > (digests[0]?.[1] ?? 0n));
     stop.abort();
     await reading;
   });
@@ -226,7 +226,30 @@ describe("a live stream", () => {
       assert.equal(ports.connections.isUp("p1"), false, `after ${read} messages`);
       assert.equal((await (waiting ?? stream.return(undefined))).done, true);
     }
+    assert.equal(state.get(kinds.agentLife, "p1"), undefined);
+    // The store sleeps once more for what was claimed; a stream that was left would sleep on and on.
+    clock.advance(60_000);
+    await turns();
     assert.equal(clock.nextMs, undefined, "nobody sleeps any more");
+  });
+
+  test("claims its partition in the store, so that no other agent follows at another central of it, and gives it back", async () => {
+    const other = { ...ports, connections: new Connections(clock, log) };
+    const elsewhere = (agent: string, signal: AbortSignal) =>
+      followPartition(other, create(FollowRequestSchema, { partition: "p1", agent }), signal);
+    const [mine, theirs] = [new AbortController(), new AbortController()];
+    const stream = follow({}, mine.signal);
+    await untilBeat(stream);
+    await assert.rejects(elsewhere("b", theirs.signal).next(), /another agent is connected .*life a/);
+    const moved = elsewhere("a", theirs.signal);
+    await untilBeat(moved);
+    mine.abort();
+    await turns();
+    assert.equal(state.get(kinds.agentLife, "p1")?.value.agent, "a", "the life has only moved");
+    theirs.abort();
+    await turns();
+    assert.equal(state.get(kinds.agentLife, "p1"), undefined);
+    await untilBeat(elsewhere("b", stop.signal));
   });
 
   test("ends when the partition is deleted, after saying so", async () => {

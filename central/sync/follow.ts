@@ -3,10 +3,12 @@ import type { DesiredItem, FollowRequest, FollowResponse } from "#gen/holdfast/s
 import type { Clock } from "#lib/clock.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import type { Log } from "#lib/log.ts";
+import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
+import { LifeClaim, renewEveryMs } from "./claim-life.ts";
 import type { Connections } from "./connections.ts";
 import type { Reader, SyncFeed } from "./feed.ts";
 import { digestOf, recollectionOf, response, snapshotOf } from "./messages.ts";
@@ -24,6 +26,7 @@ export interface FollowPorts {
   readonly feed: SyncFeed;
   readonly connections: Connections;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
 }
 
@@ -36,14 +39,19 @@ export async function* followPartition(
   request: FollowRequest,
   signal: AbortSignal,
 ): AsyncGenerator<FollowResponse> {
-  const { state, feed, log } = ports;
+  const { state, feed, random, log } = ports;
   const { partition, agent } = request;
   if (!state.get(kinds.partition, partition)) throw noPartition(partition);
   const own = linkedSignal(signal);
-  const leave = entered(ports, request, (why) => own.abort(why));
+  const left = entered(ports, request, (why) => own.abort(why));
+  const claim = new LifeClaim(ports, request, random.uuid());
+  const leave = () => {
+    if (left()) claim.leave();
+  };
   // Whoever reads this stream may go without asking for more: then only the signal tells.
   own.signal.addEventListener("abort", leave, { once: true });
   try {
+    await claim.claim();
     const { history, afterRevision } = request;
     const resumed = feed.holdsSince(history, afterRevision) ? feed.open(partition, afterRevision) : undefined;
     log.info("agent-follows", { partition, agent, from: resumed ? `${afterRevision}` : "snapshot" });
@@ -55,7 +63,7 @@ export async function* followPartition(
     const present = resumed ? feed.revision : reader.at;
     if (resumed) sometimes(log, "an agent went on where it had stopped");
     else yield* snapshotOf(state, partition);
-    yield* live(ports, reader, { partition, agent, present, signal: own.signal });
+    yield* live(ports, reader, { partition, agent, present, claim, signal: own.signal });
     // Ended by us: the agent is to hear why.
     if (own.signal.reason instanceof Refusal && !signal.aborted) throw own.signal.reason;
   } finally {
@@ -70,7 +78,7 @@ function entered(
   { connections, log }: FollowPorts,
   { partition, agent, protocol }: FollowRequest,
   cut: (why: Refusal) => void,
-): () => void {
+): () => boolean {
   try {
     return connections.enter(partition, { agent, beats: protocol >= beatingProtocol, cut });
   } catch (error) {
@@ -84,6 +92,7 @@ interface LiveStream {
   readonly agent: string;
   /** Up to where the agent is behind when it comes. */
   readonly present: bigint;
+  readonly claim: LifeClaim;
   readonly signal: AbortSignal;
 }
 
@@ -91,12 +100,13 @@ interface LiveStream {
 async function* live(
   ports: FollowPorts,
   reader: Reader,
-  { partition, agent, present, signal }: LiveStream,
+  { partition, agent, present, claim, signal }: LiveStream,
 ): AsyncGenerator<FollowResponse> {
   const { state, clock, connections } = ports;
   // Since the last word to this agent, not since the last change: what happens elsewhere is no word.
   let spokeMs = clock.monotonicMs();
   let digestMs = spokeMs + firstDigestMs;
+  let claimMs = spokeMs + renewEveryMs;
   // One alarm for many changes: to set one for each costs more than to send it.
   let isSet = false;
   const setAlarm = (ms: number): void => {
@@ -112,6 +122,10 @@ async function* live(
   while (!signal.aborted) {
     const next = isCurrent || reader.at < present ? reader.take() : undefined;
     const nowMs = clock.monotonicMs();
+    if (nowMs >= claimMs) {
+      claimMs = nowMs + renewEveryMs;
+      await claim.claim();
+    }
     if (next) {
       yield response({ case: "delta", value: { revision: next.revision, items: [...next.items] } });
       spokeMs = clock.monotonicMs();

@@ -57,6 +57,14 @@ test("an agent that is told another history does nothing that cannot be taken ba
   assert.equal(safeMode.why, undefined);
 });
 
+test("an agent beside which another one is connected does nothing that cannot be taken back until it is let in", async () => {
+  const { safeMode } = await open(await used());
+  safeMode.displaced();
+  assert.match(safeMode.why ?? "", /another one is connected under its identity/);
+  await safeMode.refreshed();
+  assert.equal(safeMode.why, undefined);
+});
+
 test("a ledger with unreadable rows is not trusted until a full set has come", async () => {
   const disk = await used();
   await disk.write([{ table: "ledger-2", key: "machine/x", value: new Uint8Array([0xff]) }]);

@@ -44,6 +44,20 @@ export class SafeMode {
     return this.#why ?? reasonToHold(this.#ports.ledger);
   }
 
+  /**
+   * Another agent is connected under this one's identity: that one acts for the partition, and two would do the same work on the same
+   * machines. Forgotten at the next start: an agent that cannot reach central has nobody who says so.
+   */
+  displaced(): void {
+    const { log } = this.#ports;
+    const why =
+      "central to let this agent in: another one is connected under its identity; one of them is to be stopped";
+    if (this.#why === why) return;
+    sometimes(log, "an agent was displaced by another one");
+    log.error("safe-mode", { why });
+    this.#why = why;
+  }
+
   /** Central has told all that it knows: what is remembered here is as new as what it wants. */
   async refreshed(): Promise<void> {
     const { disk, ledger, log, ended } = this.#ports;

@@ -12,6 +12,8 @@ import {
 } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { type Log, silentLog } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { connectErrorOf } from "#lib/rpc/refusal-to-connect.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { Outbox } from "../outbox/outbox.ts";
@@ -43,6 +45,7 @@ async function bench() {
     hangs: false,
   };
   const logged: string[] = [];
+  const displacements = { count: 0 };
   const note = (event: string, fields?: Readonly<Record<string, unknown>>) =>
     void logged.push(`${event} ${fields?.["error"] ?? fields?.["reason"] ?? ""}`.trim());
   const log: Log = { ...silentLog, info: note, warn: note, error: note };
@@ -96,6 +99,7 @@ async function bench() {
     ledger,
     outbox,
     told: () => "h",
+    displaced: () => void displacements.count++,
     tellAll: async () => {},
     recollect: async () => {},
     upToDate: async () => {},
@@ -114,7 +118,22 @@ async function bench() {
     }
   };
   const put = (id: string) => outbox.put({ kind: "machine", id, value: new Uint8Array([1]), seenMs: 0 });
-  return { clock, disk, streams, reports, answer, logged, ledger, outbox, link, stop, run, advance, put };
+  return {
+    clock,
+    disk,
+    streams,
+    reports,
+    answer,
+    logged,
+    displacements,
+    ledger,
+    outbox,
+    link,
+    stop,
+    run,
+    advance,
+    put,
+  };
 }
 
 const heartbeat = { case: "heartbeat" as const, value: { revision: 1n } };
@@ -277,6 +296,16 @@ test("an agent that follows and has nothing to report says every 10 s that it li
   await advance(1_000);
   const histories = reports.slice(-2).map(({ request }) => [request.entries.length, request.history]);
   assert.deepEqual(histories.at(-1)?.[1], "h");
+});
+
+test("central's word that another agent is connected reaches the agent, other refusals do not", async () => {
+  const { streams, displacements, advance } = await bench();
+  await streams[0]?.fail(new ConnectError("partition p1 does not exist", Code.NotFound));
+  await advance(30_000);
+  assert.equal(displacements.count, 0);
+  const refusal = new Refusal("precondition", "another agent is connected", { reason: "AGENT_ALREADY_LIVE" });
+  await streams[1]?.fail(connectErrorOf(refusal));
+  assert.equal(displacements.count, 1);
 });
 
 test("a refusal is not asked about again for a while, a broken connection is", async () => {

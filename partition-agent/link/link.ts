@@ -19,7 +19,7 @@ import { reasonOf } from "#lib/reason-of.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import { FollowStream, type FollowStreamPorts } from "./follow.ts";
-import { isRefusal } from "./refusal.ts";
+import { isDisplacement, isRefusal } from "./refusal.ts";
 import { backOffMs, idle, type LinkEvent, type LinkState, stepLink } from "./step.ts";
 
 /** Version of holdfast.sync.v1 that this agent speaks. */
@@ -47,6 +47,8 @@ export interface LinkPorts extends FollowStreamPorts {
   readonly outbox: Outbox;
   /** History to which all that was seen is told once the outbox is empty; empty when there is none yet. */
   readonly told: () => string;
+  /** Called when central says that another agent is connected under this one's identity. */
+  readonly displaced: () => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -90,6 +92,7 @@ export class Link {
         if (signal.aborted) return;
         const heldMs = clock.monotonicMs() - dialledMs;
         const why = this.#tell("follow", error);
+        if (isDisplacement(error)) this.#ports.displaced();
         this.#step({ kind: "broke", why, isRefusal: isRefusal(error), heldMs, chance: this.#chance() });
       }
       await clock.sleep(this.#state.waitMs, signal).catch(() => {});

@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 
 const refusals: readonly Code[] = [
   Code.Unauthenticated,
@@ -8,6 +9,11 @@ const refusals: readonly Code[] = [
   Code.InvalidArgument,
   Code.Unimplemented,
 ];
+
+/** Whether central says that another agent is connected under the identity of this one. */
+export const isDisplacement = (error: unknown): boolean =>
+  error instanceof ConnectError &&
+  error.findDetails(ErrorInfoSchema).some(({ reason }) => reason === "AGENT_ALREADY_LIVE");
 
 /** Whether this is what central will answer again until somebody does something about it. */
 export const isRefusal = (error: unknown): boolean => error instanceof ConnectError && refusals.includes(error.code);

@@ -44,6 +44,7 @@ async function startAgent(partition: string): Promise<Link> {
     ledger,
     outbox,
     told: () => "",
+    displaced: () => {},
     tellAll: async () => {},
     recollect: async () => {},
     upToDate: async () => {

@@ -56,8 +56,9 @@ export class AgentNode extends ProcessNode<Living> {
   /** Files that were fetched: the image cache is on the disk, too. */
   readonly #images = new Set<string>();
 
-  constructor(ports: NodePorts, place: AgentPlace) {
-    super("agent", ports);
+  /** @param name "agent", unless it is a copy of that one */
+  constructor(ports: NodePorts, place: AgentPlace, name = "agent") {
+    super(name, ports);
     this.#place = place;
   }
 
@@ -170,7 +171,13 @@ export class AgentNode extends ProcessNode<Living> {
 
   #client(life: Life) {
     const { link, central, partition } = this.#place;
-    const transport = transportOver(link, life, () => central.far);
+    // One connection carries all calls of a life, so they all reach the same central while that lives.
+    let at: Far | undefined;
+    const reach = () => {
+      if (!at?.life.isAlive) at = central.far;
+      return at;
+    };
+    const transport = transportOver(link, life, reach);
     const client = clientAs(SyncService, transport, `agent:${partition}`);
     return {
       follow: (request: Parameters<typeof client.follow>[0], signal: AbortSignal) => client.follow(request, { signal }),

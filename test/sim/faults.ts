@@ -5,6 +5,7 @@ import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Change } from "#lib/disk.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import { honest } from "./bmc.ts";
+import { SimDisk } from "./disk.ts";
 import { quickWire } from "./server.ts";
 import { acceptHistory } from "./user.ts";
 import type { World } from "./world.ts";
@@ -94,6 +95,19 @@ export const faults = {
     begin: ({ agentDisk }, random) => {
       agentDisk.lose(["ledger", "ledger-2", "ledger-3"], random);
       return () => {};
+    },
+  },
+  "agent copied": {
+    lastsMs: [10_000, 600_000],
+    begin: (world, random) => {
+      const disk = new SimDisk(random.branch("copy's disk"));
+      disk.restore(world.agentDisk.copy());
+      const copy = world.copyOfAgent(disk);
+      const up = copy.start();
+      return async () => {
+        copy.kill();
+        await up;
+      };
     },
   },
   "agent's disk slow": {

@@ -26,6 +26,7 @@ export const invariants = {
   6: "what an agent has applied never goes back",
   8: "a machine is installed once for one allocation, and what counts as installed is on its disk",
   9: "nothing is done under an epoch that is over",
+  11: "one agent acts for a partition",
   12: "no secret is said",
   15: "nothing is done without end",
 } as const;
@@ -33,6 +34,9 @@ export const invariants = {
 const effectsAnHourMax = 120;
 /** What the agents' signed tokens hold: seen anywhere that people read, a secret was said. */
 const canary = /canary-[0-9a-f]{4}|Y2FuYXJ5/;
+
+/** What people order of a BMC is carried out by whoever has the order; it is marked as done under its id. */
+const harmless: readonly string[] = ["refuse-order", "carry-out-order"];
 
 type Number = keyof typeof invariants;
 
@@ -143,6 +147,12 @@ export class Invariants {
     this.#effects.set(uuid, recent);
     this.checks++;
     if (recent.length > effectsAnHourMax) this.#fail(15, `machine ${uuid}: ${recent.length} effects within an hour`);
+  }
+
+  /** A copy of the agent does something while the agent itself is connected. */
+  onCopyActs(effect: string): void {
+    this.checks++;
+    if (!harmless.includes(effect)) this.#fail(11, `a copy of the agent does ${effect} beside it`);
   }
 
   onSaid(line: string): void {

@@ -19,6 +19,7 @@ export abstract class ProcessNode<Up extends Far> {
   #far: Up | undefined;
   #life: Life | undefined;
   #lives = 0;
+  #stoodStillUntilMs = 0;
 
   constructor(name: string, ports: NodePorts) {
     this.#name = name;
@@ -49,6 +50,12 @@ export abstract class ProcessNode<Up extends Far> {
 
   pause(ms: number): void {
     this.#life?.pause(ms);
+    this.#stoodStillUntilMs = Math.max(this.#stoodStillUntilMs, this.ports.time.nowMs + ms);
+  }
+
+  /** Since when it runs without a pause; in the future while it stands still. */
+  get runsSinceMs(): number {
+    return this.#stoodStillUntilMs;
   }
 
   /** One more life begins. @param skewMs how far its wall clock is off right now */

@@ -12,7 +12,7 @@ export class Trace {
   /** Told of every line. */
   onLine: (line: string) => void = () => {};
   /** Told of every event of a process. */
-  onEvent: (event: string, fields: LogFields) => void = () => {};
+  onEvent: (who: string, event: string, fields: LogFields) => void = () => {};
 
   constructor(time: Time) {
     this.#time = time;
@@ -29,7 +29,7 @@ export class Trace {
       if (!life.isAlive) return;
       const all = { ...own, ...fields };
       this.say(`${life.name} ${event}${fieldsText(all)}`);
-      this.onEvent(event, all);
+      this.onEvent(life.name, event, all);
     };
     return {
       debug: (event, fields) => {

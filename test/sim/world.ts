@@ -1,7 +1,7 @@
 import { openState, type State } from "#central/store/state.ts";
 import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { Seeded } from "#lib/seeded.ts";
-import { AgentNode } from "./agent-node.ts";
+import { AgentNode, type AgentPlace } from "./agent-node.ts";
 import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
 import { makeCatalog, partition } from "./catalog.ts";
 import { Centrals } from "./central-node.ts";
@@ -35,6 +35,8 @@ export class World {
   /** Between central and people. */
   readonly desk: Line;
   readonly agent: AgentNode;
+  /** Another agent under the same identity, over a copy of its disk, in the same datacenter. Nobody there talks to it. */
+  readonly copyOfAgent: (disk: SimDisk) => AgentNode;
   readonly leaf: SimSwitch;
   readonly servers: readonly SimServer[];
   /** Others that ask for an address in the provisioning network. */
@@ -80,7 +82,7 @@ export class World {
       nowMs: () => this.time.nowMs,
     });
     const world = this;
-    this.agent = new AgentNode(ports, {
+    const place: AgentPlace = {
       partition,
       disk: this.agentDisk,
       central: this.central,
@@ -92,9 +94,11 @@ export class World {
       },
       imagesUp: () => this.imagesUp,
       skewMs: () => this.skewMs,
-    });
+    };
+    this.agent = new AgentNode(ports, place);
+    this.copyOfAgent = (disk) => new AgentNode(ports, { ...place, disk, replies: () => {} }, "copy");
     this.trace.onLine = (line) => this.invariants.onSaid(line);
-    this.trace.onEvent = (event, fields) => this.#note(event, fields);
+    this.trace.onEvent = (who, event, fields) => this.#note(who, event, fields);
   }
 
   /** Central with its catalog, the agent, and every server plugged in. */
@@ -164,8 +168,13 @@ export class World {
     this.invariants.afterEvent();
   }
 
-  #note(event: string, fields: Readonly<Record<string, unknown>>): void {
-    if (event === "machine-effect") {
+  #note(who: string, event: string, fields: Readonly<Record<string, unknown>>): void {
+    if (who.startsWith("copy#")) {
+      // One that stood still believes to follow a stream that central has left long ago.
+      const isAwake = this.time.nowMs - this.agent.runsSinceMs > 60_000;
+      const isBeside = isAwake && this.agent.agent?.link.state.phase === "following";
+      if (event === "machine-effect" && isBeside) this.invariants.onCopyActs(String(fields.effect));
+    } else if (event === "machine-effect") {
       const uuid = String(fields.machine);
       const known = this.agent.agent?.site.ledger.get("machine", uuid, MachineDesiredSchema)?.epoch;
       this.invariants.onEffect(uuid, String(fields.effect), String(fields.epoch), known);

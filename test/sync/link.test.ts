@@ -40,7 +40,14 @@ async function startCentral(clock: VirtualClock, store = new MemoryStore({ clock
   const state = await openState({ store, clock, random: systemRandom, log: silentLog }, stop.signal);
   const feed = new SyncFeed(state);
   void feed.run(stop.signal).catch(() => {});
-  const ports = { state, feed, connections: new Connections(clock, silentLog), clock, log: silentLog };
+  const ports = {
+    state,
+    feed,
+    connections: new Connections(clock, silentLog),
+    clock,
+    random: systemRandom,
+    log: silentLog,
+  };
   return { store, state, ports, stop };
 }
 
@@ -81,6 +88,7 @@ async function startAgent(clock: VirtualClock, disk: MemoryDisk, reach: () => Ce
     ledger,
     outbox,
     told: () => observations.toldHistory,
+    displaced: () => {},
     tellAll: (history) => observations.tellAll(history),
     recollect: (entries) => observations.recollect(entries),
     upToDate: async () => {},

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/state/v1/cursor.proto.
  */
 export const file_holdfast_state_v1_cursor: GenFile = /*@__PURE__*/
-  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9jdXJzb3IucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIkEKDFJlcG9ydEN1cnNvchIOCgZvdXRib3gYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDwoHaGlzdG9yeRgDIAEoCWIGcHJvdG8z");
+  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9jdXJzb3IucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIkEKDFJlcG9ydEN1cnNvchIOCgZvdXRib3gYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDwoHaGlzdG9yeRgDIAEoCSIqCglBZ2VudExpZmUSDQoFYWdlbnQYASABKAkSDgoGc3RyZWFtGAIgASgJYgZwcm90bzM");
 
 /**
  * How far central has taken a partition's reports.
@@ -43,4 +43,32 @@ export type ReportCursor = Message<"holdfast.state.v1.ReportCursor"> & {
  */
 export const ReportCursorSchema: GenMessage<ReportCursor> = /*@__PURE__*/
   messageDesc(file_holdfast_state_v1_cursor, 0);
+
+/**
+ * Which life of a partition's agent is connected, at whatever central of the store. Goes by itself when nobody renews it.
+ *
+ * @generated from message holdfast.state.v1.AgentLife
+ */
+export type AgentLife = Message<"holdfast.state.v1.AgentLife"> & {
+  /**
+   * Identity of that life.
+   *
+   * @generated from field: string agent = 1;
+   */
+  agent: string;
+
+  /**
+   * Of the stream by which it is connected: what a former one leaves behind is not the present one's.
+   *
+   * @generated from field: string stream = 2;
+   */
+  stream: string;
+};
+
+/**
+ * Describes the message holdfast.state.v1.AgentLife.
+ * Use `create(AgentLifeSchema)` to create a new message.
+ */
+export const AgentLifeSchema: GenMessage<AgentLife> = /*@__PURE__*/
+  messageDesc(file_holdfast_state_v1_cursor, 1);
 

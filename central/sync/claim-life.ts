@@ -1,0 +1,84 @@
+// One agent acts for a partition, whatever central it is connected to: its life is claimed in the store that they share.
+import { create } from "@bufbuild/protobuf";
+import { AgentLifeSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
+import type { FollowRequest } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import type { Log } from "#lib/log.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { kinds } from "../store/kinds.ts";
+import type { State } from "../store/state.ts";
+
+/** A claim that is not renewed for so long is gone: its central has died, or its agent. */
+const ttlMs = 30_000;
+export const renewEveryMs = 10_000;
+
+/** @throws Refusal "precondition" that names the life which is connected already */
+export const alreadyLive = (partition: string, present: string): Refusal =>
+  new Refusal(
+    "precondition",
+    `partition ${partition}: another agent is connected under this identity (life ${present}): stop one of them`,
+    { reason: "AGENT_ALREADY_LIVE" },
+  );
+
+export interface ClaimPorts {
+  readonly state: State;
+  readonly log: Log;
+}
+
+/** One stream's claim on its partition. */
+export class LifeClaim {
+  readonly #ports: ClaimPorts;
+  readonly #partition: string;
+  readonly #agent: string;
+  readonly #stream: string;
+  #claiming: Promise<void> = Promise.resolve();
+
+  /** @param stream unique among all streams of all centrals */
+  constructor(ports: ClaimPorts, { partition, agent }: Pick<FollowRequest, "partition" | "agent">, stream: string) {
+    this.#ports = ports;
+    this.#partition = partition;
+    this.#agent = agent;
+    this.#stream = stream;
+  }
+
+  /**
+   * Claims the partition for this life of its agent, or renews that. A store that cannot be asked refuses nobody: an agent may be let in
+   * beside another one then, rather than none at all.
+   * @throws Refusal "precondition" while another life has it, "conflict" when it cannot be told who has
+   */
+  claim(): Promise<void> {
+    this.#claiming = this.#claim();
+    return this.#claiming;
+  }
+
+  async #claim(): Promise<void> {
+    const [partition, agent, stream] = [this.#partition, this.#agent, this.#stream];
+    const { state, log } = this.#ports;
+    try {
+      await state.transact((tx) => {
+        const present = tx.get(kinds.agentLife, partition)?.agent ?? agent;
+        if (present !== agent) throw alreadyLive(partition, present);
+        tx.put(kinds.agentLife, partition, create(AgentLifeSchema, { agent, stream }), { ttlMs });
+      });
+    } catch (error) {
+      if (error instanceof Refusal && error.code === "unavailable") {
+        log.warn("agent-not-claimed", { partition, agent, error });
+        return;
+      }
+      log.warn("agent-refused", { partition, agent, error });
+      throw error;
+    }
+  }
+
+  /** Gives it back, unless another stream has it. What fails is made up for by time. */
+  leave(): void {
+    const { state, log } = this.#ports;
+    const gaveBack = async () => {
+      await this.#claiming.catch(() => {});
+      await state.transact((tx) => {
+        if (tx.get(kinds.agentLife, this.#partition)?.stream === this.#stream)
+          tx.delete(kinds.agentLife, this.#partition);
+      });
+    };
+    gaveBack().catch((error: unknown) => log.debug("agent-claim-stays", { partition: this.#partition, error }));
+  }
+}
