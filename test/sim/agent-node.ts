@@ -28,6 +28,9 @@ const sharedValidation: Interceptor = validation(siteServices);
 
 const restartMs = 5_000;
 
+/** That DHCP has to give: few, so that one which is given twice is soon found. */
+export const addresses: readonly string[] = Array.from({ length: 6 }, (_, i) => `10.0.0.${100 + i}`);
+
 export const agentUrl = "http://10.0.0.1:8080";
 
 export interface AgentPlace {
@@ -107,7 +110,7 @@ export class AgentNode extends ProcessNode<Living> {
     });
     const dhcp = new DhcpService({
       settings: { address: ip("10.0.0.1"), offerMs: 60_000, declineMs: 600_000, httpBase: `${agentUrl}/boot/` },
-      subnets: [{ ...subnetOf("prov", "10.0.0.0/24", ["10.0.0.100", "10.0.0.110"]), leaseSeconds: 3600 }],
+      subnets: [{ ...subnetOf("prov", "10.0.0.0/24", [addresses[0]!, addresses.at(-1)!]), leaseSeconds: 3600 }],
       catalog: bootCatalog(agent.site),
       store: new DiskLeases(own, log(life)),
       clock: life,

@@ -8,6 +8,8 @@ export interface Seen {
   /** What central's store holds, whoever is alive. */
   readonly truth: State;
   readonly servers: readonly SimServer[];
+  /** That the agent may hand out. */
+  readonly addresses: readonly string[];
   readonly networkOf: (server: SimServer) => string;
   readonly nowMs: () => number;
 }
@@ -26,9 +28,11 @@ export const invariants = {
   6: "what an agent has applied never goes back",
   8: "a machine is installed once for one allocation, and what counts as installed is on its disk",
   9: "nothing is done under an epoch that is over",
-  11: "one agent acts for a partition",
   12: "no secret is said",
+  14: "no more is handed out than there is to hand out",
   15: "nothing is done without end",
+  16: "every machine can be given back, whatever it has been through",
+  17: "one agent acts for a partition",
 } as const;
 
 const effectsAnHourMax = 120;
@@ -123,6 +127,8 @@ export class Invariants {
 
   onLease(server: SimServer, address: string, untilMs: number): void {
     this.checks++;
+    if (!this.#seen.addresses.includes(address))
+      this.#fail(14, `${server.plan.name} got ${address}, which is not the agent's to give`);
     const other = this.#leases.get(address);
     if (
       other &&
@@ -152,7 +158,7 @@ export class Invariants {
   /** A copy of the agent does something while the agent itself is connected. */
   onCopyActs(effect: string): void {
     this.checks++;
-    if (!harmless.includes(effect)) this.#fail(11, `a copy of the agent does ${effect} beside it`);
+    if (!harmless.includes(effect)) this.#fail(17, `a copy of the agent does ${effect} beside it`);
   }
 
   onSaid(line: string): void {

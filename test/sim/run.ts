@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
+import { kinds } from "#central/store/kinds.ts";
 import { Seeded } from "#lib/seeded.ts";
 import { type FaultName, faultNames, Nemesis } from "./faults.ts";
 import { unsettled } from "./settled.ts";
@@ -25,6 +26,8 @@ export interface Outcome {
 const calmMs = 180_000;
 const settleMs = 6 * 3_600_000;
 const lookMs = 10_000;
+/** Of the seeds, in which everything is given back at the end: it takes as long as all that was before. */
+const givenBackShare = 0.25;
 
 /** The faults that a seed takes: each with a chance that the seed itself decides, so that some runs have few and some have all. */
 export function faultsOf(seed: number): readonly FaultName[] {
@@ -59,6 +62,34 @@ export async function runSeed(seed: number, faults: readonly FaultName[] = fault
   };
 }
 
+interface Ending {
+  /** Of the invariant. */
+  readonly number: number;
+  readonly what: string;
+  /** Beyond what holds for every world that is settled. */
+  readonly missing: () => string | undefined;
+}
+
+/** @returns what was broken meanwhile, or what has not come right in time */
+async function settles(
+  world: World,
+  { number, what, missing }: Ending,
+  broken: () => unknown,
+): Promise<string | undefined> {
+  const endMs = world.time.nowMs + settleMs;
+  let why = "it has only just begun";
+  while (world.time.nowMs < endMs && broken() === undefined) {
+    await world.run(lookMs);
+    const { violation } = world.invariants;
+    if (violation !== undefined) return violation;
+    const now = missing() ?? unsettled(world);
+    if (now === undefined) return undefined;
+    why = now;
+  }
+  if (broken() !== undefined) throw broken();
+  return `invariant ${number} (${what}): after ${settleMs / 3_600_000} h ${why}`;
+}
+
 async function lived(world: World, nemesis: Nemesis, user: User, random: Seeded): Promise<string | undefined> {
   const leaving = new AbortController();
   // What goes wrong in the run's own hands ends it as well.
@@ -73,18 +104,13 @@ async function lived(world: World, nemesis: Nemesis, user: User, random: Seeded)
     await world.run(random.between(120_000, 600_000), () => broken !== undefined);
     nemesis.stop();
     leaving.abort();
-    const endMs = world.time.nowMs + settleMs;
-    let why = unsettled(world) ?? "it has only just begun";
-    while (world.time.nowMs < endMs && broken === undefined) {
-      await world.run(lookMs);
-      const { violation } = world.invariants;
-      if (violation !== undefined) return violation;
-      const now = unsettled(world);
-      if (now === undefined) return undefined;
-      why = now;
-    }
-    if (broken !== undefined) throw broken;
-    return `invariant 15 (faults stop, and all comes right): after ${settleMs / 3_600_000} h ${why}`;
+    const right: Ending = { number: 15, what: "faults stop, and all comes right", missing: () => undefined };
+    const failure = await settles(world, right, () => broken);
+    if (failure !== undefined || !random.chance(givenBackShare)) return failure;
+    owned(user.deleteAll());
+    const isHeld = () => world.truth.list(kinds.machineDesired).some(({ value }) => value.allocation !== undefined);
+    const missing = () => (isHeld() ? "a machine is still allocated" : undefined);
+    return await settles(world, { number: 16, what: "all is given back", missing }, () => broken);
   } catch (error) {
     return `the run itself broke: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
   }

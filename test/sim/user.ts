@@ -97,6 +97,22 @@ export class User {
     this.#world.trace.say(`user deleted ${uuid.slice(-2)}`);
   }
 
+  /** Gives everything back, however often that takes; @returns when nothing is left. */
+  async deleteAll(): Promise<void> {
+    const { outside, trace } = this.#world;
+    for (let tries = 0; tries < 100; tries++) {
+      try {
+        const mine = await this.list();
+        if (mine.length === 0) return;
+        for (const { uuid } of mine) await this.delete(uuid);
+      } catch (error) {
+        if (!(error instanceof ConnectError)) throw error;
+        trace.say(`user is refused: ${error.message.slice(0, 160)}`);
+        await outside.after(10_000);
+      }
+    }
+  }
+
   async order(uuid: string, command: MachineBMCCommand): Promise<void> {
     await this.#machines.bMCCommand({ uuid, project: this.#world.project, command }, { timeoutMs: callMs });
     this.done.ordered++;

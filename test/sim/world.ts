@@ -1,7 +1,7 @@
 import { openState, type State } from "#central/store/state.ts";
 import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { Seeded } from "#lib/seeded.ts";
-import { AgentNode, type AgentPlace } from "./agent-node.ts";
+import { AgentNode, type AgentPlace, addresses } from "./agent-node.ts";
 import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
 import { makeCatalog, partition } from "./catalog.ts";
 import { Centrals } from "./central-node.ts";
@@ -78,6 +78,7 @@ export class World {
         return world.truth;
       },
       servers: this.servers,
+      addresses,
       networkOf: (server) => this.leaf.networkOf(server.plan.port),
       nowMs: () => this.time.nowMs,
     });
