@@ -64,6 +64,25 @@ const machine: MessageInitShape<typeof SiteMachineSchema> = {
   outcomes: [{ id: "o1", at: ago(30_000), error: "no answer" }],
 };
 
+const historyHold = {
+  partition: "rack1",
+  inForce: "h1",
+  held: "h2",
+  revision: 9n,
+  since: ago(300_000),
+  machines: [
+    {
+      uuid,
+      inForce: "epoch 7, free",
+      held: "epoch 6, allocated to project p",
+      seen: "works for nobody",
+      consequence: "it is wiped",
+    },
+  ],
+  machinesTotal: 3,
+  others: [{ kind: "network", items: 2 }],
+};
+
 function routes(router: ConnectRouter): void {
   const note = (request: object, context: HandlerContext) =>
     asked.push({ request, user: context.requestHeader.get(userHeader) });
@@ -84,6 +103,8 @@ function routes(router: ConnectRouter): void {
         diskFreeBytes: 1n << 30n,
         diskSizeBytes: 4n << 30n,
         address: { url: "https://10.0.0.1:8444", fingerprint: "AB:CD" },
+        safeMode: "somebody to accept that central was restored",
+        historyHold,
         machines: [
           { state: SiteMachineState.IN_USE, machines: 2 },
           { state: SiteMachineState.READY, machines: 1 },
@@ -134,6 +155,10 @@ function routes(router: ConnectRouter): void {
         ],
       };
     },
+    acceptHistory: (request, context) => {
+      note(request, context);
+      return {};
+    },
     rotateToken: () => ({ tokenFile: "/data/site-token" }),
   });
 }
@@ -159,6 +184,7 @@ certificate:  good for 2d0h, renewed in 0.0s
 joining:      central is away
 ledger:       revision 42 of history h1
 outbox:       12 machine; the oldest 5m old; 1 dead letter
+waits for:    somebody to accept that central was restored
 machines:     2 in use, 1 ready
 images:       1 of 2 at hand
               debian-12 is not: the source is away
@@ -168,6 +194,27 @@ disk:         1.0GiB of 4.0GiB free
 `,
     );
     assert.equal(JSON.parse((await site("status", "-o", "json")).out).partition, "rack1");
+  });
+
+  test("history tells what is held, machine by machine, and how it is accepted; accepting names it", async () => {
+    const ran = await site("history");
+    assert.equal(
+      ran.out,
+      `in force:     h1
+held:         h2, revision 9, for 5m
+machines:     3 are not the same in both
+
+MACHINE                               IN FORCE       HELD                             SEEN              WHEN ACCEPTED
+${uuid}  epoch 7, free  epoch 6, allocated to project p  works for nobody  it is wiped
+and 2 more
+
+OTHERS   DIFFERENT
+network  2
+`,
+    );
+    assert.match(ran.err, /holdfast site accept-history h2/);
+    assert.equal((await site("accept-history", "h2")).out, "the agent acts on history h2 from now on\n");
+    assert.equal((asked.at(-1)?.request as { history?: string }).history, "h2");
   });
 
   test("link tells whether central is reached, and what waits for it", async () => {

@@ -4,6 +4,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { run } from "@stricli/core";
 import { MachineService as HoldfastMachineService, type WatchResponseSchema } from "#gen/holdfast/api/v1/machine_pb.ts";
+import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { SizeService as AdminSizeService } from "#gen/metalstack/admin/v2/size_pb.ts";
 import {
@@ -85,6 +86,14 @@ export function routes(router: ConnectRouter): void {
     get: ({ id }) => {
       throw connectErrorOf(new Refusal("not-found", `partition ${id} is not known`, { reason: "PARTITION_UNKNOWN" }));
     },
+  });
+  router.service(HoldfastPartitionService, {
+    getHistory: ({ id }) => ({
+      history: "h2",
+      ...(id === "lab" && { hold: { partition: "lab", inForce: "h1", held: "h2", revision: 9n, machinesTotal: 0 } }),
+      ...(id === "late" && { hold: { partition: "late", inForce: "h0", held: "h1", revision: 3n, machinesTotal: 0 } }),
+    }),
+    acceptHistory: (request, context) => noted(request, context, { accepted: { history: request.history } }),
   });
   router.service(AdminSizeService, { create: (request, context) => noted(request, context, { size: request.size! }) });
   router.service(AdminMachineService, {

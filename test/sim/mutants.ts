@@ -17,7 +17,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "the agent takes an older revision",
     file: "partition-agent/ledger/ledger.ts",
-    from: "if (isSameHistory && cursor.revision < this.#cursor.revision) {",
+    from: "if (known && cursor.revision < known.cursor.revision) {",
     to: "if (false) {",
   },
   {
@@ -29,14 +29,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "an outbox entry is dropped",
     file: "partition-agent/outbox/outbox.ts",
-    from: "if (sequences.has(sequence)) this.#entries.set(sequence, entry);",
-    to: "if (sequences.has(sequence) && sequence % 7n !== 0n) this.#entries.set(sequence, entry);",
-  },
-  {
-    name: "an earlier boot's calls count",
-    file: "partition-agent/boot/session.ts",
-    from: "if (machine.boot !== claims.boot) throw staleBoot(uuid);",
-    to: "",
+    from: "if (sequences.has(sequence)) this.#keep(entry);",
+    to: "if (sequences.has(sequence) && sequence % 7n !== 0n) this.#keep(entry);",
   },
   {
     name: "a repeated success counts as another installation",
@@ -93,9 +87,39 @@ export const mutants: readonly Mutant[] = [
     to: "const fresh = entries;",
   },
   {
-    name: "a free machine is given away before it is wiped",
-    file: "domain/machine/placement.ts",
-    from: 'return isWiped(observed) ? undefined : "not wiped";',
-    to: "return undefined;",
+    name: "a ledger that has drifted is believed",
+    file: "partition-agent/ledger/ledger.ts",
+    from: "if (kinds.length === 0) return [];",
+    to: "return [];",
+  },
+  {
+    name: "a restored central's word is taken at once, and nothing is left alone",
+    file: "partition-agent/machine/lost-record.ts",
+    from: "if (desired?.allocation && observed && highestEpoch(observed) > desired.epoch) {",
+    to: "if (false) {",
+  },
+  {
+    name: "a restored central allocates before it was told everything",
+    file: "central/machine/told.ts",
+    from: 'if (told === "" || told === state.history) return;',
+    to: "return;",
+  },
+  {
+    name: "nothing is told again to a restored central",
+    file: "partition-agent/observations/observations.ts",
+    from: "if (history === this.#toldHistory) return;",
+    to: 'if (this.#toldHistory !== "") return;',
+  },
+  {
+    name: "a copy of the agent is let in at another central",
+    file: "central/sync/claim-life.ts",
+    from: "if (present !== agent) throw alreadyLive(partition, present);",
+    to: "",
+  },
+  {
+    name: "a silent agent keeps its place",
+    file: "central/sync/connections.ts",
+    from: "if (life?.agent !== agent || this.#clock.monotonicMs() - life.heardMs <= silentMs) return;",
+    to: "return;",
   },
 ];
