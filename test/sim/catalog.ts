@@ -13,15 +13,17 @@ import { SizeConstraintType } from "#gen/metalstack/api/v2/size_pb.ts";
 import { clientAs } from "./central-node.ts";
 
 const url = (name: string, digit: string) => `http://images/${name}#sha256=${digit.repeat(64)}`;
-export const partition = "p1";
 export const size = "small";
 export const image = "debian-13.0.1";
 
-/** All that a first machine needs, through the public API. @returns the project and its network */
-export async function makeCatalog(central: Transport): Promise<{ readonly project: string; readonly network: string }> {
+/** All that a first machine needs, through the public API. @returns the project and its network in each partition */
+export async function makeCatalog(
+  central: Transport,
+  partitions: readonly string[],
+): Promise<{ readonly project: string; readonly networks: readonly string[] }> {
   const as = <S extends Parameters<typeof clientAs>[0]>(service: S) => clientAs(service, central, "admin");
   const bootConfiguration = { kernelUrl: url("kernel", "1"), imageUrl: url("initrd", "2"), commandline: "quiet" };
-  await as(PartitionService).create({ partition: { id: partition, bootConfiguration } });
+  for (const id of partitions) await as(PartitionService).create({ partition: { id, bootConfiguration } });
   const constraints = [
     { type: SizeConstraintType.CORES, min: 1n, max: 4n },
     { type: SizeConstraintType.MEMORY, min: 1n << 29n, max: 1n << 31n },
@@ -31,18 +33,22 @@ export async function makeCatalog(central: Transport): Promise<{ readonly projec
   const classification = ImageClassification.SUPPORTED;
   await as(ImageService).create({ image: { id: image, url: url("debian", "3"), classification } });
   await as(FilesystemService).create({ filesystemLayout: layout });
-  await as(AdminNetworkService).create({
-    id: "super",
-    type: NetworkType.SUPER,
-    partition,
-    prefixes: ["10.128.0.0/16"],
-    defaultChildPrefixLength: { ipv4: 24 },
-  });
+  for (const [i, partition] of partitions.entries()) {
+    await as(AdminNetworkService).create({
+      id: `super-${partition}`,
+      type: NetworkType.SUPER,
+      partition,
+      prefixes: [`10.${128 + i}.0.0/16`],
+      defaultChildPrefixLength: { ipv4: 24 },
+    });
+  }
   await as(TenantService).create({ name: "acme" });
   const made = await as(ProjectService).create({ login: "acme", name: "first", description: "" });
   const project = made.project?.uuid ?? "";
-  const child = await as(NetworkService).create({ project, partition });
-  return { project, network: child.network?.id ?? "" };
+  const networks: string[] = [];
+  for (const partition of partitions)
+    networks.push((await as(NetworkService).create({ project, partition })).network?.id ?? "");
+  return { project, networks };
 }
 
 const layout = {

@@ -52,7 +52,7 @@ export class ContractWorld {
   constructor(column: Column) {
     this.column = column;
     // In a week a sign of life every four minutes is enough of them.
-    this.world = new World({ seed: 7, servers: 4, homeEveryMs: column === "cut 7 days" ? 4 * minuteMs : minuteMs });
+    this.world = new World({ seed: 7, servers: [4], homeEveryMs: column === "cut 7 days" ? 4 * minuteMs : minuteMs });
     this.#user = new User(this.world);
   }
 
@@ -66,7 +66,7 @@ export class ContractWorld {
     const cells = new Map<Row, Cell>();
     const say = (row: Row, cell: Cell) => void cells.set(row, cell);
     await this.#pass();
-    const [inUse, given, installed, stranger] = this.world.servers as [SimServer, SimServer, SimServer, SimServer];
+    const [inUse, given, installed, stranger] = this.world.home.servers as [SimServer, SimServer, SimServer, SimServer];
 
     say("DHCP: a lease is renewed", await this.#renews());
     say("DHCP: a known machine asks", yes((await this.#asks(inUse.plan.mac)) !== undefined, "no answer"));
@@ -77,7 +77,7 @@ export class ContractWorld {
       firmware: "efi" as const,
     };
     say("PXE boot of an unknown server", yes((await this.#script({ plan: unknown })) === "installer", "no installer"));
-    this.world.pluggedIn.add(stranger.plan.name);
+    this.world.home.pluggedIn.add(stranger.plan.name);
     await this.#until(() => this.#observed(stranger)?.waiting === true, 30 * minuteMs);
     say(
       "registration of an unknown server",
@@ -88,10 +88,13 @@ export class ContractWorld {
     say("a running installation finishes", this.#told(done, String(this.#observed(installed)?.progress?.why)));
     const written = installed.disk.files.get("/etc/holdfast/userdata");
     say("userdata reaches the machine", yes(written !== undefined, "no userdata on the disk"));
-    say("the image was cached before, its source is away", yes(done && !this.world.imagesUp, "it was not installed"));
+    say(
+      "the image was cached before, its source is away",
+      yes(done && !this.world.home.imagesUp, "it was not installed"),
+    );
     const home = this.#observed(installed)?.phonedHomeEpoch === this.#desired(installed)?.epoch;
     say("phone-home of an installed system", this.#told(home, installed.doing));
-    const port = this.world.leaf.networkOf(installed.plan.port);
+    const port = this.world.home.leaf.networkOf(installed.plan.port);
     say("the switch port moves after the installation", yes(port.startsWith("hf"), `it is in ${port}`));
     say("a delete that was ordered before is carried out", this.#told(this.#isClean(given), given.doing));
     say("a reinstall that was ordered before is carried out", this.#reinstall());
@@ -105,8 +108,8 @@ export class ContractWorld {
   async #prepare(): Promise<void> {
     const { world } = this;
     await world.begin();
-    world.pluggedIn.delete("m4");
-    const [inUse, given, installed] = world.servers as [SimServer, SimServer, SimServer];
+    world.home.pluggedIn.delete("m4");
+    const [inUse, given, installed] = world.home.servers as [SimServer, SimServer, SimServer];
     const three = [inUse, given, installed];
     await this.#until(
       () => three.every((s) => this.#reported(s)?.isolatedEpoch === 1n && this.#reported(s)?.waiting === true),
@@ -114,7 +117,7 @@ export class ContractWorld {
     );
     for (const server of [inUse, given]) await this.#create(server);
     await this.#until(() => [inUse, given].every((s) => s.doing === "system, welcome"), 30 * minuteMs);
-    const address = await this.#in(world.visitor("52:54:00:00:00:77").acquire(world.outside));
+    const address = await this.#in(world.home.visitor("52:54:00:00:00:77").acquire(world.outside));
     this.#address = address ?? "";
     await this.#create(installed);
     await this.#in(this.#user.delete(given.uuid));
@@ -123,30 +126,30 @@ export class ContractWorld {
       () => this.#ledger(installed)?.allocation !== undefined && !this.#ledger(given)?.allocation,
       minuteMs,
     );
-    this.#backup = world.agentDisk.copy();
+    this.#backup = world.home.agentDisk.copy();
   }
 
   /** What the column is. */
   async #pass(): Promise<void> {
     const { world } = this;
-    world.imagesUp = false;
-    if (this.column !== "link up") world.link.cut();
+    world.home.imagesUp = false;
+    if (this.column !== "link up") world.home.link.cut();
     await world.run(minuteMs);
     if (this.column === "cut, agent restarted") await this.#restart();
     await this.#until(
-      () => this.#isClean(world.servers[1]!) && world.servers[2]!.doing === "system, welcome",
+      () => this.#isClean(world.home.servers[1]!) && world.home.servers[2]!.doing === "system, welcome",
       40 * minuteMs,
     );
     if (this.column === "cut 7 days") await this.#sevenDays();
     if (this.column !== "rejoined") return;
-    world.link.heal();
-    await this.#until(() => world.agent.agent?.outbox.size === 0, 10 * minuteMs);
+    world.home.link.heal();
+    await this.#until(() => world.home.agent.agent?.outbox.size === 0, 10 * minuteMs);
   }
 
   /** A week of installers that say each quarter of a minute that they live would be a week of nothing else. */
   async #sevenDays(): Promise<void> {
     const { world } = this;
-    const given = world.servers[1]!;
+    const given = world.home.servers[1]!;
     await this.#order(given, MachineBMCCommand.MACHINE_BMC_COMMAND_OFF);
     await world.run(7 * dayMs);
     await this.#order(given, MachineBMCCommand.MACHINE_BMC_COMMAND_ON);
@@ -161,11 +164,11 @@ export class ContractWorld {
   #isClean = (server: SimServer): boolean =>
     this.#observed(server)?.waiting === true &&
     server.disk.epoch === 0n &&
-    this.world.leaf.networkOf(server.plan.port) === "prov";
+    this.world.home.leaf.networkOf(server.plan.port) === "prov";
 
   async #renews(): Promise<Cell> {
     const { world } = this;
-    const visitor = world.visitor("52:54:00:00:00:77");
+    const visitor = world.home.visitor("52:54:00:00:00:77");
     const again = await this.#in(visitor.renew(world.outside, this.#address));
     // A week is longer than any lease: whoever was away gets the same address anew.
     const got = again ?? (await this.#in(visitor.acquire(world.outside)));
@@ -173,12 +176,12 @@ export class ContractWorld {
   }
 
   #asks(mac: string): Promise<string | undefined> {
-    return this.#in(this.world.visitor(mac).acquire(this.world.outside));
+    return this.#in(this.world.home.visitor(mac).acquire(this.world.outside));
   }
 
   async #script({ plan }: { readonly plan: Pick<SimServer["plan"], "mac" | "uuid" | "firmware"> }): Promise<string> {
     const client = { ...plan, mac: checked(parseMac(plan.mac)) };
-    const script = await this.#in(this.world.agent.script(this.world.outside, client));
+    const script = await this.#in(this.world.home.agent.script(this.world.outside, client));
     return script?.kind === "later" ? `refused: ${script.why}` : (script?.kind ?? "no answer");
   }
 
@@ -197,7 +200,7 @@ export class ContractWorld {
 
   async #order({ plan }: SimServer, command: MachineBMCCommand): Promise<void> {
     const { world } = this;
-    const client = world.agent.onSite(world.outside);
+    const client = world.home.agent.onSite(world.outside);
     const ordered = async () => {
       for await (const { outcome } of client.orderBmc({ machine: plan.uuid, command }))
         if (outcome?.error) throw new Error(outcome.error);
@@ -208,7 +211,7 @@ export class ContractWorld {
   async #console({ plan }: SimServer): Promise<Cell> {
     const { world } = this;
     try {
-      await this.#in(world.agent.onSite(world.outside).openConsole({ machine: plan.uuid }));
+      await this.#in(world.home.agent.onSite(world.outside).openConsole({ machine: plan.uuid }));
       return "works";
     } catch (error) {
       const [info] = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema) : [];
@@ -218,7 +221,7 @@ export class ContractWorld {
 
   async #restarts(): Promise<Cell> {
     const known = () =>
-      this.world.servers
+      this.world.home.servers
         .map((s) => `${this.#ledger(s)?.epoch} ${this.#observed(s)?.installedEpoch} ${this.#observed(s)?.boot}`)
         .join(", ");
     const before = known();
@@ -228,30 +231,30 @@ export class ContractWorld {
   }
 
   async #restart(): Promise<void> {
-    this.world.agent.kill();
-    await this.#in(this.world.agent.start());
+    this.world.home.agent.kill();
+    await this.#in(this.world.home.agent.start());
   }
 
   /** The backup is of before the column: of a machine that was installed since it knows nothing. */
   async #fromBackup(): Promise<Cell> {
     const { world } = this;
-    const installed = world.servers[2]!;
+    const installed = world.home.servers[2]!;
     const { epoch } = installed.disk;
-    world.agent.kill();
-    world.agentDisk.restore(this.#backup);
+    world.home.agent.kill();
+    world.home.agentDisk.restore(this.#backup);
     world.invariants.excuses.agentDiskRestored = true;
-    await this.#in(world.agent.start());
+    await this.#in(world.home.agent.start());
     await world.run(30 * minuteMs);
     if (installed.disk.epoch !== epoch || !installed.doing.startsWith("system"))
       return "refused: it wiped a machine in use";
-    const why = world.agent.agent?.site.safeMode.why;
+    const why = world.home.agent.agent?.site.safeMode.why;
     return why === undefined
       ? "works"
       : `refused: it serves, and does nothing that cannot be taken back; it waits for ${why}`;
   }
 
   #observed(server: SimServer) {
-    return this.world.agent.agent?.site.observations.get(server.uuid);
+    return this.world.home.agent.agent?.site.observations.get(server.uuid);
   }
 
   #reported(server: SimServer) {
@@ -259,7 +262,7 @@ export class ContractWorld {
   }
 
   #ledger(server: SimServer): MachineDesired | undefined {
-    return this.world.agent.agent?.site.ledger.get("machine", server.uuid, kinds.machineDesired.schema);
+    return this.world.home.agent.agent?.site.ledger.get("machine", server.uuid, kinds.machineDesired.schema);
   }
 
   #desired(server: SimServer): MachineDesired | undefined {

@@ -5,6 +5,8 @@ import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Change } from "#lib/disk.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import { honest } from "./bmc.ts";
+import type { Centrals } from "./central-node.ts";
+import type { Datacenter } from "./datacenter.ts";
 import { SimDisk } from "./disk.ts";
 import { quickWire } from "./server.ts";
 import { acceptHistory } from "./user.ts";
@@ -14,11 +16,11 @@ import type { World } from "./world.ts";
 export interface Fault {
   readonly lastsMs: readonly [least: number, most: number];
   /** @returns what ends it */
-  readonly begin: (world: World, random: Seeded) => () => Promise<void> | void;
+  readonly begin: (at: Datacenter, random: Seeded) => () => Promise<void> | void;
 }
 
-const storeBackups = new WeakMap<World, Listing[]>();
-const kept = new WeakMap<World, (readonly Change[])[]>();
+const storeBackups = new WeakMap<Centrals, Listing[]>();
+const kept = new WeakMap<Datacenter, (readonly Change[])[]>();
 
 /** Every fault that can be, by name. A seed takes some of them. */
 export const faults = {
@@ -78,16 +80,16 @@ export const faults = {
   },
   "agent's disk set back": {
     lastsMs: [1_000, 10_000],
-    begin: (world, random) => {
-      const copies = kept.get(world) ?? [];
-      kept.set(world, [...copies, world.agentDisk.copy()]);
+    begin: (at, random) => {
+      const copies = kept.get(at) ?? [];
+      kept.set(at, [...copies, at.agentDisk.copy()]);
       const copy = copies[random.below(copies.length + 1)];
       // The first time, the copy is only made.
       if (!copy) return () => {};
-      world.agent.kill();
-      world.agentDisk.restore(copy);
-      world.invariants.excuses.agentDiskRestored = true;
-      return () => world.agent.revive();
+      at.agent.kill();
+      at.agentDisk.restore(copy);
+      at.world.invariants.excuses.agentDiskRestored = true;
+      return () => at.agent.revive();
     },
   },
   "agent's disk loses a row": {
@@ -99,10 +101,10 @@ export const faults = {
   },
   "agent copied": {
     lastsMs: [10_000, 600_000],
-    begin: (world, random) => {
+    begin: (at, random) => {
       const disk = new SimDisk(random.branch("copy's disk"));
-      disk.restore(world.agentDisk.copy());
-      const copy = world.copyOfAgent(disk);
+      disk.restore(at.agentDisk.copy());
+      const copy = at.copyOfAgent(disk);
       const up = copy.start();
       return async () => {
         copy.kill();
@@ -130,10 +132,10 @@ export const faults = {
   },
   "agent's clock wrong": {
     lastsMs: [60_000, 900_000],
-    begin: (world, random) => {
-      world.skewMs = random.between(-600_000, 600_000);
+    begin: (at, random) => {
+      at.skewMs = random.between(-600_000, 600_000);
       return () => {
-        world.skewMs = 0;
+        at.skewMs = 0;
       };
     },
   },
@@ -167,41 +169,41 @@ export const faults = {
   },
   "store compacted": {
     lastsMs: [1, 1],
-    begin: (world) => {
-      void world.central.store.compact(world.truth.revision);
+    begin: (at) => {
+      void at.central.store.compact(at.world.truth.revision);
       return () => {};
     },
   },
   "store set back": {
     lastsMs: [60_000, 1_200_000],
-    begin: (world, random) => {
-      const backups = storeBackups.get(world) ?? [];
-      storeBackups.set(world, [...backups, world.central.store.backup()]);
+    begin: (at, random) => {
+      const backups = storeBackups.get(at.central) ?? [];
+      storeBackups.set(at.central, [...backups, at.central.store.backup()]);
       const backup = backups[random.below(backups.length + 1)];
       // The first time, the backup is only made.
       if (!backup) return () => {};
       const desired = new Map(backup.items.map(({ key, value }) => [key, value]));
-      world.central.kill();
-      world.invariants.onStoreRestore((uuid) => {
+      at.central.kill();
+      at.world.invariants.onStoreRestore((uuid) => {
         const bytes = desired.get(keyOf(kinds.machineDesired, uuid));
         return bytes && fromBinary(MachineDesiredSchema, bytes).epoch;
       });
-      world.central.store.restore(backup);
-      const up = Promise.all(world.central.all.map((one) => one.revive()));
+      at.central.store.restore(backup);
+      const up = Promise.all(at.central.all.map((one) => one.revive()));
       // Somebody has looked at what is held, and lets the agent act on it.
       return async () => {
         await up;
-        await acceptHistory(world, random);
+        await Promise.all(at.world.datacenters.map((one) => acceptHistory(one, random.branch(one.partition))));
       };
     },
   },
   "BMCs misbehave": {
     lastsMs: [10_000, 600_000],
-    begin: (world, random) => {
+    begin: (at, random) => {
       const some = () => (random.chance(0.5) ? random.between(0, 0.4) : 0);
-      world.quirks = { dead: some(), slow: some(), idle: some(), lying: some(), full: some() };
+      at.quirks = { dead: some(), slow: some(), idle: some(), lying: some(), full: some() };
       return () => {
-        world.quirks = honest;
+        at.quirks = honest;
       };
     },
   },
@@ -235,10 +237,10 @@ export const faults = {
   },
   "images' source away": {
     lastsMs: [10_000, 600_000],
-    begin: (world) => {
-      world.imagesUp = false;
+    begin: (at) => {
+      at.imagesUp = false;
       return () => {
-        world.imagesUp = true;
+        at.imagesUp = true;
       };
     },
   },
@@ -279,7 +281,8 @@ export class Nemesis {
     const ms = Math.exp(this.#random.between(Math.log(lastsMs[0]), Math.log(lastsMs[1])));
     trace.say(`FAULT ${name} for ${Math.round(ms)} ms`);
     this.injected.set(name, (this.injected.get(name) ?? 0) + 1);
-    this.#active.set(name, begin(this.#world, this.#random.branch(`${name} ${this.#world.time.nowMs}`)));
+    const at = this.#random.pick(this.#world.datacenters);
+    this.#active.set(name, begin(at, this.#random.branch(`${name} ${this.#world.time.nowMs}`)));
     outside.later(ms, () => void this.#end(name));
   }
 

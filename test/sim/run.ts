@@ -41,12 +41,12 @@ export async function runSeed(seed: number, faults: readonly FaultName[] = fault
   // Calls to the dead stay open, each with its listener.
   setMaxListeners(0);
   const random = new Seeded(seed).branch("run");
-  const world = new World({ seed, servers: random.pick([1, 1, 2, 2, 3]), centrals: random.pick([1, 1, 2]) });
+  const world = new World({ seed, servers: random.pick(layouts), centrals: random.pick([1, 1, 2]) });
   const nemesis = new Nemesis(world, faults);
   const user = new User(world);
   const failure = await lived(world, nemesis, user, random);
   if (failure !== undefined) world.trace.say(`FAILED ${failure}`);
-  world.agent.kill();
+  for (const { agent } of world.datacenters) agent.kill();
   world.central.kill();
   return {
     seed,
@@ -61,6 +61,9 @@ export async function runSeed(seed: number, faults: readonly FaultName[] = fault
     trace: world.trace.lines,
   };
 }
+
+/** Servers in each datacenter. */
+const layouts: readonly (readonly number[])[] = [[1], [1], [2], [2], [3], [1, 1]];
 
 interface Ending {
   /** Of the invariant. */

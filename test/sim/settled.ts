@@ -1,26 +1,37 @@
 import { kinds } from "#central/store/kinds.ts";
-import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { Datacenter } from "./datacenter.ts";
 import type { SimServer } from "./server.ts";
 import type { World } from "./world.ts";
 
 /** Why the world is not yet as central wants it, in words; undefined when it is, or says by name why it cannot be. */
-export function unsettled(world: World): string | undefined {
-  const { central, agent, servers, truth, leaf } = world;
+export function unsettled({ central, datacenters }: World): string | undefined {
   if (central.all.some((one) => one.isDead || !one.far)) return "a central is not up";
+  for (const at of datacenters) {
+    const why = unsettledAt(at);
+    if (why !== undefined) return datacenters.length === 1 ? why : `${at.partition}: ${why}`;
+  }
+  return undefined;
+}
+
+function unsettledAt(at: Datacenter): string | undefined {
+  const { agent, servers, leaf, partition } = at;
   if (!agent.agent) return "the agent is not up";
   const { link, outbox } = agent.agent;
   if (link.state.phase !== "following") return `the link is ${link.state.phase}: ${link.state.lastError}`;
-  const { held } = agent.agent.site.ledger;
-  if (held) return `history ${held.history} is not accepted`;
+  const { ledger } = agent.agent.site;
+  if (ledger.held) return `history ${ledger.held.history} is not accepted`;
   if (outbox.size > 0) return `${outbox.size} facts are not reported`;
-  const shown = truth.get(kinds.switch, "leaf1")?.value.nics ?? [];
+  const foreign = ledger.list("machine", MachineDesiredSchema).find((machine) => machine.partition !== partition);
+  if (foreign) return `the agent was told of machine ${foreign.uuid}, which is of partition ${foreign.partition}`;
+  const shown = at.world.truth.get(kinds.switch, leaf.id)?.value.nics ?? [];
   for (const { plan } of servers) {
-    const is = leaf.networkOf(plan.port) === "prov" ? "provisioning" : world.network;
+    const is = leaf.networkOf(plan.port) === "prov" ? "provisioning" : at.network;
     const says = shown.find((nic) => nic.name === plan.port)?.vrf;
     if (says !== is) return `central's record of the switch has port ${plan.port} in ${says} instead of ${is}`;
   }
   for (const server of servers) {
-    const why = unsettledServer(world, server);
+    const why = unsettledServer(at, server);
     if (why !== undefined) return `${server.plan.name} (${server.doing}): ${why}`;
   }
   return undefined;
@@ -29,7 +40,7 @@ export function unsettled(world: World): string | undefined {
 /** A wait that only people can end. */
 const forPeople = /somebody to look|central to say what|is already machine|behind several ports/;
 
-function unsettledServer({ truth, leaf }: World, server: SimServer): string | undefined {
+function unsettledServer({ world: { truth }, leaf }: Datacenter, server: SimServer): string | undefined {
   const desired = truth.get(kinds.machineDesired, server.uuid)?.value;
   const observed = truth.get(kinds.machineObserved, server.uuid)?.value;
   if (observed && forPeople.test(observed.progress?.why ?? "")) return undefined;

@@ -15,6 +15,7 @@ const portMac = checked(parseMac("02:00:00:00:00:01"));
 
 /** A leaf switch: networks, and ports that are each in one of them. It outlives whoever drives it. */
 export class SimSwitch {
+  readonly id: string;
   readonly #random: Seeded;
   readonly #networks = new Map<string, Set<string>>([["prov", new Set()]]);
   readonly #ports = new Map<string, string>();
@@ -22,7 +23,8 @@ export class SimSwitch {
   faults: SwitchFaults = { unreachable: 0, errorButApplied: 0 };
 
   /** @param learned MAC of whoever is on behind the port */
-  constructor(random: Seeded, ports: readonly string[], learned: (port: string) => string | undefined) {
+  constructor(id: string, random: Seeded, ports: readonly string[], learned: (port: string) => string | undefined) {
+    this.id = id;
     this.#random = random;
     this.#learned = learned;
     for (const port of ports) this.#ports.set(port, "prov");
@@ -35,7 +37,7 @@ export class SimSwitch {
   driver(life: Life): SwitchDriver {
     const reached = async () => {
       await life.after(this.#random.between(20, 400));
-      if (this.#random.chance(this.faults.unreachable)) throw new Error("switch leaf1: no route to host");
+      if (this.#random.chance(this.faults.unreachable)) throw new Error(`switch ${this.id}: no route to host`);
     };
     return {
       read: async () => {
@@ -46,7 +48,7 @@ export class SimSwitch {
         await reached();
         for (const edit of edits) {
           this.#carryOut(edit);
-          if (this.#random.chance(this.faults.errorButApplied)) throw new Error("switch leaf1: commit timed out");
+          if (this.#random.chance(this.faults.errorButApplied)) throw new Error(`switch ${this.id}: commit timed out`);
         }
         await life.after(20);
       },
@@ -55,7 +57,7 @@ export class SimSwitch {
 
   #state(): SwitchState {
     return {
-      id: "leaf1",
+      id: this.id,
       ports: [...this.#ports].map(([name, network]) => {
         const mac = parseMac(this.#learned(name) ?? "");
         return {

@@ -8,8 +8,9 @@ import {
   MachineService,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Seeded } from "#lib/seeded.ts";
-import { image, partition, size } from "./catalog.ts";
+import { image, size } from "./catalog.ts";
 import { clientAs } from "./central-node.ts";
+import type { Datacenter } from "./datacenter.ts";
 import { transportOver } from "./line.ts";
 import type { World } from "./world.ts";
 
@@ -72,7 +73,8 @@ export class User {
 
   /** @param more a certain machine instead of any; what else is wanted of it */
   async create(more: { readonly uuid?: string; readonly userdata?: string } = {}): Promise<void> {
-    const { project, network, trace } = this.#world;
+    const { project, trace, datacenters } = this.#world;
+    const { partition, network } = this.#random.pick(datacenters);
     const name = `web-${this.done.created}`;
     const { machine } = await this.#machines.create(
       {
@@ -121,8 +123,8 @@ export class User {
 }
 
 /** An administrator has looked at what a restored central wants, and says at central or on site that it holds. */
-export async function acceptHistory(world: World, random: Seeded): Promise<void> {
-  const { outside, desk, central, agent, trace } = world;
+export async function acceptHistory({ agent, partition, world }: Datacenter, random: Seeded): Promise<void> {
+  const { outside, desk, central, trace } = world;
   const partitions = clientAs(
     PartitionService,
     transportOver(desk, outside, () => central.far),
@@ -163,21 +165,22 @@ export class OnSite {
   }
 
   async run(pauseMs: readonly [number, number], signal: AbortSignal): Promise<void> {
-    const { outside, servers, trace } = this.#world;
+    const { outside, datacenters, trace } = this.#world;
     while (!signal.aborted) {
       await outside.after(this.#random.between(...pauseMs));
       if (signal.aborted) return;
-      const { uuid, plan } = this.#random.pick(servers);
+      const at = this.#random.pick(datacenters);
+      const { uuid, plan } = this.#random.pick(at.servers);
       const command = this.#random.pick(orders);
       trace.say(`on site: ${bmcCommandName(command)} of ${plan.name}`);
       // Nobody waits for the outcome with their hands in their lap: it is durable, and the next wish comes when it comes.
       const refused = (error: unknown) => trace.say(`on site is refused: ${String(error).slice(0, 160)}`);
-      void this.#order(uuid, command).catch(refused);
+      void this.#order(at, uuid, command).catch(refused);
     }
   }
 
-  async #order(machine: string, command: MachineBMCCommand): Promise<void> {
-    const { agent, outside } = this.#world;
+  async #order({ agent }: Datacenter, machine: string, command: MachineBMCCommand): Promise<void> {
+    const { outside } = this.#world;
     for await (const { outcome } of agent.onSite(outside).orderBmc({ machine, command })) if (outcome) return;
   }
 }

@@ -1,0 +1,164 @@
+import type { State } from "#central/store/state.ts";
+import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { Seeded } from "#lib/seeded.ts";
+import { AgentNode, type AgentPlace } from "./agent-node.ts";
+import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
+import type { Centrals } from "./central-node.ts";
+import { DhcpClient } from "./dhcp-client.ts";
+import { SimDisk } from "./disk.ts";
+import type { Invariants } from "./invariants.ts";
+import type { Life } from "./life.ts";
+import { Line } from "./line.ts";
+import type { NodePorts } from "./process-node.ts";
+import { type ServerPlan, SimServer } from "./server.ts";
+import { SimSwitch } from "./switch.ts";
+import type { Time } from "./time.ts";
+import type { Trace } from "./trace.ts";
+
+/** What all datacenters share. */
+export interface Surroundings {
+  readonly time: Time;
+  readonly trace: Trace;
+  readonly central: Centrals;
+  /** Between central and people. */
+  readonly desk: Line;
+  readonly invariants: Invariants;
+  /** Lives as long as the run: whoever watches or waits from outside. */
+  readonly outside: Life;
+  /** What central's store holds, whoever is alive. */
+  readonly truth: State;
+  readonly datacenters: readonly Datacenter[];
+}
+
+export interface DatacenterPlan {
+  readonly partition: string;
+  /** Of the first server; the others follow. */
+  readonly firstServer: number;
+  readonly servers: number;
+  readonly homeEveryMs: number;
+}
+
+/** One partition: its agent, the line to central, a switch, and servers. */
+export class Datacenter {
+  readonly partition: string;
+  readonly world: Surroundings;
+  readonly random: Seeded;
+  readonly agentDisk: SimDisk;
+  readonly link: Line;
+  readonly agent: AgentNode;
+  /** Another agent under the same identity, over a copy of its disk, in the same datacenter. Nobody there talks to it. */
+  readonly copyOfAgent: (disk: SimDisk) => AgentNode;
+  readonly leaf: SimSwitch;
+  readonly servers: readonly SimServer[];
+  /** Others that ask for an address in the provisioning network. */
+  readonly visitors: DhcpClient[] = [];
+  /** Servers that are plugged in: only their BMCs answer. */
+  readonly pluggedIn = new Set<string>();
+  quirks: BmcQuirks = honest;
+  imagesUp = true;
+  skewMs = 0;
+  /** The project's private network here. */
+  network = "";
+  readonly #homeEveryMs: number;
+
+  constructor(plan: DatacenterPlan, world: Surroundings, ports: NodePorts) {
+    const { partition, firstServer, servers, homeEveryMs } = plan;
+    this.partition = partition;
+    this.world = world;
+    this.random = ports.random.branch(partition);
+    this.#homeEveryMs = homeEveryMs;
+    this.agentDisk = new SimDisk(this.random.branch("agent's disk"));
+    this.link = new Line(world.time, this.random.branch("link"));
+    const plans = Array.from({ length: servers }, (_, i) => planOf(firstServer + i, this.random.branch(`plan ${i}`)));
+    const onAt = (port: string) => this.servers.find((s) => s.plan.port === port && s.power === "on")?.plan.mac;
+    const portNames = plans.map((p) => p.port);
+    this.leaf = new SimSwitch(`leaf-${partition}`, this.random.branch("switch"), portNames, onAt);
+    this.servers = plans.map((one) => this.#server(one));
+    const place: AgentPlace = {
+      partition,
+      disk: this.agentDisk,
+      central: world.central,
+      link: this.link,
+      bmcs: new Map(this.servers.map((server) => [`10.0.1.${server.plan.port.slice(1)}:623`, this.#bmcOf(server)])),
+      switchDriver: (life) => this.leaf.driver(life),
+      replies: (xid, bytes) => {
+        for (const client of [...this.servers, ...this.visitors]) client.hears(xid, bytes);
+      },
+      imagesUp: () => this.imagesUp,
+      skewMs: () => this.skewMs,
+    };
+    this.agent = new AgentNode(ports, place, `agent-${partition}`);
+    this.copyOfAgent = (disk) => new AgentNode(ports, { ...place, disk, replies: () => {} }, `copy-${partition}`);
+  }
+
+  get central(): Centrals {
+    return this.world.central;
+  }
+
+  visitor(mac: string): DhcpClient {
+    const send = (bytes: Uint8Array) => this.agent.hearsDhcp(bytes);
+    const visitor = new DhcpClient(mac, this.random.branch(`visitor ${mac} ${this.world.time.nowMs}`), { send });
+    this.visitors.push(visitor);
+    return visitor;
+  }
+
+  /** After every event. */
+  check(): void {
+    const cursor = this.agent.agent?.site.ledger.cursor;
+    if (cursor) this.world.invariants.onApplied(this.partition, cursor.history, cursor.revision);
+  }
+
+  /** Something that a process said. @param who the name of its life */
+  note(who: string, event: string, fields: Readonly<Record<string, unknown>>): void {
+    const { invariants, time } = this.world;
+    if (who.startsWith(`copy-${this.partition}#`)) {
+      // One that stood still believes to follow a stream that central has left long ago.
+      const isAwake = time.nowMs - this.agent.runsSinceMs > 60_000;
+      const isBeside = isAwake && this.agent.agent?.link.state.phase === "following";
+      if (event === "link-up") invariants.excuses.copyLetIn = true;
+      if (event === "machine-effect" && isBeside) invariants.onCopyActs(String(fields.effect));
+    }
+    if (!who.startsWith(`agent-${this.partition}#`)) return;
+    if (event === "machine-effect") {
+      const uuid = String(fields.machine);
+      const known = this.agent.agent?.site.ledger.get("machine", uuid, MachineDesiredSchema)?.epoch;
+      invariants.onEffect(uuid, String(fields.effect), String(fields.epoch), known);
+    }
+    if (event === "machine-installed") invariants.onInstalled(String(fields.machine), String(fields.epoch));
+  }
+
+  #server(plan: ServerPlan): SimServer {
+    const { world } = this;
+    return new SimServer(plan, {
+      time: world.time,
+      random: this.random,
+      homeEveryMs: this.#homeEveryMs,
+      agent: () => this.agent,
+      network: () => this.leaf.networkOf(plan.port),
+      say: (text) => world.trace.say(text),
+      onWipe: (server) => world.invariants.onWipe(server),
+      onInstall: (server, epoch) => world.invariants.onInstall(server, epoch),
+      onLease: (server, address, untilMs) => world.invariants.onLease(this.partition, server, address, untilMs),
+    });
+  }
+
+  #bmcOf(server: SimServer) {
+    let calls = 0;
+    return (life: Life) => {
+      const random = this.random.branch(`bmc ${server.plan.name} ${++calls}`);
+      const quirks = () => (this.pluggedIn.has(server.plan.name) ? this.quirks : { ...this.quirks, dead: 1 });
+      return simBmc(server, life, random, quirks);
+    };
+  }
+}
+
+function planOf(number: number, random: Seeded): ServerPlan {
+  return {
+    name: `m${number}`,
+    uuid: `0e6a6e2c-93c4-4a67-9b5f-${String(number).padStart(12, "0")}`,
+    mac: `52:54:00:00:00:${number.toString(16).padStart(2, "0")}`,
+    port: `p${number}`,
+    firmware: random.chance(0.5) ? "efi" : "pcbios",
+    first: random.chance(0.5) ? "disk" : "pxe",
+  };
+}
