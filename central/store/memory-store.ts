@@ -17,6 +17,12 @@ import {
   StoreUnavailable,
 } from "./store.ts";
 
+/** What a store held at one moment. */
+export interface Backup extends Listing {
+  /** When keys with a time to live end, on the store's clock. */
+  readonly untilMs: ReadonlyMap<string, number>;
+}
+
 export class MemoryStore implements Store {
   readonly #random: Random;
   #history: string;
@@ -26,6 +32,8 @@ export class MemoryStore implements Store {
   readonly #clock: Clock;
   readonly #keep: number;
   readonly #expiry: Expiry;
+  /** When keys with a time to live end. */
+  readonly #untilMs = new Map<string, number>();
   readonly #closing = new AbortController();
   #replaced = new AbortController();
   #revision = 0n;
@@ -96,16 +104,20 @@ export class MemoryStore implements Store {
   }
 
   /** All that it holds, for `restore`. */
-  backup(): Listing {
-    return { items: [...this.#items.values()], revision: this.#revision };
+  backup(): Backup {
+    return { items: [...this.#items.values()], revision: this.#revision, untilMs: new Map(this.#untilMs) };
   }
 
   /** Becomes what it was at a backup, with another history and without a past. Watches end. */
-  restore({ items, revision }: Listing): void {
+  restore({ items, revision, untilMs }: Backup): void {
     this.#checkOpen();
     this.#history = this.#random.uuid();
+    for (const key of this.#items.keys()) this.#live(key, undefined);
     this.#items.clear();
-    for (const item of items) this.#items.set(item.key, item);
+    for (const item of items) {
+      this.#items.set(item.key, item);
+      this.#live(item.key, untilMs.get(item.key));
+    }
     this.#log.length = 0;
     this.#revision = this.#compacted = revision;
     this.#replaced.abort();
@@ -126,11 +138,11 @@ export class MemoryStore implements Store {
     });
     for (const item of items) this.#items.set(item.key, item);
     for (const { key, ttlMs } of puts) {
-      this.#expiry.set(key, ttlMs === undefined ? undefined : this.#clock.monotonicMs() + ttlMs);
+      this.#live(key, ttlMs === undefined ? undefined : this.#clock.monotonicMs() + ttlMs);
     }
     for (const key of gone) {
       this.#items.delete(key);
-      this.#expiry.set(key, undefined);
+      this.#live(key, undefined);
     }
     const changes = [
       ...items.map((item) => ({ key: item.key, item })),
@@ -140,6 +152,13 @@ export class MemoryStore implements Store {
     this.#log.push({ revision, changes });
     if (this.#log.length > this.#keep * 1.1) this.#forget(revision - BigInt(this.#keep));
     this.#bell.ring();
+  }
+
+  /** @param untilMs of the clock; undefined: for ever */
+  #live(key: string, untilMs: number | undefined): void {
+    if (untilMs === undefined) this.#untilMs.delete(key);
+    else this.#untilMs.set(key, untilMs);
+    this.#expiry.set(key, untilMs);
   }
 
   #forget(revision: bigint): void {

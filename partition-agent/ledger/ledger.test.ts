@@ -140,6 +140,21 @@ describe("a set of another history", () => {
     assert.deepEqual([later.names(), later.ledger.cursor], [["restored"], at(4n, "h2")]);
   });
 
+  test("comes into force later when the disk could not take it as the word came", async () => {
+    const { ledger, disk, names } = opened();
+    await ledger.applySnapshot(at(7n), [item("a", 7n)]);
+    await ledger.applySnapshot(at(3n, "h2"), [named("a", "restored")]);
+    const apply = ledger.applyDelta(4n, [acceptance("h2", 4n)]);
+    disk.broken = new Error("no space left on device");
+    await assert.rejects(apply, /no space left/);
+    disk.broken = undefined;
+    for (const one of [opened(disk), { ledger, names }]) {
+      if (one.ledger.held?.revision !== 4n) await one.ledger.applyDelta(4n, [acceptance("h2", 4n)]);
+      await one.ledger.enforceAccepted();
+      assert.deepEqual(one.names(), ["restored"]);
+    }
+  });
+
   test("is forgotten when central tells the former history again", async () => {
     const { ledger, disk, names, changed } = opened();
     await ledger.applySnapshot(at(7n), [item("a", 7n)]);

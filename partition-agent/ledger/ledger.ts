@@ -209,6 +209,11 @@ export class Ledger {
     await this.#enforce(held);
   }
 
+  /** Puts into force what is held and was accepted, where that failed when the word came. */
+  async enforceAccepted(): Promise<void> {
+    if (this.#held && this.#isAccepted(this.#held)) await this.#enforce(this.#held);
+  }
+
   /**
    * Applies all that one revision changed, to what is held if something is.
    * @returns false when the revision is not newer than the ledger's: nothing was changed

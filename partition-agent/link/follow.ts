@@ -55,6 +55,7 @@ export class FollowStream {
         return;
       }
       case "heartbeat":
+        await this.#ports.ledger.enforceAccepted();
         await this.#ports.upToDate();
         return;
       case undefined:

@@ -218,7 +218,8 @@ test("an event that this agent does not know is ignored", async () => {
 });
 
 test("what is put into the outbox is reported at once, and forgotten when it is acknowledged", async () => {
-  const { reports, outbox, put } = await bench();
+  const { streams, reports, outbox, put } = await bench();
+  await streams[0]?.send(heartbeat);
   await put("a");
   await settle();
   assert.equal(reports.length, 1);
@@ -227,7 +228,8 @@ test("what is put into the outbox is reported at once, and forgotten when it is 
 });
 
 test("a report that gets no answer is given up after 15 s and sent again", async () => {
-  const { reports, answer, outbox, logged, put, advance } = await bench();
+  const { streams, reports, answer, outbox, logged, put, advance } = await bench();
+  await streams[0]?.send(heartbeat);
   answer.hangs = true;
   await put("a");
   await settle();
@@ -240,7 +242,8 @@ test("a report that gets no answer is given up after 15 s and sent again", async
 });
 
 test("central refuses an event (404/409): it is kept aside with the reason, and the queue goes on", async () => {
-  const { reports, answer, outbox, logged, put } = await bench();
+  const { streams, reports, answer, outbox, logged, put } = await bench();
+  await streams[0]?.send(heartbeat);
   answer.report = ({ entries }) => ({
     acknowledged: entries.at(-1)?.sequence ?? 0n,
     rejected: entries.filter((e) => e.id === "bad").map(({ sequence }) => ({ sequence, reason: "belongs to p2" })),
@@ -258,7 +261,8 @@ test("central refuses an event (404/409): it is kept aside with the reason, and 
 });
 
 test("a central that acknowledges nothing is asked with pauses, not in a loop", async () => {
-  const { reports, answer, outbox, put, advance } = await bench();
+  const { streams, reports, answer, outbox, put, advance } = await bench();
+  await streams[0]?.send(heartbeat);
   answer.report = () => ({ acknowledged: 0n });
   await put("a");
   await settle();
@@ -269,7 +273,8 @@ test("a central that acknowledges nothing is asked with pauses, not in a loop", 
 });
 
 test("while central is away nothing piles up but the facts themselves, and all of them arrive when it is back", async () => {
-  const { reports, answer, outbox, put, advance } = await bench();
+  const { streams, reports, answer, outbox, put, advance } = await bench();
+  await streams[0]?.send(heartbeat);
   answer.report = () => new Error("connection refused");
   for (let i = 0; i < 100; i++) await put(`m${i}`);
   for (let i = 0; i < 100; i++) await put(`m${i}`);
@@ -316,6 +321,16 @@ test("a refusal is not asked about again for a while, a broken connection is", a
   assert.equal(streams.length, 1);
   await advance(1_250);
   assert.equal(streams.length, 2);
+});
+
+test("nothing is reported before central has given back what this agent may have forgotten", async () => {
+  const { streams, reports, put, advance } = await bench();
+  await put("a");
+  await advance(5_000);
+  await streams[0]?.send({ case: "recollection", value: { entries: [] } });
+  assert.equal(reports.length, 0);
+  await streams[0]?.send({ case: "snapshotBegin", value: { history: "h", revision: 3n } });
+  assert.equal(reports.length, 1);
 });
 
 test("a stop ends both directions, and leaves no timer", async () => {

@@ -57,6 +57,8 @@ export interface LinkPorts extends FollowStreamPorts {
 export class Link {
   readonly #ports: LinkPorts;
   readonly #outboxBell = new Bell();
+  /** Central has given back what this life may have forgotten. A report before that would pass for all that is known here. */
+  #isRecollected = false;
   /** What each of the two loops failed of last; told once, until it went well in between. */
   readonly #troubles = new Map<"follow" | "report", string>();
   #state: LinkState;
@@ -132,6 +134,10 @@ export class Link {
       for await (const message of client.follow(request, stop.signal)) {
         watchdog.feed();
         await stream.take(message);
+        if (message.event.case !== "recollection" && !this.#isRecollected) {
+          this.#isRecollected = true;
+          this.#outboxBell.ring();
+        }
         this.#troubles.delete("follow");
         this.#step({ kind: "heard", what: message.event.case === "heartbeat" ? "current" : "a part" });
       }
@@ -153,6 +159,10 @@ export class Link {
    */
   async #report(signal: AbortSignal): Promise<boolean> {
     const { client, outbox, partition, agent, clock, told } = this.#ports;
+    if (!this.#isRecollected) {
+      await this.#outboxBell.wait(signal);
+      return false;
+    }
     if (outbox.size === 0) {
       // Those that began together need not go on together.
       await rung(this.#outboxBell, clock, beatMs * (1 - this.#chance() / 4), signal);

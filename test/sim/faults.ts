@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { keyOf, kinds } from "#central/store/kinds.ts";
-import type { Listing } from "#central/store/store.ts";
+import type { Backup } from "#central/store/memory-store.ts";
 import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Change } from "#lib/disk.ts";
 import type { Seeded } from "#lib/seeded.ts";
@@ -19,7 +19,7 @@ export interface Fault {
   readonly begin: (at: Datacenter, random: Seeded) => () => Promise<void> | void;
 }
 
-const storeBackups = new WeakMap<Centrals, Listing[]>();
+const storeBackups = new WeakMap<Centrals, Backup[]>();
 const kept = new WeakMap<Datacenter, (readonly Change[])[]>();
 
 /** Every fault that can be, by name. A seed takes some of them. */

@@ -51,6 +51,8 @@ export class Invariants {
   readonly excuses: Excuses = { agentDiskRestored: false, storeRestored: false, copyLetIn: false };
   /** Epoch that a machine worked for when the store forgot it, by uuid: nobody has given it back since. */
   readonly #forgotten = new Map<string, bigint>();
+  /** Epoch of an allocation that the store has forgotten, by uuid: it goes on until somebody gives it back. */
+  readonly #orphans = new Map<string, bigint>();
   /** Epoch of a disk whose tenant had given it back when the store forgot that, by uuid. */
   readonly #givenBack = new Map<string, bigint>();
   /** Machines whose ports have been away from home since before the store was set back. */
@@ -84,6 +86,7 @@ export class Invariants {
       if (this.#seen.networkOf(server) !== "prov") this.#away.add(server.uuid);
       const desired = this.#desired(server);
       const { epoch } = server.disk;
+      if (desired?.allocation && copied(server.uuid) !== desired.epoch) this.#orphans.set(server.uuid, desired.epoch);
       const isInUse = desired?.allocation !== undefined && desired.epoch === epoch;
       if (!isInUse) this.#givenBack.set(server.uuid, epoch);
       else if (copied(server.uuid) !== epoch) this.#forgotten.set(server.uuid, epoch);
@@ -93,7 +96,8 @@ export class Invariants {
   onWipe(server: SimServer): void {
     this.checks++;
     const { epoch } = server.disk;
-    if (epoch !== 0n && this.#forgotten.get(server.uuid) === epoch)
+    const isReleased = (this.#desired(server)?.epoch ?? 0n) > epoch;
+    if (epoch !== 0n && this.#forgotten.get(server.uuid) === epoch && !isReleased)
       this.#fail(1, `${server.plan.name} works for epoch ${epoch}, which a restored central has forgotten`);
     const desired = this.#desired(server);
     if (this.#givenBack.get(server.uuid) === epoch) return;
@@ -204,6 +208,7 @@ export class Invariants {
     if (network === "prov") this.#away.delete(server.uuid);
     // What the store has forgotten is left where it is, until somebody looks.
     if (!desired || desired.allocation || desired.release || this.#away.has(server.uuid)) return;
+    if (desired.epoch <= (this.#orphans.get(server.uuid) ?? -1n)) return;
     if (network !== "prov" && !this.excuses.copyLetIn)
       this.#fail(4, `${server.plan.name} is free and its port is in ${network}`);
   }

@@ -104,7 +104,7 @@ async function lived(world: World, nemesis: Nemesis, user: User, random: Seeded)
     owned(new OnSite(world).run([20_000, 240_000], leaving.signal));
     owned(user.run([5_000, 90_000], leaving.signal));
     owned(nemesis.run([3_000, 60_000]));
-    await world.run(random.between(120_000, 600_000), () => broken !== undefined);
+    await world.run(random.between(120_000, 480_000), () => broken !== undefined);
     nemesis.stop();
     leaving.abort();
     const right: Ending = { number: 15, what: "faults stop, and all comes right", missing: () => undefined };
