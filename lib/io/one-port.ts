@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
 import type { AddressInfo, Server, Socket } from "node:net";
@@ -89,6 +89,8 @@ export interface Listening {
 export async function listen(options: OnePort, where: Where): Promise<Listening> {
   const limits = { ...defaultLimits, ...options.limits };
   const shutdown = new AbortController();
+  // Every open stream listens for it.
+  setMaxListeners(0, shutdown.signal);
   const handler = rpcHandler({
     routes: options.routes,
     router: {

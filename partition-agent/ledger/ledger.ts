@@ -133,7 +133,6 @@ export class Ledger {
   async begin(cursor: Cursor): Promise<ComingSet> {
     const known = [this.#held, this.#inForce].find((place) => place?.cursor.history === cursor.history);
     if (known && cursor.revision < known.cursor.revision) {
-      sometimes(this.#log, "the ledger refused an older full set");
       throw new Error(
         `central's snapshot is of revision ${cursor.revision}, the ledger is at ${known.cursor.revision}`,
       );

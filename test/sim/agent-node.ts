@@ -174,7 +174,7 @@ export class AgentNode extends ProcessNode<Living> {
 
   #client(life: Life) {
     const { link, central, partition } = this.#place;
-    // One connection carries all calls of a life, so they all reach the same central while that lives.
+    // One connection carries all calls, so they reach the same central while that lives and the stream holds.
     let at: Far | undefined;
     const reach = () => {
       if (!at?.life.isAlive) at = central.far;
@@ -183,7 +183,10 @@ export class AgentNode extends ProcessNode<Living> {
     const transport = transportOver(link, life, reach);
     const client = clientAs(SyncService, transport, `agent:${partition}`);
     return {
-      follow: (request: Parameters<typeof client.follow>[0], signal: AbortSignal) => client.follow(request, { signal }),
+      follow: (request: Parameters<typeof client.follow>[0], signal: AbortSignal) => {
+        at = undefined;
+        return client.follow(request, { signal });
+      },
       report: (request: Parameters<typeof client.report>[0], signal: AbortSignal) => client.report(request, { signal }),
     } as Parameters<typeof composeAgent>[1]["client"];
   }

@@ -15,12 +15,6 @@ export const mutants: readonly Mutant[] = [
     to: "if (false) return",
   },
   {
-    name: "the agent takes an older revision",
-    file: "partition-agent/ledger/ledger.ts",
-    from: "if (known && cursor.revision < known.cursor.revision) {",
-    to: "if (false) {",
-  },
-  {
     name: "a lease is acknowledged before it is on the disk",
     file: "pxe-boot/dhcp/service.ts",
     from: "await this.#saves.save(lease);",
