@@ -56,8 +56,8 @@ export class Agent {
     await this.#persist(() => this.#install.reportWipe({ uuid: this.#uuid, disks }, { timeoutMs: callMs }));
   }
 
-  async reportStep(step: InstallStep): Promise<void> {
-    await this.#persist(() => this.#install.reportStep({ uuid: this.#uuid, step }, { timeoutMs: callMs }));
+  async reportSteps(steps: InstallStep[]): Promise<void> {
+    await this.#persist(() => this.#install.reportStep({ uuid: this.#uuid, steps }, { timeoutMs: callMs }));
   }
 
   /** Resolves with the allocation as soon as there is one. A message without one says that the agent is alive. */

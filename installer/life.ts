@@ -33,7 +33,7 @@ export async function life(boot: BootArguments, ports: LifePorts): Promise<never
   const uuid = server.machineUuid();
   const onTrouble = (error: unknown) => say("agent", `does not answer, trying on: ${reasonOf(error)}`);
   const agent = new Agent(ports.transport, uuid, { clock, random: ports.random, onTrouble });
-  const steps = new Steps({ clock, say, report: (step) => agent.reportStep(step) });
+  const steps = new Steps({ clock, say, report: (news) => agent.reportSteps(news) });
   let how: "kexec" | "reboot" = "reboot";
   try {
     if (uuid === "") throw new StepFailed("inventory", "the firmware gives no system UUID (SMBIOS type 1)");

@@ -9,16 +9,18 @@ import { StepFailed, Steps } from "./steps.ts";
 const stillClock: Clock = {
   monotonicMs: () => 0,
   wallMs: () => 0,
-  sleep: (ms) => (ms < 1_000 ? Promise.resolve() : new Promise(() => {})),
+  sleep: (ms) => (ms <= 1_000 ? Promise.resolve() : new Promise(() => {})),
 };
 
 /** Reports are held until the test lets them through. */
 function held() {
   const told: InstallStep[] = [];
+  const calls: number[] = [];
   const said: string[] = [];
   const waiting: (() => void)[] = [];
-  const report = (step: InstallStep) => {
-    told.push(step);
+  const report = (news: InstallStep[]) => {
+    told.push(...news);
+    calls.push(news.length);
     return new Promise<void>((resolve) => waiting.push(resolve));
   };
   const steps = new Steps({ clock: stillClock, say: (step, text) => said.push(`${step} ${text}`), report });
@@ -28,7 +30,7 @@ function held() {
       await turn();
     }
   };
-  return { steps, told, said, letThrough };
+  return { steps, told, calls, said, letThrough };
 }
 const short = (s: InstallStep): string =>
   `${s.name} ${s.endedAt === undefined ? "began" : s.error || s.detail || "ended"}`;
@@ -45,6 +47,7 @@ test("work does not wait for its report, and a step that has ended before it was
   await h.letThrough();
   await h.steps.told(1);
   assert.deepEqual(h.told.map(short), ["one began", "one well", "two ended"]);
+  assert.deepEqual(h.calls, [1, 2], "what came while the first was told is told in one call");
 });
 
 test("a failure carries the step's name and reason, is said and is told", async () => {
@@ -80,7 +83,7 @@ test("who wants all to be told is not kept waiting for more to tell", async () =
     sleep: (_ms, signal) =>
       new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true })),
   };
-  const steps = new Steps({ clock: asleep, say: () => {}, report: async (step) => void told.push(step) });
+  const steps = new Steps({ clock: asleep, say: () => {}, report: async (news) => void told.push(...news) });
   await steps.run("success", async () => {});
   await steps.told(5_000);
   assert.deepEqual(told.map(short), ["success ended"]);

@@ -20,10 +20,12 @@ export type Say = (step: string, text: string) => void;
 export interface StepPorts {
   readonly clock: Clock;
   readonly say: Say;
-  readonly report: (step: InstallStep) => Promise<void>;
+  /** In the order of the steps. */
+  readonly report: (steps: InstallStep[]) => Promise<void>;
 }
 
-const gatherMs = 250;
+/** Telling costs a slow machine as much as a short step does, so a few steps are told at once. */
+const gatherMs = 1_000;
 
 /**
  * Times the steps and tells of them. Telling goes on behind the work, in the order of the steps, and of one step only the
@@ -33,7 +35,7 @@ export class Steps {
   readonly #ports: StepPorts;
   readonly #untold = new Map<string, InstallStep>();
   #telling: Promise<void> = Promise.resolve();
-  #gathering = new AbortController();
+  readonly #gathering = new AbortController();
   #isTelling = false;
 
   constructor(ports: StepPorts) {
@@ -67,7 +69,7 @@ export class Steps {
     }
   }
 
-  /** Tells what is untold without gathering more. Resolves when all is told, or after `limitMs`. */
+  /** From now on all is told without gathering. Resolves when all is told, or after `limitMs`. */
   async told(limitMs: number): Promise<void> {
     this.#gathering.abort();
     const limit = new AbortController();
@@ -83,15 +85,14 @@ export class Steps {
 
   async #tellAll(): Promise<void> {
     this.#isTelling = true;
-    // News come in bursts: what ends within this pause is told once instead of twice, and a call costs more than a short step.
-    this.#gathering = new AbortController();
-    await this.#ports.clock.sleep(gatherMs, this.#gathering.signal).catch(() => {});
-    for (let next = this.#untold.values().next(); next.done !== true; next = this.#untold.values().next()) {
-      this.#untold.delete(next.value.name);
+    while (this.#untold.size > 0) {
+      await this.#ports.clock.sleep(gatherMs, this.#gathering.signal).catch(() => {});
+      const news = [...this.#untold.values()];
+      this.#untold.clear();
       // A refused report is not worth an installation.
       await this.#ports
-        .report(next.value)
-        .catch((error: unknown) => this.#ports.say(next.value?.name ?? "", `not told: ${reasonOf(error)}`));
+        .report(news)
+        .catch((error: unknown) => this.#ports.say(news[0]?.name ?? "", `not told: ${reasonOf(error)}`));
     }
     this.#isTelling = false;
   }

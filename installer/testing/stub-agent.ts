@@ -67,8 +67,8 @@ export async function startStubAgent(options: StubAgentOptions) {
       });
       router.service(InstallService, {
         plan: () => options.plan,
-        reportStep: ({ step }) => {
-          if (step !== undefined) hear({ what: "step", step });
+        reportStep: ({ steps }) => {
+          for (const step of steps) hear({ what: "step", step });
           return {};
         },
         reportWipe: (wipe) => {

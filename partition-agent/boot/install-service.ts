@@ -50,16 +50,14 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
       };
     },
 
-    async reportStep({ uuid, step }, context) {
-      await inSession(site, context, uuid);
-      if (step) {
-        await noteInSession(site, context, uuid, (m) => {
-          m.progress ??= create(MachineProgressSchema);
-          m.progress.steps = withStep(m.progress.steps, step);
-          if (step.error !== "") m.lastFailure = `${step.name}: ${step.error}`.slice(0, textMax);
-          hearSign(m, site.clock.wallMs());
-        });
-      }
+    async reportStep({ uuid, steps }, context) {
+      await noteInSession(site, context, uuid, (m) => {
+        m.progress ??= create(MachineProgressSchema);
+        m.progress.steps = steps.reduce(withStep, m.progress.steps);
+        const failed = steps.findLast((s) => s.error !== "");
+        if (failed) m.lastFailure = `${failed.name}: ${failed.error}`.slice(0, textMax);
+        hearSign(m, site.clock.wallMs());
+      });
       return {};
     },
 

@@ -242,7 +242,7 @@ export class TestInstaller {
   }
 
   step(name: string, error = "") {
-    return this.#install.reportStep({ uuid: this.uuid, step: { name, error } }, { headers: this.headers });
+    return this.#install.reportStep({ uuid: this.uuid, steps: [{ name, error }] }, { headers: this.headers });
   }
 
   plan = () => this.#install.plan({ uuid: this.uuid }, { headers: this.headers });
