@@ -4,9 +4,10 @@ import { startupSnapshot } from "node:v8";
 import { systemClock } from "#lib/io/system-clock.ts";
 import { systemRandom } from "#lib/io/system-random.ts";
 import { bootArguments } from "./boot-arguments.ts";
-import { agentTransport } from "./io/http-client.ts";
+import { agentTransport, transportOver } from "./io/http-client.ts";
 import { realServer } from "./io/real-server.ts";
 import { life } from "./life.ts";
+import { rehearse } from "./rehearsal.ts";
 import type { Say } from "./steps.ts";
 import { version } from "./version.ts";
 
@@ -33,5 +34,7 @@ function start(): void {
   });
 }
 
-if (startupSnapshot.isBuildingSnapshot()) startupSnapshot.setDeserializeMainFunction(start);
-else start();
+if (startupSnapshot.isBuildingSnapshot()) {
+  startupSnapshot.setDeserializeMainFunction(start);
+  void rehearse(transportOver);
+} else start();

@@ -1,16 +1,20 @@
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
+import type { UniversalClientFn, UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
 import { reasonOf } from "#lib/reason-of.ts";
 import type { Secret } from "#lib/secret.ts";
 
 /**
- * The Connect protocol over plain HTTP/1.1. A connection per call: Node's keep-alive hands out connections that the
- * other side has closed, and the socket would then hang up in the middle of a call.
+ * Plain HTTP/1.1. A connection per call: Node's keep-alive hands out connections that the other side has closed, and the socket
+ * would then hang up in the middle of a call.
  */
-export function agentTransport(baseUrl: string, token: Secret): Transport {
-  return createTransport({
+export const agentTransport = (baseUrl: string, token: Secret): Transport =>
+  transportOver(baseUrl, (req) => send(req, token));
+
+/** The Connect protocol over any way to send. */
+export const transportOver = (baseUrl: string, httpClient: UniversalClientFn): Transport =>
+  createTransport({
     baseUrl,
     useBinaryFormat: true,
     interceptors: [],
@@ -19,9 +23,8 @@ export function agentTransport(baseUrl: string, token: Secret): Transport {
     compressMinBytes: 1024,
     readMaxBytes: 4 * 2 ** 20,
     writeMaxBytes: 4 * 2 ** 20,
-    httpClient: (req) => send(req, token),
+    httpClient,
   });
-}
 
 async function send(req: UniversalClientRequest, token: Secret): Promise<UniversalClientResponse> {
   const parts: Uint8Array[] = [];
