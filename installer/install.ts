@@ -51,7 +51,7 @@ export async function install(inputs: InstallInputs, ports: InstallPorts): Promi
   // Its failure is met below; until then it must not end the process.
   fetching.catch(() => {});
   await steps.run("partition", () => partition(decided.disks, server));
-  await steps.run("make-filesystems", () => makeFilesystems(decided.filesystems, server));
+  await steps.run("make-filesystems", () => server.makeFilesystems(decided.filesystems));
   await putImage(decided.plan, await fetching, ports);
   await steps.run("os-files", async () => writeOsFiles(decided, inputs, ports));
   const kernel = await steps.run("boot-loader", async () => writeBootLoader(decided, inputs, server));
@@ -92,19 +92,14 @@ function decisions(plan: PlanResponse, layout: FilesystemLayout, facts: Facts, r
 }
 
 async function partition(disks: readonly DiskPlan[], server: Server): Promise<void> {
-  for (const disk of disks) {
-    const args = ["-q", "--no-reread", "--no-tell-kernel", "--wipe", "never", disk.device];
-    await server.run([{ program: "/sbin/sfdisk", args, input: sfdiskScript(disk) }]);
-    await server.rereadPartitions(
-      disk.device,
-      disk.partitions.map((p) => p.device),
-    );
-  }
-}
-
-async function makeFilesystems(plan: FilesystemPlan, server: Server): Promise<void> {
-  await server.run(plan.make);
-  await server.mount(plan.mounts);
+  const table = ["-q", "--no-reread", "--no-tell-kernel", "--wipe", "never"];
+  await server.run(
+    disks.flatMap((disk) => [
+      { program: "/sbin/sfdisk", args: [...table, disk.device], input: sfdiskScript(disk) },
+      { program: "/bin/busybox", args: ["blockdev", "--rereadpt", disk.device] },
+    ]),
+  );
+  await server.untilThere(disks.flatMap((disk) => disk.partitions.map((p) => p.device)));
 }
 
 /** Undefined: it does not fit into memory. */

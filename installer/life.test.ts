@@ -72,7 +72,10 @@ test("a server is registered, wiped, waits, is installed and starts the new kern
   assert.deepEqual(did, [
     "wipe /dev/vda discard",
     "/sbin/sfdisk",
-    "reread /dev/vda",
+    "/bin/busybox",
+    "await /dev/vda128",
+    "await /dev/vda1",
+    "await /dev/vda2",
     "/sbin/mkfs.ext4",
     "/sbin/mkfs.vfat",
     "mount /dev/vda2 /",

@@ -1,6 +1,6 @@
 import type { DiskWrite } from "./boot-loader.ts";
 import type { DiskFacts, Facts } from "./facts.ts";
-import type { Command, Mount } from "./filesystems.ts";
+import type { Command, FilesystemPlan } from "./filesystems.ts";
 import type { OsFile } from "./os-files.ts";
 import type { WipeMethod } from "./wipe.ts";
 
@@ -19,10 +19,10 @@ export interface Server {
   wipe(disk: DiskFacts, method: WipeMethod): Promise<void>;
   /** Runs one after the other; throws at the first that fails, with its name and what it complained of. */
   run(commands: readonly Command[]): Promise<void>;
-  /** Makes the kernel read the disk's new table and waits for the partitions' devices. */
-  rereadPartitions(disk: string, devices: readonly string[]): Promise<void>;
-  /** Mounts below the place where the new system is put together, outermost first. */
-  mount(mounts: readonly Mount[]): Promise<void>;
+  /** Waits for devices of new partitions. */
+  untilThere(devices: readonly string[]): Promise<void>;
+  /** Runs the programs that make them, and mounts them below the place where the new system is put together. */
+  makeFilesystems(plan: Pick<FilesystemPlan, "make" | "mounts">): Promise<void>;
   unmountAll(): Promise<void>;
   /** Memory that may be used for an image, in bytes. */
   memoryForImage(): number;

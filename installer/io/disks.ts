@@ -47,14 +47,13 @@ export function writeDisk(device: string, writes: readonly DiskWrite[]): void {
   }
 }
 
-/** The kernel makes the devices before the call returns; what else may be slow to appear is given a while. */
-export async function rereadPartitions(disk: string, devices: readonly string[]): Promise<void> {
-  await runProgram({ program: "/bin/busybox", args: ["blockdev", "--rereadpt", disk] });
+/** The kernel makes them before it has done with reading a table; what else may be slow to appear is given a while. */
+export async function untilThere(devices: readonly string[]): Promise<void> {
   const end = systemClock.monotonicMs() + deviceWaitMs;
   for (const device of devices) {
     while (!existsSync(device)) {
       if (systemClock.monotonicMs() > end)
-        throw new Error(`${device} did not appear within ${deviceWaitMs / 1000} s after ${disk} was partitioned`);
+        throw new Error(`${device} did not appear within ${deviceWaitMs / 1000} s after its disk was partitioned`);
       await systemClock.sleep(50);
     }
   }

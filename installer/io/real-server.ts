@@ -4,7 +4,7 @@ import path from "node:path";
 import { systemClock } from "#lib/io/system-clock.ts";
 import type { Command } from "../filesystems.ts";
 import type { Server } from "../server.ts";
-import { rereadPartitions, wipeDisk, writeDisk } from "./disks.ts";
+import { untilThere, wipeDisk, writeDisk } from "./disks.ts";
 import { dropImage, fetchImage, imageDigest, memoryForImage, streamImage, unpackImage } from "./image.ts";
 import { inventory, readSmbios } from "./inventory.ts";
 import { runProgram, runPrograms } from "./programs.ts";
@@ -21,15 +21,15 @@ export function realServer(): Server {
     inventory,
     wipe: wipeDisk,
     run: runPrograms,
-    rereadPartitions,
-    async mount(mounts) {
+    untilThere,
+    async makeFilesystems({ make, mounts }) {
       const places = mounts.map((m) => ({ ...m, full: path.join(targetRoot, m.path) }));
-      const commands = places.flatMap(({ device, type, full }) => [
+      const mount = places.flatMap(({ device, type, full }) => [
         busybox("mkdir", "-p", full),
         busybox("mount", "-t", type, "-o", "noatime", device, full),
       ]);
       mounted.push(...places.map(({ full }) => full));
-      await runPrograms(commands);
+      await runPrograms([...make, ...mount]);
     },
     async unmountAll() {
       await runPrograms(

@@ -28,8 +28,9 @@ export function stubServer(
     inventory: async () => someFacts(),
     wipe: async (disk, method) => void did.push(`wipe ${disk.device} ${method}`),
     run: async (commands: readonly Command[]) => void did.push(...commands.map((c) => c.program)),
-    rereadPartitions: async (disk) => void did.push(`reread ${disk}`),
-    mount: async (mounts) => void did.push(...mounts.map((m) => `mount ${m.device} ${m.path}`)),
+    untilThere: async (devices) => void did.push(...devices.map((device) => `await ${device}`)),
+    makeFilesystems: async ({ make, mounts }) =>
+      void did.push(...make.map((c) => c.program), ...mounts.map((m) => `mount ${m.device} ${m.path}`)),
     unmountAll: async () => void did.push("unmount"),
     memoryForImage: () => 1e9,
     fetchImage: async () => image,
