@@ -134,10 +134,8 @@ export async function composeAgent<Cache extends FileCache>(
     if (kind === "machine") reconciler.enqueue(id);
     if (kind === "partition") useBoot();
     if (kind === "image") prefetchImages(site, files);
-    if (kind === "history") {
-      hold.changed();
-      wakeAll();
-    }
+    if (kind === "history" || kind === "held-history") hold.changed();
+    if (kind === "history") wakeAll();
   };
   useBoot();
   prefetchImages(site, files);

@@ -37,6 +37,10 @@ export function connectErrorOf(refusal: Refusal): ConnectError {
   ]);
 }
 
+/** Whether the other side refused for this reason, as `connectErrorOf` tells it. */
+export const hasReason = (error: unknown, reason: string): boolean =>
+  error instanceof ConnectError && error.findDetails(ErrorInfoSchema).some((info) => info.reason === reason);
+
 /**
  * Goes outermost. Refusals become Connect errors, Connect errors pass, and of anything else the caller learns nothing but the id
  * under which the log has it.

@@ -1,10 +1,9 @@
 // Central as an agent with a certificate calls it: each call under the certificate of the moment.
 
-import { ConnectError } from "@connectrpc/connect";
-import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { AgentIdentity } from "#gen/holdfast/state/v1/join_pb.ts";
 import type { FollowRequest, FollowResponse, ReportRequest, ReportResponse } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
+import { hasReason } from "#lib/rpc/refusal-to-connect.ts";
 import type { SyncClient } from "../link/link.ts";
 
 interface Dialled {
@@ -63,6 +62,4 @@ export class JoinedClient implements SyncClient {
 }
 
 /** As central/join/certificate-caller.ts says it. */
-const isUnknown = (error: unknown): boolean =>
-  error instanceof ConnectError &&
-  error.findDetails(ErrorInfoSchema).some(({ reason }) => reason === "CERTIFICATE_UNKNOWN");
+const isUnknown = (error: unknown): boolean => hasReason(error, "CERTIFICATE_UNKNOWN");

@@ -30,8 +30,8 @@ interface Place {
 }
 
 /**
- * Called once per applied item, after it is durable. Of the kind "history" after a set was held, held sets changed, or the holding
- * has ended: its id is then the history that is in force.
+ * Called once per applied item, after it is durable. Of the kind "history" after a set was held or the holding has ended, with the
+ * history that is in force as its id; of the kind "held-history" after what is held has changed.
  */
 export type LedgerListener = (kind: string, id: string) => void;
 
@@ -239,7 +239,7 @@ export class Ledger {
     } else {
       this.#held = next;
       if (this.#isAccepted(next)) await this.#enforce(next);
-      else this.#changed("history", this.#inForce.cursor.history);
+      else this.#changed("held-history", next.cursor.history);
     }
     return true;
   }

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { hasReason } from "#lib/rpc/refusal-to-connect.ts";
 
 const refusals: readonly Code[] = [
   Code.Unauthenticated,
@@ -11,9 +11,7 @@ const refusals: readonly Code[] = [
 ];
 
 /** Whether central says that another agent is connected under the identity of this one. */
-export const isDisplacement = (error: unknown): boolean =>
-  error instanceof ConnectError &&
-  error.findDetails(ErrorInfoSchema).some(({ reason }) => reason === "AGENT_ALREADY_LIVE");
+export const isDisplacement = (error: unknown): boolean => hasReason(error, "AGENT_ALREADY_LIVE");
 
 /** Whether this is what central will answer again until somebody does something about it. */
 export const isRefusal = (error: unknown): boolean => error instanceof ConnectError && refusals.includes(error.code);

@@ -15,7 +15,7 @@ const metaTable = "outbox-meta";
 const rejectedTable = "outbox-rejected";
 const rejectedMax = 256;
 /** Of all values: a year of what people on site do, beside the facts of 20,000 machines. */
-export const outboxBytesMax = 256 << 20;
+const outboxBytesMax = 256 << 20;
 const sequenceDigits = 20;
 
 export interface Fact {
