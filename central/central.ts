@@ -27,6 +27,7 @@ import { holdfastPartitionService } from "./partition/holdfast-service.ts";
 import { implement } from "./services.ts";
 import type { State } from "./store/state.ts";
 import { adminSwitchService } from "./switch/admin-service.ts";
+import { CentralSession } from "./sync/central-session.ts";
 import { Connections } from "./sync/connections.ts";
 import { SyncFeed } from "./sync/feed.ts";
 import { machinesHealth } from "./sync/health.ts";
@@ -50,10 +51,11 @@ export interface CentralPorts {
 
 export function composeCentral(given: CentralPorts): Api {
   const { state, version, lifetime, validate, join, clock, log } = given;
+  const session = new CentralSession({ ...given, version: version.version });
   const connections = new Connections(clock, log);
   const feed = new SyncFeed(state);
   lifetime.own("sync-feed", feed.run(lifetime.signal));
-  const ports = { ...given, connections, feed };
+  const ports = { ...given, connections, session, feed };
   return api({
     ...ports,
     implementations: [

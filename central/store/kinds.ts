@@ -57,6 +57,8 @@ export const kinds = {
   acceptedHistory: kind("accepted-history", AcceptedHistorySchema),
   /** id: partition */
   historyHold: kind("history-hold", HistoryHoldSchema),
+  /** A running central; goes by itself when that does not renew it. The value is its version. */
+  centralSession: kind("central-session", StringValueSchema),
   /** id: partition */
   agentLife: kind("agent-life", AgentLifeSchema),
   /** id: partition */

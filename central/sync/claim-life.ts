@@ -1,15 +1,15 @@
 // One agent acts for a partition, whatever central it is connected to: its life is claimed in the store that they share.
-import { create } from "@bufbuild/protobuf";
+import { create, equals } from "@bufbuild/protobuf";
 import { AgentLifeSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
 import type { FollowRequest } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
+import type { CentralSession } from "./central-session.ts";
 
-/** A claim that is not renewed for so long is gone: its central has died, or its agent. */
-const ttlMs = 30_000;
-export const renewEveryMs = 10_000;
+/** How often a stream makes sure of its claim. */
+export const checkEveryMs = 10_000;
 
 /** @throws Refusal "precondition" that names the life which is connected already */
 export const alreadyLive = (partition: string, present: string): Refusal =>
@@ -21,6 +21,7 @@ export const alreadyLive = (partition: string, present: string): Refusal =>
 
 export interface ClaimPorts {
   readonly state: State;
+  readonly session: CentralSession;
   readonly log: Log;
 }
 
@@ -41,7 +42,7 @@ export class LifeClaim {
   }
 
   /**
-   * Claims the partition for this life of its agent, or renews that. A store that cannot be asked refuses nobody: an agent may be let in
+   * Claims the partition for this life of its agent, or makes sure of it. A store that cannot be asked refuses nobody: an agent may be let in
    * beside another one then, rather than none at all.
    * @throws Refusal "precondition" while another life has it, "conflict" when it cannot be told who has
    */
@@ -52,12 +53,17 @@ export class LifeClaim {
 
   async #claim(): Promise<void> {
     const [partition, agent, stream] = [this.#partition, this.#agent, this.#stream];
-    const { state, log } = this.#ports;
+    const { state, session, log } = this.#ports;
     try {
+      await session.hold();
+      const mine = create(AgentLifeSchema, { agent, stream, session: session.id });
+      const known = state.get(kinds.agentLife, partition)?.value;
+      if (known && equals(AgentLifeSchema, known, mine)) return;
       await state.transact((tx) => {
-        const present = tx.get(kinds.agentLife, partition)?.agent ?? agent;
-        if (present !== agent) throw alreadyLive(partition, present);
-        tx.put(kinds.agentLife, partition, create(AgentLifeSchema, { agent, stream }), { ttlMs });
+        const present = tx.get(kinds.agentLife, partition);
+        if (present && present.agent !== agent && tx.get(kinds.centralSession, present.session))
+          throw alreadyLive(partition, present.agent);
+        tx.put(kinds.agentLife, partition, mine);
       });
     } catch (error) {
       if (error instanceof Refusal && error.code === "unavailable") {

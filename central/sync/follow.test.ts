@@ -15,6 +15,7 @@ import { kinds } from "../store/kinds.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState, type State } from "../store/state.ts";
 import { machineUuid } from "../testing/machines.ts";
+import { CentralSession } from "./central-session.ts";
 import { Connections } from "./connections.ts";
 import { SyncFeed } from "./feed.ts";
 import { type FollowPorts, followPartition } from "./follow.ts";
@@ -32,7 +33,7 @@ beforeEach(async () => {
   state = await openState({ store: new MemoryStore({ clock, random }), clock, random, log }, stop.signal);
   const feed = new SyncFeed(state, keptMax);
   void feed.run(stop.signal);
-  ports = { state, feed, connections: new Connections(clock, log), clock, random, log };
+  ports = { state, feed, connections: new Connections(clock, log), session: newSession(), clock, random, log };
   await putPartition("p1");
   await putPartition("p2");
 });
@@ -41,6 +42,7 @@ afterEach(async () => {
   await state.close();
 });
 
+const newSession = () => new CentralSession({ state, clock, random, version: "v1" });
 const putPartition = (id: string) =>
   state.transact((tx) => tx.put(kinds.partition, id, create(PartitionSchema, { id })));
 const putSize = (id: string, name = id) =>
@@ -234,7 +236,7 @@ describe("a live stream", () => {
   });
 
   test("claims its partition in the store, so that no other agent follows at another central of it, and gives it back", async () => {
-    const other = { ...ports, connections: new Connections(clock, log) };
+    const other = { ...ports, connections: new Connections(clock, log), session: newSession() };
     const elsewhere = (agent: string, signal: AbortSignal) =>
       followPartition(other, create(FollowRequestSchema, { partition: "p1", agent }), signal);
     const [mine, theirs] = [new AbortController(), new AbortController()];
@@ -250,6 +252,34 @@ describe("a live stream", () => {
     await turns();
     assert.equal(state.get(kinds.agentLife, "p1"), undefined);
     await untilBeat(elsewhere("b", stop.signal));
+  });
+
+  test("loses its claim when its central's session has ended, and says so when another agent has taken its place", async () => {
+    const other = { ...ports, connections: new Connections(clock, log), session: newSession() };
+    const stream = follow();
+    await untilBeat(stream);
+    // This central is held up for a minute, as by a pause of its process; nothing of it renews anything.
+    clock.advance(60_000);
+    await turns();
+    const theirs = followPartition(other, create(FollowRequestSchema, { partition: "p1", agent: "b" }), stop.signal);
+    await untilBeat(theirs);
+    await assert.rejects(async () => {
+      for (;;) await stream.next();
+    }, /another agent is connected .*life b/);
+  });
+
+  test("renews one session for all agents, and nothing else in the store, however long they follow", async () => {
+    const streams = [follow(), follow({ partition: "p2" })];
+    for (const stream of streams) await untilBeat(stream);
+    const { revision } = state;
+    for (let second = 0; second < 60; second += 5) {
+      const beats = streams.map(untilBeat);
+      await turns();
+      clock.advance(5_000);
+      await Promise.all(beats);
+    }
+    assert.ok(state.get(kinds.centralSession, ports.session.id));
+    assert.ok(state.revision - revision <= 12n, `${state.revision - revision} commits in a minute`);
   });
 
   test("ends when the partition is deleted, after saying so", async () => {

@@ -8,7 +8,8 @@ import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
-import { LifeClaim, renewEveryMs } from "./claim-life.ts";
+import type { CentralSession } from "./central-session.ts";
+import { checkEveryMs, LifeClaim } from "./claim-life.ts";
 import type { Connections } from "./connections.ts";
 import type { Reader, SyncFeed } from "./feed.ts";
 import { digestOf, recollectionOf, response, snapshotOf } from "./messages.ts";
@@ -25,6 +26,7 @@ export interface FollowPorts {
   readonly state: State;
   readonly feed: SyncFeed;
   readonly connections: Connections;
+  readonly session: CentralSession;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -106,7 +108,7 @@ async function* live(
   // Since the last word to this agent, not since the last change: what happens elsewhere is no word.
   let spokeMs = clock.monotonicMs();
   let digestMs = spokeMs + firstDigestMs;
-  let claimMs = spokeMs + renewEveryMs;
+  let claimMs = spokeMs + checkEveryMs;
   // One alarm for many changes: to set one for each costs more than to send it.
   let isSet = false;
   const setAlarm = (ms: number): void => {
@@ -123,7 +125,7 @@ async function* live(
     const next = isCurrent || reader.at < present ? reader.take() : undefined;
     const nowMs = clock.monotonicMs();
     if (nowMs >= claimMs) {
-      claimMs = nowMs + renewEveryMs;
+      claimMs = nowMs + checkEveryMs;
       await claim.claim();
     }
     if (next) {

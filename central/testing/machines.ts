@@ -38,6 +38,7 @@ import { holdfastPartitionService } from "../partition/holdfast-service.ts";
 import { implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import { adminSwitchService } from "../switch/admin-service.ts";
+import { CentralSession } from "../sync/central-session.ts";
 import { Connections } from "../sync/connections.ts";
 import { SyncFeed } from "../sync/feed.ts";
 import { syncService } from "../sync/service.ts";
@@ -79,7 +80,8 @@ export async function machineCentral(): Promise<MachineCentral> {
   const central = await testCentral((given) => {
     const feed = new SyncFeed(given.state);
     void feed.run(stop.signal);
-    const ports = { ...given, connections, feed };
+    const session = new CentralSession({ ...given, version: "test" });
+    const ports = { ...given, connections, session, feed };
     return [
       implement(MachineService, machineService(ports)),
       implement(AdminMachineService, adminMachineService(ports)),

@@ -10,6 +10,7 @@ import { Outbox } from "#agent/outbox/outbox.ts";
 import { kinds } from "#central/store/kinds.ts";
 import { MemoryStore } from "#central/store/memory-store.ts";
 import { openState, type State } from "#central/store/state.ts";
+import { CentralSession } from "#central/sync/central-session.ts";
 import { Connections } from "#central/sync/connections.ts";
 import { SyncFeed } from "#central/sync/feed.ts";
 import { followPartition } from "#central/sync/follow.ts";
@@ -44,6 +45,7 @@ async function startCentral(clock: VirtualClock, store = new MemoryStore({ clock
     state,
     feed,
     connections: new Connections(clock, silentLog),
+    session: new CentralSession({ state, clock, random: systemRandom, version: "v1" }),
     clock,
     random: systemRandom,
     log: silentLog,

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/state/v1/cursor.proto.
  */
 export const file_holdfast_state_v1_cursor: GenFile = /*@__PURE__*/
-  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9jdXJzb3IucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIkEKDFJlcG9ydEN1cnNvchIOCgZvdXRib3gYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDwoHaGlzdG9yeRgDIAEoCSIqCglBZ2VudExpZmUSDQoFYWdlbnQYASABKAkSDgoGc3RyZWFtGAIgASgJYgZwcm90bzM");
+  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9jdXJzb3IucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIkEKDFJlcG9ydEN1cnNvchIOCgZvdXRib3gYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDwoHaGlzdG9yeRgDIAEoCSI7CglBZ2VudExpZmUSDQoFYWdlbnQYASABKAkSDgoGc3RyZWFtGAIgASgJEg8KB3Nlc3Npb24YAyABKAliBnByb3RvMw");
 
 /**
  * How far central has taken a partition's reports.
@@ -45,7 +45,7 @@ export const ReportCursorSchema: GenMessage<ReportCursor> = /*@__PURE__*/
   messageDesc(file_holdfast_state_v1_cursor, 0);
 
 /**
- * Which life of a partition's agent is connected, at whatever central of the store. Goes by itself when nobody renews it.
+ * Which life of a partition's agent is connected, at whatever central of the store.
  *
  * @generated from message holdfast.state.v1.AgentLife
  */
@@ -63,6 +63,13 @@ export type AgentLife = Message<"holdfast.state.v1.AgentLife"> & {
    * @generated from field: string stream = 2;
    */
   stream: string;
+
+  /**
+   * Of the central that it is connected to (kind central-session): without that it is connected no more.
+   *
+   * @generated from field: string session = 3;
+   */
+  session: string;
 };
 
 /**
