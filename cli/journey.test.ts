@@ -73,7 +73,11 @@ describe("the command line", () => {
   });
 
   test("tells why a machine waits", async () => {
-    assert.match((await holdfast(["machine", "why", uuid])).out, /^why: +waiting for the installer to report$/m);
+    const { out } = await holdfast(["machine", "why", uuid]);
+    assert.match(out, /^why: +waiting for the installer to report$/m);
+    assert.match(out, /^order reset \(o1, epoch 3\) was not carried out: its deadline has passed$/m);
+    assert.match(out, /^boot-installer \(e2, epoch 3\) was begun, and how it ended is not known yet: it is off$/m);
+    assert.doesNotMatch(out, /move-port/, "what is done needs no words");
   });
 
   test("proposes how a line may go on", async () => {

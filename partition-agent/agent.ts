@@ -213,6 +213,7 @@ function reconcilerOf(
     newMachines,
     listeningSinceMs: clock.wallMs(),
     clock,
+    random,
     log,
   });
   return new Reconciler(

@@ -1,6 +1,7 @@
 // One allocation is one commit: machine, addresses and ASN together, under the revisions that were read.
 // What is only looked at to choose comes from the state, without a condition; what is chosen is read through the transaction.
 import { clone, create } from "@bufbuild/protobuf";
+import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { type MachineView, placeMachine, unavailability, unfitText } from "#domain/machine/placement.ts";
 import { asnTag, rackTag, systemTags } from "#domain/machine/tags.ts";
@@ -51,7 +52,7 @@ export function allocate(
   const joining = { project: request.project, machine: desired.uuid, asn, nowMs, newUuid, indexes };
   const next = clone(MachineDesiredSchema, desired);
   next.epoch = nextEpoch(desired, observed);
-  next.orders = [];
+  withdrawStale(next, nowMs);
   next.meta = touched(desired.meta, nowMs);
   next.allocation = create(MachineAllocationSchema, {
     uuid: allocation,

@@ -9,6 +9,7 @@ import {
   type WatchResponse,
   WatchResponseSchema,
 } from "#gen/holdfast/api/v1/machine_pb.ts";
+import type { BmcOrder, BmcOrderOutcome } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -42,7 +43,7 @@ export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof 
         ...(observed?.port && { port: observed.port }),
         powerState: observed?.bmc?.powerState ?? "",
         lastFailure: observed?.lastFailure ?? "",
-        outcomes: observed?.outcomes ?? [],
+        ...actsOf(view, project),
         linkUp: connections.isUp(desired.partition),
       });
     },
@@ -53,6 +54,21 @@ export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof 
     },
 
     watch: (request, context) => watchMachines(ports, request, context),
+  };
+}
+
+/** What was ordered and done: an administrator sees all, a project what is of its own allocation, and not who else ordered. */
+function actsOf({ desired, observed }: MachineView, project: string) {
+  const told = observed?.outcomes ?? [];
+  const withdrawn = desired.withdrawn.filter(({ id }) => !told.some((outcome) => outcome.id === id));
+  const all = { outcomes: [...withdrawn, ...told], effects: observed?.effects ?? [] };
+  if (project === "") return all;
+  const own = ({ order }: BmcOrderOutcome) => order?.epoch === desired.epoch;
+  const unnamed = <T extends { readonly order?: BmcOrder | undefined }>(one: T) =>
+    one.order ? { ...one, order: { ...one.order, issuedBy: "" } } : one;
+  return {
+    outcomes: all.outcomes.filter(own).map(unnamed),
+    effects: all.effects.filter(({ epoch }) => epoch === desired.epoch).map(unnamed),
   };
 }
 

@@ -1,5 +1,5 @@
 import { clone } from "@bufbuild/protobuf";
-import { isVoidOrder, newOrder } from "#domain/machine/bmc-order.ts";
+import { newOrder, withdrawStale } from "#domain/machine/bmc-order.ts";
 import { MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineBMCCommand as Command } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -26,10 +26,10 @@ export function giveOrder(tx: Tx, observed: MachineObserved | undefined, order: 
       { field: "uuid" },
     );
   }
-  // A void one need not wait for an agent that is away to say so.
-  const open = desired.orders.filter((o) => !isVoidOrder(o, nowMs));
-  const wish = { uuid, command, id, issuedBy: user, epoch: desired.epoch, nowMs };
   const next = clone(MachineDesiredSchema, desired);
-  next.orders = [...open, newOrder(wish, observed, open)];
+  // Those that are void need not wait for an agent that is away to say so.
+  withdrawStale(next, nowMs);
+  const wish = { uuid, command, id, issuedBy: user, epoch: desired.epoch, nowMs };
+  next.orders = [...next.orders, newOrder(wish, observed, next.orders)];
   tx.put(kinds.machineDesired, uuid, next);
 }

@@ -1,4 +1,5 @@
 import { clone } from "@bufbuild/protobuf";
+import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { firstDesired } from "#domain/machine/first-desired.ts";
 import { touched } from "#domain/meta.ts";
@@ -22,7 +23,7 @@ export function reclaim(tx: Tx, uuid: string, nowMs: number): MachineDesired {
   }
   const next = desired ? clone(MachineDesiredSchema, desired) : firstDesired(observed, nowMs);
   next.epoch = nextEpoch(desired, observed);
-  next.orders = [];
+  withdrawStale(next, nowMs);
   next.meta = touched(next.meta, nowMs);
   tx.put(kinds.machineDesired, uuid, next);
   return next;

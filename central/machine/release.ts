@@ -1,4 +1,5 @@
 import { clone, create } from "@bufbuild/protobuf";
+import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { touched } from "#domain/meta.ts";
 import { type MachineDesired, MachineDesiredSchema, ReleaseSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
@@ -32,7 +33,7 @@ export function release(
   const next = clone(MachineDesiredSchema, desired as MachineDesired); // it has an allocation
   delete next.allocation;
   next.epoch = nextEpoch(desired, tx.get(kinds.machineObserved, uuid));
-  next.orders = [];
+  withdrawStale(next, nowMs);
   next.meta = touched(next.meta, nowMs);
   // The list is unconditioned: whoever ties an address to this machine reads the machine, and so loses the race against this commit.
   const ips = tx.by(ipsByMachine, uuid).map((ip) => ip.id);

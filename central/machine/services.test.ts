@@ -4,6 +4,7 @@ import { create, enumToJson } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { asnTag, rackTag } from "#domain/machine/tags.ts";
+import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
 import { SwitchService as AdminSwitchService } from "#gen/metalstack/admin/v2/switch_pb.ts";
@@ -174,6 +175,31 @@ describe("an order to a BMC", () => {
     central.clock.advance(121_000);
     await order();
     assert.equal(central.desired(uuid).orders.length, 1);
+  });
+
+  test("that is taken back, void or of an epoch that is over, stays to be read with what it had and what held then", async () => {
+    await central.waiting(1, withBmc);
+    await central.create();
+    await order();
+    central.clock.advance(121_000);
+    await order();
+    const explain = (project: string) => central.client(HoldfastMachineService).explain({ uuid, project });
+    const [late] = (await explain(mine().project)).outcomes;
+    assert.match(late?.error ?? "", /its deadline .* has passed, it was /);
+    assert.deepEqual([late?.order?.epoch, late?.epoch, late?.order?.issuedBy], [2n, 2n, ""]);
+    await user().delete(mine());
+    const [again, stale] = (await explain("")).outcomes;
+    assert.deepEqual([again?.id, again?.order?.issuedBy], [late?.id, "admin"]);
+    assert.match(stale?.error ?? "", /given under epoch 2, the machine is at 3/);
+    await central.report({ ...aWaiting(uuid), ...withBmc, outcomes: [{ id: stale!.id, error: "" }] });
+    assert.deepEqual(
+      (await explain("")).outcomes.map(({ id, error }) => [id, error === ""]),
+      [
+        [late?.id, false],
+        [stale?.id, true],
+      ],
+      "the agent's word counts",
+    );
   });
 });
 

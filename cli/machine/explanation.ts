@@ -4,6 +4,7 @@ import { enumText } from "../view/enum-text.ts";
 import { factsText } from "../view/facts.ts";
 import { printable } from "../view/table.ts";
 import { agoText } from "../view/time.ts";
+import { effectText, outcomeText } from "./acts.ts";
 import { progressFacts, stepText } from "./progress.ts";
 
 /** What a machine waits for, for people: one fact a line, what is unknown left out. */
@@ -31,9 +32,8 @@ export function explanationText(uuid: string, told: ExplainResponse, nowMs: numb
   const steps = (told.progress?.steps ?? []).map(
     (step) => `  ${printable(step.name).padEnd(12)}${printable(stepText(step))}`,
   );
-  const refused = told.outcomes.filter((o) => o.error !== "");
-  const orders = refused.map(
-    (o) => `order ${printable(o.id)} was not carried out${agoText(o.at, nowMs)}: ${printable(o.error)}`,
-  );
-  return facts + [...(steps.length ? ["steps:", ...steps] : []), ...orders].map((line) => `${line}\n`).join("");
+  const refused = told.outcomes.filter((o) => o.error !== "").map((o) => `order ${outcomeText(o, nowMs)}`);
+  const doubtful = told.effects.filter((e) => !e.endedAt || (e.error !== "" && !e.order));
+  const acts = [...refused, ...doubtful.map((e) => effectText(e, nowMs))].map(printable);
+  return facts + [...(steps.length ? ["steps:", ...steps] : []), ...acts].map((line) => `${line}\n`).join("");
 }

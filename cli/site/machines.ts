@@ -4,7 +4,7 @@ import {
   type SiteMachineState,
   SiteMachineStateSchema,
 } from "#gen/holdfast/site/v1/machine_pb.ts";
-import type { BmcOrder, BmcOrderOutcome } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { BmcOrder, BmcOrderOutcome, EffectRecord } from "#gen/holdfast/state/v1/machine_pb.ts";
 import {
   MachineBMCCommandSchema,
   MachineLivelinessSchema,
@@ -13,6 +13,7 @@ import {
 import { type Cli, say } from "../cli.ts";
 import { Failure } from "../failure.ts";
 import type { OutputFlags } from "../flags.ts";
+import { effectText, outcomeText } from "../machine/acts.ts";
 import { progressFacts, stepText } from "../machine/progress.ts";
 import { enumText } from "../view/enum-text.ts";
 import { type Fact, factsText } from "../view/facts.ts";
@@ -71,6 +72,7 @@ function whyText(m: SiteMachine, nowMs: number): string {
     ...(m.progress?.steps ?? []).map((step): Fact => ["step", `${step.name}  ${stepText(step)}`]),
     ...m.orders.map((order) => orderFact(order, nowMs)),
     ...m.outcomes.map((outcome) => outcomeFact(outcome, nowMs)),
+    ...m.effects.filter(({ order }) => !order).map((effect) => effectFact(effect, nowMs)),
   ]);
 }
 
@@ -92,7 +94,9 @@ function orderFact({ id, command, issuedBy, deadline }: BmcOrder, nowMs: number)
   ];
 }
 
-const outcomeFact = ({ id, error, at }: BmcOrderOutcome, nowMs: number): Fact => [
-  "past order",
-  `${id} was ${error === "" ? "carried out" : `not carried out: ${error}`}${agoText(at, nowMs)}`,
+const outcomeFact = (outcome: BmcOrderOutcome, nowMs: number): Fact => ["past order", outcomeText(outcome, nowMs)];
+
+const effectFact = (effect: EffectRecord, nowMs: number): Fact => [
+  effect.endedAt ? "past effect" : "open effect",
+  effectText(effect, nowMs),
 ];

@@ -61,7 +61,18 @@ const machine: MessageInitShape<typeof SiteMachineSchema> = {
       deadline: timestampFromMs(startMs + 5000),
     },
   ],
-  outcomes: [{ id: "o1", at: ago(30_000), error: "no answer" }],
+  outcomes: [
+    { id: "o1", at: ago(30_000), error: "no answer" },
+    {
+      id: "o0",
+      at: ago(40_000),
+      order: { id: "o0", command: Command.MACHINE_BMC_COMMAND_OFF, issuedBy: "alice", epoch: 4n },
+    },
+  ],
+  effects: [
+    { opId: "e1", effect: "move-port", epoch: 4n, why: "moving port swp1", begunAt: ago(60_000), endedAt: ago(59_000) },
+    { opId: "e2", effect: "boot-installer", epoch: 4n, why: "it is off", begunAt: ago(5_000) },
+  ],
 };
 
 const historyHold = {
@@ -244,6 +255,9 @@ ${uuid}  52:54:00:00:00:01  web-1  in use  off (held off by an order)  leaf1 swp
     assert.match(out, /^port: +leaf1 swp1 in tenant, belongs in tenant$/m);
     assert.match(out, /^open order: +reset by site:bob, void in 5\.0s \(o2\)$/m);
     assert.match(out, /^past order: +o1 was not carried out: no answer \(30s ago\)$/m);
+    assert.match(out, /^past order: +off by alice \(o0, epoch 4\) was carried out \(40s ago\)$/m);
+    assert.match(out, /^past effect: +move-port \(e1, epoch 4\) is done: moving port swp1 \(59s ago\)$/m);
+    assert.match(out, /^open effect: +boot-installer \(e2, epoch 4\) was begun .*not known yet: it is off$/m);
     const none = await site("why", "x");
     assert.deepEqual([none.code, none.err], [1, "holdfast: not found: no machine here has the name x\n"]);
   });

@@ -112,6 +112,11 @@ export function routes(router: ConnectRouter): void {
       epoch: 3n,
       linkUp: true,
       installations: 1,
+      outcomes: [{ id: "o1", error: "its deadline has passed", order: { id: "o1", command: 3, epoch: 3n } }],
+      effects: [
+        { opId: "e1", effect: "move-port", epoch: 3n, endedAt: { seconds: 1n } },
+        { opId: "e2", effect: "boot-installer", epoch: 3n, why: "it is off" },
+      ],
     }),
     async *watch(request, context) {
       noted(request, context, undefined);

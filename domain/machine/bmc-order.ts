@@ -1,6 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { type BmcOrder, BmcOrderSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import {
+  type BmcOrder,
+  BmcOrderOutcomeSchema,
+  BmcOrderSchema,
+  type MachineDesired,
+  type MachineObserved,
+} from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineBMCCommand as Command } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { bmcCommandName } from "./bmc-command.ts";
@@ -9,6 +15,9 @@ import { bmcCommandName } from "./bmc-command.ts";
 const ordersMax = 8;
 /** An order that could not be carried out by then is void: nobody expects a reset that they gave yesterday. */
 const orderLifeMs = 2 * 60_000;
+
+/** Kept of one machine. */
+const withdrawnMax = 16;
 
 const internal: readonly Command[] = [
   Command.MACHINE_BMC_COMMAND_UNSPECIFIED,
@@ -49,6 +58,32 @@ export function newOrder(
     });
   }
   return create(BmcOrderSchema, { id, command, epoch, issuedBy, deadline: timestampFromMs(nowMs + orderLifeMs) });
+}
+
+/**
+ * Takes back those orders that must not be carried out any more. How they ended stays to be read: their agent may never hear of them.
+ * @param desired a draft, its epoch already the one that counts
+ */
+export function withdrawStale(desired: MachineDesired, nowMs: number): void {
+  const { epoch, orders } = desired;
+  const stale = orders.flatMap((order) => {
+    const why = staleness(order, epoch, nowMs);
+    if (why === undefined) return [];
+    const error = `taken back, with nothing told of it yet: ${why}`;
+    return [create(BmcOrderOutcomeSchema, { id: order.id, order, epoch, at: timestampFromMs(nowMs), error })];
+  });
+  desired.orders = orders.filter(({ id }) => !stale.some((ended) => ended.id === id));
+  desired.withdrawn = [...desired.withdrawn, ...stale].slice(-withdrawnMax);
+}
+
+/** Why an order must not be carried out: what it had, and what holds now. */
+export function staleness(order: BmcOrder, epoch: bigint, nowMs: number): string | undefined {
+  if (order.epoch !== epoch) return `it was given under epoch ${order.epoch}, the machine is at ${epoch}`;
+  if (order.deadline && isVoidOrder(order, nowMs)) {
+    const [deadline, now] = [timestampMs(order.deadline), nowMs].map((ms) => new Date(ms).toISOString());
+    return `its deadline ${deadline} has passed, it was ${now}`;
+  }
+  return undefined;
 }
 
 /** Nobody carries it out any more. */

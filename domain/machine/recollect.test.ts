@@ -32,3 +32,30 @@ test("a boot that began since is later than all that was told, and keeps the har
   const now = recollected(own, installed);
   assert.deepEqual([now.boot, now.installedEpoch, now.waiting, now.hardware?.memory], ["b3", 0n, true, 1n]);
 });
+
+test("how orders and effects ended is known when either knew it, whichever is the later record", () => {
+  const at = timestampFromMs;
+  const own = machine({ uuid: "m", boot: "b2", effects: [{ opId: "e1", begunAt: at(1) }], outcomes: [{ id: "o1" }] });
+  const told = machine({
+    uuid: "m",
+    boot: "b2",
+    effects: [
+      { opId: "e1", begunAt: at(1), endedAt: at(2) },
+      { opId: "o2", begunAt: at(3) },
+    ],
+    outcomes: [{ id: "o2", at: at(3) }],
+  });
+  for (const now of [recollected(own, told), recollected(told, own)]) {
+    assert.deepEqual(
+      now.effects.map(({ opId, endedAt }) => [opId, endedAt !== undefined]),
+      [
+        ["e1", true],
+        ["o2", false],
+      ],
+    );
+    assert.deepEqual(
+      now.outcomes.map(({ id }) => id),
+      ["o1", "o2"],
+    );
+  }
+});

@@ -1,6 +1,11 @@
 import { clone } from "@bufbuild/protobuf";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import {
+  type BmcOrderOutcome,
+  type EffectRecord,
+  type MachineObserved,
+  MachineObservedSchema,
+} from "#gen/holdfast/state/v1/machine_pb.ts";
 import { highestEpoch } from "./epoch.ts";
 
 /**
@@ -11,12 +16,28 @@ import { highestEpoch } from "./epoch.ts";
 export function recollected(own: MachineObserved | undefined, told: MachineObserved): MachineObserved {
   const later = own === undefined || isLater(told, own) ? told : own;
   const next = clone(MachineObservedSchema, later);
+  // Acts are no signs of life, and what is forgotten of one is done again: all that either knows counts.
+  next.outcomes = outcomesOf(own?.outcomes ?? [], told.outcomes);
+  next.effects = effectsOf(own?.effects ?? [], told.effects);
   // Streams are open with this life of the agent alone.
   next.waiting = own?.waiting ?? false;
   next.hardware ??= own?.hardware ?? told.hardware;
   next.bmc ??= own?.bmc ?? told.bmc;
   next.port ??= own?.port ?? told.port;
   return next;
+}
+
+function outcomesOf(own: readonly BmcOrderOutcome[], told: readonly BmcOrderOutcome[]): BmcOrderOutcome[] {
+  const known = new Set(own.map(({ id }) => id));
+  const more = told.filter(({ id }) => !known.has(id));
+  return [...own, ...more].sort((a, b) => atMs(a.at) - atMs(b.at));
+}
+
+/** One that has ended for either has ended. */
+function effectsOf(own: readonly EffectRecord[], told: readonly EffectRecord[]): EffectRecord[] {
+  const byId = new Map(own.map((effect) => [effect.opId, effect]));
+  for (const effect of told) if (!byId.get(effect.opId)?.endedAt) byId.set(effect.opId, effect);
+  return [...byId.values()].sort((a, b) => atMs(a.begunAt) - atMs(b.begunAt));
 }
 
 function isLater(a: MachineObserved, b: MachineObserved): boolean {
@@ -26,4 +47,6 @@ function isLater(a: MachineObserved, b: MachineObserved): boolean {
   return heardMs(a) > heardMs(b);
 }
 
-const heardMs = ({ heardAt }: MachineObserved): number => (heardAt ? timestampMs(heardAt) : 0);
+const heardMs = ({ heardAt }: MachineObserved): number => atMs(heardAt);
+
+const atMs = (at: Timestamp | undefined): number => (at ? timestampMs(at) : 0);

@@ -62,7 +62,8 @@ const installed = {
 
 const effectOf = (f: MachineFacts) => {
   const decision = planMachine(f);
-  return decision.kind === "act" ? decision.effect.kind : `wait: ${decision.why}`;
+  if (decision.kind === "wait") return `wait: ${decision.why}`;
+  return (decision.kind === "act" ? decision.effect : decision.note).kind;
 };
 
 test("a free machine in the installer waits for an allocation", () => {
@@ -183,6 +184,21 @@ test("orders: carried out once, void after their deadline and under another epoc
     effectOf(facts({ desired: { orders: [order({})] }, observed: { outcomes: [{ id: "o1" }] } })),
     "wait: an allocation",
   );
+});
+
+test("what a former life had begun is looked at before anything else is done; one order that cannot be seen holds the rest up", () => {
+  const deadline = timestampFromMs(now + 1000);
+  const [on, reset] = [Command.MACHINE_BMC_COMMAND_ON, Command.MACHINE_BMC_COMMAND_RESET].map((command, i) =>
+    create(BmcOrderSchema, { id: `o${i}`, command, epoch: 1n, deadline }),
+  );
+  const observed = { effects: [{ opId: "o0", effect: "carry-out-order", epoch: 1n, order: on! }] };
+  const begun = facts({ desired: { orders: [on!, reset!] }, observed });
+  assert.equal(effectOf(begun), "close-effect");
+  const silent = { ...begun, power: { state: "unknown", why: "no answer" } } as const;
+  assert.match(effectOf(silent), /^wait: the BMC, to see whether order on was carried out before the agent ended/);
+  const own = facts({ observed: { effects: [{ opId: "e1", effect: "boot-installer", epoch: 1n }] } });
+  assert.equal(effectOf(own), "close-effect");
+  assert.match(effectOf({ ...own, power: silent.power }), /^wait: the installer works/);
 });
 
 test("an order of people on site goes by the same rules, also where central has told nothing of the machine", () => {

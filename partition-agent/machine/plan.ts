@@ -1,15 +1,17 @@
 // What to do next about one machine, decided from facts. Pure: the reconciler gathers the facts and performs the effects.
 //
-// Order: orders of people first, then whether anything may be done at all, then isolation of the port, then power. A machine
+// Order: what a former life of the agent had begun, then orders of people, then whether anything may be done at all, then isolation of the port, then power. A machine
 // whose port cannot be read back in the provisioning network after a release is not switched on there.
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { bmcCommandName } from "#domain/machine/bmc-command.ts";
-import { isVoidOrder } from "#domain/machine/bmc-order.ts";
+import { staleness } from "#domain/machine/bmc-order.ts";
 import { bootTarget } from "#domain/machine/boot-target.ts";
 import { stateOf } from "#domain/machine/lifecycle.ts";
 import { portNetwork, provisioning } from "#domain/machine/port-network.ts";
-import type { BmcOrder, MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { BmcOrder, EffectRecord, MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { openEffects } from "./effect-journal.ts";
+import { type Found, lookBack } from "./look-back.ts";
 import { lostRecord } from "./lost-record.ts";
 
 export interface MachineFacts {
@@ -36,12 +38,10 @@ export type PortFact =
   | { readonly kind: "unknown"; readonly why: string }
   | { readonly kind: "at"; readonly switch: string; readonly port: string; readonly network: string };
 
+/** What is done to the world: each has an id, and is on the disk before it is begun. */
 export type MachineEffect =
   | { readonly kind: "carry-out-order"; readonly order: BmcOrder }
-  | { readonly kind: "refuse-order"; readonly order: BmcOrder; readonly reason: string }
-  | { readonly kind: "enter-reclaim"; readonly epoch: bigint }
   | { readonly kind: "move-port"; readonly port: string; readonly network: string; readonly epoch: bigint }
-  | { readonly kind: "note-isolated"; readonly epoch: bigint }
   | {
       readonly kind: "boot-installer";
       readonly power: "on" | "cycle";
@@ -51,8 +51,16 @@ export type MachineEffect =
   | { readonly kind: "boot-from-disk-next"; readonly epoch: bigint }
   | { readonly kind: "start-from-disk"; readonly epoch: bigint; readonly because: string };
 
+/** What is only written down. */
+export type MachineNote =
+  | { readonly kind: "close-effect"; readonly record: EffectRecord; readonly found: Found }
+  | { readonly kind: "refuse-order"; readonly order: BmcOrder; readonly reason: string }
+  | { readonly kind: "enter-reclaim"; readonly epoch: bigint }
+  | { readonly kind: "note-isolated"; readonly epoch: bigint };
+
 export type MachineDecision =
   | { readonly kind: "act"; readonly effect: MachineEffect; readonly why: string; readonly next: string }
+  | { readonly kind: "note"; readonly note: MachineNote; readonly why: string; readonly next: string }
   | { readonly kind: "wait"; readonly why: string; readonly next: string; readonly recheckAfterMs: number };
 
 /** A machine that is on and says nothing for this long is reset. Longer than the slowest firmware's self-test. */
@@ -64,7 +72,33 @@ const recheckMs = 30_000;
 const lastWordMs = 5_000;
 
 export function planMachine(facts: MachineFacts): MachineDecision {
-  return planOrders(facts) ?? planLeftAlone(facts) ?? planRelease(facts) ?? planPort(facts) ?? planPower(facts);
+  return (
+    planBegun(facts) ??
+    planOrders(facts) ??
+    planLeftAlone(facts) ??
+    planRelease(facts) ??
+    planPort(facts) ??
+    planPower(facts)
+  );
+}
+
+/** What was begun and has no end: nothing of it is done again before the world has shown how it stands. */
+function planBegun(facts: MachineFacts): MachineDecision | undefined {
+  for (const record of openEffects(facts.observed)) {
+    const found = lookBack(record, facts);
+    const name = record.order ? `order ${bmcCommandName(record.order.command)}` : record.effect;
+    if (found) {
+      const why = `${name} had been begun when the agent ended: ${found.kind === "done" ? "it was carried out" : found.why}`;
+      return note({ kind: "close-effect", record, found }, why, "");
+    }
+    if (record.order)
+      return waitFor(
+        `the BMC, to see whether ${name} was carried out before the agent ended`,
+        "it goes on then",
+        5_000,
+      );
+  }
+  return undefined;
 }
 
 /** Absence never means reset: what is not known to be free is left as it is. */
@@ -87,23 +121,15 @@ function planOrders({ desired, observed, localOrders, nowMs }: MachineFacts): Ma
   const [order] = openOrders(desired, observed, localOrders);
   if (!order) return undefined;
   const name = bmcCommandName(order.command);
-  const refused = refusal(order, desired?.epoch ?? 0n, nowMs);
-  if (refused) return act({ kind: "refuse-order", order, reason: refused }, `order ${name} is void: ${refused}`, "");
+  const refused = staleness(order, desired?.epoch ?? 0n, nowMs);
+  if (refused) return note({ kind: "refuse-order", order, reason: refused }, `order ${name} is void: ${refused}`, "");
   return act({ kind: "carry-out-order", order }, `carrying out ${name}`, "its outcome is reported");
-}
-
-function refusal(order: BmcOrder, epoch: bigint, nowMs: number): string | undefined {
-  if (order.epoch !== epoch) return `it was given under epoch ${order.epoch}, the machine is at ${epoch}`;
-  if (order.deadline && isVoidOrder(order, nowMs)) {
-    return `its deadline ${new Date(timestampMs(order.deadline)).toISOString()} has passed`;
-  }
-  return undefined;
 }
 
 /** A release is entered into the log once per epoch, before anything else of it happens. */
 function planRelease({ desired, observed }: MachineFacts): MachineDecision | undefined {
   if (!desired || !isPast(desired, observed) || observed.reclaimedEpoch === desired.epoch) return undefined;
-  return act(
+  return note(
     { kind: "enter-reclaim", epoch: desired.epoch },
     "the machine was released",
     "its port is isolated, then it is wiped",
@@ -131,10 +157,10 @@ function planPort({ desired, observed, port, nowMs }: MachineFacts): MachineDeci
         );
       }
       return isolate
-        ? act({ kind: "note-isolated", epoch }, "the port was read back in the provisioning network", "")
+        ? note({ kind: "note-isolated", epoch }, "the port was read back in the provisioning network", "")
         : undefined;
     case "unmanaged":
-      return isolate ? act({ kind: "note-isolated", epoch }, "the site has no switch to drive", "") : undefined;
+      return isolate ? note({ kind: "note-isolated", epoch }, "the site has no switch to drive", "") : undefined;
     case "unknown":
       if (desired && isPast(desired, observed)) {
         return waitFor(
@@ -273,6 +299,13 @@ const lastHeardMs = (observed: MachineObserved): number => (observed.heardAt ? t
 const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
 
 const act = (effect: MachineEffect, why: string, next: string): MachineDecision => ({ kind: "act", effect, why, next });
+
+const note = (what: MachineNote, why: string, next: string): MachineDecision => ({
+  kind: "note",
+  note: what,
+  why,
+  next,
+});
 
 const waitFor = (why: string, next: string, recheckAfterMs: number): MachineDecision => ({
   kind: "wait",

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type BmcOrder, BmcOrderSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineBMCCommand as Command, MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { silentLog } from "#lib/log.ts";
 import type { Bmc } from "../bmc/bmc.ts";
@@ -10,10 +12,12 @@ import {
   macA,
   observed,
   openAgent,
+  random,
   settle,
   start,
   type TestAgent,
   TestCentral,
+  until,
   uuidA,
   waiting,
 } from "../testing/site.ts";
@@ -24,7 +28,7 @@ const minuteMs = 60_000;
 /** A BMC that does what it is told, and remembers. */
 function fakeBmc() {
   const told: string[] = [];
-  const state = { power: "on" as "on" | "off", broken: undefined as Error | undefined };
+  const state = { power: "on" as "on" | "off", broken: undefined as Error | undefined, mute: false };
   const check = () => {
     if (state.broken) throw state.broken;
   };
@@ -38,6 +42,7 @@ function fakeBmc() {
       check();
       told.push(action);
       state.power = action === "off" ? "off" : "on";
+      if (state.mute) await new Promise(() => {});
     },
     async setBootDevice({ device, persistent, efi }) {
       check();
@@ -59,6 +64,7 @@ function reconcilerOf(agent: TestAgent, bmc: Bmc | undefined) {
     newMachines: "power on",
     listeningSinceMs: agent.clock.wallMs(),
     clock: agent.clock,
+    random,
     log: silentLog,
   });
   const run = () => reconciler.reconcile(uuidA, new AbortController().signal);
@@ -211,4 +217,162 @@ test("a failure of the world is in the status of the machine", async () => {
   const { reconciler } = reconcilerOf(agent, undefined);
   await reconciler.failed(uuidA, new Error("switch leaf1 refused"));
   assert.equal(observed(agent, uuidA).progress?.why, "switch leaf1 refused");
+});
+
+const order = (agent: TestAgent, id: string, command: Command = Command.MACHINE_BMC_COMMAND_RESET) =>
+  create(BmcOrderSchema, { id, command, epoch: 1n, deadline: timestampFromMs(agent.clock.wallMs() + 2 * minuteMs) });
+
+const machineWith = (...orders: readonly BmcOrder[]) => ({
+  uuid: uuidA,
+  partition: "p1",
+  epoch: 1n,
+  orders: [...orders],
+});
+
+/** The agent hears no more while the BMC does what it was told; another life is opened over what its disk holds. */
+async function killedDuring(agent: TestAgent, { bmc, state, told }: ReturnType<typeof fakeBmc>): Promise<TestAgent> {
+  state.mute = true;
+  void reconcilerOf(agent, bmc).run();
+  await until("the BMC was told", () => told.some((one) => ["on", "off", "reset", "cycle"].includes(one)));
+  state.mute = false;
+  return await openAgent(agent);
+}
+
+test("an effect is on the disk before it is begun, with id and epoch, and closed after it", async () => {
+  const { agent, central } = await start();
+  await installed(agent, central);
+  const { bmc, told, state } = fakeBmc();
+  const seen: unknown[] = [];
+  const watched: Bmc = {
+    ...bmc,
+    setBootDevice: (boot) => {
+      const kept = [...agent.disk.entries("observed")].map(([, bytes]) => fromBinary(MachineObservedSchema, bytes));
+      seen.push(kept[0]?.effects.map(({ effect, epoch, endedAt }) => [effect, epoch, endedAt]));
+      return bmc.setBootDevice(boot);
+    },
+  };
+  await reconcilerOf(agent, watched).run();
+  assert.deepEqual([seen, told.length], [[[["boot-from-disk-next", 2n, undefined]]], 1]);
+  const [record] = observed(agent, uuidA).effects;
+  assert.deepEqual([record?.error, record?.endedAt !== undefined, record?.opId !== ""], ["", true, true]);
+  state.broken = new Error("BMC 10.0.0.9:623: refused");
+  await agent.observations.update(uuidA, (m) => {
+    m.diskBootEpoch = 0n;
+  });
+  const { run } = reconcilerOf(agent, { ...bmc, powerState: async () => "on" });
+  await assert.rejects(run(), /refused/);
+  assert.match(observed(agent, uuidA).effects.at(-1)?.error ?? "", /10\.0\.0\.9:623: refused/);
+});
+
+test("a reset that the agent had begun when it was killed is not repeated, and whoever ordered it is told so", async () => {
+  const { agent, central } = await start();
+  await waiting(agent, central);
+  await central.want(agent, machineWith(order(agent, "o1")));
+  const fake = fakeBmc();
+  const alive = await killedDuring(agent, fake);
+  const { run } = reconcilerOf(alive, fake.bmc);
+  await run();
+  await run();
+  assert.deepEqual(fake.told, ["reset"]);
+  const { outcomes, effects } = observed(alive, uuidA);
+  assert.match(outcomes.at(-1)?.error ?? "", /may have been carried out, and is not repeated/);
+  assert.deepEqual([outcomes.at(-1)?.order?.command, outcomes.at(-1)?.epoch], [Command.MACHINE_BMC_COMMAND_RESET, 1n]);
+  assert.deepEqual(
+    effects.map(({ opId, endedAt }) => [opId, endedAt !== undefined]),
+    [["o1", true]],
+  );
+});
+
+test("an order to switch off that was begun is done when the machine is off, and not before the BMC was asked", async () => {
+  const { agent, central } = await start();
+  await waiting(agent, central);
+  await central.want(agent, machineWith(order(agent, "o1", Command.MACHINE_BMC_COMMAND_OFF)));
+  const fake = fakeBmc();
+  const alive = await killedDuring(agent, fake);
+  await reconcilerOf(alive, undefined).run();
+  assert.match(observed(alive, uuidA).progress?.why ?? "", /^the BMC, to see whether order off was carried out/);
+  assert.deepEqual(observed(alive, uuidA).outcomes, []);
+  await reconcilerOf(alive, fake.bmc).run();
+  assert.deepEqual([fake.told, observed(alive, uuidA).outcomes.at(-1)?.error], [["off"], ""]);
+  assert.ok(observed(alive, uuidA).heldOff);
+});
+
+test("a machine that was being reset when the agent was killed is looked at, and not reset again before its time", async () => {
+  const { agent, central } = await start();
+  await installed(agent, central);
+  await central.free(agent, uuidA, 3n);
+  const fake = fakeBmc();
+  const alive = await killedDuring(agent, fake);
+  const { run } = reconcilerOf(alive, fake.bmc);
+  await run();
+  alive.clock.advance(3 * minuteMs);
+  await run();
+  assert.deepEqual(fake.told, ["pxe efi", "cycle"]);
+  assert.match(
+    observed(alive, uuidA).effects.at(-1)?.error ?? "",
+    /the agent ended before .*; the machine was found on/,
+  );
+});
+
+test("an order that was carried out is not repeated when the disk did not take how it ended", async () => {
+  const { agent, central } = await start();
+  await waiting(agent, central);
+  await central.want(agent, machineWith(order(agent, "o1")));
+  const { bmc, told } = fakeBmc();
+  const failing: Bmc = {
+    ...bmc,
+    power: async (action) => {
+      await bmc.power(action);
+      agent.disk.broken = new Error("no space left on device");
+    },
+  };
+  await assert.rejects(reconcilerOf(agent, failing).run(), /no space left/);
+  agent.disk.broken = undefined;
+  await reconcilerOf(agent, failing).run();
+  assert.deepEqual([told, observed(agent, uuidA).outcomes.length], [["reset"], 1]);
+});
+
+test("the outcome of an order is kept as long as the order is told, however many others end", async () => {
+  const { agent, central } = await start();
+  await waiting(agent, central);
+  const { bmc, told } = fakeBmc();
+  const { run } = reconcilerOf(agent, bmc);
+  await central.want(agent, machineWith(order(agent, "kept")));
+  await run();
+  for (let i = 0; i < 20; i++) {
+    const led = order(agent, `other-${i}`, Command.MACHINE_BMC_COMMAND_IDENTIFY_LED_ON);
+    await central.want(agent, machineWith(order(agent, "kept"), led));
+    await run();
+  }
+  assert.deepEqual(told, ["reset"]);
+  assert.equal(observed(agent, uuidA).outcomes.length, 17);
+});
+
+test("what is decided is not done on an old look: an agent that stood still looks again, and an order has run out by then", async () => {
+  for (const [stillMs, expected] of [
+    [1_000, ["look", "reset"]],
+    [40_000, ["look", "look", "reset"]],
+    [3 * minuteMs, ["look", "look", "look"]],
+  ] as const) {
+    const { agent, central } = await start();
+    await waiting(agent, central);
+    await central.want(agent, machineWith(order(agent, "o1")));
+    const { bmc } = fakeBmc();
+    const asked: string[] = [];
+    const watched: Bmc = {
+      ...bmc,
+      powerState: async () => (asked.push("look"), bmc.powerState()),
+      power: async (action) => void asked.push(action),
+    };
+    agent.disk.hold();
+    const { writes } = agent.disk;
+    const ran = reconcilerOf(agent, watched).run();
+    await until("it is being written down", () => agent.disk.writes > writes);
+    agent.clock.advance(stillMs);
+    agent.disk.release();
+    await ran;
+    assert.deepEqual(asked.slice(0, expected.length), expected, `${stillMs} ms`);
+    const error = observed(agent, uuidA).outcomes[0]?.error ?? "none";
+    assert.match(error, stillMs > 2 * minuteMs ? /its deadline .* has passed, it was / : /^$/);
+  }
 });

@@ -1,10 +1,12 @@
 // Brings one machine to what central wants of it: gathers facts, lets `planMachine` decide, performs one effect, looks again.
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { isVoidOrder } from "#domain/machine/bmc-order.ts";
 import { recordEvent } from "#domain/machine/lifecycle.ts";
 import {
   type BmcOrder,
   BmcOrderOutcomeSchema,
+  type EffectRecord,
   type MachineObserved,
   MachinePortSchema,
   MachineProgressSchema,
@@ -15,6 +17,7 @@ import {
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
+import type { Random } from "#lib/random.ts";
 import { reasonOf } from "#lib/reason-of.ts";
 import { type Outcome, wait } from "#lib/reconcile.ts";
 import { sometimes } from "#lib/sometimes.ts";
@@ -22,14 +25,25 @@ import type { Bmc } from "../bmc/bmc.ts";
 import type { BootFiles } from "../boot/boot-files.ts";
 import { desiredOf, type Site } from "../boot/site.ts";
 import { carryOut } from "./carry-out.ts";
+import { beginEffect, effectRecord, endEffect } from "./effect-journal.ts";
 import { livelinessLeftMs, livelinessNow } from "./liveliness-now.ts";
-import { type MachineDecision, type MachineEffect, type MachineFacts, type PortFact, planMachine } from "./plan.ts";
+import {
+  type MachineDecision,
+  type MachineEffect,
+  type MachineFacts,
+  type MachineNote,
+  type PortFact,
+  planMachine,
+} from "./plan.ts";
 
 /** Effects performed in one run before the key is queued again: a bound, not a rate. */
 const effectsMax = 8;
 /** An installer reports every second; its BMC is not asked as often. */
 const powerKeepMs = 3_000;
+/** Kept of one machine, beside those of orders that are still told. */
 const outcomesMax = 16;
+/** What was seen longer ago is looked at again before anything is done to the machine: this process may have stood still. */
+const lookGoodMs = 30_000;
 
 /** How the reconciler reaches the site's switches. */
 export interface PortControl {
@@ -49,6 +63,7 @@ export interface MachineReconcilerPorts {
   readonly newMachines: MachineFacts["newMachines"];
   readonly listeningSinceMs: number;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
 }
 
@@ -62,21 +77,24 @@ export class MachineReconciler {
   }
 
   async reconcile(uuid: string, signal: AbortSignal): Promise<Outcome> {
-    const { site, log } = this.#ports;
+    const { site, random, log } = this.#ports;
     if (!site.observations.get(uuid) && !desiredOf(site, uuid)) return wait("the machine is gone", 24 * 3_600_000);
     for (let i = 0; i < effectsMax && !signal.aborted; i++) {
       const facts = await this.#gather(uuid, signal);
       const decision = planMachine(facts);
-      const observed = await this.#tell(uuid, facts, decision);
+      const record = decision.kind === "act" ? effectRecord(decision.effect, decision.why, random) : undefined;
+      const observed = await this.#tell(uuid, facts, decision, record);
       if (decision.kind === "wait") {
         return wait(decision.why, Math.min(decision.recheckAfterMs, livelinessLeftMs(observed, facts)));
       }
       if (this.#isOver(uuid, facts)) {
         sometimes(log, "what an effect was decided on had changed before its turn came");
+        if (record) await this.#end(uuid, record, "it was not begun: what it was decided on had changed");
         continue;
       }
-      log.info("machine-effect", { machine: uuid, ...named(decision.effect), why: decision.why });
-      await this.#perform(uuid, decision.effect, signal);
+      this.#powers.delete(uuid);
+      if (decision.kind === "note") await this.#note(uuid, facts, decision.note);
+      else if (record) await this.#act(uuid, facts, { effect: decision.effect, record }, signal);
     }
     return wait("more is to be done", 100);
   }
@@ -108,9 +126,16 @@ export class MachineReconciler {
   }
 
   /** Whether the decision's ground is gone: it is asked right before the act, since writing it down may have taken a while. */
-  #isOver(uuid: string, { desired, safeMode }: MachineFacts): boolean {
-    const { site } = this.#ports;
-    return desiredOf(site, uuid)?.epoch !== desired?.epoch || site.safeMode.why !== safeMode;
+  #isOver(uuid: string, { desired, safeMode, localOrders, nowMs }: MachineFacts): boolean {
+    const { site, clock } = this.#ports;
+    const laterMs = clock.wallMs();
+    const orders = [...(desired?.orders ?? []), ...localOrders];
+    return (
+      desiredOf(site, uuid)?.epoch !== desired?.epoch ||
+      site.safeMode.why !== safeMode ||
+      Math.abs(laterMs - nowMs) > lookGoodMs ||
+      orders.some((order) => isVoidOrder(order, laterMs) && !isVoidOrder(order, nowMs))
+    );
   }
 
   async #power(uuid: string, signal: AbortSignal): Promise<MachineFacts["power"]> {
@@ -129,7 +154,12 @@ export class MachineReconciler {
   }
 
   /** Writes down what was found and decided; nothing is written when nothing is new. */
-  async #tell(uuid: string, facts: MachineFacts, decision: MachineDecision): Promise<MachineObserved> {
+  async #tell(
+    uuid: string,
+    facts: MachineFacts,
+    decision: MachineDecision,
+    record: EffectRecord | undefined,
+  ): Promise<MachineObserved> {
     const { site, files, clock } = this.#ports;
     const image = facts.desired?.allocation?.image;
     const missing =
@@ -140,6 +170,7 @@ export class MachineReconciler {
       if (facts.port.kind === "at") notePort(m, facts.port, clock.wallMs());
       m.liveliness = livelinessNow(m, { ...facts, nowMs: clock.wallMs() });
       this.#say(m, missing ?? decision.why, decision.next);
+      if (record) beginEffect(m, record, clock.wallMs());
     });
   }
 
@@ -150,51 +181,78 @@ export class MachineReconciler {
     m.progress.next = next;
   }
 
-  async #perform(uuid: string, effect: MachineEffect, signal: AbortSignal): Promise<void> {
-    const { site, ports, clock } = this.#ports;
-    const update = (change: (m: MachineObserved) => void) => site.observations.update(uuid, change);
-    this.#powers.delete(uuid);
-    switch (effect.kind) {
-      case "refuse-order":
-        sometimes(this.#ports.log, "an order was void when its turn came");
-        await update((m) => addOutcome(m, effect.order.id, effect.reason, clock.wallMs()));
-        return;
-      case "carry-out-order": {
-        const { id, command, epoch } = effect.order;
-        const doubt = await carryOut({ bmc: this.#bmc(uuid), efi: this.#isEfi(uuid) }, command, signal);
-        await update((m) => {
-          addOutcome(m, id, doubt ?? "", clock.wallMs());
-          noteOrder(m, command, epoch, clock.wallMs());
-        });
-        return;
+  async #note(uuid: string, facts: MachineFacts, note: MachineNote): Promise<void> {
+    const { site, log, clock } = this.#ports;
+    const nowMs = clock.wallMs();
+    const fields = { machine: uuid, effect: note.kind, epoch: `${epochOf(note)}` };
+    log.info(note.kind === "close-effect" ? "machine-looked-back" : "machine-effect", fields);
+    if (note.kind === "close-effect") sometimes(log, "an effect was found begun by a former life");
+    if (note.kind === "refuse-order") sometimes(log, "an order was void when its turn came");
+    await site.observations.update(uuid, (m) => {
+      switch (note.kind) {
+        case "close-effect":
+          return closeEffect(m, facts, note, nowMs);
+        case "refuse-order":
+          return addOutcome(m, facts, { order: note.order, error: note.reason }, nowMs);
+        case "enter-reclaim":
+          hearReclaim(m, nowMs);
+          m.reclaimedEpoch = note.epoch;
+          return;
+        case "note-isolated":
+          m.isolatedEpoch = note.epoch;
+          return;
       }
-      case "enter-reclaim":
-        await update((m) => {
-          hearReclaim(m, clock.wallMs());
-          m.reclaimedEpoch = effect.epoch;
-        });
-        return;
-      case "note-isolated":
-        await update((m) => {
-          m.isolatedEpoch = effect.epoch;
-        });
-        return;
+    });
+  }
+
+  async #act(
+    uuid: string,
+    facts: MachineFacts,
+    { effect, record }: { readonly effect: MachineEffect; readonly record: EffectRecord },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { site, log, clock } = this.#ports;
+    const { opId, why } = record;
+    log.info("machine-effect", { machine: uuid, effect: effect.kind, epoch: `${record.epoch}`, op: opId, why });
+    const doubt = await this.#perform(uuid, effect, signal).catch(async (error: unknown) => {
+      // Who is told to stop in the middle of it cannot know how it ended.
+      if (!signal.aborted) await this.#end(uuid, record, reasonOf(error));
+      throw error;
+    });
+    // When this cannot be written, the effect is looked back at like one of a former life.
+    await site.observations.update(uuid, (m) => {
+      const nowMs = clock.wallMs();
+      endEffect(m, record, doubt ?? "", nowMs);
+      if (effect.kind === "carry-out-order") orderEnded(m, facts, { order: effect.order, error: doubt ?? "" }, nowMs);
+      if (effect.kind === "boot-from-disk-next") m.diskBootEpoch = effect.epoch;
+    });
+  }
+
+  async #end(uuid: string, record: EffectRecord, error: string): Promise<void> {
+    const { site, clock } = this.#ports;
+    await site.observations.update(uuid, (m) => endEffect(m, record, error, clock.wallMs()));
+  }
+
+  /** @returns why nobody knows whether it was done */
+  async #perform(uuid: string, effect: MachineEffect, signal: AbortSignal): Promise<string | undefined> {
+    const { site, ports, clock } = this.#ports;
+    const efi = this.#isEfi(uuid);
+    switch (effect.kind) {
+      case "carry-out-order":
+        return await carryOut({ bmc: this.#bmc(uuid), efi }, effect.order.command, signal);
       case "move-port":
         await ports.move(effect.port, effect.network, signal);
         return;
       case "boot-installer":
-        await update((m) => noteAttempt(m, clock.wallMs()));
-        await this.#bmc(uuid).setBootDevice({ device: "pxe", persistent: false, efi: this.#isEfi(uuid) }, signal);
+        await site.observations.update(uuid, (m) => noteAttempt(m, clock.wallMs()));
+        await this.#bmc(uuid).setBootDevice({ device: "pxe", persistent: false, efi }, signal);
         await this.#bmc(uuid).power(effect.power, signal);
         return;
       case "boot-from-disk-next":
-        await this.#bmc(uuid).setBootDevice({ device: "disk", persistent: true, efi: this.#isEfi(uuid) }, signal);
-        await update((m) => {
-          m.diskBootEpoch = effect.epoch;
-        });
+        await this.#bmc(uuid).setBootDevice({ device: "disk", persistent: true, efi }, signal);
         return;
       case "start-from-disk":
-        await update((m) => noteAttempt(m, clock.wallMs()));
+        await site.observations.update(uuid, (m) => noteAttempt(m, clock.wallMs()));
         await this.#bmc(uuid).power((await this.#bmc(uuid).powerState(signal)) === "on" ? "cycle" : "on", signal);
         return;
     }
@@ -212,11 +270,10 @@ export class MachineReconciler {
   }
 }
 
-/** For the log: what is done, and under which epoch it was ordered or decided. */
-const named = (effect: MachineEffect) => ({
-  effect: effect.kind,
-  epoch: `${"order" in effect ? effect.order.epoch : effect.epoch}`,
-});
+const epochOf = (note: MachineNote): bigint => {
+  if ("order" in note) return note.order.epoch;
+  return "record" in note ? note.record.epoch : note.epoch;
+};
 
 /** The release is our own word, not the machine's: it is no sign of life. */
 function hearReclaim(m: MachineObserved, nowMs: number): void {
@@ -241,9 +298,36 @@ function notePort(m: MachineObserved, port: Extract<PortFact, { kind: "at" }>, n
   });
 }
 
-function addOutcome(m: MachineObserved, id: string, error: string, nowMs: number): void {
-  const outcome = create(BmcOrderOutcomeSchema, { id, error, at: timestampFromMs(nowMs) });
-  m.outcomes = [...m.outcomes, outcome].slice(-outcomesMax);
+/** What a former life of the agent had begun, as the world shows it now. An order that was not done is still open. */
+function closeEffect(
+  m: MachineObserved,
+  facts: MachineFacts,
+  { record, found }: Extract<MachineNote, { kind: "close-effect" }>,
+  nowMs: number,
+): void {
+  const error = found.kind === "done" ? "" : found.why;
+  endEffect(m, record, error, nowMs);
+  if (record.order && found.kind !== "not-done") orderEnded(m, facts, { order: record.order, error }, nowMs);
+}
+
+interface EndedOrder {
+  readonly order: BmcOrder;
+  readonly error: string;
+}
+
+/** It was carried out, or may have been. */
+function orderEnded(m: MachineObserved, facts: MachineFacts, ended: EndedOrder, nowMs: number): void {
+  addOutcome(m, facts, ended, nowMs);
+  noteOrder(m, ended.order.command, ended.order.epoch, nowMs);
+}
+
+/** As long as an order is told its outcome is kept, or it would be carried out once more. */
+function addOutcome(m: MachineObserved, facts: MachineFacts, { order, error }: EndedOrder, nowMs: number): void {
+  const told = new Set([...(facts.desired?.orders ?? []), ...facts.localOrders].map(({ id }) => id));
+  const epoch = facts.desired?.epoch ?? 0n;
+  const outcome = create(BmcOrderOutcomeSchema, { id: order.id, error, at: timestampFromMs(nowMs), order, epoch });
+  const all = [...m.outcomes, outcome];
+  m.outcomes = [...all.slice(0, -outcomesMax).filter(({ id }) => told.has(id)), ...all.slice(-outcomesMax)];
 }
 
 function noteOrder(m: MachineObserved, command: Command, epoch: bigint, nowMs: number): void {

@@ -43,6 +43,7 @@ export function siteMachine(record: MachineRecord, localOrders: readonly BmcOrde
     rack: observed?.rack ?? "",
     orders: [...openOrders(desired, observed, localOrders)],
     outcomes: observed?.outcomes ?? [],
+    effects: observed?.effects ?? [],
   });
 }
 

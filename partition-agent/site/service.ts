@@ -71,6 +71,7 @@ export function siteService(on: OnSite): ServiceImpl<typeof SiteService> {
         const m = siteMachine(record, orders.of(record.uuid));
         if (m.progress) m.progress = { ...m.progress, steps: [] };
         m.outcomes = [];
+        m.effects = [];
         return m;
       }),
     }),

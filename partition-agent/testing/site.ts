@@ -46,7 +46,7 @@ function macOf(text: string): Mac {
 }
 
 let ids = 0;
-const random: Random = {
+export const random: Random = {
   bytes: (count) => new Uint8Array(count).fill(7),
   below: () => 0,
   uuid: () => `00000000-0000-4000-8000-${`${++ids}`.padStart(12, "0")}`,

@@ -10,7 +10,7 @@ export interface Mutant {
 export const mutants: readonly Mutant[] = [
   {
     name: "orders are not checked against the epoch",
-    file: "partition-agent/machine/plan.ts",
+    file: "domain/machine/bmc-order.ts",
     from: "if (order.epoch !== epoch) return",
     to: "if (false) return",
   },

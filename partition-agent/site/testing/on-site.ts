@@ -55,6 +55,7 @@ export function onSiteOf(agent: TestAgent, bmcOf: OnSite["bmcOf"], change: Parti
     newMachines: "leave alone",
     listeningSinceMs: clock.wallMs(),
     clock,
+    random,
     log: silentLog,
   });
   const reconciler = new Reconciler(

@@ -6,7 +6,7 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { BmcOrder, BmcOrderOutcome, MachinePort, MachineProgress } from "../../state/v1/machine_pb.ts";
+import type { BmcOrder, BmcOrderOutcome, EffectRecord, MachinePort, MachineProgress } from "../../state/v1/machine_pb.ts";
 import { file_holdfast_state_v1_machine } from "../../state/v1/machine_pb.ts";
 import type { MachineLiveliness, MachineProvisioningEventType } from "../../../metalstack/api/v2/machine_pb.ts";
 import { file_metalstack_api_v2_machine } from "../../../metalstack/api/v2/machine_pb.ts";
@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file holdfast/site/v1/machine.proto.
  */
 export const file_holdfast_site_v1_machine: GenFile = /*@__PURE__*/
-  fileDesc("Ch5ob2xkZmFzdC9zaXRlL3YxL21hY2hpbmUucHJvdG8SEGhvbGRmYXN0LnNpdGUudjEi7QUKC1NpdGVNYWNoaW5lEgwKBHV1aWQYASABKAkSDAoEbWFjcxgCIAMoCRIMCgRuYW1lGAMgASgJEhAKCGhvc3RuYW1lGAQgASgJEg8KB3Byb2plY3QYBSABKAkSDQoFaW1hZ2UYBiABKAkSMQoFc3RhdGUYByABKA4yIi5ob2xkZmFzdC5zaXRlLnYxLlNpdGVNYWNoaW5lU3RhdGUSDQoFZXBvY2gYCCABKAQSEwoLcG93ZXJfc3RhdGUYCSABKAkSEAoIaGVsZF9vZmYYCiABKAgSLAoEcG9ydBgLIAEoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLk1hY2hpbmVQb3J0EhYKDndhbnRlZF9uZXR3b3JrGAwgASgJEhMKC2Jvb3RfdGFyZ2V0GA0gASgJEjQKCHByb2dyZXNzGA4gASgLMiIuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVByb2dyZXNzEkMKCmxhc3RfZXZlbnQYDyABKA4yLy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUHJvdmlzaW9uaW5nRXZlbnRUeXBlEjEKDWxhc3RfZXZlbnRfYXQYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGhlYXJkX2F0GBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI4CgpsaXZlbGluZXNzGBIgASgOMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUxpdmVsaW5lc3MSFAoMbGFzdF9mYWlsdXJlGBMgASgJEhMKC2JtY19hZGRyZXNzGBQgASgJEgwKBHNpemUYFSABKAkSDAoEcmFjaxgWIAEoCRIrCgZvcmRlcnMYFyADKAsyGy5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlchI0CghvdXRjb21lcxgYIAMoCzIiLmhvbGRmYXN0LnN0YXRlLnYxLkJtY09yZGVyT3V0Y29tZSr8AQoQU2l0ZU1hY2hpbmVTdGF0ZRIiCh5TSVRFX01BQ0hJTkVfU1RBVEVfVU5TUEVDSUZJRUQQABIgChxTSVRFX01BQ0hJTkVfU1RBVEVfUFJFUEFSSU5HEAESHAoYU0lURV9NQUNISU5FX1NUQVRFX1JFQURZEAISIQodU0lURV9NQUNISU5FX1NUQVRFX0lOU1RBTExJTkcQAxIdChlTSVRFX01BQ0hJTkVfU1RBVEVfSU5fVVNFEAQSHwobU0lURV9NQUNISU5FX1NUQVRFX1JFTEVBU0VEEAUSIQodU0lURV9NQUNISU5FX1NUQVRFX0xFRlRfQUxPTkUQBmIGcHJvdG8z", [file_google_protobuf_timestamp, file_holdfast_state_v1_machine, file_metalstack_api_v2_machine]);
+  fileDesc("Ch5ob2xkZmFzdC9zaXRlL3YxL21hY2hpbmUucHJvdG8SEGhvbGRmYXN0LnNpdGUudjEinwYKC1NpdGVNYWNoaW5lEgwKBHV1aWQYASABKAkSDAoEbWFjcxgCIAMoCRIMCgRuYW1lGAMgASgJEhAKCGhvc3RuYW1lGAQgASgJEg8KB3Byb2plY3QYBSABKAkSDQoFaW1hZ2UYBiABKAkSMQoFc3RhdGUYByABKA4yIi5ob2xkZmFzdC5zaXRlLnYxLlNpdGVNYWNoaW5lU3RhdGUSDQoFZXBvY2gYCCABKAQSEwoLcG93ZXJfc3RhdGUYCSABKAkSEAoIaGVsZF9vZmYYCiABKAgSLAoEcG9ydBgLIAEoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLk1hY2hpbmVQb3J0EhYKDndhbnRlZF9uZXR3b3JrGAwgASgJEhMKC2Jvb3RfdGFyZ2V0GA0gASgJEjQKCHByb2dyZXNzGA4gASgLMiIuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVByb2dyZXNzEkMKCmxhc3RfZXZlbnQYDyABKA4yLy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUHJvdmlzaW9uaW5nRXZlbnRUeXBlEjEKDWxhc3RfZXZlbnRfYXQYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGhlYXJkX2F0GBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI4CgpsaXZlbGluZXNzGBIgASgOMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUxpdmVsaW5lc3MSFAoMbGFzdF9mYWlsdXJlGBMgASgJEhMKC2JtY19hZGRyZXNzGBQgASgJEgwKBHNpemUYFSABKAkSDAoEcmFjaxgWIAEoCRIrCgZvcmRlcnMYFyADKAsyGy5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlchI0CghvdXRjb21lcxgYIAMoCzIiLmhvbGRmYXN0LnN0YXRlLnYxLkJtY09yZGVyT3V0Y29tZRIwCgdlZmZlY3RzGBkgAygLMh8uaG9sZGZhc3Quc3RhdGUudjEuRWZmZWN0UmVjb3JkKvwBChBTaXRlTWFjaGluZVN0YXRlEiIKHlNJVEVfTUFDSElORV9TVEFURV9VTlNQRUNJRklFRBAAEiAKHFNJVEVfTUFDSElORV9TVEFURV9QUkVQQVJJTkcQARIcChhTSVRFX01BQ0hJTkVfU1RBVEVfUkVBRFkQAhIhCh1TSVRFX01BQ0hJTkVfU1RBVEVfSU5TVEFMTElORxADEh0KGVNJVEVfTUFDSElORV9TVEFURV9JTl9VU0UQBBIfChtTSVRFX01BQ0hJTkVfU1RBVEVfUkVMRUFTRUQQBRIhCh1TSVRFX01BQ0hJTkVfU1RBVEVfTEVGVF9BTE9ORRAGYgZwcm90bzM", [file_google_protobuf_timestamp, file_holdfast_state_v1_machine, file_metalstack_api_v2_machine]);
 
 /**
  * A machine as its agent knows it: what central wanted when it was last heard, and what was seen here since.
@@ -155,6 +155,13 @@ export type SiteMachine = Message<"holdfast.site.v1.SiteMachine"> & {
    * @generated from field: repeated holdfast.state.v1.BmcOrderOutcome outcomes = 24;
    */
   outcomes: BmcOrderOutcome[];
+
+  /**
+   * What the agent did to it, oldest first.
+   *
+   * @generated from field: repeated holdfast.state.v1.EffectRecord effects = 25;
+   */
+  effects: EffectRecord[];
 };
 
 /**

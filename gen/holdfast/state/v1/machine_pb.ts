@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/state/v1/machine.proto.
  */
 export const file_holdfast_state_v1_machine: GenFile = /*@__PURE__*/
-  fileDesc("Ch9ob2xkZmFzdC9zdGF0ZS92MS9tYWNoaW5lLnByb3RvEhFob2xkZmFzdC5zdGF0ZS52MSKzAgoOTWFjaGluZURlc2lyZWQSDAoEdXVpZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKAkSJQoEbWV0YRgDIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGESDQoFZXBvY2gYBCABKAQSOAoKYWxsb2NhdGlvbhgFIAEoCzIkLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVBbGxvY2F0aW9uEjYKCWNvbmRpdGlvbhgGIAEoCzIjLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVDb25kaXRpb24SKwoGb3JkZXJzGAcgAygLMhsuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXISKwoHcmVsZWFzZRgIIAEoCzIaLmhvbGRmYXN0LnN0YXRlLnYxLlJlbGVhc2UinQEKCEJtY09yZGVyEgoKAmlkGAEgASgJEjUKB2NvbW1hbmQYAiABKA4yJC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQk1DQ29tbWFuZBINCgVlcG9jaBgDIAEoBBIsCghkZWFkbGluZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJaXNzdWVkX2J5GAUgASgJIjYKB1JlbGVhc2USDQoFZXBvY2gYASABKAQSDwoHcHJvamVjdBgCIAEoCRILCgNpcHMYAyADKAkirQkKD01hY2hpbmVPYnNlcnZlZBIMCgR1dWlkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoCRI0CghoYXJkd2FyZRgDIAEoCzIiLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVIYXJkd2FyZRIsCgRiaW9zGAQgASgLMh4ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUJpb3MSKgoDYm1jGAUgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUJNQxIqCgNmcnUYBiABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lRlJVEgwKBHNpemUYByABKAkSDAoEcmFjaxgIIAEoCRIMCgRyb29tGAkgASgJEkIKBmV2ZW50cxgKIAEoCzIyLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVSZWNlbnRQcm92aXNpb25pbmdFdmVudHMSOAoKbGl2ZWxpbmVzcxgLIAEoDjIkLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVMaXZlbGluZXNzEg8KB3dhaXRpbmcYDCABKAgSEwoLd2lwZWRfZXBvY2gYDSABKAQSFwoPaW5zdGFsbGVkX2Vwb2NoGA4gASgEEhkKEXBob25lZF9ob21lX2Vwb2NoGA8gASgEEhYKDmlzb2xhdGVkX2Vwb2NoGBAgASgEEhUKDWluc3RhbGxhdGlvbnMYESABKA0SNAoIcHJvZ3Jlc3MYEiABKAsyIi5ob2xkZmFzdC5zdGF0ZS52MS5NYWNoaW5lUHJvZ3Jlc3MSNAoIb3V0Y29tZXMYEyADKAsyIi5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlck91dGNvbWUSRAoJbGVkX3N0YXRlGBQgASgLMjEubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUNoYXNzaXNJZGVudGlmeUxFRFN0YXRlEiwKBHBvcnQYFSABKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5NYWNoaW5lUG9ydBIZChFpbnN0YWxsZXJfdmVyc2lvbhgWIAEoCRIUCgxsYXN0X2ZhaWx1cmUYFyABKAkSMgoOYm1jX3VwZGF0ZWRfYXQYGCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVwb2NoGBkgASgEEhQKDHdvcmtlZF9lcG9jaBgaIAEoBBIXCg9yZWNsYWltZWRfZXBvY2gYGyABKAQSFwoPZGlza19ib290X2Vwb2NoGBwgASgEEhAKCGhlbGRfb2ZmGB0gASgIEhYKDmhlbGRfb2ZmX2Vwb2NoGB4gASgEEhYKDnBvd2VyX2F0dGVtcHRzGB8gASgNEjIKDnBvd2VyX2FjdGVkX2F0GCAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghoZWFyZF9hdBghIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEYm9vdBgiIAEoCRIUCgxzaXplX3Byb2JsZW0YIyABKAkSFgoOaW5zdGFsbGVkX2Jvb3QYJCABKAkSEAoIZmlybXdhcmUYJSABKAkihgEKD01hY2hpbmVQcm9ncmVzcxILCgN3aHkYASABKAkSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBG5leHQYAyABKAkSLQoFc3RlcHMYBCADKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5JbnN0YWxsU3RlcCKYAQoLSW5zdGFsbFN0ZXASDAoEbmFtZRgBIAEoCRIuCgpzdGFydGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGAQgASgJEg0KBWVycm9yGAUgASgJIlQKD0JtY09yZGVyT3V0Y29tZRIKCgJpZBgBIAEoCRImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYAyABKAkiaQoLTWFjaGluZVBvcnQSDgoGc3dpdGNoGAEgASgJEgwKBHBvcnQYAiABKAkSDwoHbmV0d29yaxgDIAEoCRIrCgdyZWFkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcGIGcHJvdG8z", [file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
+  fileDesc("Ch9ob2xkZmFzdC9zdGF0ZS92MS9tYWNoaW5lLnByb3RvEhFob2xkZmFzdC5zdGF0ZS52MSLqAgoOTWFjaGluZURlc2lyZWQSDAoEdXVpZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKAkSJQoEbWV0YRgDIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGESDQoFZXBvY2gYBCABKAQSOAoKYWxsb2NhdGlvbhgFIAEoCzIkLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVBbGxvY2F0aW9uEjYKCWNvbmRpdGlvbhgGIAEoCzIjLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVDb25kaXRpb24SKwoGb3JkZXJzGAcgAygLMhsuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXISKwoHcmVsZWFzZRgIIAEoCzIaLmhvbGRmYXN0LnN0YXRlLnYxLlJlbGVhc2USNQoJd2l0aGRyYXduGAkgAygLMiIuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXJPdXRjb21lIp0BCghCbWNPcmRlchIKCgJpZBgBIAEoCRI1Cgdjb21tYW5kGAIgASgOMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUJNQ0NvbW1hbmQSDQoFZXBvY2gYAyABKAQSLAoIZGVhZGxpbmUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWlzc3VlZF9ieRgFIAEoCSI2CgdSZWxlYXNlEg0KBWVwb2NoGAEgASgEEg8KB3Byb2plY3QYAiABKAkSCwoDaXBzGAMgAygJIt8JCg9NYWNoaW5lT2JzZXJ2ZWQSDAoEdXVpZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKAkSNAoIaGFyZHdhcmUYAyABKAsyIi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lSGFyZHdhcmUSLAoEYmlvcxgEIAEoCzIeLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCaW9zEioKA2JtYxgFIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCTUMSKgoDZnJ1GAYgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUZSVRIMCgRzaXplGAcgASgJEgwKBHJhY2sYCCABKAkSDAoEcm9vbRgJIAEoCRJCCgZldmVudHMYCiABKAsyMi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUmVjZW50UHJvdmlzaW9uaW5nRXZlbnRzEjgKCmxpdmVsaW5lc3MYCyABKA4yJC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lTGl2ZWxpbmVzcxIPCgd3YWl0aW5nGAwgASgIEhMKC3dpcGVkX2Vwb2NoGA0gASgEEhcKD2luc3RhbGxlZF9lcG9jaBgOIAEoBBIZChFwaG9uZWRfaG9tZV9lcG9jaBgPIAEoBBIWCg5pc29sYXRlZF9lcG9jaBgQIAEoBBIVCg1pbnN0YWxsYXRpb25zGBEgASgNEjQKCHByb2dyZXNzGBIgASgLMiIuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVByb2dyZXNzEjQKCG91dGNvbWVzGBMgAygLMiIuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXJPdXRjb21lEkQKCWxlZF9zdGF0ZRgUIAEoCzIxLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVDaGFzc2lzSWRlbnRpZnlMRURTdGF0ZRIsCgRwb3J0GBUgASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVBvcnQSGQoRaW5zdGFsbGVyX3ZlcnNpb24YFiABKAkSFAoMbGFzdF9mYWlsdXJlGBcgASgJEjIKDmJtY191cGRhdGVkX2F0GBggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVlcG9jaBgZIAEoBBIUCgx3b3JrZWRfZXBvY2gYGiABKAQSFwoPcmVjbGFpbWVkX2Vwb2NoGBsgASgEEhcKD2Rpc2tfYm9vdF9lcG9jaBgcIAEoBBIQCghoZWxkX29mZhgdIAEoCBIWCg5oZWxkX29mZl9lcG9jaBgeIAEoBBIWCg5wb3dlcl9hdHRlbXB0cxgfIAEoDRIyCg5wb3dlcl9hY3RlZF9hdBggIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIaGVhcmRfYXQYISABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGJvb3QYIiABKAkSFAoMc2l6ZV9wcm9ibGVtGCMgASgJEhYKDmluc3RhbGxlZF9ib290GCQgASgJEhAKCGZpcm13YXJlGCUgASgJEjAKB2VmZmVjdHMYJiADKAsyHy5ob2xkZmFzdC5zdGF0ZS52MS5FZmZlY3RSZWNvcmQi4AEKDEVmZmVjdFJlY29yZBINCgVvcF9pZBgBIAEoCRIOCgZlZmZlY3QYAiABKAkSDQoFZXBvY2gYAyABKAQSCwoDd2h5GAQgASgJEiwKCGJlZ3VuX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYByABKAkSKgoFb3JkZXIYCCABKAsyGy5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlciKGAQoPTWFjaGluZVByb2dyZXNzEgsKA3doeRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbmV4dBgDIAEoCRItCgVzdGVwcxgEIAMoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLkluc3RhbGxTdGVwIpgBCgtJbnN0YWxsU3RlcBIMCgRuYW1lGAEgASgJEi4KCnN0YXJ0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZkZXRhaWwYBCABKAkSDQoFZXJyb3IYBSABKAkijwEKD0JtY09yZGVyT3V0Y29tZRIKCgJpZBgBIAEoCRImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYAyABKAkSKgoFb3JkZXIYBCABKAsyGy5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlchINCgVlcG9jaBgFIAEoBCJpCgtNYWNoaW5lUG9ydBIOCgZzd2l0Y2gYASABKAkSDAoEcG9ydBgCIAEoCRIPCgduZXR3b3JrGAMgASgJEisKB3JlYWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
 
 /**
  * What central wants of one machine. Written by central alone, followed by the agent of the machine's partition.
@@ -72,6 +72,13 @@ export type MachineDesired = Message<"holdfast.state.v1.MachineDesired"> & {
    * @generated from field: holdfast.state.v1.Release release = 8;
    */
   release?: Release | undefined;
+
+  /**
+   * How orders ended that central took back before its agent told of them, oldest first, at most 16.
+   *
+   * @generated from field: repeated holdfast.state.v1.BmcOrderOutcome withdrawn = 9;
+   */
+  withdrawn: BmcOrderOutcome[];
 };
 
 /**
@@ -384,6 +391,13 @@ export type MachineObserved = Message<"holdfast.state.v1.MachineObserved"> & {
    * @generated from field: string firmware = 37;
    */
   firmware: string;
+
+  /**
+   * What the agent did to the machine, oldest first, at most 8.
+   *
+   * @generated from field: repeated holdfast.state.v1.EffectRecord effects = 38;
+   */
+  effects: EffectRecord[];
 };
 
 /**
@@ -392,6 +406,72 @@ export type MachineObserved = Message<"holdfast.state.v1.MachineObserved"> & {
  */
 export const MachineObservedSchema: GenMessage<MachineObserved> = /*@__PURE__*/
   messageDesc(file_holdfast_state_v1_machine, 3);
+
+/**
+ * One effect on a machine, at its BMC or its switch port. Durable before it is begun; without an end, nobody knows yet how it ended.
+ *
+ * @generated from message holdfast.state.v1.EffectRecord
+ */
+export type EffectRecord = Message<"holdfast.state.v1.EffectRecord"> & {
+  /**
+   * Never that of another effect. An order's is the order's own id.
+   *
+   * @generated from field: string op_id = 1;
+   */
+  opId: string;
+
+  /**
+   * Such as "move-port", "boot-installer", "carry-out-order".
+   *
+   * @generated from field: string effect = 2;
+   */
+  effect: string;
+
+  /**
+   * Under which it was ordered or decided.
+   *
+   * @generated from field: uint64 epoch = 3;
+   */
+  epoch: bigint;
+
+  /**
+   * Why it was done, in words for people.
+   *
+   * @generated from field: string why = 4;
+   */
+  why: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp begun_at = 5;
+   */
+  begunAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp ended_at = 6;
+   */
+  endedAt?: Timestamp | undefined;
+
+  /**
+   * Empty when it was done; else why it was not, or why nobody knows.
+   *
+   * @generated from field: string error = 7;
+   */
+  error: string;
+
+  /**
+   * That it carries out.
+   *
+   * @generated from field: holdfast.state.v1.BmcOrder order = 8;
+   */
+  order?: BmcOrder | undefined;
+};
+
+/**
+ * Describes the message holdfast.state.v1.EffectRecord.
+ * Use `create(EffectRecordSchema)` to create a new message.
+ */
+export const EffectRecordSchema: GenMessage<EffectRecord> = /*@__PURE__*/
+  messageDesc(file_holdfast_state_v1_machine, 4);
 
 /**
  * What happens with a machine right now, in words for people.
@@ -431,7 +511,7 @@ export type MachineProgress = Message<"holdfast.state.v1.MachineProgress"> & {
  * Use `create(MachineProgressSchema)` to create a new message.
  */
 export const MachineProgressSchema: GenMessage<MachineProgress> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 4);
+  messageDesc(file_holdfast_state_v1_machine, 5);
 
 /**
  * @generated from message holdfast.state.v1.InstallStep
@@ -470,7 +550,7 @@ export type InstallStep = Message<"holdfast.state.v1.InstallStep"> & {
  * Use `create(InstallStepSchema)` to create a new message.
  */
 export const InstallStepSchema: GenMessage<InstallStep> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 5);
+  messageDesc(file_holdfast_state_v1_machine, 6);
 
 /**
  * @generated from message holdfast.state.v1.BmcOrderOutcome
@@ -492,6 +572,20 @@ export type BmcOrderOutcome = Message<"holdfast.state.v1.BmcOrderOutcome"> & {
    * @generated from field: string error = 3;
    */
   error: string;
+
+  /**
+   * As it was given.
+   *
+   * @generated from field: holdfast.state.v1.BmcOrder order = 4;
+   */
+  order?: BmcOrder | undefined;
+
+  /**
+   * That the machine was at when it ended.
+   *
+   * @generated from field: uint64 epoch = 5;
+   */
+  epoch: bigint;
 };
 
 /**
@@ -499,7 +593,7 @@ export type BmcOrderOutcome = Message<"holdfast.state.v1.BmcOrderOutcome"> & {
  * Use `create(BmcOrderOutcomeSchema)` to create a new message.
  */
 export const BmcOrderOutcomeSchema: GenMessage<BmcOrderOutcome> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 6);
+  messageDesc(file_holdfast_state_v1_machine, 7);
 
 /**
  * Where the machine's network cable ends, as the switch showed it.
@@ -535,5 +629,5 @@ export type MachinePort = Message<"holdfast.state.v1.MachinePort"> & {
  * Use `create(MachinePortSchema)` to create a new message.
  */
 export const MachinePortSchema: GenMessage<MachinePort> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 7);
+  messageDesc(file_holdfast_state_v1_machine, 8);
 
