@@ -5,14 +5,15 @@ import { AdminRole, InfraRole, MachineRole, ProjectRole, TenantRole } from "#gen
 import { TenantMemberSchema, TenantSchema } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
+import { Refusal } from "#lib/refusal.ts";
 import type { SecretFile } from "#lib/secret-file.ts";
 import { everything, type Grants } from "../access/rights.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
-import type { Identity } from "./identity.ts";
-import { membershipId } from "./membership.ts";
+import type { Identity, Issued } from "./identity.ts";
+import { dayMs } from "./key-plan.ts";
+import { membershipId, membershipRights } from "./membership.ts";
 
-export const dayMs = 86_400_000;
 const lifetimeMs = 365 * dayMs;
 
 /** Login of the first administrator. */
@@ -27,30 +28,59 @@ export const adminGrants: Grants = {
   machineRoles: { [everything]: MachineRole.EDITOR },
 };
 
-/**
- * Makes sure that the file holds a token with which an installation can be begun: at the first start, and again when the one in
- * it is no good any more. The tenant of those who run the installation is made, too.
- */
-export async function ensureAdminToken(ports: {
+interface AdminTokenPorts {
   readonly state: State;
   readonly identity: Identity;
   readonly clock: Clock;
-  readonly log: Log;
   readonly provider: string;
-  readonly file: SecretFile;
-}): Promise<void> {
-  const { identity, file } = ports;
+}
+
+/**
+ * Makes sure that the file holds a token with which an installation can be begun: at the first start, and again when the one in
+ * it is no good any more. The tenant of those who run the installation is made, too. Where the first administrator has been
+ * taken out of that tenant, others run the installation, and nothing is written.
+ */
+export async function ensureAdminToken(
+  ports: AdminTokenPorts & { readonly log: Log; readonly file: SecretFile },
+): Promise<void> {
+  const { state, identity, provider, file, log } = ports;
   await ensureProvider(ports);
   const held = (await file.read())?.trim();
   if (held !== undefined && held !== "") {
     const caller = await identity.callerOf(`Bearer ${held}`).catch(() => undefined);
     if (caller?.rights.adminRole === AdminRole.EDITOR) return;
   }
+  if (!runsInstallation(state, provider, adminUser)) {
+    log.info("admin-token-not-written", { why: `${adminUser} is no owner of tenant ${provider} any more` });
+    return;
+  }
   const description = "Made at the first start, for the administrator.";
   const { secret, token } = await identity.issue({ user: adminUser, description, lifetimeMs, ...adminGrants });
   await file.write(`${secret.reveal()}\n`);
-  ports.log.info("admin-token-written", { file: file.path, token: token.uuid });
+  log.info("admin-token-written", { file: file.path, token: token.uuid });
 }
+
+/**
+ * A further token for one who runs the installation, made beside the API: for those who have none any more.
+ * @throws Refusal "precondition" for a user whose memberships would make it worthless
+ */
+export async function furtherAdminToken(
+  ports: AdminTokenPorts,
+  { user, lifetimeMs }: { readonly user: string; readonly lifetimeMs: number },
+): Promise<Issued> {
+  const { state, identity, provider } = ports;
+  await ensureProvider(ports);
+  if (!runsInstallation(state, provider, user)) {
+    throw new Refusal("precondition", `${user} is no owner of tenant ${provider}, so the token would open nothing`, {
+      reason: "NO_ADMINISTRATOR",
+    });
+  }
+  const description = "Made by a command on central's host, for an administrator.";
+  return identity.issue({ user, description, lifetimeMs, ...adminGrants });
+}
+
+const runsInstallation = (state: State, provider: string, user: string): boolean =>
+  membershipRights(state, provider, user).adminRole === AdminRole.EDITOR;
 
 async function ensureProvider(ports: {
   readonly state: State;

@@ -1,10 +1,11 @@
 // Nobody gives away more than they hold.
 import type { AskedPermission } from "#domain/token/permission.ts";
-import { AdminRole, InfraRole } from "#gen/metalstack/api/v2/common_pb.ts";
+import { AdminRole, InfraRole, ProjectRole, TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
+import { TokenType } from "#gen/metalstack/api/v2/token_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Caller } from "../access/caller.ts";
 import { decide } from "../access/decide.ts";
-import { type Grants, weaker } from "../access/rights.ts";
+import { everything, type Grants, unboundedRights, weaker } from "../access/rights.ts";
 import { noSubject, type Rule, type Subject } from "../access/rule.ts";
 
 /** @throws Refusal "denied" naming the first thing that the caller does not hold, "invalid" for a method that is none */
@@ -15,8 +16,13 @@ export function checkHolds(
   rules: ReadonlyMap<string, Rule>,
 ): void {
   const { rights } = caller;
-  checkRoles("project", grants.projectRoles, (project) => rights.projectRole(project));
-  checkRoles("tenant", grants.tenantRoles, (tenant) => rights.tenantRole(tenant));
+  const mayGiveAll = isBoundByMembership(caller);
+  const projectRole = (project: string) =>
+    project === everything && mayGiveAll ? ProjectRole.OWNER : rights.projectRole(project);
+  const tenantRole = (tenant: string) =>
+    tenant === everything && mayGiveAll ? TenantRole.OWNER : rights.tenantRole(tenant);
+  checkRoles("project", grants.projectRoles, projectRole);
+  checkRoles("tenant", grants.tenantRoles, tenantRole);
   checkRoles("machine", grants.machineRoles, (uuid) => rights.machineRole(uuid));
   checkRole("an administrator's role", grants.adminRole ?? AdminRole.UNSPECIFIED, rights.adminRole);
   checkRole("a role for infrastructure", grants.infraRole ?? InfraRole.UNSPECIFIED, rights.infraRole);
@@ -25,11 +31,24 @@ export function checkHolds(
     for (const method of methods) {
       const rule = rules.get(method);
       if (rule === undefined) throw new Refusal("invalid", `${method} is no method`, { field: "permissions" });
+      if (subject === everything && mayGiveAll && isMembersAlone(rule, kind)) continue;
       const decision = decide(rule, caller, about);
       if (!decision.allowed) throw new Refusal("denied", `you do not hold ${method}: ${decision.why}`);
     }
   }
 }
+
+/**
+ * Who comes with a user's own token holds exactly what the memberships give, and a token of the same user is bound by those
+ * whenever it is used: so `*` gives away no more than that. Not for those who run the installation, whom no membership binds.
+ */
+const isBoundByMembership = ({ tokenType, owner }: Caller): boolean =>
+  tokenType === TokenType.USER && owner !== unboundedRights;
+
+/** Whether nothing but a role in a project, or in a tenant, opens the method. */
+const isMembersAlone = (rule: Rule, kind: AskedPermission["kind"]): boolean =>
+  rule.machineRoles.length === 0 &&
+  ((kind === "project" && rule.projectRoles.length > 0) || (kind === "tenant" && rule.tenantRoles.length > 0));
 
 /** The methods must be there, whoever asks. */
 export function checkMethods(permissions: readonly AskedPermission[], rules: ReadonlyMap<string, Rule>): void {

@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { decodeJwt } from "jose";
+import { StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
 import { TenantService as AdminTenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
 import { TokenService as AdminTokenService } from "#gen/metalstack/admin/v2/token_pb.ts";
@@ -12,15 +13,19 @@ import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MethodService } from "#gen/metalstack/api/v2/method_pb.ts";
 import { PartitionService } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
+import { TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import { TokenService, TokenServiceCreateRequestSchema } from "#gen/metalstack/api/v2/token_pb.ts";
 import { UserService } from "#gen/metalstack/api/v2/user_pb.ts";
 import { VersionService } from "#gen/metalstack/api/v2/version_pb.ts";
 import { SwitchService } from "#gen/metalstack/infra/v2/switch_pb.ts";
 import { silentLog as silent } from "#lib/log.ts";
+import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
 import { memoryFile, type TestCentral, testCentral } from "../testing/central.ts";
-import { dayMs, ensureAdminToken } from "./admin-token.ts";
+import { ensureAdminToken, furtherAdminToken } from "./admin-token.ts";
+import { userTokensMax } from "./identity.ts";
 import { issueAgentToken } from "./issue.ts";
+import { dayMs } from "./key-plan.ts";
 
 let central: TestCentral;
 beforeEach(async () => {
@@ -248,4 +253,112 @@ test("a token's methods can be listed, and a user sees what they belong to", asy
   assert.ok(!scoped.permissions.some((p) => p.methods.includes("/metalstack.admin.v2.IPService/List")));
   const { user } = await central.client(UserService, token).get({});
   assert.deepEqual([user?.login, user?.tenants.length, user?.projects[0]?.uuid], ["ann", 1, project.uuid]);
+});
+
+describe("what a token was for is deleted:", () => {
+  const nextTurns = async () => {
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  };
+
+  test("its grants are void at once, and for another thing of that name as well", async () => {
+    const admin = central.client(AdminTenantService);
+    const { tenant } = await admin.create({ name: "acme" });
+    const login = tenant!.login;
+    const secret = await central.tokenFor("admin", { tenantRoles: { [login]: TenantRole.OWNER } });
+    const get = () => central.client(TenantService, secret).get({ login });
+    await get();
+    await central.client(TenantService).delete({ login });
+    await assert.rejects(get(), refusedWith(Code.PermissionDenied));
+    await admin.create({ name: "acme" });
+    await assert.rejects(get(), refusedWith(Code.PermissionDenied));
+    const tokens = central.client(TokenService, secret);
+    await tokens.update({ uuid: decodeJwt(secret).jti ?? "", description: "changed" });
+    await assert.rejects(get(), refusedWith(Code.PermissionDenied));
+    const refreshed = await tokens.refresh({});
+    assert.deepEqual(refreshed.token?.tenantRoles, {});
+  });
+
+  test("a token for nothing else is revoked, one for more is kept for the rest", async () => {
+    const { project, tenant } = await projectOf("ann");
+    const stop = new AbortController();
+    const kept = central.identity.keep(silent, stop.signal);
+    const list = "/metalstack.api.v2.IPService/List";
+    const only = await central.tokenFor("ann", { permissions: [{ subject: project.uuid, methods: [list] }] });
+    const both = await central.tokenFor("ann", {
+      projectRoles: { [project.uuid]: ProjectRole.VIEWER },
+      tenantRoles: { [tenant]: TenantRole.VIEWER },
+    });
+    await central.client(IPService, only).list({ project: project.uuid });
+    await central.client(ProjectService).delete({ project: project.uuid });
+    await nextTurns();
+    await assert.rejects(central.client(TokenService, only).list({}), refusedWith(Code.Unauthenticated));
+    assert.equal((await central.client(TenantService, both).get({ login: tenant })).tenant?.login, tenant);
+    await assert.rejects(
+      central.client(IPService, both).list({ project: project.uuid }),
+      refusedWith(Code.PermissionDenied),
+    );
+    stop.abort();
+    await kept;
+  });
+});
+
+test("all of one's memberships can be given away by *, and are worth what they are at each call", async () => {
+  const { project } = await projectOf("ann");
+  const list = "/metalstack.api.v2.IPService/List";
+  const tokens = central.client(TokenService, await central.tokenFor("ann"));
+  const permissions = [{ visibility: { case: "project" as const, value: { project: "*", methods: [list] } } }];
+  const roles = await tokens.create({ projectRoles: { "*": ProjectRole.VIEWER } });
+  const single = await tokens.create({ permissions });
+  const strange = await projectOf("bob");
+  for (const { secret } of [roles, single]) {
+    const ips = central.client(IPService, secret);
+    await ips.list({ project: project.uuid });
+    await assert.rejects(ips.list({ project: strange.project.uuid }), refusedWith(Code.PermissionDenied));
+  }
+  const narrower = central.client(TokenService, roles.secret);
+  await assert.rejects(
+    narrower.create({ projectRoles: { "*": ProjectRole.EDITOR } }),
+    refusedWith(Code.PermissionDenied),
+  );
+  await assert.rejects(tokens.create({ machineRoles: { "*": 2 as const } }), refusedWith(Code.PermissionDenied));
+  const boot = { case: "machine" as const, value: { uuid: "*", methods: ["/metalstack.infra.v2.BootService/Wait"] } };
+  await assert.rejects(tokens.create({ permissions: [{ visibility: boot }] }), refusedWith(Code.PermissionDenied));
+});
+
+test("one user has so many tokens and no more, until some are revoked", async () => {
+  const first = await central.identity.issue({ user: "ann", lifetimeMs: hourMs });
+  for (let count = 1; count < userTokensMax; count += 111) {
+    await central.state.transact((tx) => {
+      for (let i = count; i < count + 111; i++) {
+        tx.put(kinds.token, `t${i}`, create(StoredTokenSchema, { token: { uuid: `t${i}`, user: "ann" } }));
+      }
+    });
+  }
+  const more = () => central.identity.issue({ user: "ann", lifetimeMs: hourMs });
+  await assert.rejects(more(), (e) => e instanceof Refusal && e.code === "exhausted" && e.reason === "TOKENS_MAX");
+  await central.identity.issue({ user: "bob", lifetimeMs: hourMs });
+  await central.identity.revoke(first.token.uuid, "ann");
+  await more();
+});
+
+describe("a further token for an administrator", () => {
+  test("opens everything, for an owner of the provider's tenant", async () => {
+    const { secret } = await furtherAdminToken(central, { user: "admin", lifetimeMs: hourMs });
+    await central.client(AdminTokenService, secret.reveal()).list({});
+  });
+
+  test("is refused to anybody else", async () => {
+    const made = furtherAdminToken(central, { user: "ann", lifetimeMs: hourMs });
+    await assert.rejects(made, (e) => e instanceof Refusal && e.reason === "NO_ADMINISTRATOR");
+  });
+});
+
+test("the first administrator gets no new token once others run the installation", async () => {
+  const { state, identity, clock, provider } = central;
+  const admin = central.client(AdminTenantService);
+  await admin.addMember({ tenant: provider, member: "ann", role: TenantRole.OWNER });
+  await admin.removeMember({ tenant: provider, member: "admin" });
+  const file = memoryFile();
+  await ensureAdminToken({ state, identity, clock, log: silent, provider, file });
+  assert.equal(file.text, undefined);
 });

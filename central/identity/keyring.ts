@@ -1,9 +1,12 @@
 import { clone } from "@bufbuild/protobuf";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type CryptoKey, importJWK, type JWK } from "jose";
 import { type SigningKey, SigningKeySchema } from "#gen/holdfast/state/v1/token_pb.ts";
 import { bug } from "#lib/bug.ts";
+import type { Clock } from "#lib/clock.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
+import { type KeyTimes, keyPlan } from "./key-plan.ts";
 
 /** ECDSA over P-521. @source RFC 7518 §3.4 */
 export const signingAlgorithm = "ES512";
@@ -14,44 +17,79 @@ interface Pair {
   readonly publicKey: CryptoKey;
 }
 
-/** The keys that sign tokens, as stored. The newest signs; every stored one verifies. */
-export class Keyring {
-  readonly #state: State;
-  readonly #imported = new Map<string, Promise<Pair>>();
+interface KeyringPorts {
+  readonly state: State;
+  readonly clock: Clock;
+  readonly newSigningKey: () => Promise<SigningKey>;
+}
 
-  constructor(state: State) {
-    this.#state = state;
+/** The keys that sign tokens, as stored: one signs, every stored one verifies. */
+export class Keyring {
+  readonly #ports: KeyringPorts;
+  /** By the stored value itself: another key that comes to have the same id is another value. */
+  readonly #imported = new WeakMap<SigningKey, Promise<Pair>>();
+
+  constructor(ports: KeyringPorts) {
+    this.#ports = ports;
   }
 
-  /** Stores a first key when there is none. Of several centrals that start at once, one wins. */
-  async open(newKey: () => Promise<SigningKey>): Promise<void> {
-    if (this.#state.list(kinds.signingKey).length > 0) return;
-    const first = clone(SigningKeySchema, await newKey());
-    first.id = "1";
-    await this.#state.transact((tx) => {
-      if (tx.get(kinds.signingKey, first.id) === undefined) tx.put(kinds.signingKey, first.id, first);
+  /**
+   * Makes the key that is due, and drops those that are over. Of several centrals that do it at once, one wins.
+   * @returns the id of the key that was made
+   */
+  async rotate(): Promise<string | undefined> {
+    const { state, clock, newSigningKey } = this.#ports;
+    const { next, over } = this.#plan();
+    if (next === undefined && over.length === 0) return undefined;
+    const made = next && clone(SigningKeySchema, await newSigningKey());
+    const { result } = await state.transact((tx) => {
+      const stored = tx.list(kinds.signingKey).map((row) => timesOf(row.value));
+      const plan = keyPlan(stored, clock.wallMs());
+      for (const id of plan.over) tx.delete(kinds.signingKey, id);
+      if (made === undefined || plan.next === undefined) return undefined;
+      if (tx.get(kinds.signingKey, plan.next.id) !== undefined) return undefined;
+      const { id, signsFromMs } = plan.next;
+      tx.put(kinds.signingKey, id, { ...made, id, signsFrom: timestampFromMs(signsFromMs) });
+      return id;
     });
+    return result;
   }
 
   signing(): Promise<Pair> {
-    const newest = [...this.#state.list(kinds.signingKey)].sort((a, b) => (a.created < b.created ? 1 : -1))[0];
-    return this.#pair(newest?.value ?? bug("no signing key is stored"));
+    const id = this.#plan().signing ?? "";
+    return this.#pair(this.key(id) ?? bug("no signing key is stored"));
   }
 
   /** Undefined: no such key is stored any more. */
-  async verifying(id: string): Promise<CryptoKey | undefined> {
-    const stored = this.#state.get(kinds.signingKey, id);
-    return stored === undefined ? undefined : (await this.#pair(stored.value)).publicKey;
+  key(id: string): SigningKey | undefined {
+    return this.#ports.state.get(kinds.signingKey, id)?.value;
+  }
+
+  async publicKeyOf(key: SigningKey): Promise<CryptoKey> {
+    return (await this.#pair(key)).publicKey;
+  }
+
+  #plan() {
+    const { state, clock } = this.#ports;
+    return keyPlan(
+      state.list(kinds.signingKey).map((row) => timesOf(row.value)),
+      clock.wallMs(),
+    );
   }
 
   #pair(key: SigningKey): Promise<Pair> {
-    const known = this.#imported.get(key.id);
+    const known = this.#imported.get(key);
     if (known !== undefined) return known;
     const pair = importPair(key);
-    this.#imported.set(key.id, pair);
+    this.#imported.set(key, pair);
     return pair;
   }
 }
+
+const timesOf = ({ id, signsFrom }: SigningKey): KeyTimes => ({
+  id,
+  signsFromMs: signsFrom === undefined ? 0 : timestampMs(signsFrom),
+});
 
 async function importPair(key: SigningKey): Promise<Pair> {
   const jwk: JWK = JSON.parse(key.privateJwk);

@@ -5,6 +5,7 @@ import { type AskedPermission, flatPermissions } from "#domain/token/permission.
 import { tokenMatches } from "#domain/token/query.ts";
 import { StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
 import { TokenService as AdminTokenService } from "#gen/metalstack/admin/v2/token_pb.ts";
+import { AdminRole, InfraRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import {
   type Token,
   type TokenQuery,
@@ -22,6 +23,8 @@ import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { checkHolds, checkMethods } from "./holds.ts";
 import { type Identity, type Issued, isReservedUser, type Wanted } from "./identity.ts";
+import { liveGrants } from "./live-grants.ts";
+import { tokensOf } from "./tokens-of.ts";
 
 const defaultLifetimeMs = 8 * 3_600_000;
 
@@ -35,25 +38,30 @@ export function tokenServices(ports: Ports): Implementation[] {
 type Shelf = ReturnType<typeof tokenShelf>;
 
 function tokenShelf({ state }: Ports) {
-  const list = (query: TokenQuery | undefined, where: (token: Token) => boolean): Token[] =>
-    state.list(kinds.token).flatMap(({ value: { token, revoked } }) => {
-      return token !== undefined && !revoked && where(token) && tokenMatches(token, query) ? [token] : [];
-    });
+  const byUser = tokensOf(state);
+  const list = (query: TokenQuery | undefined, user: string | undefined): Token[] => {
+    const rows = user === undefined ? state.list(kinds.token) : state.by(byUser, user);
+    return rows.flatMap(({ value: { token, revoked } }) =>
+      token !== undefined && !revoked && tokenMatches(token, query) ? [token] : [],
+    );
+  };
   const own = (uuid: string, user: string): Token => {
     const token = state.get(kinds.token, uuid)?.value.token;
     return token?.user === user ? token : unknown("token", uuid);
   };
+  /** Without the grants for what is gone. */
+  const live = (token: Token): Token => {
+    const stored = state.get(kinds.token, token.uuid);
+    return stored === undefined ? token : { ...token, ...liveGrants(state, stored, token) };
+  };
 
-  return { rules, list, own };
+  return { rules, list, own, live };
 }
 
-const ownTokens = ({ state, clock, identity }: Ports, { rules, list, own }: Shelf): Implementation =>
+const ownTokens = ({ state, clock, identity }: Ports, { rules, list, own, live }: Shelf): Implementation =>
   implement(TokenService, {
     get: ({ uuid }, context) => ({ token: own(uuid, callerOf(context).user) }),
-    list: ({ query }, context) => {
-      const { user } = callerOf(context);
-      return { tokens: list(query, (token) => token.user === user) };
-    },
+    list: ({ query }, context) => ({ tokens: list(query, callerOf(context).user) }),
     async create(request, context) {
       const caller = callerOf(context);
       const permissions = flatPermissions(request.permissions);
@@ -65,17 +73,18 @@ const ownTokens = ({ state, clock, identity }: Ports, { rules, list, own }: Shel
       own(request.uuid, caller.user);
       const permissions = flatPermissions(request.permissions);
       checkHolds(caller, request, permissions, rules);
-      const { result } = await state.transact((tx) => changed(tx, request, permissions, clock.wallMs()));
+      const { result } = await state.transact((tx) => changed(tx, live, request, permissions, clock.wallMs()));
       return { token: result };
     },
     async revoke({ uuid }, context) {
       await identity.revoke(uuid, callerOf(context).user);
       return {};
     },
-    // The old one stays good until it expires, because the answer may get lost.
+    // The old one stays good until it expires, because the answer may get lost. The new one names the roles that the old one
+    // names: both are bound by what their owner may at the time of use.
     async refresh(_request, context) {
       const { token: uuid, user } = callerOf(context);
-      const { meta, expires, issuedAt, ...token } = own(uuid, user);
+      const { meta, expires, issuedAt, ...token } = live(own(uuid, user));
       if (expires === undefined || issuedAt === undefined) return unknown("token", uuid);
       const lifetimeMs = timestampMs(expires) - timestampMs(issuedAt);
       return reveal(await identity.issue({ ...token, lifetimeMs, labels: meta?.labels }));
@@ -84,7 +93,7 @@ const ownTokens = ({ state, clock, identity }: Ports, { rules, list, own }: Shel
 
 const allTokens = ({ state, identity }: Ports, { rules, list }: Shelf): Implementation =>
   implement(AdminTokenService, {
-    list: ({ query }) => ({ tokens: list(query, () => true) }),
+    list: ({ query }) => ({ tokens: list(query, query?.user) }),
     async revoke({ uuid, user }) {
       await identity.revoke(uuid, user);
       return {};
@@ -105,6 +114,7 @@ const allTokens = ({ state, identity }: Ports, { rules, list }: Shelf): Implemen
 
 function changed(
   tx: Tx,
+  live: (token: Token) => Token,
   request: TokenServiceUpdateRequest,
   permissions: readonly AskedPermission[],
   nowMs: number,
@@ -112,13 +122,18 @@ function changed(
   const stored = clone(StoredTokenSchema, tx.get(kinds.token, request.uuid) ?? unknown("token", request.uuid));
   const token = stored.token ?? unknown("token", request.uuid);
   checkLock(`token ${token.uuid}`, token.meta, request.updateMeta);
+  // A void grant would come to life again: from this change on, whatever is there now was there before.
+  const { projectRoles, tenantRoles, permissions: kept } = live(token);
+  Object.assign(token, { projectRoles, tenantRoles, permissions: kept });
   if (request.description !== undefined) token.description = request.description;
   if (permissions.length > 0) token.permissions = permissions.map(bare);
   if (Object.keys(request.projectRoles).length > 0) token.projectRoles = request.projectRoles;
   if (Object.keys(request.tenantRoles).length > 0) token.tenantRoles = request.tenantRoles;
   if (Object.keys(request.machineRoles).length > 0) token.machineRoles = request.machineRoles;
-  if (request.adminRole !== undefined) token.adminRole = request.adminRole;
-  if (request.infraRole !== undefined) token.infraRole = request.infraRole;
+  if (request.adminRole === AdminRole.UNSPECIFIED) delete token.adminRole;
+  else if (request.adminRole !== undefined) token.adminRole = request.adminRole;
+  if (request.infraRole === InfraRole.UNSPECIFIED) delete token.infraRole;
+  else if (request.infraRole !== undefined) token.infraRole = request.infraRole;
   token.meta = touched(token.meta, nowMs, request.labels);
   const ttlMs = token.expires === undefined ? 1 : Math.max(1, timestampMs(token.expires) - nowMs);
   tx.put(kinds.token, token.uuid, stored, { ttlMs });

@@ -4,6 +4,8 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Token } from "../../../metalstack/api/v2/token_pb.ts";
 import { file_metalstack_api_v2_token } from "../../../metalstack/api/v2/token_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/state/v1/token.proto.
  */
 export const file_holdfast_state_v1_token: GenFile = /*@__PURE__*/
-  fileDesc("Ch1ob2xkZmFzdC9zdGF0ZS92MS90b2tlbi5wcm90bxIRaG9sZGZhc3Quc3RhdGUudjEiRwoLU3RvcmVkVG9rZW4SJwoFdG9rZW4YASABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlbhIPCgdyZXZva2VkGAIgASgIIi0KClNpZ25pbmdLZXkSCgoCaWQYASABKAkSEwoLcHJpdmF0ZV9qd2sYAiABKAliBnByb3RvMw", [file_metalstack_api_v2_token]);
+  fileDesc("Ch1ob2xkZmFzdC9zdGF0ZS92MS90b2tlbi5wcm90bxIRaG9sZGZhc3Quc3RhdGUudjEiRwoLU3RvcmVkVG9rZW4SJwoFdG9rZW4YASABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlbhIPCgdyZXZva2VkGAIgASgIIl0KClNpZ25pbmdLZXkSCgoCaWQYASABKAkSEwoLcHJpdmF0ZV9qd2sYAiABKAkSLgoKc2lnbnNfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBiBnByb3RvMw", [file_google_protobuf_timestamp, file_metalstack_api_v2_token]);
 
 /**
  * A token as stored: what it may, and whether it still may. The secret itself is never stored.
@@ -55,6 +57,13 @@ export type SigningKey = Message<"holdfast.state.v1.SigningKey"> & {
    * @generated from field: string private_jwk = 2;
    */
   privateJwk: string;
+
+  /**
+   * It is stored a while before this, so that every central can verify with it by then. Absent: from the beginning.
+   *
+   * @generated from field: google.protobuf.Timestamp signs_from = 3;
+   */
+  signsFrom?: Timestamp | undefined;
 };
 
 /**
