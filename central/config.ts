@@ -1,5 +1,6 @@
 // Central's configuration: what may be said, what holds when nothing is said, and what each word means.
 import * as v from "valibot";
+import { adminUser } from "./identity/admin-token.ts";
 
 const text = (meaning: string) => v.pipe(v.string(), v.nonEmpty(), v.description(meaning));
 
@@ -150,5 +151,23 @@ export const centralConfigSchema = v.strictObject({
     {},
   ),
 });
+
+/** What the command that makes a token for an administrator takes: central's configuration, and this. */
+export const adminTokenConfigSchema = v.strictObject({
+  ...centralConfigSchema.entries,
+  token: v.optional(
+    v.strictObject({
+      user: v.optional(text("login of an owner of the provider's tenant, whose token it shall be"), adminUser),
+      hours: v.optional(
+        v.pipe(v.number(), v.minValue(1), v.maxValue(8_760), v.description("length of its life")),
+        8_760,
+      ),
+      file: v.optional(text("file that it is written to, mode 0600; left out: it is printed")),
+    }),
+    {},
+  ),
+});
+
+export type AdminTokenConfig = v.InferOutput<typeof adminTokenConfigSchema>;
 
 export type CentralConfig = v.InferOutput<typeof centralConfigSchema>;

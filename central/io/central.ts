@@ -22,6 +22,8 @@ import { newSigningKey } from "./new-signing-key.ts";
 import { serverTls } from "./server-tls.ts";
 import { versionFacts } from "./version-facts.ts";
 
+export const tokenIssuer = "holdfast";
+
 export async function startCentral(
   config: CentralConfig,
   { log, lifetime }: { readonly log: Log; readonly lifetime: Lifetime },
@@ -31,9 +33,9 @@ export async function startCentral(
   lifetime.onStop("store", () => store.close());
   const state = await openState({ store, clock, random, log }, lifetime.signal);
   lifetime.onStop("state", () => state.close());
-  const issuer = "holdfast";
-  const identity = await openIdentity({ state, clock, random, newSigningKey, provider, issuer });
+  const identity = await openIdentity({ state, clock, random, newSigningKey, provider, issuer: tokenIssuer });
   await ensureAdminToken({ state, identity, clock, log, provider, file: secretFile(config.adminTokenFile) });
+  lifetime.own("identity", identity.keep(log, lifetime.signal));
 
   const authority = await Authority.open({ state, keys, clock, random });
   const tls = config.tls && (await serverTls(config.tls, authority, { clock, log }));
@@ -54,7 +56,7 @@ export async function startCentral(
   log.info("listening", { url, store: config.store.kind, history: state.history, revision: `${state.revision}` });
 }
 
-async function openStore({ store }: CentralConfig, log: Log): Promise<Store> {
+export async function openStore({ store }: Pick<CentralConfig, "store">, log: Log): Promise<Store> {
   const ports = { clock, random, log };
   switch (store.kind) {
     case "memory":

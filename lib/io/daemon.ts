@@ -7,11 +7,15 @@ import { Lifetime } from "../lifetime.ts";
 import type { Log } from "../log.ts";
 import { pinoLog } from "./pino-log.ts";
 
-export interface Daemon<S extends ConfigSchema> {
+/** What is configured by flags, environment and a file. */
+export interface Program<S extends ConfigSchema> {
   readonly name: string;
   /** One line for `--help`. */
   readonly about: string;
   readonly schema: S;
+}
+
+export interface Daemon<S extends ConfigSchema> extends Program<S> {
   readonly logLevel: (config: v.InferOutput<S>) => string;
   /** Resolves when the daemon serves. */
   readonly start: (
@@ -26,12 +30,7 @@ const stopDeadlineMs = 20_000;
 
 /** Runs until SIGINT or SIGTERM. Exits with 2 for a wrong configuration, 1 when it cannot start. */
 export async function runDaemon<S extends ConfigSchema>(daemon: Daemon<S>): Promise<void> {
-  const argv = process.argv.slice(2);
-  if (argv.includes("--help") || argv.includes("-h")) {
-    process.stdout.write(configHelp(daemon, daemon.schema));
-    return;
-  }
-  const config = await configOf(daemon, argv);
+  const config = await configured(daemon, process.argv.slice(2));
   if (config === undefined) return;
   const log = pinoLog(daemon.logLevel(config.value));
   const lifetime = new Lifetime(log);
@@ -49,10 +48,20 @@ export async function runDaemon<S extends ConfigSchema>(daemon: Daemon<S>): Prom
   await stopped;
 }
 
-async function configOf<S extends ConfigSchema>(
-  { name, schema }: Daemon<S>,
-  argv: string[],
+/**
+ * The configuration that the words, the environment and the file make.
+ * @returns undefined when there is nothing more to do: help was printed, or everything that is wrong (exit 2)
+ */
+export async function configured<S extends ConfigSchema>(
+  program: Program<S>,
+  words: readonly string[],
 ): Promise<{ readonly value: v.InferOutput<S> } | undefined> {
+  const { name, schema } = program;
+  const argv = [...words];
+  if (argv.includes("--help") || argv.includes("-h")) {
+    process.stdout.write(configHelp(program, schema));
+    return undefined;
+  }
   const problems: string[] = [];
   const file = await configFile(argv, problems);
   const config = readConfig(schema, { argv, env: process.env, file });
