@@ -16,6 +16,8 @@ type MemberKind = typeof kinds.tenantMember | typeof kinds.projectMember;
 export interface Members<K extends MemberKind> {
   list(of: string): Of<K>[];
   add(of: string, member: string, role: Of<K>["role"]): Promise<Of<K>>;
+  /** As `add`, as part of something larger. */
+  enter(tx: Tx, of: string, member: string, role: Of<K>["role"]): Of<K>;
   setRole(of: string, member: string, role: Of<K>["role"]): Promise<Of<K>>;
   remove(of: string, member: string): Promise<Of<K>>;
 }
@@ -38,25 +40,25 @@ export function members<K extends MemberKind>(
     if (rows.some((row) => row.value.role === given.owner && row.value.id !== member)) return;
     throw new Refusal("precondition", `${member} is the last owner of ${noun} ${of}`, { reason: "LAST_OWNER" });
   };
+  const enter = (tx: Tx, of: string, member: string, role: Of<K>["role"]): Of<K> => {
+    wanted(role);
+    const now = clock.wallMs();
+    const fields = { id: member, role, createdAt: timestampFromMs(now), meta: newMeta(undefined, now) };
+    // Both kinds' messages have these fields; the compiler does not join the two.
+    const added = create(kind.schema, fields as unknown as MessageInitShape<K["schema"]>) as Of<K>;
+    usable(tx, given.of, of, noun);
+    if (tx.get(kind, membershipId(of, member)) !== undefined) throw exists(`member of ${noun} ${of}:`, member);
+    tx.put(kind, membershipId(of, member), added);
+    return added;
+  };
   return {
+    enter,
     list: (of) =>
       state
         .list(kind)
         .filter((row) => membershipOf(row.id).of === of)
         .map((row) => row.value),
-    async add(of, member, role) {
-      wanted(role);
-      const now = clock.wallMs();
-      const fields = { id: member, role, createdAt: timestampFromMs(now), meta: newMeta(undefined, now) };
-      // Both kinds' messages have these fields; the compiler does not join the two.
-      const added = create(kind.schema, fields as unknown as MessageInitShape<K["schema"]>) as Of<K>;
-      await state.transact((tx) => {
-        usable(tx, given.of, of, noun);
-        if (tx.get(kind, membershipId(of, member)) !== undefined) throw exists(`member of ${noun} ${of}:`, member);
-        tx.put(kind, membershipId(of, member), added);
-      });
-      return added;
-    },
+    add: async (of, member, role) => (await state.transact((tx) => enter(tx, of, member, role))).result,
     async setRole(of, member, role) {
       wanted(role);
       const { result } = await state.transact((tx) => {

@@ -1,4 +1,5 @@
 import { AdminRole, InfraRole, MachineRole, ProjectRole, TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
+import type { Project } from "#gen/metalstack/api/v2/project_pb.ts";
 import { noRights, type Rights, stronger, unboundedRights } from "../access/rights.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -36,7 +37,8 @@ const administrators = new Map<TenantRole, AdminRole>([
 export function membershipRights(state: State, provider: string, user: string): Rights {
   if (user === "") return noRights;
   const tenantRole = (tenant: string): TenantRole =>
-    state.get(kinds.tenantMember, membershipId(tenant, user))?.value.role ?? TenantRole.UNSPECIFIED;
+    state.get(kinds.tenantMember, membershipId(tenant, user))?.value.role ??
+    (projectsOf(state, user).some((project) => project.tenant === tenant) ? TenantRole.GUEST : TenantRole.UNSPECIFIED);
   return {
     tenantRole,
     projectRole(project) {
@@ -60,12 +62,31 @@ export function ownerRights(state: State, provider: string, user: string): Right
 /** All roles that a user has by membership, inherited ones included. */
 export function memberRoles(state: State, user: string) {
   const rights = membershipRights(state, "", user);
-  const of = <R extends number>(ids: readonly string[], role: (id: string) => R) =>
-    Object.fromEntries(ids.map((id) => [id, role(id)] as const).filter(([, r]) => r !== 0));
-  const logins = state.list(kinds.tenant).map((row) => row.id);
-  const projects = state.list(kinds.project).map((row) => row.id);
+  const of = <R extends number>(ids: Iterable<string>, role: (id: string) => R) =>
+    Object.fromEntries(Array.from(ids, (id) => [id, role(id)] as const).filter(([, r]) => r !== 0));
+  const direct = projectsOf(state, user);
+  const logins = state.by(memberIndexes(state).tenantsOf, user).map((row) => membershipOf(row.id).of);
+  const tenants = new Set([...logins, ...direct.map((project) => project.tenant)].filter((id) => isThere(state, id)));
+  const within = logins.flatMap((login) => state.by(memberIndexes(state).projectsIn, login).map((row) => row.id));
   return {
-    tenantRoles: of(logins, (login) => rights.tenantRole(login)),
-    projectRoles: of(projects, (project) => rights.projectRole(project)),
+    tenantRoles: of([...tenants].sort(), (login) => rights.tenantRole(login)),
+    projectRoles: of([...new Set([...direct.map(({ uuid }) => uuid), ...within])].sort(), (project) =>
+      rights.projectRole(project),
+    ),
   };
 }
+
+const isThere = (state: State, tenant: string): boolean => state.get(kinds.tenant, tenant) !== undefined;
+
+/** Of which a user is a member itself, not by its tenant. */
+export const projectsOf = (state: State, user: string): readonly Project[] =>
+  state
+    .by(memberIndexes(state).projectsOf, user)
+    .flatMap((row) => state.get(kinds.project, membershipOf(row.id).of)?.value ?? []);
+
+/** Asked more than once it gives the same indexes. */
+const memberIndexes = (state: State) => ({
+  tenantsOf: state.index(kinds.tenantMember, "member", (m) => m.id),
+  projectsOf: state.index(kinds.projectMember, "member", (m) => m.id),
+  projectsIn: state.index(kinds.project, "tenant", (p) => p.tenant),
+});

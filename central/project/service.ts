@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
 import { newMeta } from "#domain/meta.ts";
 import { projectMatches } from "#domain/project/query.ts";
 import { ProjectService as AdminProjectService } from "#gen/metalstack/admin/v2/project_pb.ts";
@@ -13,6 +14,7 @@ import {
 } from "#gen/metalstack/api/v2/project_pb.ts";
 import { callerOf } from "../access/caller.ts";
 import { catalog, usable } from "../catalog/catalog.ts";
+import { forgetInvites, type Invites, invites } from "../catalog/invites.ts";
 import { members } from "../catalog/members.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { inheritedRole, membershipId, membershipOf } from "../identity/membership.ts";
@@ -21,7 +23,6 @@ import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 
-/** Invites are not there yet; members are added by an owner. */
 export function projectServices(ports: ServicePorts): Implementation[] {
   const { clock } = ports;
   const projects = catalog(ports, kinds.project, "project");
@@ -30,6 +31,12 @@ export function projectServices(ports: ServicePorts): Implementation[] {
     kind: kinds.projectMember,
     noun: "project",
     owner: ProjectRole.OWNER,
+  });
+  const invitations = invites(ports, {
+    kind: kinds.projectInvite,
+    noun: "project",
+    to: (invite) => invite.project,
+    enter: people.enter,
   });
 
   return [
@@ -75,11 +82,37 @@ export function projectServices(ports: ServicePorts): Implementation[] {
         await people.remove(project, callerOf(context).user);
         return {};
       },
+      ...inviteHandlers(invitations, projects.get, ports.state),
     }),
     implement(AdminProjectService, {
       list: ({ query }) => ({ projects: projects.list((p) => projectMatches(p, query)) }),
     }),
   ];
+}
+
+/** The calls about invitations. */
+function inviteHandlers(
+  invitations: Invites<typeof kinds.projectInvite>,
+  projectOf: (uuid: string) => Project,
+  state: State,
+): Partial<ServiceImpl<typeof ProjectService>> {
+  return {
+    async invite({ project: uuid, role }) {
+      const { name: projectName, tenant } = projectOf(uuid);
+      const tenantName = state.get(kinds.tenant, tenant)?.value.name ?? tenant;
+      return { invite: await invitations.create({ project: uuid, projectName, tenant, tenantName, role }) };
+    },
+    invitesList: ({ project }) => ({ invites: invitations.list(project) }),
+    inviteGet: ({ secret }) => ({ invite: invitations.get(secret) }),
+    async inviteDelete({ project, secret }) {
+      await invitations.remove(project, secret);
+      return {};
+    },
+    async inviteAccept({ secret }, context) {
+      const { project } = await invitations.accept(secret, callerOf(context).user);
+      return { project, projectName: projectOf(project).name };
+    },
+  };
 }
 
 const held = (tx: Tx, { uuid }: Project): string[] => [
@@ -101,6 +134,7 @@ function forgetMembers(tx: Tx, { uuid }: Project): void {
   for (const { id } of tx.list(kinds.projectMember).filter((row) => membershipOf(row.id).of === uuid)) {
     tx.delete(kinds.projectMember, id);
   }
+  forgetInvites(tx, kinds.projectInvite, (invite) => invite.project === uuid);
 }
 
 /** Direct members, and those of the tenant who are not. */

@@ -16,10 +16,10 @@ import { ImageSchema } from "#gen/metalstack/api/v2/image_pb.ts";
 import { IPSchema } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { NetworkSchema } from "#gen/metalstack/api/v2/network_pb.ts";
 import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
-import { ProjectMemberSchema, ProjectSchema } from "#gen/metalstack/api/v2/project_pb.ts";
+import { ProjectInviteSchema, ProjectMemberSchema, ProjectSchema } from "#gen/metalstack/api/v2/project_pb.ts";
 import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
-import { TenantMemberSchema, TenantSchema } from "#gen/metalstack/api/v2/tenant_pb.ts";
+import { TenantInviteSchema, TenantMemberSchema, TenantSchema } from "#gen/metalstack/api/v2/tenant_pb.ts";
 
 /** One kind of thing in the store: its name (first part of the key) and its stored message. */
 export interface Kind<S extends DescMessage = DescMessage> {
@@ -39,6 +39,8 @@ export const kinds = {
   project: kind("project", ProjectSchema),
   /** id: project uuid/member's login */
   projectMember: kind("project-member", ProjectMemberSchema),
+  tenantInvite: kind("tenant-invite", TenantInviteSchema),
+  projectInvite: kind("project-invite", ProjectInviteSchema),
   partition: kind("partition", PartitionSchema),
   size: kind("size", SizeSchema),
   image: kind("image", ImageSchema),

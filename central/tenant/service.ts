@@ -1,19 +1,28 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
 import { newMeta } from "#domain/meta.ts";
 import { page, tenantMatches } from "#domain/tenant/query.ts";
 import { TenantService as AdminTenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
 import { type Labels, TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
-import { type Tenant, TenantMemberSchema, TenantSchema, TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
+import {
+  type Tenant,
+  type TenantMember,
+  TenantMemberSchema,
+  TenantSchema,
+  TenantService,
+} from "#gen/metalstack/api/v2/tenant_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { catalog } from "../catalog/catalog.ts";
+import { forgetInvites, invites } from "../catalog/invites.ts";
 import { members } from "../catalog/members.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { isReservedUser } from "../identity/identity.ts";
 import { membershipId, membershipOf } from "../identity/membership.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
+import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 
 interface Wanted {
@@ -25,7 +34,6 @@ interface Wanted {
   readonly avatarUrl?: string | undefined;
 }
 
-/** Invites are not there yet; members are added by an owner. */
 export function tenantServices(ports: Ports): Implementation[] {
   const shelf = tenantShelf(ports);
   return [userTenants(ports, shelf), adminTenants(shelf)];
@@ -67,11 +75,18 @@ function tenantShelf(ports: Ports) {
     );
   };
 
-  return { tenants, people, createTenant };
+  const invitations = invites(ports, {
+    kind: kinds.tenantInvite,
+    noun: "tenant",
+    to: (invite) => invite.targetTenant,
+    enter: people.enter,
+  });
+  return { tenants, people, invitations, createTenant };
 }
 
-const userTenants = ({ random, provider }: Ports, { tenants, people, createTenant }: Shelf): Implementation =>
-  implement(TenantService, {
+function userTenants({ state, random, provider }: Ports, shelf: Shelf): Implementation {
+  const { tenants, people, createTenant } = shelf;
+  return implement(TenantService, {
     // The id is drawn, so that nobody can take a login that somebody else is known by.
     create: async (request, context) => ({
       tenant: await createTenant({ ...request, login: random.uuid(), owner: callerOf(context).user }, request.labels),
@@ -83,7 +98,7 @@ const userTenants = ({ random, provider }: Ports, { tenants, people, createTenan
     },
     get: ({ login }) => ({
       tenant: tenants.get(login),
-      tenantMembers: people.list(login),
+      tenantMembers: allMembers(state, login, people.list(login)),
     }),
     update: async (request) => ({
       tenant: await tenants.update(request.login, request, (draft) => {
@@ -107,7 +122,46 @@ const userTenants = ({ random, provider }: Ports, { tenants, people, createTenan
       await people.remove(login, callerOf(context).user);
       return {};
     },
+    ...inviteHandlers(state, shelf),
   });
+}
+
+/** The calls about invitations. */
+const inviteHandlers = (state: State, { tenants, invitations }: Shelf): Partial<ServiceImpl<typeof TenantService>> => ({
+  async invite({ login, role }, context) {
+    const { name: targetTenantName } = tenants.get(login);
+    const { user } = callerOf(context);
+    const mine = state.get(kinds.tenant, user)?.value;
+    const from = { tenant: user, tenantName: mine?.name ?? user };
+    return { invite: await invitations.create({ targetTenant: login, targetTenantName, role, ...from }) };
+  },
+  invitesList: ({ login }) => ({ invites: invitations.list(login) }),
+  inviteGet: ({ secret }) => ({ invite: invitations.get(secret) }),
+  async inviteDelete({ login, secret }) {
+    await invitations.remove(login, secret);
+    return {};
+  },
+  async inviteAccept({ secret }, context) {
+    const { targetTenant } = await invitations.accept(secret, callerOf(context).user);
+    return { tenant: targetTenant, tenantName: tenants.get(targetTenant).name };
+  },
+});
+
+/** Members with their projects, and those of its projects who are no members: its guests. */
+function allMembers(state: State, tenant: string, direct: readonly TenantMember[]): TenantMember[] {
+  const projects = new Map<string, string[]>();
+  for (const { id } of state.list(kinds.projectMember)) {
+    const { of, member } = membershipOf(id);
+    if (state.get(kinds.project, of)?.value.tenant !== tenant) continue;
+    projects.set(member, [...(projects.get(member) ?? []), of]);
+  }
+  const known = new Set(direct.map((m) => m.id));
+  const guests = [...projects.keys()].filter((id) => !known.has(id)).sort();
+  return [
+    ...direct.map((member) => ({ ...member, projects: projects.get(member.id) ?? [] })),
+    ...guests.map((id) => create(TenantMemberSchema, { id, role: TenantRole.GUEST, projects: projects.get(id)! })),
+  ];
+}
 
 const adminTenants = ({ tenants, people, createTenant }: Shelf): Implementation =>
   implement(AdminTenantService, {
@@ -131,8 +185,10 @@ const held = (tx: Tx, { login }: Tenant): string[] =>
     .filter((p) => p.value.tenant === login)
     .map((p) => `project ${p.id}`);
 
+/** Of the tenant: its members, and who was to become one. */
 function forgetMembers(tx: Tx, { login }: Tenant): void {
   for (const { id } of tx.list(kinds.tenantMember).filter((row) => membershipOf(row.id).of === login)) {
     tx.delete(kinds.tenantMember, id);
   }
+  forgetInvites(tx, kinds.tenantInvite, (invite) => invite.targetTenant === login);
 }
