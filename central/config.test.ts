@@ -52,6 +52,32 @@ describe("central's configuration:", () => {
     ]);
   });
 
+  test("a login needs an identity provider, and names nothing that others could read or take", () => {
+    const least = [
+      "--login.issuer",
+      "https://id.example",
+      "--login.clientId",
+      "c",
+      "--login.url",
+      "https://central.example",
+    ];
+    assert.deepEqual(problems(...least), []);
+    const url = "an https URL without user, ? and # is wanted, such as https://login.example (http only on loopback)";
+    assert.deepEqual(
+      problems(
+        ...["--login.issuer", "http://id.example", "--login.url", "http://127.0.0.1:8443", "--login.scopes", "email"],
+        ...["--login.redirects", "https://a.example/?x,https://b.example", "--login.sessionMinutes", "9"],
+      ),
+      [
+        `login.issuer: "http://id.example" (--login.issuer): ${url}`,
+        "login.clientId: is required: what central is called there",
+        `login.redirects.0: "https://a.example/?x" (--login.redirects): ${url}`,
+        'login.scopes: "email" (--login.scopes): openid must be among them',
+        "login.sessionMinutes: 9 (--login.sessionMinutes): >=10 is wanted",
+      ],
+    );
+  });
+
   test("every setting says what it means", () => {
     assert.deepEqual(
       settingsOf(adminTokenConfigSchema).filter((s) => s.meaning === ""),

@@ -109,6 +109,50 @@ const tls = v.pipe(
   ),
 );
 
+const isLoopback = (url: URL) => ["127.0.0.1", "localhost", "[::1]"].includes(url.hostname);
+
+/** Of others, over TLS; plain text only within this host, for trials. */
+const webUrl = (meaning: string) =>
+  v.pipe(
+    v.string(),
+    v.check((s) => {
+      const url = URL.canParse(s) ? new URL(s) : undefined;
+      if (url === undefined || url.search !== "" || url.hash !== "" || url.username !== "") return false;
+      return url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url));
+    }, "an https URL without user, ? and # is wanted, such as https://login.example (http only on loopback)"),
+    v.description(meaning),
+  );
+
+const login = v.strictObject({
+  issuer: webUrl("identity provider (OpenID Connect) that people log in at"),
+  clientId: text("what central is called there"),
+  clientSecretFile: v.optional(text("file with the secret of that client; left out for a public client")),
+  url: webUrl("under which people reach central; URL/auth/oidc/callback is to be registered at the identity provider"),
+  redirects: v.optional(
+    v.pipe(
+      v.array(webUrl("")),
+      v.description("URLs that tokens may be sent to, exactly; programs on a user's own computer need not be named"),
+    ),
+    [],
+  ),
+  userClaim: v.optional(
+    text("claim that is the login; its values must never pass from one person to another"),
+    "email",
+  ),
+  scopes: v.optional(
+    v.pipe(
+      v.string(),
+      v.check((s) => s.split(" ").includes("openid"), "openid must be among them"),
+      v.description("scopes that are asked for, with spaces between"),
+    ),
+    "openid email profile",
+  ),
+  sessionMinutes: v.optional(
+    v.pipe(v.number(), v.minValue(10), v.maxValue(525_600), v.description("life of a token that a login gives")),
+    480,
+  ),
+});
+
 export const centralConfigSchema = v.strictObject({
   listen: v.optional(
     v.strictObject({
@@ -121,6 +165,7 @@ export const centralConfigSchema = v.strictObject({
     {},
   ),
   tls: v.optional(tls),
+  login: v.optional(login),
   join: v.optional(
     v.strictObject({
       certificateHours: v.optional(

@@ -30,7 +30,8 @@ const aliases: Readonly<Record<string, string>> = Object.fromEntries(
   ).map(([alias, target]) => [alias.replace(/\/\*$/, ""), path.normalize(target).replace(/\/\*$/, "")]),
 );
 /** Packages that reach outside the process. */
-const outside = /^(node:|lmdb$|pino$|etcd3$|systeminformation$|@connectrpc\/connect-node$|@grpc\/grpc-js$|esbuild$)/;
+const outside =
+  /^(node:|lmdb$|pino$|etcd3$|systeminformation$|@connectrpc\/connect-node$|@grpc\/grpc-js$|esbuild$|openid-client$)/;
 const ambient =
   /(?<![.\w#])(?:Date\.now\b|new Date\(\)|Math\.random\b|performance\.now\b|crypto\.(?:randomUUID|getRandomValues)|(?:setTimeout|setInterval|setImmediate|fetch)\(|process\.)/;
 const forbiddenName = /(^|[-/])(utils?|helpers?|managers?|data|common)(?=[-/.]|$)/;

@@ -19,6 +19,7 @@ import { keepIdentity } from "./keep.ts";
 import { Keyring } from "./keyring.ts";
 import { liveGrants } from "./live-grants.ts";
 import { membershipRights, ownerRights } from "./membership.ts";
+import { Seals } from "./seals.ts";
 import { tokensOf } from "./tokens-of.ts";
 
 export interface IdentityPorts {
@@ -61,6 +62,7 @@ export interface Identity {
 }
 
 export interface KeptIdentity extends Identity {
+  readonly seals: Seals;
   /** Rotates the keys and takes spent tokens away, until the signal. */
   keep(log: Log, signal: AbortSignal): Promise<void>;
 }
@@ -128,6 +130,8 @@ export async function openIdentity(ports: IdentityPorts): Promise<KeptIdentity> 
         tx.delete(kinds.token, uuid);
       });
     },
+
+    seals: new Seals(keyring, clock),
 
     keep: (log, signal) => keepIdentity({ state, clock, keyring, log }, signal),
   };

@@ -56,8 +56,12 @@ export class Keyring {
   }
 
   signing(): Promise<Pair> {
-    const id = this.#plan().signing ?? "";
-    return this.#pair(this.key(id) ?? bug("no signing key is stored"));
+    return this.#pair(this.today());
+  }
+
+  /** The key of the day. */
+  today(): SigningKey {
+    return this.key(this.#plan().signing ?? "") ?? bug("no signing key is stored");
   }
 
   /** Undefined: no such key is stored any more. */

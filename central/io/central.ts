@@ -13,12 +13,15 @@ import type { CentralConfig } from "../config.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
 import { openIdentity } from "../identity/identity.ts";
 import { Authority } from "../join/authority.ts";
+import { callbackPath } from "../login/login.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState } from "../store/state.ts";
 import type { Store } from "../store/store.ts";
 import { EtcdStore } from "./etcd-store.ts";
 import { LmdbStore } from "./lmdb-store.ts";
+import { loginHandler } from "./login-http.ts";
 import { newSigningKey } from "./new-signing-key.ts";
+import { oidcProvider } from "./oidc-provider.ts";
 import { serverTls } from "./server-tls.ts";
 import { versionFacts } from "./version-facts.ts";
 
@@ -43,7 +46,11 @@ export async function startCentral(
   const join = { authority, keys, shown: () => tls?.shown(), certificateMs };
   const ports = { state, identity, provider, version: versionFacts(), join, lifetime, clock, random, log };
   const { routes, interceptors } = composeCentral(ports);
-  const server = await listen({ routes, interceptors, log, ...(tls && { tls: tls.load }) }, config.listen);
+  const http = config.login && loginHandler({ ...ports, ...(await loginParts(config.login)) });
+  const server = await listen(
+    { routes, interceptors, log, ...(http && { http }), ...(tls && { tls: tls.load }) },
+    config.listen,
+  );
   lifetime.onStop("port", () => server.stop());
   if (tls) {
     reloadOnHangup(() => server.reload(), log, lifetime);
@@ -75,6 +82,18 @@ export async function openStore({ store }: Pick<CentralConfig, "store">, log: Lo
       });
     }
   }
+}
+
+async function loginParts(login: NonNullable<CentralConfig["login"]>) {
+  const { issuer, clientId, clientSecretFile, scopes, redirects, userClaim, sessionMinutes } = login;
+  const url = login.url.replace(/\/+$/, "");
+  const secret = clientSecretFile && new Secret((await readFile(clientSecretFile, "utf8")).trim());
+  const redirectUri = `${url}${callbackPath}`;
+  const client = { issuer, clientId, clientSecret: secret || undefined, scopes, redirectUri, userClaim };
+  return {
+    identityProvider: oidcProvider(client, clock),
+    rules: { url, redirects, userClaim, sessionMs: sessionMinutes * 60_000 },
+  };
 }
 
 function reloadOnHangup(reload: () => Promise<void>, log: Log, lifetime: Lifetime): void {
