@@ -176,7 +176,8 @@ const ownRoutes: Routes = {
     parameters: {
       flags: {
         server: needed("URL of the server", "URL"),
-        tokenFile: needed("File with the bearer token, - for the standard input", "FILE"),
+        tokenFile: text("File with the bearer token, - for the standard input", "FILE"),
+        device: { kind: "boolean", default: false, brief: "Get a token by a login in a browser, on any computer" },
         ca: text("PEM file of the CA that signed the server's certificate", "FILE"),
         project: text("Project to act in unless told otherwise", "UUID"),
         name: {
@@ -188,7 +189,7 @@ const ownRoutes: Routes = {
         },
       },
     },
-    docs: { brief: "Store a server and a token, after trying them" },
+    docs: { brief: "Store a server and a token, after trying them; the token comes from a file or by a login" },
   }),
   logout: buildCommand({
     loader: async () => (await import("./command/login.ts")).logout,

@@ -27,9 +27,16 @@ export interface Cli extends CommandContext {
   readonly isLive: boolean;
   readonly files: Files;
   connect(target: Target, ca: string | undefined): Api & { close(): void };
+  readonly postForm: PostForm;
   /** To the agent of a datacenter, for people who are there. */
   connectSite(place: SitePlace, signal: AbortSignal): Promise<Api & { close(): void }>;
 }
+
+/** Sends one form. @throws an Error with the system's words when there is no answer */
+export type PostForm = (
+  what: { readonly url: string; readonly form: Readonly<Record<string, string>>; readonly ca: string | undefined },
+  signal: AbortSignal,
+) => Promise<{ readonly status: number; readonly body: string }>;
 
 export interface Files {
   readonly settingsPath: string;

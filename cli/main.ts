@@ -5,6 +5,7 @@ import { systemClock } from "#lib/io/system-clock.ts";
 import { app } from "./app.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./io/connection.ts";
+import { postForm } from "./io/post-form.ts";
 import { connectSite } from "./io/site-connection.ts";
 import { userFiles } from "./io/user-files.ts";
 
@@ -27,6 +28,7 @@ const cli: Cli = {
   files: userFiles(process.env),
   connect,
   connectSite,
+  postForm,
 };
 
 await run(app, process.argv.slice(2), cli);

@@ -6,10 +6,12 @@ import { Failure } from "../failure.ts";
 import { type Context, parseServer, type Settings, targetOf, withContext, withoutContext } from "../settings.ts";
 import { table } from "../view/table.ts";
 import { given } from "./create.ts";
+import { deviceToken } from "./device-login.ts";
 
 export interface LoginFlags {
   readonly server: string;
-  readonly tokenFile: string;
+  readonly tokenFile?: string | undefined;
+  readonly device: boolean;
   readonly ca?: string | undefined;
   readonly project?: string | undefined;
   readonly name: string;
@@ -18,9 +20,7 @@ export interface LoginFlags {
 /** Tries the token before it is stored, so that a stored one has worked once. */
 export async function login(this: Cli, flags: LoginFlags): Promise<void> {
   const server = wanted(parseServer(flags.server));
-  const token = (await readFile(this, flags.tokenFile)).trim();
-  if (token === "" || /\s/.test(token))
-    throw new Failure(`${flags.tokenFile}: one token without white space is wanted`, 2);
+  const token = await tokenBy(this, flags, server);
   const context: Context = { server, token, ...given("ca", flags.ca), ...given("project", flags.project) };
   const settings = withContext(await loadSettings(this), flags.name, context);
   // The flags alone say where this goes: an environment for another server must not get in between.
@@ -33,6 +33,14 @@ export async function login(this: Cli, flags: LoginFlags): Promise<void> {
   await saveSettings(this, settings);
   if (isClearText(server)) note(this, `warning: ${server} is not encrypted; the token can be read on the way`);
   note(this, `logged in to ${server} (${version}); stored as ${flags.name} in ${this.files.settingsPath}`);
+}
+
+async function tokenBy(cli: Cli, { tokenFile, device, ca }: LoginFlags, server: string): Promise<string> {
+  if ((tokenFile === undefined) !== device) throw new Failure("either --token-file FILE or --device is wanted", 2);
+  if (tokenFile === undefined) return deviceToken(cli, server, ca);
+  const token = (await readFile(cli, tokenFile)).trim();
+  if (token === "" || /\s/.test(token)) throw new Failure(`${tokenFile}: one token without white space is wanted`, 2);
+  return token;
 }
 
 function unlessUnimplemented(error: unknown): void {

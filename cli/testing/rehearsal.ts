@@ -21,8 +21,9 @@ import { Refusal } from "#lib/refusal.ts";
 import { connectErrorOf } from "#lib/rpc/refusal-to-connect.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { app } from "../app.ts";
-import type { Cli } from "../cli.ts";
+import type { Cli, PostForm } from "../cli.ts";
 import { connect } from "../io/connection.ts";
+import { postForm } from "../io/post-form.ts";
 import { connectSite } from "../io/site-connection.ts";
 
 export const startMs = Date.UTC(2026, 0, 1);
@@ -164,6 +165,7 @@ export async function holdfast(
     config?: string;
     clock?: VirtualClock;
     isLive?: boolean;
+    postForm?: PostForm;
   } = {},
 ): Promise<Ran> {
   const seen = { out: "", err: "", settings: given.config };
@@ -202,6 +204,7 @@ export async function holdfast(
     },
     connect,
     connectSite,
+    postForm: given.postForm ?? postForm,
   };
   await run(app, args, cli);
   return { ...seen, code: streams.exitCode ?? 0 };
