@@ -11,6 +11,8 @@ import { partitionServices } from "./partition/service.ts";
 import { projectServices } from "./project/service.ts";
 import type { Implementation } from "./services.ts";
 import { sizeServices } from "./size/service.ts";
+import { sizeImageConstraintServices } from "./size-image-constraint/service.ts";
+import { sizeReservationServices } from "./size-reservation/service.ts";
 import { tenantServices } from "./tenant/service.ts";
 import { userService } from "./user/service.ts";
 import { type VersionFacts, versionService } from "./version/service.ts";
@@ -33,6 +35,8 @@ export const catalogServices = (
   ...projectServices(ports),
   ...partitionServices(ports),
   ...sizeServices(ports),
+  ...sizeImageConstraintServices(ports),
+  ...sizeReservationServices(ports),
   ...imageServices(ports),
   ...filesystemServices(ports),
   ...networkServices(ports),

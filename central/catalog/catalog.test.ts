@@ -7,6 +7,7 @@ import { FilesystemService as AdminFilesystemService } from "#gen/metalstack/adm
 import { ImageService as AdminImageService } from "#gen/metalstack/admin/v2/image_pb.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
 import { SizeService as AdminSizeService } from "#gen/metalstack/admin/v2/size_pb.ts";
+import { TaskService as AdminTaskService } from "#gen/metalstack/admin/v2/task_pb.ts";
 import { TenantService as AdminTenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
 import { OptimisticLockingStrategy as Lock, ProjectRole, TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import { FilesystemService, Format, GPTType } from "#gen/metalstack/api/v2/filesystem_pb.ts";
@@ -15,7 +16,6 @@ import { ImageClassification as Class, ImageFeature, ImageService } from "#gen/m
 import { PartitionService } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
 import { SizeService, SizeConstraintType as Type } from "#gen/metalstack/api/v2/size_pb.ts";
-import { SizeReservationService } from "#gen/metalstack/api/v2/size_reservation_pb.ts";
 import { TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import { VersionService } from "#gen/metalstack/api/v2/version_pb.ts";
 import { kinds } from "../store/kinds.ts";
@@ -37,10 +37,7 @@ const uuid = "0f86b3b0-5a8c-4a0e-9d5a-3a0f6a0f9d11";
 test("version and health answer everybody, what is not there yet says so", async () => {
   assert.equal((await central.anonymous(VersionService).get({})).version?.version, "0");
   assert.deepEqual((await central.anonymous(HealthService).get({})).health?.services, []);
-  await assert.rejects(
-    central.client(SizeReservationService).get({ id: uuid, project: uuid }),
-    refusedWith(Code.Unimplemented),
-  );
+  await assert.rejects(central.client(AdminTaskService).queues({}), refusedWith(Code.Unimplemented));
 });
 
 describe("a partition", () => {

@@ -6,6 +6,7 @@ import { nextEpoch } from "#domain/machine/epoch.ts";
 import { type MachineView, placeMachine, unavailability, unfitText } from "#domain/machine/placement.ts";
 import { asnTag, rackTag, systemTags } from "#domain/machine/tags.ts";
 import { newMeta, touched } from "#domain/meta.ts";
+import { type Pool, reservedIn } from "#domain/size/reservation.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
 import {
@@ -14,6 +15,7 @@ import {
   type MachineServiceCreateRequest,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { inTurn } from "../size-reservation/service.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
@@ -96,13 +98,31 @@ function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Al
     (uuid) => shuffle(uuid, seed),
   );
   const best = placement.kind === "candidates" ? placement.machines[0] : undefined;
-  if (best) return held(tx, best.desired);
+  if (best) {
+    if (placement.kind === "candidates")
+      keepReserved(tx, { partition, size }, project, machines, placement.machines.length);
+    return held(tx, best.desired);
+  }
   const why = placement.kind === "none" ? unfitText(placement.reasons) : "";
   throw new Refusal(
     "exhausted",
     `no machine of size ${size} can be had in partition ${partition}: of ${machines.length} machines ${why}`,
     { reason: "NO_MACHINE" },
   );
+}
+
+/** @throws Refusal "exhausted" when all that is left is kept for other projects */
+function keepReserved(tx: Tx, pool: Pool, project: string, machines: readonly MachineView[], fit: number): void {
+  const reservations = tx.list(kinds.sizeReservation).map((row) => row.value);
+  const isIn = ({ desired, observed }: MachineView) =>
+    desired.partition === pool.partition && observed?.size === pool.size;
+  const usedBy = (one: string) => machines.filter((m) => m.desired.allocation?.project === one && isIn(m)).length;
+  const { remaining } = reservedIn(reservations, pool, usedBy, (one) => one !== project);
+  if (remaining === 0) return;
+  inTurn(tx, pool);
+  if (fit > remaining) return;
+  const text = `${fit} machines of size ${pool.size} can be had in partition ${pool.partition}, and ${remaining} are reserved for other projects`;
+  throw new Refusal("exhausted", text, { reason: "RESERVED" });
 }
 
 function namedMachine(tx: Tx, uuid: string): MachineView {

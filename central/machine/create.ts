@@ -9,6 +9,7 @@ import { MachineAllocationType, type MachineServiceCreateRequest } from "#gen/me
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { usable } from "../catalog/catalog.ts";
+import { checkImageOfSize } from "../size-image-constraint/service.ts";
 import { type Kind, kinds, type Of } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 
@@ -32,6 +33,7 @@ export function resolveCreate(tx: Tx, request: MachineServiceCreateRequest): Res
   named(tx, kinds.project, request.project, "project", "project");
   const place = placeWanted(tx, request);
   const image = imageWanted(tx, request.image);
+  checkImageOfSize(tx.get(kinds.sizeImageConstraint, place.size), image.id);
   const layout = layoutWanted(tx, request.filesystemLayout, place.size, image);
   const networks = request.networks.map(({ network, ips }) => ({
     network: networkWanted(tx, network, request.project, place.partition),

@@ -22,6 +22,9 @@ export const viewsOf = (state: State): readonly MachineView[] => viewsOfRows(sta
 export const viewsOfProject = (state: State, project: string): readonly MachineView[] =>
   viewsOfRows(state, state.by(machineIndexes(state).byProject, project));
 
+export const viewsOfPartition = (state: State, partition: string): readonly MachineView[] =>
+  viewsOfRows(state, state.by(machineIndexes(state).byPartition, partition));
+
 /** As the public API shows it. */
 export const apiMachine = (state: State, { desired, observed }: MachineView): Machine =>
   composeMachine(desired, observed, {

@@ -1,14 +1,19 @@
 import { create } from "@bufbuild/protobuf";
+import { issueContext, issuesOf } from "#domain/machine/issues.ts";
+import type { MachineView } from "#domain/machine/placement.ts";
+import { partitionCapacity } from "#domain/partition/capacity.ts";
 import { partitionMatches } from "#domain/partition/query.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
 import { PartitionSchema, PartitionService } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { catalog } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { viewsOf, viewsOfPartition } from "../machine/views.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 
 export function partitionServices(ports: ServicePorts): Implementation[] {
+  const { state, clock } = ports;
   const partitions = catalog(ports, kinds.partition, "partition");
   return [
     implement(PartitionService, {
@@ -30,6 +35,24 @@ export function partitionServices(ports: ServicePorts): Implementation[] {
           if (request.mgmtServiceAddresses.length > 0) draft.mgmtServiceAddresses = request.mgmtServiceAddresses;
         }),
       }),
+      capacity: ({ id, size, project }) => {
+        const wanted = id === undefined ? partitions.list().map((p) => p.id) : [partitions.get(id).id];
+        const reservations = state.list(kinds.sizeReservation).map((row) => row.value);
+        // Of all: some issues are that two machines have the same.
+        const context = issueContext(viewsOf(state), clock.wallMs());
+        const issues = (m: MachineView) => issuesOf(m, context);
+        return {
+          partitionCapacity: wanted.map((partition) =>
+            partitionCapacity(partition, {
+              machines: viewsOfPartition(state, partition),
+              reservations,
+              issuesOf: issues,
+              size,
+              project,
+            }),
+          ),
+        };
+      },
       delete: async ({ id }) => ({
         partition: await partitions.remove(id, (tx) => [
           ...tx
@@ -48,6 +71,10 @@ export function partitionServices(ports: ServicePorts): Implementation[] {
             .list(kinds.switch)
             .filter((s) => s.value.partition === id)
             .map((s) => `switch ${s.id}`),
+          ...tx
+            .list(kinds.sizeReservation)
+            .filter((r) => r.value.partitions.includes(id))
+            .map((r) => `size reservation ${r.id}`),
         ]),
       }),
     }),

@@ -125,6 +125,10 @@ const held = (tx: Tx, { uuid }: Project): string[] => [
     .filter((ip) => ip.value.project === uuid)
     .map((ip) => `address ${ip.value.ip}`),
   ...tx
+    .list(kinds.sizeReservation)
+    .filter((r) => r.value.project === uuid)
+    .map((r) => `size reservation ${r.id}`),
+  ...tx
     .list(kinds.machineDesired)
     .filter((m) => m.value.allocation?.project === uuid || m.value.release?.project === uuid)
     .map((m) => `machine ${m.id}`),

@@ -41,6 +41,11 @@ export function sizeServices(ports: ServicePorts): Implementation[] {
             .list(kinds.filesystemLayout)
             .filter((l) => l.value.constraints?.sizes.includes(id))
             .map((l) => `filesystem layout ${l.id}`),
+          ...tx
+            .list(kinds.sizeReservation)
+            .filter((r) => r.value.size === id)
+            .map((r) => `size reservation ${r.id}`),
+          ...(tx.get(kinds.sizeImageConstraint, id) ? ["its image constraint"] : []),
         ]),
       }),
     }),

@@ -17,7 +17,9 @@ import { IPSchema } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { NetworkSchema } from "#gen/metalstack/api/v2/network_pb.ts";
 import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { ProjectInviteSchema, ProjectMemberSchema, ProjectSchema } from "#gen/metalstack/api/v2/project_pb.ts";
+import { SizeImageConstraintSchema } from "#gen/metalstack/api/v2/size_imageconstraint_pb.ts";
 import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
+import { SizeReservationSchema } from "#gen/metalstack/api/v2/size_reservation_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
 import { TenantInviteSchema, TenantMemberSchema, TenantSchema } from "#gen/metalstack/api/v2/tenant_pb.ts";
 
@@ -43,6 +45,9 @@ export const kinds = {
   projectInvite: kind("project-invite", ProjectInviteSchema),
   partition: kind("partition", PartitionSchema),
   size: kind("size", SizeSchema),
+  /** id: the size's */
+  sizeImageConstraint: kind("size-image-constraint", SizeImageConstraintSchema),
+  sizeReservation: kind("size-reservation", SizeReservationSchema),
   image: kind("image", ImageSchema),
   filesystemLayout: kind("filesystem-layout", FilesystemLayoutSchema),
   network: kind("network", NetworkSchema),

@@ -1,0 +1,52 @@
+// Machines that are kept free for projects: of a size, an amount in each of some partitions.
+import type { SizeReservation, SizeReservationQuery } from "#gen/metalstack/api/v2/size_reservation_pb.ts";
+import { hasLabels } from "../meta.ts";
+
+export interface Pool {
+  readonly partition: string;
+  readonly size: string;
+}
+
+/** What of a pool is reserved, and how much of that its projects have already. */
+export interface Reserved {
+  readonly amount: number;
+  readonly used: number;
+  /** Still to be kept free. */
+  readonly remaining: number;
+}
+
+const concerns = ({ size, partitions }: SizeReservation, pool: Pool): boolean =>
+  size === pool.size && partitions.includes(pool.partition);
+
+/**
+ * Summed over the projects that `counts` takes. What a project has beyond what is reserved for it is nobody else's part of it.
+ * @param usedBy machines of the pool that a project has
+ */
+export function reservedIn(
+  reservations: readonly SizeReservation[],
+  pool: Pool,
+  usedBy: (project: string) => number,
+  counts: (project: string) => boolean = () => true,
+): Reserved {
+  const amounts = new Map<string, number>();
+  for (const one of reservations) {
+    if (concerns(one, pool) && counts(one.project))
+      amounts.set(one.project, (amounts.get(one.project) ?? 0) + one.amount);
+  }
+  let [amount, used] = [0, 0];
+  for (const [project, wanted] of amounts) {
+    amount += wanted;
+    used += Math.min(wanted, usedBy(project));
+  }
+  return { amount, used, remaining: amount - used };
+}
+
+export const reservationMatches = (one: SizeReservation, q: SizeReservationQuery | undefined): boolean =>
+  q === undefined ||
+  ((q.id === undefined || one.id === q.id) &&
+    (q.name === undefined || one.name === q.name) &&
+    (q.description === undefined || one.description === q.description) &&
+    (q.size === undefined || one.size === q.size) &&
+    (q.project === undefined || one.project === q.project) &&
+    (q.partition === undefined || one.partitions.includes(q.partition)) &&
+    hasLabels(one.meta, q.labels));
