@@ -1,5 +1,6 @@
 import type { Mac } from "#lib/net/mac.ts";
 import type { BootDevice, BootOrder, PowerAction } from "./commands.ts";
+import type { ConsoleOptions, ServerConsole } from "./serial-console.ts";
 
 export interface BmcDescription {
   /** The server's UUID, as SMBIOS type 1 shows it to the operating system. */
@@ -38,4 +39,6 @@ export interface Bmc {
   bootDevice(signal?: AbortSignal): Promise<BootSetting>;
   /** The light that shows people where the server is. */
   identify(state: "on" | "off", signal?: AbortSignal): Promise<void>;
+  /** The server's serial console, beside all else; whoever opens it closes it. Absent where there is none. */
+  openConsole?(options: ConsoleOptions, signal?: AbortSignal): Promise<ServerConsole>;
 }

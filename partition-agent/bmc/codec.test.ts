@@ -107,7 +107,7 @@ for (const suite of [suite3, suite17]) {
     role: 0x14,
     user: new TextEncoder().encode("admin"),
   });
-  const header = { sessionId: 7, sequence: 9, iv: new Uint8Array(16).fill(6) };
+  const header = { payloadType: 0, sessionId: 7, sequence: 9, iv: new Uint8Array(16).fill(6) };
   const opened = (datagram: Uint8Array) => {
     const packet = decodePacket(datagram);
     if (!packet.ok) return packet;

@@ -211,3 +211,39 @@ export const getBootFlags: Command<BootFlags> = command(
   },
   { codes: bootCodes },
 );
+
+const serialPayload = [1, 1];
+
+/** §24.1, payload type 1, instance 1, encrypted and authenticated. The answer's size counts the four bytes before the characters. */
+export const activateSerial: Command<{ readonly charactersMax: number }> = command(
+  "Activate Payload (serial console)",
+  { netFn: app, code: 0x48, content: [...serialPayload, 0xc0, 0, 0, 0] },
+  (r) => {
+    r.skip(4);
+    return { charactersMax: r.u16le() - 4 };
+  },
+  {
+    repeat: "once",
+    codes: {
+      128: "somebody else has the console",
+      129: "Serial over LAN is switched off; enable it in the BMC's settings",
+      130: "no more consoles can be opened",
+      131: "it cannot encrypt the console",
+    },
+  },
+);
+
+/** §24.2 */
+export const deactivateSerial: Command<void> = command(
+  "Deactivate Payload (serial console)",
+  { netFn: app, code: 0x49, content: [...serialPayload, 0, 0, 0, 0] },
+  nothing,
+  { codes: { 128: "nobody has the console", 129: "Serial over LAN is switched off" } },
+);
+
+/** §24.4. @returns id of the session that has the console, in the BMC's own terms; 0: nobody has */
+export const getSerialOwner: Command<number> = command(
+  "Get Payload Instance Info (serial console)",
+  { netFn: app, code: 0x4b, content: serialPayload },
+  (r) => r.u32le(),
+);

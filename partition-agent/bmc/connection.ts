@@ -18,6 +18,8 @@ export interface ConnectionPorts {
   readonly crypto: BmcCrypto;
   readonly clock: Clock;
   readonly random: Random;
+  /** Told of what comes from the serial console, where that was activated. */
+  readonly onSerial?: (payload: Uint8Array) => void;
 }
 
 export interface ConnectionLimits {
@@ -119,6 +121,13 @@ export class Connection {
     return this.#command(await this.#open(deadlineMs, signal), command, deadlineMs, signal);
   }
 
+  /** Sent once; lost when there is no session. */
+  sendSerial(payload: Uint8Array): void {
+    if (!this.#line) return;
+    const { session, exchange } = this.#line;
+    exchange.socket?.send(session.serialPacket(payload, this.#ports.random.bytes(16)));
+  }
+
   /** Sends one command until it is answered, and again while the BMC is busy. */
   async #command<T>(line: Line, command: Command<T>, deadlineMs: number, signal?: AbortSignal): Promise<T> {
     for (;;) {
@@ -172,8 +181,14 @@ export class Connection {
 
   async #open(deadlineMs: number, signal?: AbortSignal): Promise<Line> {
     const exchange = new Exchange(this.#ports.clock, this.#ports.random, this.#limits.retransmission);
-    exchange.socket = await this.#ports.transport.open(this.#address, exchange);
+    const onDatagram = (datagram: Uint8Array): void => {
+      const serial = this.#ports.onSerial && line?.session.serialPayload(datagram);
+      if (serial?.ok) this.#ports.onSerial?.(serial.value);
+      else exchange.onDatagram(datagram);
+    };
     let line: Line | undefined;
+    const listener = { onDatagram, onError: (error: Error) => exchange.onError(error) };
+    exchange.socket = await this.#ports.transport.open(this.#address, listener);
     try {
       const ports = { ...this.#ports, exchange };
       if (!this.#isAble) await checkAbilities(ports, this.#login, deadlineMs, signal);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -25,11 +26,18 @@ describe("with ipmi_sim,", { skip }, () => {
   const folder = mkdtempSync(path.join(tmpdir(), "holdfast-ipmi-sim-"));
   const opened: RmcpBmc[] = [];
   let port = 0;
+  /** The server's serial port: what is typed comes back in capitals, a line at a time. */
+  const lines: Socket[] = [];
+  const serial = createServer((socket) => {
+    lines.push(socket);
+    socket.on("data", (typed) => socket.write(typed.toString("latin1").toUpperCase()));
+  });
   let sim: ChildProcess;
 
   before(async () => {
     port = await freePort();
-    writeSimulator(folder, port);
+    await new Promise<void>((resolve) => serial.listen(0, "127.0.0.1", resolve));
+    writeSimulator(folder, port, (serial.address() as AddressInfo).port);
     sim = spawn("ipmi_sim", ["-n", "-c", "lan.conf", "-f", "emulator.emu", "-s", `${folder}/state`], {
       cwd: folder,
       stdio: "ignore",
@@ -40,12 +48,14 @@ describe("with ipmi_sim,", { skip }, () => {
   after(async () => {
     await Promise.all(opened.map((bmc) => bmc.close()));
     sim.kill("SIGKILL");
+    for (const line of lines) line.destroy();
+    serial.close();
     rmSync(folder, { recursive: true });
   });
 
   const connect = (change: Partial<RmcpTarget> = {}): RmcpBmc => {
     const target = { address: { host: "127.0.0.1", port }, user: "admin", password: new Secret("secret"), ...change };
-    const bmc = new RmcpBmc(target, { ...ports, log: silentLog });
+    const bmc = new RmcpBmc(target, { ...ports, log: silentLog }, { consoleAliveMs: 200 });
     opened.push(bmc);
     return bmc;
   };
@@ -122,6 +132,28 @@ describe("with ipmi_sim,", { skip }, () => {
     }
   });
 
+  test("the serial console shows what the server says and takes what is typed, beside everything else that is asked", async () => {
+    const bmc = connect();
+    const serialConsole = await bmc.openConsole({ takeOver: false });
+    const shown = { text: "" };
+    const leave = new AbortController();
+    const reading = (async () => {
+      for await (const said of serialConsole.output(leave.signal)) shown.text += new TextDecoder().decode(said);
+    })();
+    const typed = "a long line, longer than one packet can take, ".repeat(20);
+    await serialConsole.write(new TextEncoder().encode(typed));
+    assert.equal(await bmc.powerState(), "off");
+    lines.at(-1)?.write("login: ");
+    await answering(async () => assert.equal(shown.text, `${typed.toUpperCase()}login: `));
+    await assert.rejects(connect().openConsole({ takeOver: false }), /somebody else has the console/);
+    const taken = await connect().openConsole({ takeOver: true });
+    await assert.rejects(reading, /somebody else has taken the console/);
+    await assert.rejects(serialConsole.write(new Uint8Array(1)), /somebody else has taken the console/);
+    await taken.close();
+    await serialConsole.close();
+    leave.abort();
+  });
+
   test("a port where nobody listens is unreachable at once", async () => {
     const nobody = { host: "127.0.0.1", port: await freePort() };
     await assert.rejects(connect({ address: nobody }).powerState(), (error) => {
@@ -162,7 +194,7 @@ async function answering(ask: () => Promise<unknown>): Promise<void> {
   }
 }
 
-function writeSimulator(folder: string, port: number): void {
+function writeSimulator(folder: string, port: number, serialPort: number): void {
   const auths = ["callback", "user", "operator", "admin"].map((p) => `allowed_auths_${p} none md2 md5 straight`);
   const wireGuid = "78563412bc9aef4d8123456789abcdef";
   mkdirSync(path.join(folder, "state"));
@@ -178,6 +210,7 @@ function writeSimulator(folder: string, port: number): void {
       `guid ${wireGuid}`,
       `lan_config_program "${folder}/lan.sh"`,
       "endlan",
+      `sol "tcp:127.0.0.1:${serialPort}" 115200`,
       `chassis_control "${folder}/chassis.sh 0x20"`,
       'user 1 true "" "" user 10 none md2 md5 straight',
       'user 2 true "admin" "secret" admin 10 none md2 md5 straight',

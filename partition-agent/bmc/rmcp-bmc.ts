@@ -10,6 +10,7 @@ import { BmcMisbehaved, BmcRefused } from "./errors.ts";
 import { type GuidOrder, isUnset, uuidOfGuid } from "./guid.ts";
 import { manufacturerName } from "./manufacturers.ts";
 import { type Quirks, quirksOf } from "./quirks.ts";
+import { type ConsoleOptions, SerialConsole, type ServerConsole } from "./serial-console.ts";
 import type { BmcAddress } from "./transport.ts";
 
 export interface RmcpTarget {
@@ -32,9 +33,11 @@ export interface RmcpOptions {
   /** Operations that may wait behind the running one; one more is refused. */
   readonly waitingMax: number;
   readonly limits: ConnectionLimits;
+  /** How often an open console is looked after. */
+  readonly consoleAliveMs: number;
 }
 
-const usualOptions: RmcpOptions = { reuseMs: 5000, waitingMax: 16, limits: usualLimits };
+const usualOptions: RmcpOptions = { consoleAliveMs: 20_000, reuseMs: 5000, waitingMax: 16, limits: usualLimits };
 
 type Run = <T>(command: commands.Command<T>) => Promise<T>;
 
@@ -44,6 +47,8 @@ type Run = <T>(command: commands.Command<T>) => Promise<T>;
  */
 export class RmcpBmc implements Bmc {
   readonly #connection: Connection;
+  readonly #connect: (onSerial?: ConnectionPorts["onSerial"]) => Connection;
+  readonly #consoles = new Set<SerialConsole>();
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #target: RmcpTarget;
@@ -68,7 +73,13 @@ export class RmcpBmc implements Bmc {
       privilege: target.privilege === "operator" ? 3 : 4,
     };
     const suites = target.suites ?? cipherSuites;
-    this.#connection = new Connection(ports, { address: target.address, login, suites }, this.#options.limits);
+    this.#connect = (onSerial) =>
+      new Connection(
+        { ...ports, ...(onSerial && { onSerial }) },
+        { address: target.address, login, suites },
+        this.#options.limits,
+      );
+    this.#connection = this.#connect();
   }
 
   describe(signal?: AbortSignal): Promise<BmcDescription> {
@@ -132,9 +143,25 @@ export class RmcpBmc implements Bmc {
     }, signal);
   }
 
+  /** In a session of its own: the console stays open while other things are asked. */
+  async openConsole(options: ConsoleOptions, signal?: AbortSignal): Promise<ServerConsole> {
+    this.#closing.signal.throwIfAborted();
+    const connection = this.#connect((payload) => serial.take(payload));
+    const serial: SerialConsole = new SerialConsole({
+      connection,
+      clock: this.#clock,
+      address: this.#address,
+      aliveMs: this.#options.consoleAliveMs,
+      closed: () => this.#consoles.delete(serial),
+    });
+    this.#consoles.add(serial);
+    return await serial.open(options, signal);
+  }
+
   /** Ends the session, if there is one. What runs or waits is refused. */
   async close(): Promise<void> {
     this.#closing.abort(new Refusal("unavailable", `BMC ${this.#address}: the connection is being closed`));
+    await Promise.all([...this.#consoles].map((one) => one.close()));
     this.#idle?.stop.abort();
     await this.#tail;
     await this.#idle?.done;

@@ -11,6 +11,7 @@ import { fail, ok, type Result } from "#lib/result.ts";
 
 export const payloadTypes = {
   ipmi: 0x00,
+  sol: 0x01,
   openSessionRequest: 0x10,
   openSessionResponse: 0x11,
   rakp1: 0x12,

@@ -3,10 +3,11 @@
 //   iv[16] AES-CBC(message 01 02 … n n8)      padded to a multiple of 16
 import { fail, ok, type Result } from "#lib/result.ts";
 import { type BmcCrypto, joined, sameCode } from "./crypto.ts";
-import { encodeSigned, payloadTypes, type SessionPacket } from "./rmcp.ts";
+import { encodeSigned, type SessionPacket } from "./rmcp.ts";
 import type { SessionKeys } from "./session-keys.ts";
 
 export interface SealedHeader {
+  readonly payloadType: number;
   /** The receiver's. */
   readonly sessionId: number;
   /** Rises with every packet that is sent, repeats included; never 0. */
@@ -19,7 +20,7 @@ export function seal(crypto: BmcCrypto, keys: SessionKeys, header: SealedHeader,
   const pad = (16 - ((message.length + 1) % 16)) % 16;
   const padding = Uint8Array.from({ length: pad + 1 }, (_, i) => (i === pad ? pad : i + 1));
   const encrypted = joined(header.iv, crypto.encrypt(keys.encryptionKey, header.iv, joined(message, padding)));
-  return encodeSigned({ ...header, payloadType: payloadTypes.ipmi }, encrypted, (content) =>
+  return encodeSigned(header, encrypted, (content) =>
     crypto.hmac(keys.suite.hash, keys.signingKey, content).subarray(0, keys.suite.checkBytes),
   );
 }

@@ -37,34 +37,54 @@ export class Session {
 
   /** A packet under the next session sequence number. @param iv 16 random bytes */
   packet(command: Command<unknown>, request: number, iv: Uint8Array): Uint8Array {
-    this.#lastSequence = this.#lastSequence === 0xffffffff ? 1 : this.#lastSequence + 1;
     const message = encodeRequest({
       netFn: command.netFn,
       command: command.code,
       sequence: request,
       content: command.content,
     });
-    const header = { sessionId: this.#established.bmcId, sequence: this.#lastSequence, iv };
+    return this.#sealed(payloadTypes.ipmi, message, iv);
+  }
+
+  /** A packet for the serial console. @param iv 16 random bytes */
+  serialPacket(payload: Uint8Array, iv: Uint8Array): Uint8Array {
+    return this.#sealed(payloadTypes.sol, payload, iv);
+  }
+
+  #sealed(payloadType: number, message: Uint8Array, iv: Uint8Array): Uint8Array {
+    this.#lastSequence = this.#lastSequence === 0xffffffff ? 1 : this.#lastSequence + 1;
+    const header = { payloadType, sessionId: this.#established.bmcId, sequence: this.#lastSequence, iv };
     return seal(this.#crypto, this.#established.keys, header, message);
   }
 
   /** The response to `request`, or why the datagram is none: forged, seen before, of an older request. */
   response(command: Command<unknown>, request: number, datagram: Uint8Array): Result<IpmiResponse> {
-    const packet = decodePacket(datagram);
-    if (!packet.ok) return packet;
-    const p = packet.value;
-    if (p.kind === "plain" || p.payloadType !== payloadTypes.ipmi || p.sessionId !== this.#established.consoleId)
-      return fail("not of this session");
-    const message = unseal(this.#crypto, this.#established.keys, p);
+    const message = this.#opened(payloadTypes.ipmi, datagram);
     if (!message.ok) return message;
-    const window = accepted(this.#window, p.sequence);
-    if (window === undefined) return fail(`sequence ${p.sequence} was seen before`);
-    this.#window = window;
     const response = decodeResponse(message.value);
     if (!response.ok) return response;
     const r = response.value;
     if (r.netFn !== command.netFn + 1 || r.command !== command.code || r.sequence !== request)
       return fail("answer to another request");
     return ok(r);
+  }
+
+  /** What came from the serial console, or why the datagram did not. */
+  serialPayload(datagram: Uint8Array): Result<Uint8Array> {
+    return this.#opened(payloadTypes.sol, datagram);
+  }
+
+  #opened(payloadType: number, datagram: Uint8Array): Result<Uint8Array> {
+    const packet = decodePacket(datagram);
+    if (!packet.ok) return packet;
+    const p = packet.value;
+    if (p.kind === "plain" || p.payloadType !== payloadType || p.sessionId !== this.#established.consoleId)
+      return fail("not of this session");
+    const message = unseal(this.#crypto, this.#established.keys, p);
+    if (!message.ok) return message;
+    const window = accepted(this.#window, p.sequence);
+    if (window === undefined) return fail(`sequence ${p.sequence} was seen before`);
+    this.#window = window;
+    return message;
   }
 }

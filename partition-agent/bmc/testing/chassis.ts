@@ -41,6 +41,12 @@ export class Chassis {
         return answer(1, 5, ...this.bootFlags);
       case `6/${0x01}`:
         return answer(0x20, 0x81, 0x02, 0x17, 0x02, 0x9f, 0xa2, 0x02, 0x00, 0x34, 0x12);
+      case `6/${0x48}`:
+        return answer(0, 0, 0, 0, 44, 0, 44, 0, 0x6f, 0x02, 0xff, 0xff);
+      case `6/${0x49}`:
+        return answer();
+      case `6/${0x4b}`:
+        return answer(7, 0, 0, 0);
       case `6/${0x37}`:
         return answer(...this.#guid);
       case `6/${0x3b}`:

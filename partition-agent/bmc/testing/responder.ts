@@ -11,6 +11,7 @@ import { decodePacket, encodeHandshakePacket, encodePlain, payloadTypes, type Se
 import { seal, unseal } from "../sealed-message.ts";
 import { type SessionKeys, sessionKeys } from "../session-keys.ts";
 import { Chassis } from "./chassis.ts";
+import { SerialPort } from "./serial-port.ts";
 
 export interface ResponderPorts {
   readonly crypto: BmcCrypto;
@@ -54,6 +55,7 @@ interface Slot {
 
 export class Responder {
   readonly chassis: Chassis;
+  readonly serial = new SerialPort();
   readonly lies: Lies = {
     lostRequests: 0,
     lostAnswers: 0,
@@ -122,7 +124,9 @@ export class Responder {
       case payloadTypes.rakp3:
         return this.#agree(p.payload);
       case payloadTypes.ipmi:
-        return this.#inside(p);
+        return this.#inside(p, (slot, message) => this.#answered(slot, message));
+      case payloadTypes.sol:
+        return this.#inside(p, (_, message) => this.serial.answer(message), payloadTypes.sol);
       default:
         return undefined;
     }
@@ -209,20 +213,29 @@ export class Responder {
     );
   }
 
-  #inside(packet: SessionPacket): Uint8Array | undefined {
+  #inside(
+    packet: SessionPacket,
+    answerTo: (slot: Slot, message: Uint8Array) => Uint8Array | undefined,
+    payloadType: number = payloadTypes.ipmi,
+  ): Uint8Array | undefined {
     const slot = this.#slots.get(packet.sessionId);
     if (!slot?.keys || !slot.isActive) return undefined;
     const message = unseal(this.#ports.crypto, slot.keys, packet);
     const window = accepted(slot.window, packet.sequence);
     if (!message.ok || window === undefined) return undefined;
     slot.window = window;
-    const request = decodeRequest(message.value);
-    if (!request.ok) return undefined;
-    const answer = this.#carryOut(slot, request.value);
-    if (this.#losesAnswerTo(`${request.value.netFn}/${request.value.command}`)) return undefined;
-    const sealed = this.#sealed(slot, slot.keys, answer);
+    const answer = answerTo(slot, message.value);
+    if (answer === undefined) return undefined;
+    const sealed = this.#sealed(slot, slot.keys, answer, payloadType);
     if (this.lies.wrongCode === "packet") sealed[sealed.length - 1] = (sealed.at(-1) ?? 0) ^ 0xff;
     return sealed;
+  }
+
+  #answered(slot: Slot, message: Uint8Array): Uint8Array | undefined {
+    const request = decodeRequest(message);
+    if (!request.ok) return undefined;
+    const answer = this.#carryOut(slot, request.value);
+    return this.#losesAnswerTo(`${request.value.netFn}/${request.value.command}`) ? undefined : answer;
   }
 
   #losesAnswerTo(command: string): boolean {
@@ -242,9 +255,14 @@ export class Responder {
     return response(request, code, content);
   }
 
-  #sealed(slot: Slot, keys: SessionKeys, message: Uint8Array): Uint8Array {
+  #sealed(slot: Slot, keys: SessionKeys, message: Uint8Array, payloadType: number = payloadTypes.ipmi): Uint8Array {
     slot.sequence += 1;
-    const header = { sessionId: slot.consoleId, sequence: slot.sequence, iv: this.#ports.random.bytes(16) };
+    const header = {
+      payloadType,
+      sessionId: slot.consoleId,
+      sequence: slot.sequence,
+      iv: this.#ports.random.bytes(16),
+    };
     return seal(this.#ports.crypto, keys, header, message);
   }
 }
