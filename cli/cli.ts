@@ -26,6 +26,8 @@ export interface Cli extends CommandContext {
   /** The lines on the error stream may be rewritten: it is a terminal. */
   readonly isLive: boolean;
   readonly files: Files;
+  /** What the user types, key by key, until it is closed. */
+  openTerminal(): Terminal;
   connect(target: Target, ca: string | undefined): Api & { close(): void };
   readonly postForm: PostForm;
   /** To the agent of a datacenter, for people who are there. */
@@ -37,6 +39,12 @@ export type PostForm = (
   what: { readonly url: string; readonly form: Readonly<Record<string, string>>; readonly ca: string | undefined },
   signal: AbortSignal,
 ) => Promise<{ readonly status: number; readonly body: string }>;
+
+export interface Terminal {
+  /** Ends with the input, or with the signal. */
+  typed(signal: AbortSignal): AsyncIterable<Uint8Array>;
+  close(): void;
+}
 
 export interface Files {
   readonly settingsPath: string;

@@ -7,6 +7,7 @@ import type { Cli } from "./cli.ts";
 import { connect } from "./io/connection.ts";
 import { postForm } from "./io/post-form.ts";
 import { connectSite } from "./io/site-connection.ts";
+import { openTerminal } from "./io/terminal.ts";
 import { userFiles } from "./io/user-files.ts";
 
 const interrupted = new AbortController();
@@ -26,6 +27,7 @@ const cli: Cli = {
   version: packageVersion(),
   isLive: process.stderr.isTTY === true,
   files: userFiles(process.env),
+  openTerminal,
   connect,
   connectSite,
   postForm,

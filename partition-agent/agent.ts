@@ -27,6 +27,7 @@ import { MachineReconciler, type PortControl } from "./machine/reconciler.ts";
 import { Observations } from "./observations/observations.ts";
 import { Outbox } from "./outbox/outbox.ts";
 import { AuditTrail } from "./site/audit.ts";
+import { Consoles } from "./site/consoles.ts";
 import { LocalOrders } from "./site/orders.ts";
 import type { OnSiteParts } from "./site/service.ts";
 import { switchControl } from "./switch/control.ts";
@@ -154,6 +155,7 @@ export async function composeAgent<Cache extends FileCache>(
       bmcOf: (uuid) => directory.of(uuid),
       audit,
       orders,
+      consoles: new Consoles({ audit, bmcOf: (uuid) => directory.of(uuid), random }),
       certificate: () => joiner?.status,
     },
     routes: siteRoutes(site, files),

@@ -102,7 +102,3 @@ export async function siteRotateToken(this: Cli, flags: SiteFlags): Promise<void
   say(this, `${tokenFile}\n`);
   note(this, "the new token is in that file on the agent's host; the former one is worthless");
 }
-
-export async function siteConsole(this: Cli, flags: SiteFlags, machine: string): Promise<void> {
-  await withSite(this, flags, (site) => site.openConsole({ machine }));
-}

@@ -54,9 +54,15 @@ export const siteRoutes: RouteMapBuilderArguments<string, Cli>["routes"] = {
     docs: { brief: "Light the lamp by which people find a machine" },
   }),
   console: buildCommand({
-    loader: async () => (await import("./records.ts")).siteConsole,
-    parameters: { flags: siteFlags, positional: positional("MACHINE") },
-    docs: { brief: "A machine's serial console (the agent has none yet, and says so)" },
+    loader: async () => (await import("./console.ts")).siteConsole,
+    parameters: {
+      flags: {
+        ...siteFlags,
+        takeOver: { kind: "boolean", optional: true, brief: "End the console of whoever has it" },
+      },
+      positional: positional("MACHINE"),
+    },
+    docs: { brief: "A machine's serial console; ~. at the beginning of a line leaves it" },
   }),
   leases: buildCommand({
     loader: async () => (await import("./records.ts")).siteLeases,

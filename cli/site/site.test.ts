@@ -136,9 +136,6 @@ function routes(router: ConnectRouter): void {
         yield view;
       }
     },
-    openConsole: () => {
-      throw connectErrorOf(new Refusal("unimplemented", "this agent has no console yet", { reason: "NO_CONSOLE" }));
-    },
     listLeases: () => ({
       leases: [
         {
@@ -338,11 +335,7 @@ describe("what people on site order", () => {
     assert.deepEqual([ran.code, ran.err], [2, "holdfast: explode: on, off, reset, cycle, status is wanted\n"]);
   });
 
-  test("the console is refused with its reason, and a new token is named by its file", async () => {
-    assert.match(
-      (await site("console", "web-1")).err,
-      /does not offer this \(this agent has no console yet\) \(NO_CONSOLE\)/,
-    );
+  test("a new token is named by its file", async () => {
     assert.equal((await site("rotate-token")).out, "/data/site-token\n");
   });
 });

@@ -160,12 +160,16 @@ export async function holdfast(
   given: {
     /** Told of each text on the error stream. */
     onNote?: (text: string) => void;
+    /** Told of each text on the output. */
+    onSay?: (text: string) => void;
     files?: Record<string, string>;
     env?: Record<string, string>;
     config?: string;
     clock?: VirtualClock;
     isLive?: boolean;
     postForm?: PostForm;
+    /** What the user types. */
+    typed?: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   } = {},
 ): Promise<Ran> {
   const seen = { out: "", err: "", settings: given.config };
@@ -173,6 +177,7 @@ export async function holdfast(
     stdout: {
       write(text) {
         seen.out += text;
+        given.onSay?.(text);
       },
     },
     stderr: {
@@ -202,6 +207,13 @@ export async function holdfast(
         seen.settings = text;
       },
     },
+    openTerminal: () => ({
+      async *typed(signal) {
+        yield* given.typed ?? [];
+        await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+      },
+      close() {},
+    }),
     connect,
     connectSite,
     postForm: given.postForm ?? postForm,

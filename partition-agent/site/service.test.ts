@@ -4,13 +4,15 @@ import { create, getOption } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { SiteMachineState as State } from "#gen/holdfast/site/v1/machine_pb.ts";
-import { SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
+import { type OpenConsoleResponse, SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
 import { Auditing, auditing } from "#gen/metalstack/api/v2/common_pb.ts";
 import { MachineBMCCommand as Command, MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { Bell } from "#lib/bell.ts";
 import { parseIpv4 } from "#lib/net/ipv4.ts";
 import { checked } from "#lib/result.ts";
 import type { Lease } from "#pxe-boot/dhcp/lease.ts";
-import { installed, macA, openAgent, refusalOf, start, uuidA, uuidB, waiting } from "../testing/site.ts";
+import type { ConsoleOptions, ServerConsole } from "../bmc/serial-console.ts";
+import { installed, macA, openAgent, refusalOf, start, until, uuidA, uuidB, waiting } from "../testing/site.ts";
 import { alice, onSiteOf } from "./testing/on-site.ts";
 
 const noBmc = () => undefined;
@@ -122,15 +124,63 @@ test("a BMC that was not found or does not answer is a refusal with a reason", a
   );
 });
 
+/** Everything that a console tells. */
+async function shown(stream: AsyncIterable<OpenConsoleResponse>): Promise<string> {
+  let text = "";
+  for await (const { output } of stream) text += new TextDecoder().decode(output);
+  return text;
+}
+
 test("the console is refused with a reason, and a machine that is not known before everything else", async () => {
   const { agent, central } = await start();
   await waiting(agent, central);
-  const { client } = onSiteOf(agent, noBmc);
-  assert.match(
-    await refusalOf(client.openConsole({ machine: uuidA }, alice)),
-    /^NO_CONSOLE: machine .* no console yet/,
-  );
-  assert.match(await refusalOf(client.openConsole({ machine: "x" }, alice)), /^MACHINE_UNKNOWN: /);
+  const none = onSiteOf(agent, noBmc).client;
+  assert.match(await refusalOf(shown(none.openConsole({ machine: uuidA }, alice))), /^NO_BMC: /);
+  assert.match(await refusalOf(shown(none.openConsole({ machine: "x" }, alice))), /^MACHINE_UNKNOWN: /);
+  const { client } = onSiteOf(agent, () => ({}) as never);
+  assert.match(await refusalOf(shown(client.openConsole({ machine: uuidA }, alice))), /^NO_CONSOLE: /);
+  assert.match(await refusalOf(client.writeConsole({ console: "c" }, alice)), /^CONSOLE_CLOSED: /);
+});
+
+test("a console shows what the server says, takes what is typed, and is closed and written down when the caller goes", async () => {
+  const { agent, central } = await start();
+  await waiting(agent, central);
+  const done: string[] = [];
+  const said = new Bell();
+  const openConsole = async ({ takeOver }: ConsoleOptions): Promise<ServerConsole> => ({
+    async *output(signal) {
+      yield new TextEncoder().encode(takeOver ? "yours now: " : "login: ");
+      await said.wait(signal);
+    },
+    write: async (typed) => void done.push(new TextDecoder().decode(typed)),
+    sendBreak: async () => void done.push("break"),
+    close: async () => void done.push("closed"),
+  });
+  const { client, audit } = onSiteOf(agent, () => ({ openConsole }) as never);
+  const leave = new AbortController();
+  const stream = client.openConsole({ machine: uuidA, takeOver: true }, { ...alice, signal: leave.signal });
+  const views = stream[Symbol.asyncIterator]();
+  const { console = "", uuid } = (await views.next()).value ?? {};
+  assert.equal(uuid, uuidA);
+  assert.equal(new TextDecoder().decode((await views.next()).value?.output), "yours now: ");
+  await client.writeConsole({ console, input: new TextEncoder().encode("root\r"), sendBreak: true }, alice);
+  leave.abort();
+  await assert.rejects(views.next());
+  await until("it is written down", () => audit.newest(9).length === 2);
+  assert.deepEqual(done, ["root\r", "break", "closed"]);
+  const [end] = audit.newest(1);
+  assert.deepEqual([end?.user, end?.resultCode, end?.body], ["site:alice", 0, `{"machine":"${uuidA}"}`]);
+  assert.match(await refusalOf(client.writeConsole({ console }, alice)), /^CONSOLE_CLOSED: /);
+});
+
+test("a console that the BMC refuses is a refusal with its words, and written down so", async () => {
+  const { agent, central } = await start();
+  await waiting(agent, central);
+  const openConsole = () => Promise.reject(new Error("refused with 0x80: somebody else has the console"));
+  const { client, audit } = onSiteOf(agent, () => ({ openConsole }) as never);
+  const refused = await refusalOf(shown(client.openConsole({ machine: uuidA }, alice)));
+  assert.match(refused, /^BMC_FAILED: the console of machine .*: refused with 0x80: somebody else has the console/);
+  assert.match(audit.newest(1)[0]?.body ?? "", /somebody else has the console/);
 });
 
 test("every call that its contract names as audited leaves two traces of its caller, and no other leaves any", async () => {

@@ -26,6 +26,7 @@ import type { HoldReport } from "../ledger/hold.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { Act, AuditTrail } from "./audit.ts";
 import { callerOf, issuerOf } from "./caller.ts";
+import type { Consoles } from "./consoles.ts";
 import type { SiteCredential } from "./credential.ts";
 import { findMachine } from "./find-machine.ts";
 import { type MachineRecord, siteMachine, siteState } from "./machine.ts";
@@ -44,6 +45,7 @@ export interface OnSiteParts {
   readonly bmcOf: (uuid: string) => Bmc | undefined;
   readonly audit: AuditTrail;
   readonly orders: LocalOrders;
+  readonly consoles: Consoles;
   /** Undefined where central knows the agent by a token. */
   readonly certificate: () => JoinStatus | undefined;
 }
@@ -85,12 +87,13 @@ export function siteService(on: OnSite): ServiceImpl<typeof SiteService> {
       const order = await orders.give(callerOf(context), record, command);
       yield* orderViews(on, record.uuid, order, context.signal);
     },
-    openConsole: ({ machine }, context) => {
+    async *openConsole({ machine, takeOver }, context) {
       const { uuid } = find(machine);
-      return audit.checking(actOf(on, context, { machine: uuid }), () => {
-        const text = `machine ${uuid}: this agent has no console yet; use the server's own`;
-        throw new Refusal("unimplemented", text, { reason: "NO_CONSOLE" });
-      });
+      yield* on.consoles.show(actOf(on, context, { machine: uuid }), { uuid, takeOver }, context.signal);
+    },
+    writeConsole: async ({ console, input, sendBreak }) => {
+      await on.consoles.write(console, input, sendBreak);
+      return {};
     },
     listLeases: () => ({ leases: leasesOf(on) }),
     getOutbox: () => outboxOf(on),

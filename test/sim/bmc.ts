@@ -77,6 +77,17 @@ export function simBmc(
     async identify() {
       await asked();
     },
+    async openConsole() {
+      await asked();
+      return {
+        async *output() {
+          yield new TextEncoder().encode("login: ");
+        },
+        write: async () => {},
+        sendBreak: async () => {},
+        close: async () => {},
+      };
+    },
     async close() {},
   };
 }

@@ -211,8 +211,14 @@ export class ContractWorld {
   async #console({ plan }: SimServer): Promise<Cell> {
     const { world } = this;
     try {
-      await this.#in(world.home.agent.onSite(world.outside).openConsole({ machine: plan.uuid }));
-      return "works";
+      const opened = async () => {
+        let text = "";
+        for await (const { output } of world.home.agent.onSite(world.outside).openConsole({ machine: plan.uuid }))
+          text += new TextDecoder().decode(output);
+        return text;
+      };
+      const text = await this.#in(opened());
+      return yes(text === "login: ", `the console shows ${text}`);
     } catch (error) {
       const [info] = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema) : [];
       return `refused: ${info?.reason ?? String(error)}`;

@@ -85,6 +85,25 @@ test("with central away, a machine is found by its MAC and switched off, and who
   assert.ok(agent.outbox.pending(99).some(({ kind }) => kind === "audit"));
 });
 
+test("a machine's console is opened through its BMC: what is typed reaches the server, what it says is shown, and it is on record", async () => {
+  const { responder } = await place();
+  const shown = { text: "" };
+  const typed = async function* () {
+    yield new TextEncoder().encode("hello\r");
+    while (!shown.text.includes("HELLO")) await new Promise((resolve) => setImmediate(resolve));
+    yield new TextEncoder().encode("~b~.");
+  };
+  const ran = await holdfast(["site", "console", uuidA, "--socket", socket()], {
+    typed: typed(),
+    onSay: (text) => {
+      shown.text += text;
+    },
+  });
+  assert.deepEqual([ran.code, ran.out], [0, "HELLO\r"], ran.err);
+  assert.deepEqual([responder.serial.typed, responder.serial.breaks], ["hello\r", 1]);
+  assert.match((await onSocket("audit")).out, new RegExp(`site:alice +OpenConsole .*\\{"machine":"${uuidA}"\\}`));
+});
+
 test("what was done while central was away reaches it with the outbox: who did what, and the order's outcome", async () => {
   const { agent, clock } = await place();
   await onSocket("power", uuidA, "off");

@@ -14,6 +14,7 @@ import { MachineReconciler } from "../../machine/reconciler.ts";
 import { type FakeCache, openAgent, type TestAgent, TestCentral, uuidA, waiting } from "../../testing/site.ts";
 import { socketAccess } from "../access.ts";
 import { AuditTrail } from "../audit.ts";
+import { Consoles } from "../consoles.ts";
 import { LocalOrders } from "../orders.ts";
 import { onSiteInterceptors, onSiteRoutes } from "../router.ts";
 import type { OnSite } from "../service.ts";
@@ -92,6 +93,7 @@ export function onSiteOf(agent: TestAgent, bmcOf: OnSite["bmcOf"], change: Parti
     diskSpace: async () => ({ freeBytes: 1e9, sizeBytes: 4e9 }),
     audit,
     orders,
+    consoles: new Consoles({ audit, bmcOf, random }),
     credential: undefined,
     certificate: () => undefined,
     address: () => undefined,

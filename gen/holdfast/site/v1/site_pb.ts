@@ -24,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/site/v1/site.proto.
  */
 export const file_holdfast_site_v1_site: GenFile = /*@__PURE__*/
-  fileDesc("Chtob2xkZmFzdC9zaXRlL3YxL3NpdGUucHJvdG8SEGhvbGRmYXN0LnNpdGUudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCI9ChFHZXRTdGF0dXNSZXNwb25zZRIoCgZzdGF0dXMYASABKAsyGC5ob2xkZmFzdC5zaXRlLnYxLlN0YXR1cyIVChNMaXN0TWFjaGluZXNSZXF1ZXN0IkcKFExpc3RNYWNoaW5lc1Jlc3BvbnNlEi8KCG1hY2hpbmVzGAEgAygLMh0uaG9sZGZhc3Quc2l0ZS52MS5TaXRlTWFjaGluZSIwChFHZXRNYWNoaW5lUmVxdWVzdBIbCgdtYWNoaW5lGAEgASgJQgq6SAdyBRABGP0BIkQKEkdldE1hY2hpbmVSZXNwb25zZRIuCgdtYWNoaW5lGAEgASgLMh0uaG9sZGZhc3Quc2l0ZS52MS5TaXRlTWFjaGluZSIsCg1Bc2tCbWNSZXF1ZXN0EhsKB21hY2hpbmUYASABKAlCCrpIB3IFEAEY/QEicQoOQXNrQm1jUmVzcG9uc2USDAoEdXVpZBgBIAEoCRITCgtwb3dlcl9zdGF0ZRgCIAEoCRITCgtib290X2RldmljZRgDIAEoCRISCgpwZXJzaXN0ZW50GAQgASgIEhMKC2Jvb3RfdGFyZ2V0GAUgASgJInEKD09yZGVyQm1jUmVxdWVzdBIbCgdtYWNoaW5lGAEgASgJQgq6SAdyBRABGP0BEkEKB2NvbW1hbmQYAiABKA4yJC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQk1DQ29tbWFuZEIKukgHggEEEAEgACKOAQoQT3JkZXJCbWNSZXNwb25zZRIMCgR1dWlkGAEgASgJEioKBW9yZGVyGAIgASgLMhsuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXISCwoDd2h5GAMgASgJEjMKB291dGNvbWUYBCABKAsyIi5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlck91dGNvbWUiMQoST3BlbkNvbnNvbGVSZXF1ZXN0EhsKB21hY2hpbmUYASABKAlCCrpIB3IFEAEY/QEiFQoTT3BlbkNvbnNvbGVSZXNwb25zZSITChFMaXN0TGVhc2VzUmVxdWVzdCI9ChJMaXN0TGVhc2VzUmVzcG9uc2USJwoGbGVhc2VzGAEgAygLMhcuaG9sZGZhc3Quc2l0ZS52MS5MZWFzZSJ/CgVMZWFzZRIKCgJpcBgBIAEoCRILCgNtYWMYAiABKAkSDQoFc3RhdGUYAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdXVpZBgFIAEoCRIQCghob3N0bmFtZRgGIAEoCSISChBHZXRPdXRib3hSZXF1ZXN0IngKEUdldE91dGJveFJlc3BvbnNlEi8KBm91dGJveBgBIAEoCzIfLmhvbGRmYXN0LnNpdGUudjEuT3V0Ym94U3VtbWFyeRIyCgxkZWFkX2xldHRlcnMYAiADKAsyHC5ob2xkZmFzdC5zaXRlLnYxLkRlYWRMZXR0ZXIidQoKRGVhZExldHRlchIQCghzZXF1ZW5jZRgBIAEoBBIMCgRraW5kGAIgASgJEgoKAmlkGAMgASgJEisKB3NlZW5fYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgFIAEoCSIrChBMaXN0QXVkaXRSZXF1ZXN0EhcKBWxpbWl0GAEgASgNQgi6SAUqAxiQTiJCChFMaXN0QXVkaXRSZXNwb25zZRItCgZ0cmFjZXMYASADKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5BdWRpdFRyYWNlIjMKFEFjY2VwdEhpc3RvcnlSZXF1ZXN0EhsKB2hpc3RvcnkYASABKAlCCrpIB3IFEAEYgAEiFwoVQWNjZXB0SGlzdG9yeVJlc3BvbnNlIhQKElJvdGF0ZVRva2VuUmVxdWVzdCIpChNSb3RhdGVUb2tlblJlc3BvbnNlEhIKCnRva2VuX2ZpbGUYASABKAky3AgKC1NpdGVTZXJ2aWNlEmAKCUdldFN0YXR1cxIiLmhvbGRmYXN0LnNpdGUudjEuR2V0U3RhdHVzUmVxdWVzdBojLmhvbGRmYXN0LnNpdGUudjEuR2V0U3RhdHVzUmVzcG9uc2UiCuDzGALq8xgCAQISaQoMTGlzdE1hY2hpbmVzEiUuaG9sZGZhc3Quc2l0ZS52MS5MaXN0TWFjaGluZXNSZXF1ZXN0GiYuaG9sZGZhc3Quc2l0ZS52MS5MaXN0TWFjaGluZXNSZXNwb25zZSIK4PMYAurzGAIBAhJjCgpHZXRNYWNoaW5lEiMuaG9sZGZhc3Quc2l0ZS52MS5HZXRNYWNoaW5lUmVxdWVzdBokLmhvbGRmYXN0LnNpdGUudjEuR2V0TWFjaGluZVJlc3BvbnNlIgrg8xgC6vMYAgECElcKBkFza0JtYxIfLmhvbGRmYXN0LnNpdGUudjEuQXNrQm1jUmVxdWVzdBogLmhvbGRmYXN0LnNpdGUudjEuQXNrQm1jUmVzcG9uc2UiCuDzGALq8xgCAQISXgoIT3JkZXJCbWMSIS5ob2xkZmFzdC5zaXRlLnYxLk9yZGVyQm1jUmVxdWVzdBoiLmhvbGRmYXN0LnNpdGUudjEuT3JkZXJCbWNSZXNwb25zZSIJ4PMYAerzGAEBMAESZQoLT3BlbkNvbnNvbGUSJC5ob2xkZmFzdC5zaXRlLnYxLk9wZW5Db25zb2xlUmVxdWVzdBolLmhvbGRmYXN0LnNpdGUudjEuT3BlbkNvbnNvbGVSZXNwb25zZSIJ4PMYAerzGAEBEmMKCkxpc3RMZWFzZXMSIy5ob2xkZmFzdC5zaXRlLnYxLkxpc3RMZWFzZXNSZXF1ZXN0GiQuaG9sZGZhc3Quc2l0ZS52MS5MaXN0TGVhc2VzUmVzcG9uc2UiCuDzGALq8xgCAQISYAoJR2V0T3V0Ym94EiIuaG9sZGZhc3Quc2l0ZS52MS5HZXRPdXRib3hSZXF1ZXN0GiMuaG9sZGZhc3Quc2l0ZS52MS5HZXRPdXRib3hSZXNwb25zZSIK4PMYAurzGAIBAhJgCglMaXN0QXVkaXQSIi5ob2xkZmFzdC5zaXRlLnYxLkxpc3RBdWRpdFJlcXVlc3QaIy5ob2xkZmFzdC5zaXRlLnYxLkxpc3RBdWRpdFJlc3BvbnNlIgrg8xgC6vMYAgECEmsKDUFjY2VwdEhpc3RvcnkSJi5ob2xkZmFzdC5zaXRlLnYxLkFjY2VwdEhpc3RvcnlSZXF1ZXN0GicuaG9sZGZhc3Quc2l0ZS52MS5BY2NlcHRIaXN0b3J5UmVzcG9uc2UiCeDzGAHq8xgBARJlCgtSb3RhdGVUb2tlbhIkLmhvbGRmYXN0LnNpdGUudjEuUm90YXRlVG9rZW5SZXF1ZXN0GiUuaG9sZGZhc3Quc2l0ZS52MS5Sb3RhdGVUb2tlblJlc3BvbnNlIgng8xgB6vMYAQFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_holdfast_site_v1_machine, file_holdfast_site_v1_status, file_holdfast_state_v1_machine, file_metalstack_api_v2_audit, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
+  fileDesc("Chtob2xkZmFzdC9zaXRlL3YxL3NpdGUucHJvdG8SEGhvbGRmYXN0LnNpdGUudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCI9ChFHZXRTdGF0dXNSZXNwb25zZRIoCgZzdGF0dXMYASABKAsyGC5ob2xkZmFzdC5zaXRlLnYxLlN0YXR1cyIVChNMaXN0TWFjaGluZXNSZXF1ZXN0IkcKFExpc3RNYWNoaW5lc1Jlc3BvbnNlEi8KCG1hY2hpbmVzGAEgAygLMh0uaG9sZGZhc3Quc2l0ZS52MS5TaXRlTWFjaGluZSIwChFHZXRNYWNoaW5lUmVxdWVzdBIbCgdtYWNoaW5lGAEgASgJQgq6SAdyBRABGP0BIkQKEkdldE1hY2hpbmVSZXNwb25zZRIuCgdtYWNoaW5lGAEgASgLMh0uaG9sZGZhc3Quc2l0ZS52MS5TaXRlTWFjaGluZSIsCg1Bc2tCbWNSZXF1ZXN0EhsKB21hY2hpbmUYASABKAlCCrpIB3IFEAEY/QEicQoOQXNrQm1jUmVzcG9uc2USDAoEdXVpZBgBIAEoCRITCgtwb3dlcl9zdGF0ZRgCIAEoCRITCgtib290X2RldmljZRgDIAEoCRISCgpwZXJzaXN0ZW50GAQgASgIEhMKC2Jvb3RfdGFyZ2V0GAUgASgJInEKD09yZGVyQm1jUmVxdWVzdBIbCgdtYWNoaW5lGAEgASgJQgq6SAdyBRABGP0BEkEKB2NvbW1hbmQYAiABKA4yJC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQk1DQ29tbWFuZEIKukgHggEEEAEgACKOAQoQT3JkZXJCbWNSZXNwb25zZRIMCgR1dWlkGAEgASgJEioKBW9yZGVyGAIgASgLMhsuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXISCwoDd2h5GAMgASgJEjMKB291dGNvbWUYBCABKAsyIi5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlck91dGNvbWUiRAoST3BlbkNvbnNvbGVSZXF1ZXN0EhsKB21hY2hpbmUYASABKAlCCrpIB3IFEAEY/QESEQoJdGFrZV9vdmVyGAIgASgIIkQKE09wZW5Db25zb2xlUmVzcG9uc2USDAoEdXVpZBgBIAEoCRIPCgdjb25zb2xlGAIgASgJEg4KBm91dHB1dBgDIAEoDCJeChNXcml0ZUNvbnNvbGVSZXF1ZXN0EhoKB2NvbnNvbGUYASABKAlCCbpIBnIEEAEYQBIXCgVpbnB1dBgCIAEoDEIIukgFegMYgCASEgoKc2VuZF9icmVhaxgDIAEoCCIWChRXcml0ZUNvbnNvbGVSZXNwb25zZSITChFMaXN0TGVhc2VzUmVxdWVzdCI9ChJMaXN0TGVhc2VzUmVzcG9uc2USJwoGbGVhc2VzGAEgAygLMhcuaG9sZGZhc3Quc2l0ZS52MS5MZWFzZSJ/CgVMZWFzZRIKCgJpcBgBIAEoCRILCgNtYWMYAiABKAkSDQoFc3RhdGUYAyABKAkSLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdXVpZBgFIAEoCRIQCghob3N0bmFtZRgGIAEoCSISChBHZXRPdXRib3hSZXF1ZXN0IngKEUdldE91dGJveFJlc3BvbnNlEi8KBm91dGJveBgBIAEoCzIfLmhvbGRmYXN0LnNpdGUudjEuT3V0Ym94U3VtbWFyeRIyCgxkZWFkX2xldHRlcnMYAiADKAsyHC5ob2xkZmFzdC5zaXRlLnYxLkRlYWRMZXR0ZXIidQoKRGVhZExldHRlchIQCghzZXF1ZW5jZRgBIAEoBBIMCgRraW5kGAIgASgJEgoKAmlkGAMgASgJEisKB3NlZW5fYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgFIAEoCSIrChBMaXN0QXVkaXRSZXF1ZXN0EhcKBWxpbWl0GAEgASgNQgi6SAUqAxiQTiJCChFMaXN0QXVkaXRSZXNwb25zZRItCgZ0cmFjZXMYASADKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5BdWRpdFRyYWNlIjMKFEFjY2VwdEhpc3RvcnlSZXF1ZXN0EhsKB2hpc3RvcnkYASABKAlCCrpIB3IFEAEYgAEiFwoVQWNjZXB0SGlzdG9yeVJlc3BvbnNlIhQKElJvdGF0ZVRva2VuUmVxdWVzdCIpChNSb3RhdGVUb2tlblJlc3BvbnNlEhIKCnRva2VuX2ZpbGUYASABKAkyyAkKC1NpdGVTZXJ2aWNlEmAKCUdldFN0YXR1cxIiLmhvbGRmYXN0LnNpdGUudjEuR2V0U3RhdHVzUmVxdWVzdBojLmhvbGRmYXN0LnNpdGUudjEuR2V0U3RhdHVzUmVzcG9uc2UiCuDzGALq8xgCAQISaQoMTGlzdE1hY2hpbmVzEiUuaG9sZGZhc3Quc2l0ZS52MS5MaXN0TWFjaGluZXNSZXF1ZXN0GiYuaG9sZGZhc3Quc2l0ZS52MS5MaXN0TWFjaGluZXNSZXNwb25zZSIK4PMYAurzGAIBAhJjCgpHZXRNYWNoaW5lEiMuaG9sZGZhc3Quc2l0ZS52MS5HZXRNYWNoaW5lUmVxdWVzdBokLmhvbGRmYXN0LnNpdGUudjEuR2V0TWFjaGluZVJlc3BvbnNlIgrg8xgC6vMYAgECElcKBkFza0JtYxIfLmhvbGRmYXN0LnNpdGUudjEuQXNrQm1jUmVxdWVzdBogLmhvbGRmYXN0LnNpdGUudjEuQXNrQm1jUmVzcG9uc2UiCuDzGALq8xgCAQISXgoIT3JkZXJCbWMSIS5ob2xkZmFzdC5zaXRlLnYxLk9yZGVyQm1jUmVxdWVzdBoiLmhvbGRmYXN0LnNpdGUudjEuT3JkZXJCbWNSZXNwb25zZSIJ4PMYAerzGAEBMAESZwoLT3BlbkNvbnNvbGUSJC5ob2xkZmFzdC5zaXRlLnYxLk9wZW5Db25zb2xlUmVxdWVzdBolLmhvbGRmYXN0LnNpdGUudjEuT3BlbkNvbnNvbGVSZXNwb25zZSIJ4PMYAerzGAEBMAESaAoMV3JpdGVDb25zb2xlEiUuaG9sZGZhc3Quc2l0ZS52MS5Xcml0ZUNvbnNvbGVSZXF1ZXN0GiYuaG9sZGZhc3Quc2l0ZS52MS5Xcml0ZUNvbnNvbGVSZXNwb25zZSIJ4PMYAurzGAEBEmMKCkxpc3RMZWFzZXMSIy5ob2xkZmFzdC5zaXRlLnYxLkxpc3RMZWFzZXNSZXF1ZXN0GiQuaG9sZGZhc3Quc2l0ZS52MS5MaXN0TGVhc2VzUmVzcG9uc2UiCuDzGALq8xgCAQISYAoJR2V0T3V0Ym94EiIuaG9sZGZhc3Quc2l0ZS52MS5HZXRPdXRib3hSZXF1ZXN0GiMuaG9sZGZhc3Quc2l0ZS52MS5HZXRPdXRib3hSZXNwb25zZSIK4PMYAurzGAIBAhJgCglMaXN0QXVkaXQSIi5ob2xkZmFzdC5zaXRlLnYxLkxpc3RBdWRpdFJlcXVlc3QaIy5ob2xkZmFzdC5zaXRlLnYxLkxpc3RBdWRpdFJlc3BvbnNlIgrg8xgC6vMYAgECEmsKDUFjY2VwdEhpc3RvcnkSJi5ob2xkZmFzdC5zaXRlLnYxLkFjY2VwdEhpc3RvcnlSZXF1ZXN0GicuaG9sZGZhc3Quc2l0ZS52MS5BY2NlcHRIaXN0b3J5UmVzcG9uc2UiCeDzGAHq8xgBARJlCgtSb3RhdGVUb2tlbhIkLmhvbGRmYXN0LnNpdGUudjEuUm90YXRlVG9rZW5SZXF1ZXN0GiUuaG9sZGZhc3Quc2l0ZS52MS5Sb3RhdGVUb2tlblJlc3BvbnNlIgng8xgB6vMYAQFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_holdfast_site_v1_machine, file_holdfast_site_v1_status, file_holdfast_state_v1_machine, file_metalstack_api_v2_audit, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
 
 /**
  * @generated from message holdfast.site.v1.GetStatusRequest
@@ -258,6 +258,13 @@ export type OpenConsoleRequest = Message<"holdfast.site.v1.OpenConsoleRequest"> 
    * @generated from field: string machine = 1;
    */
   machine: string;
+
+  /**
+   * Ends the console of whoever has it.
+   *
+   * @generated from field: bool take_over = 2;
+   */
+  takeOver: boolean;
 };
 
 /**
@@ -271,6 +278,22 @@ export const OpenConsoleRequestSchema: GenMessage<OpenConsoleRequest> = /*@__PUR
  * @generated from message holdfast.site.v1.OpenConsoleResponse
  */
 export type OpenConsoleResponse = Message<"holdfast.site.v1.OpenConsoleResponse"> & {
+  /**
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * By which it is typed into; whoever has it may.
+   *
+   * @generated from field: string console = 2;
+   */
+  console: string;
+
+  /**
+   * @generated from field: bytes output = 3;
+   */
+  output: Uint8Array;
 };
 
 /**
@@ -279,6 +302,48 @@ export type OpenConsoleResponse = Message<"holdfast.site.v1.OpenConsoleResponse"
  */
 export const OpenConsoleResponseSchema: GenMessage<OpenConsoleResponse> = /*@__PURE__*/
   messageDesc(file_holdfast_site_v1_site, 11);
+
+/**
+ * @generated from message holdfast.site.v1.WriteConsoleRequest
+ */
+export type WriteConsoleRequest = Message<"holdfast.site.v1.WriteConsoleRequest"> & {
+  /**
+   * @generated from field: string console = 1;
+   */
+  console: string;
+
+  /**
+   * @generated from field: bytes input = 2;
+   */
+  input: Uint8Array;
+
+  /**
+   * After the input: the serial line's break, with which Linux begins a SysRq.
+   *
+   * @generated from field: bool send_break = 3;
+   */
+  sendBreak: boolean;
+};
+
+/**
+ * Describes the message holdfast.site.v1.WriteConsoleRequest.
+ * Use `create(WriteConsoleRequestSchema)` to create a new message.
+ */
+export const WriteConsoleRequestSchema: GenMessage<WriteConsoleRequest> = /*@__PURE__*/
+  messageDesc(file_holdfast_site_v1_site, 12);
+
+/**
+ * @generated from message holdfast.site.v1.WriteConsoleResponse
+ */
+export type WriteConsoleResponse = Message<"holdfast.site.v1.WriteConsoleResponse"> & {
+};
+
+/**
+ * Describes the message holdfast.site.v1.WriteConsoleResponse.
+ * Use `create(WriteConsoleResponseSchema)` to create a new message.
+ */
+export const WriteConsoleResponseSchema: GenMessage<WriteConsoleResponse> = /*@__PURE__*/
+  messageDesc(file_holdfast_site_v1_site, 13);
 
 /**
  * @generated from message holdfast.site.v1.ListLeasesRequest
@@ -291,7 +356,7 @@ export type ListLeasesRequest = Message<"holdfast.site.v1.ListLeasesRequest"> & 
  * Use `create(ListLeasesRequestSchema)` to create a new message.
  */
 export const ListLeasesRequestSchema: GenMessage<ListLeasesRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_site, 12);
+  messageDesc(file_holdfast_site_v1_site, 14);
 
 /**
  * @generated from message holdfast.site.v1.ListLeasesResponse
@@ -308,7 +373,7 @@ export type ListLeasesResponse = Message<"holdfast.site.v1.ListLeasesResponse"> 
  * Use `create(ListLeasesResponseSchema)` to create a new message.
  */
 export const ListLeasesResponseSchema: GenMessage<ListLeasesResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_site, 13);
+  messageDesc(file_holdfast_site_v1_site, 15);
 
 /**
  * @generated from message holdfast.site.v1.Lease
@@ -356,7 +421,7 @@ export type Lease = Message<"holdfast.site.v1.Lease"> & {
  * Use `create(LeaseSchema)` to create a new message.
  */
 export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_site, 14);
+  messageDesc(file_holdfast_site_v1_site, 16);
 
 /**
  * @generated from message holdfast.site.v1.GetOutboxRequest
@@ -369,7 +434,7 @@ export type GetOutboxRequest = Message<"holdfast.site.v1.GetOutboxRequest"> & {
  * Use `create(GetOutboxRequestSchema)` to create a new message.
  */
 export const GetOutboxRequestSchema: GenMessage<GetOutboxRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_site, 15);
+  messageDesc(file_holdfast_site_v1_site, 17);
 
 /**
  * @generated from message holdfast.site.v1.GetOutboxResponse
@@ -393,7 +458,7 @@ export type GetOutboxResponse = Message<"holdfast.site.v1.GetOutboxResponse"> & 
  * Use `create(GetOutboxResponseSchema)` to create a new message.
  */
 export const GetOutboxResponseSchema: GenMessage<GetOutboxResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_site, 16);
+  messageDesc(file_holdfast_site_v1_site, 18);
 
 /**
  * @generated from message holdfast.site.v1.DeadLetter
@@ -430,7 +495,7 @@ export type DeadLetter = Message<"holdfast.site.v1.DeadLetter"> & {
  * Use `create(DeadLetterSchema)` to create a new message.
  */
 export const DeadLetterSchema: GenMessage<DeadLetter> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_site, 17);
+  messageDesc(file_holdfast_site_v1_site, 19);
 
 /**
  * @generated from message holdfast.site.v1.ListAuditRequest
@@ -449,7 +514,7 @@ export type ListAuditRequest = Message<"holdfast.site.v1.ListAuditRequest"> & {
  * Use `create(ListAuditRequestSchema)` to create a new message.
  */
 export const ListAuditRequestSchema: GenMessage<ListAuditRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_site, 18);
+  messageDesc(file_holdfast_site_v1_site, 20);
 
 /**
  * @generated from message holdfast.site.v1.ListAuditResponse
@@ -468,7 +533,7 @@ export type ListAuditResponse = Message<"holdfast.site.v1.ListAuditResponse"> & 
  * Use `create(ListAuditResponseSchema)` to create a new message.
  */
 export const ListAuditResponseSchema: GenMessage<ListAuditResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_site, 19);
+  messageDesc(file_holdfast_site_v1_site, 21);
 
 /**
  * @generated from message holdfast.site.v1.AcceptHistoryRequest
@@ -487,7 +552,7 @@ export type AcceptHistoryRequest = Message<"holdfast.site.v1.AcceptHistoryReques
  * Use `create(AcceptHistoryRequestSchema)` to create a new message.
  */
 export const AcceptHistoryRequestSchema: GenMessage<AcceptHistoryRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_site, 20);
+  messageDesc(file_holdfast_site_v1_site, 22);
 
 /**
  * @generated from message holdfast.site.v1.AcceptHistoryResponse
@@ -500,7 +565,7 @@ export type AcceptHistoryResponse = Message<"holdfast.site.v1.AcceptHistoryRespo
  * Use `create(AcceptHistoryResponseSchema)` to create a new message.
  */
 export const AcceptHistoryResponseSchema: GenMessage<AcceptHistoryResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_site, 21);
+  messageDesc(file_holdfast_site_v1_site, 23);
 
 /**
  * @generated from message holdfast.site.v1.RotateTokenRequest
@@ -513,7 +578,7 @@ export type RotateTokenRequest = Message<"holdfast.site.v1.RotateTokenRequest"> 
  * Use `create(RotateTokenRequestSchema)` to create a new message.
  */
 export const RotateTokenRequestSchema: GenMessage<RotateTokenRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_site, 22);
+  messageDesc(file_holdfast_site_v1_site, 24);
 
 /**
  * @generated from message holdfast.site.v1.RotateTokenResponse
@@ -532,7 +597,7 @@ export type RotateTokenResponse = Message<"holdfast.site.v1.RotateTokenResponse"
  * Use `create(RotateTokenResponseSchema)` to create a new message.
  */
 export const RotateTokenResponseSchema: GenMessage<RotateTokenResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_site_v1_site, 23);
+  messageDesc(file_holdfast_site_v1_site, 25);
 
 /**
  * For people in the datacenter, served by the agent itself, whether or not central can be reached.
@@ -594,14 +659,25 @@ export const SiteService: GenService<{
     output: typeof OrderBmcResponseSchema;
   },
   /**
-   * A machine's serial console. The agent has none yet: every call is refused with the reason NO_CONSOLE.
+   * A machine's serial console through its BMC. The first answer comes when it is open, the others are what the server says; it is
+   * closed when the caller goes. What is written down is who had it and until when, not what was typed.
    *
    * @generated from rpc holdfast.site.v1.SiteService.OpenConsole
    */
   openConsole: {
-    methodKind: "unary";
+    methodKind: "server_streaming";
     input: typeof OpenConsoleRequestSchema;
     output: typeof OpenConsoleResponseSchema;
+  },
+  /**
+   * Types into an open console. It answers when the BMC has taken everything.
+   *
+   * @generated from rpc holdfast.site.v1.SiteService.WriteConsole
+   */
+  writeConsole: {
+    methodKind: "unary";
+    input: typeof WriteConsoleRequestSchema;
+    output: typeof WriteConsoleResponseSchema;
   },
   /**
    * Addresses that DHCP has given out and that are on disk.
