@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -67,6 +67,39 @@ test("a folder that was copied, as a backup is put back, has the same items and 
   const again = open(copy);
   assert.equal(await again.history(), now, "and keeps it");
   await again.close();
+});
+
+test("a file that was overwritten in place by an older copy of itself has another history, whether the store was closed or killed", async () => {
+  for (const end of ["closed", "killed"] as const) {
+    const folder = newFolder();
+    const file = path.join(folder, "data.mdb");
+    const clock = new VirtualClock();
+    const first = open(folder);
+    await put(first, "a");
+    const history = await first.history();
+    await first.close();
+    const backup = readFileSync(file);
+    const second = open(folder, clock);
+    assert.equal(await second.history(), history, "nothing was set back");
+    for (const key of ["b", "c"]) await put(second, key);
+    // What a killed process would have left: the mark was written a second after the commits, and by nobody at its end.
+    clock.advance(1_000);
+    await new Promise(setImmediate);
+    const mark = readFileSync(path.join(folder, "high-water"));
+    await second.close();
+    if (end === "killed") writeFileSync(path.join(folder, "high-water"), mark);
+    const inode = statSync(file).ino;
+    writeFileSync(file, backup);
+    assert.equal(statSync(file).ino, inode);
+    const third = open(folder);
+    const now = await third.history();
+    assert.notEqual(now, history, end);
+    assert.equal((await third.list("")).items.length, 1);
+    await third.close();
+    const fourth = open(folder);
+    assert.equal(await fourth.history(), now, "and keeps it");
+    await fourth.close();
+  }
 });
 
 test("a time to live runs on while the store is closed", async () => {

@@ -27,6 +27,7 @@ import {
   type Store,
   StoreUnavailable,
 } from "../store/store.ts";
+import { HighWater, type Mark } from "./high-water.ts";
 
 const format = "1";
 /** Old batches removed per commit, at most: more than one, so that a log that is too long shrinks. */
@@ -56,6 +57,7 @@ export class LmdbStore implements Store {
   readonly #bell = new Bell();
   readonly #expiry: Expiry;
   readonly #closing = new AbortController();
+  readonly #highWater: HighWater;
 
   /** @throws StoreUnavailable when another process has the folder open, or it is of another version's format */
   constructor(
@@ -78,11 +80,13 @@ export class LmdbStore implements Store {
     this.#log = this.#root.openDB<Buffer, number>({ name: "log", encoding: "binary" });
     this.#deadlines = this.#root.openDB<number, string>({ name: "deadlines", encoding: "ordered-binary" });
     this.#meta = this.#root.openDB<string, MetaKey>({ name: "meta", encoding: "string" });
+    this.#highWater = new HighWater(folder, ports);
     const refusal = this.#root.transactionSync(() => this.#takeOver(ports.random));
     if (refusal !== undefined) {
       void this.#root.close();
       throw new StoreUnavailable(refusal);
     }
+    this.#highWater.write(this.#mark());
     this.#expiry = new Expiry(
       ports.clock,
       () => ports.clock.wallMs(),
@@ -150,6 +154,7 @@ export class LmdbStore implements Store {
     if (committed.ok) {
       for (const { key } of commit.puts) this.#expiry.set(key, this.#deadlines.get(key));
       for (const key of commit.deletes) this.#expiry.set(key, undefined);
+      this.#highWater.writeSoon(() => this.#mark());
       this.#bell.ring();
     }
     return committed;
@@ -169,7 +174,9 @@ export class LmdbStore implements Store {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
     this.#expiry.close();
+    this.#highWater.close();
     await this.#root.transaction(() => void this.#meta.remove("owner"));
+    this.#highWater.write(this.#mark());
     await this.#root.close();
   }
 
@@ -184,7 +191,7 @@ export class LmdbStore implements Store {
     void this.#meta.put("owner", ownMark());
     // A copy that was put back, or carried to another host, may be older than what agents know: its history is another one.
     const file = fileIdentity(path.join(this.#folder, "data.mdb"));
-    const isOther = (this.#meta.get("file") ?? file) !== file;
+    const isOther = (this.#meta.get("file") ?? file) !== file || this.#highWater.isAbove(this.#mark());
     if (isOther || this.#meta.get("history") === undefined) void this.#meta.put("history", random.uuid());
     void this.#meta.put("file", file);
     return undefined;
@@ -246,6 +253,10 @@ export class LmdbStore implements Store {
 
   #revision(): bigint {
     return BigInt(this.#meta.get("revision") ?? 0);
+  }
+
+  #mark(): Mark {
+    return { history: this.#meta.get("history") ?? "", revision: this.#revision() };
   }
 
   #itemNow(key: string): Item | undefined {
