@@ -278,6 +278,17 @@ describe("what a token was for is deleted:", () => {
     assert.deepEqual(refreshed.token?.tenantRoles, {});
   });
 
+  test("an agent's token is not good for another partition of that name", async () => {
+    const partitions = central.client(AdminPartitionService);
+    await partitions.create({ partition: { id: "lab" } });
+    const { secret } = await issueAgentToken(central.identity, "lab");
+    const agent = () => central.identity.callerOf(`Bearer ${secret.reveal()}`);
+    assert.equal((await agent())?.partition, "lab");
+    await partitions.delete({ id: "lab" });
+    await partitions.create({ partition: { id: "lab" } });
+    await assert.rejects(agent(), (e) => e instanceof Refusal && e.reason === "PARTITION_MADE_ANEW");
+  });
+
   test("a token for nothing else is revoked, one for more is kept for the rest", async () => {
     const { project, tenant } = await projectOf("ann");
     const stop = new AbortController();

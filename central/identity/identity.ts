@@ -19,6 +19,7 @@ import { keepIdentity } from "./keep.ts";
 import { Keyring } from "./keyring.ts";
 import { liveGrants } from "./live-grants.ts";
 import { membershipRights, ownerRights } from "./membership.ts";
+import { checkPartition } from "./same-partition.ts";
 import { Seals } from "./seals.ts";
 import { tokensOf } from "./tokens-of.ts";
 
@@ -149,5 +150,6 @@ function callerWith(state: State, provider: string, stored: Stored<StoredToken>,
   const rights = tokenType === TokenType.USER ? membershipRights(state, provider, user) : bounded(own, owner);
   const isAgent = user.startsWith(agentPrefix) && rights.infraRole !== InfraRole.UNSPECIFIED;
   const partition = isAgent ? user.slice(agentPrefix.length) : undefined;
+  if (partition !== undefined) checkPartition(state, partition, stored);
   return { user, token: uuid, tokenType, rights, owner, partition };
 }

@@ -6,6 +6,7 @@ import { Refusal } from "#lib/refusal.ts";
 import type { Caller } from "../access/caller.ts";
 import { noRights, rightsOf } from "../access/rights.ts";
 import { agentUser } from "../identity/identity.ts";
+import { checkPartition } from "../identity/same-partition.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 
@@ -33,21 +34,6 @@ export function goodCertificate(stored: AgentCertificate | undefined, nowMs: num
   if (stored.revokedAt) throw noGood("CERTIFICATE_REVOKED", `${name} was revoked at ${textOf(stored.revokedAt)}`);
   if (isOver(stored, nowMs)) throw noGood("CERTIFICATE_EXPIRED", `${name} expired at ${textOf(stored.notAfter)}`);
   return stored;
-}
-
-/**
- * What was given for a partition is not good for another one of the same name, made after the first was deleted.
- * @param given stored for it: a certificate or a join token
- * @throws Refusal "unauthenticated"
- */
-export function checkPartition(
-  state: Pick<State, "get">,
-  partition: string,
-  given: { readonly created: bigint } | undefined,
-): void {
-  const made = state.get(kinds.partition, partition)?.created;
-  if (made === undefined || given === undefined || made < given.created) return;
-  throw noGood("PARTITION_MADE_ANEW", `partition ${partition} was deleted and made anew since`);
 }
 
 export const isOver = ({ notAfter }: Pick<AgentCertificate, "notAfter">, nowMs: number): boolean =>

@@ -11,11 +11,11 @@ import type { Keys } from "#lib/x509/keys.ts";
 import { requestedKey } from "#lib/x509/request.ts";
 import { callerOf } from "../access/caller.ts";
 import { usable } from "../catalog/catalog.ts";
+import { checkPartition } from "../identity/same-partition.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { credentialOf, type Holder, issueFor, keep, renew } from "./agent-certificates.ts";
 import type { Authority } from "./authority.ts";
-import { checkPartition } from "./certificate-caller.ts";
 import { checkUsable, provenToken, putUsed } from "./join-tokens.ts";
 
 export interface JoinPorts {
