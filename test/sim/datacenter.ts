@@ -1,6 +1,11 @@
 import type { State } from "#central/store/state.ts";
 import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { ipv4Text } from "#lib/net/ipv4.ts";
+import { macOf } from "#lib/net/mac.ts";
 import type { Seeded } from "#lib/seeded.ts";
+import { decodeDhcp } from "#pxe-boot/dhcp/codec.ts";
+import { decodeLease, leaseKey } from "#pxe-boot/dhcp/lease-codec.ts";
+import { optionCode } from "#pxe-boot/dhcp/option-codes.ts";
 import { AgentNode, type AgentPlace } from "./agent-node.ts";
 import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
 import type { Centrals } from "./central-node.ts";
@@ -14,6 +19,9 @@ import { type ServerPlan, SimServer } from "./server.ts";
 import { SimSwitch } from "./switch.ts";
 import type { Time } from "./time.ts";
 import type { Trace } from "./trace.ts";
+
+/** Option 53, DHCPACK. @source RFC 2132 §9.6 */
+const acknowledgement = 5;
 
 /** What all datacenters share. */
 export interface Surroundings {
@@ -47,7 +55,7 @@ export class Datacenter {
   readonly link: Line;
   readonly agent: AgentNode;
   /** Another agent under the same identity, over a copy of its disk, in the same datacenter. Nobody there talks to it. */
-  readonly copyOfAgent: (disk: SimDisk) => AgentNode;
+  readonly copyOfAgent: (disk: SimDisk, link: Line) => AgentNode;
   readonly leaf: SimSwitch;
   readonly servers: readonly SimServer[];
   /** Others that ask for an address in the provisioning network. */
@@ -82,13 +90,15 @@ export class Datacenter {
       bmcs: new Map(this.servers.map((server) => [`10.0.1.${server.plan.port.slice(1)}:623`, this.#bmcOf(server)])),
       switchDriver: (life) => this.leaf.driver(life),
       replies: (xid, bytes) => {
+        this.#checkAcknowledged(bytes);
         for (const client of [...this.servers, ...this.visitors]) client.hears(xid, bytes);
       },
       imagesUp: () => this.imagesUp,
       skewMs: () => this.skewMs,
     };
     this.agent = new AgentNode(ports, place, `agent-${partition}`);
-    this.copyOfAgent = (disk) => new AgentNode(ports, { ...place, disk, replies: () => {} }, `copy-${partition}`);
+    this.copyOfAgent = (disk, link) =>
+      new AgentNode(ports, { ...place, disk, link, replies: () => {} }, `copy-${partition}`);
   }
 
   get central(): Centrals {
@@ -123,6 +133,9 @@ export class Datacenter {
       const uuid = String(fields.machine);
       const known = this.agent.agent?.site.ledger.get("machine", uuid, MachineDesiredSchema)?.epoch;
       invariants.onEffect(uuid, String(fields.effect), String(fields.epoch), known);
+      const { op, effect, epoch } = fields;
+      if (op !== undefined)
+        invariants.onOperation(String(op), `${effect} of ${uuid} under ${epoch}`, effect === "carry-out-order");
     }
     if (event === "machine-installed") invariants.onInstalled(String(fields.machine), String(fields.epoch));
   }
@@ -140,6 +153,16 @@ export class Datacenter {
       onInstall: (server, epoch) => world.invariants.onInstall(server, epoch),
       onLease: (server, address, untilMs) => world.invariants.onLease(this.partition, server, address, untilMs),
     });
+  }
+
+  #checkAcknowledged(bytes: Uint8Array): void {
+    const reply = decodeDhcp(bytes);
+    if (!reply.ok || reply.value.options.get(optionCode.messageType)?.[0] !== acknowledgement) return;
+    const { yiaddr, hardwareAddress } = reply.value;
+    const mac: string = macOf(hardwareAddress);
+    const lease = decodeLease(this.agentDisk.present.get("dhcp-leases", leaseKey(yiaddr)) ?? new Uint8Array(0));
+    const isDurable = lease.ok && lease.value.state === "bound" && lease.value.holder === mac;
+    this.world.invariants.onAcknowledged(ipv4Text(yiaddr), isDurable);
   }
 
   #bmcOf(server: SimServer) {

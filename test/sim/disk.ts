@@ -59,6 +59,11 @@ export class SimDisk {
     if (rows.length > 0) this.#apply([{ ...random.pick(rows), value: undefined }]);
   }
 
+  /** What is on it right now, for whoever looks from outside. */
+  get present(): Pick<Disk, "get" | "entries"> {
+    return this.#rows;
+  }
+
   copy(): readonly Change[] {
     return [...this.#tables].flatMap((table) =>
       Array.from(this.#rows.entries(table), ([key, value]): Change => ({ table, key, value })),

@@ -8,6 +8,7 @@ import { honest } from "./bmc.ts";
 import type { Centrals } from "./central-node.ts";
 import type { Datacenter } from "./datacenter.ts";
 import { SimDisk } from "./disk.ts";
+import { Line } from "./line.ts";
 import { quickWire } from "./server.ts";
 import { acceptHistory } from "./user.ts";
 import type { World } from "./world.ts";
@@ -104,7 +105,10 @@ export const faults = {
     begin: (at, random) => {
       const disk = new SimDisk(random.branch("copy's disk"));
       disk.restore(at.agentDisk.copy());
-      const copy = at.copyOfAgent(disk);
+      const line = new Line(at.world.time, random.branch("copy's line"));
+      // It may be alone with what it remembers: nobody at central can tell it then that it is one too many.
+      if (random.chance(0.5)) line.cut();
+      const copy = at.copyOfAgent(disk, line);
       const up = copy.start();
       return async () => {
         copy.kill();

@@ -27,14 +27,15 @@ export const invariants = {
   2: "nobody gets a machine on whose disk another's data is",
   3: "no machine has two owners, no address two machines",
   4: "an address is given back only when its machine's port is out of the tenant's network",
-  6: "what an agent has applied never goes back",
+  6: "what an agent has applied, and what central has taken, never goes back",
   8: "a machine is installed once for one allocation, and what counts as installed is on its disk",
-  9: "nothing is done under an epoch that is over",
+  9: "nothing is done under an epoch that is over, or twice under one id",
   12: "no secret is said",
   14: "no more is handed out than there is to hand out",
   15: "nothing is done without end",
   16: "every machine can be given back, whatever it has been through",
   17: "one agent acts for a partition",
+  18: "what was acknowledged is on the disk",
 } as const;
 
 const effectsAnHourMax = 120;
@@ -61,6 +62,9 @@ export class Invariants {
   readonly #leases = new Map<string, { readonly server: string; readonly untilMs: number }>();
   readonly #effects = new Map<string, number[]>();
   #checkedRevision = -1n;
+  readonly #taken = new Map<string, { readonly outbox: string; readonly sequence: bigint }>();
+  /** What was done under which id. */
+  readonly #operations = new Map<string, string>();
   readonly #appliedAt = new Map<string, { readonly history: string; readonly revision: bigint }>();
   checks = 0;
   /** The first thing that happened and must never happen; the run is over then. */
@@ -82,6 +86,7 @@ export class Invariants {
   /** To be called right before central's store becomes an older copy of itself. */
   onStoreRestore(copied: (uuid: string) => bigint | undefined): void {
     this.excuses.storeRestored = true;
+    this.#taken.clear();
     for (const server of this.#seen.servers) {
       if (this.#seen.networkOf(server) !== "prov") this.#away.add(server.uuid);
       const desired = this.#desired(server);
@@ -96,8 +101,7 @@ export class Invariants {
   onWipe(server: SimServer): void {
     this.checks++;
     const { epoch } = server.disk;
-    const isReleased = (this.#desired(server)?.epoch ?? 0n) > epoch;
-    if (epoch !== 0n && this.#forgotten.get(server.uuid) === epoch && !isReleased)
+    if (epoch !== 0n && this.#forgotten.get(server.uuid) === epoch)
       this.#fail(1, `${server.plan.name} works for epoch ${epoch}, which a restored central has forgotten`);
     const desired = this.#desired(server);
     if (this.#givenBack.get(server.uuid) === epoch) return;
@@ -147,6 +151,20 @@ export class Invariants {
     this.#leases.set(key, { server: server.plan.name, untilMs });
   }
 
+  /** A lease was acknowledged. @param isDurable whether the agent would still know it if it died now */
+  onAcknowledged(address: string, isDurable: boolean): void {
+    this.checks++;
+    if (!isDurable) this.#fail(18, `the lease of ${address} is acknowledged and not on the agent's disk`);
+  }
+
+  /** An effect begins under its id; an order that is tried again keeps that. */
+  onOperation(id: string, what: string, isOrder: boolean): void {
+    const before = this.#operations.get(id);
+    this.checks++;
+    if (before !== undefined && !(isOrder && before === what)) this.#fail(9, `${what} has the id ${id} of ${before}`);
+    this.#operations.set(id, what);
+  }
+
   /**
    * An effect on a machine; more of them than an hour has room for are a loop.
    * @param epoch under which it was ordered or decided
@@ -193,6 +211,23 @@ export class Invariants {
       }
     }
     for (const server of this.#seen.servers) this.#checkPort(server);
+    for (const { value } of truth.list(kinds.machineObserved)) {
+      if (value.phonedHomeEpoch > value.installedEpoch)
+        this.#fail(
+          8,
+          `machine ${value.uuid} is at home under ${value.phonedHomeEpoch}, and was never said to be installed`,
+        );
+    }
+    for (const { id } of truth.list(kinds.partition).map(({ value }) => value)) this.#checkTaken(id);
+  }
+
+  #checkTaken(partition: string): void {
+    const cursor = this.#seen.truth.get(kinds.reportCursor, partition)?.value;
+    if (!cursor) return;
+    const before = this.#taken.get(partition);
+    if (before?.outbox === cursor.outbox && cursor.sequence < before.sequence)
+      this.#fail(6, `what central took of ${partition} went from ${before.sequence} back to ${cursor.sequence}`);
+    this.#taken.set(partition, { outbox: cursor.outbox, sequence: cursor.sequence });
   }
 
   #held(holders: Map<string, string>, ip: string, uuid: string): void {

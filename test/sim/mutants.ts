@@ -107,13 +107,25 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a copy of the agent is let in at another central",
     file: "central/sync/claim-life.ts",
-    from: "if (present !== agent) throw alreadyLive(partition, present);",
-    to: "",
+    from: "if (present && present.agent !== agent && tx.get(kinds.centralSession, present.session))",
+    to: "if (false)",
   },
   {
-    name: "a silent agent keeps its place",
-    file: "central/sync/connections.ts",
-    from: "if (life?.agent !== agent || this.#clock.monotonicMs() - life.heardMs <= silentMs) return;",
-    to: "return;",
+    name: "an older set is accepted",
+    file: "partition-agent/ledger/ledger.ts",
+    from: "if (known && cursor.revision < known.cursor.revision) {",
+    to: "if (false) {",
+  },
+  {
+    name: "an effect is done under an id that another one had",
+    file: "partition-agent/machine/effect-journal.ts",
+    from: ": { opId: random.uuid(), epoch: effect.epoch }),",
+    to: ": { opId: effect.kind, epoch: effect.epoch }),",
+  },
+  {
+    name: "a central's claims outlive it",
+    file: "central/sync/claim-life.ts",
+    from: "present.agent !== agent && tx.get(kinds.centralSession, present.session)",
+    to: "present.agent !== agent",
   },
 ];

@@ -20,6 +20,8 @@ function unsettledAt(at: Datacenter): string | undefined {
   const { link, outbox } = agent.agent;
   if (link.state.phase !== "following") return `the link is ${link.state.phase}: ${link.state.lastError}`;
   const { ledger } = agent.agent.site;
+  const told = at.world.truth.get(kinds.reportCursor, partition)?.value.history;
+  if (told !== at.world.truth.history) return `not everything is told to central's history ${at.world.truth.history}`;
   if (ledger.held) return `history ${ledger.held.history} is not accepted`;
   if (outbox.size > 0) return `${outbox.size} facts are not reported`;
   const foreign = ledger.list("machine", MachineDesiredSchema).find((machine) => machine.partition !== partition);
