@@ -87,9 +87,9 @@ export const mutants: readonly Mutant[] = [
     to: "return [];",
   },
   {
-    name: "a restored central's word is taken at once, and nothing is left alone",
+    name: "a machine whose tenant central has forgotten is not left alone",
     file: "partition-agent/machine/lost-record.ts",
-    from: "if (desired?.allocation && observed && highestEpoch(observed) > desired.epoch) {",
+    from: "if (desired && observed && observed.workedEpoch > desired.epoch) {",
     to: "if (false) {",
   },
   {

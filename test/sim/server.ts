@@ -46,10 +46,12 @@ export interface DiskContent {
   readonly files: Map<string, OsFile>;
   /** Epoch of the allocation whose installer wrote it; its data belongs to that tenant. */
   epoch: bigint;
+  /** Its uuid: two allocations may come to one epoch, when a restored central has forgotten the first. */
+  allocation: string;
   isBootable: boolean;
 }
 
-const emptyDisk = (): DiskContent => ({ files: new Map(), epoch: 0n, isBootable: false });
+const emptyDisk = (): DiskContent => ({ files: new Map(), epoch: 0n, allocation: "", isBootable: false });
 
 /** Nothing is asked of the firmware. */
 const noBoot: BootSetting = { device: "none", persistent: false, efi: false };
@@ -232,7 +234,9 @@ export class SimServer implements Chassis {
         for (const file of files) fresh.files.set(file.path, file);
         const said = fresh.files.get("/etc/holdfast/machine.json")?.content;
         if (said === undefined) return;
-        fresh.epoch = BigInt((JSON.parse(String(said)) as { epoch: string | number }).epoch);
+        const { epoch, allocation } = JSON.parse(String(said)) as { epoch: string; allocation: string };
+        fresh.epoch = BigInt(epoch);
+        fresh.allocation = allocation;
         if (this.disk !== fresh) this.#place.onInstall(this, fresh.epoch);
         this.disk = fresh;
       },

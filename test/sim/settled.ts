@@ -60,6 +60,8 @@ function unsettledTenant(desired: MachineDesired, observed: MachineObserved, ser
     return `epoch ${desired.epoch} has not phoned home: ${observed.progress?.why}`;
   if (network === "prov") return "its port is not in its tenant's network";
   if (server.disk.epoch !== desired.epoch) return `its disk is of epoch ${server.disk.epoch}`;
+  const { uuid } = desired.allocation!;
+  if (server.disk.allocation !== uuid) return `its disk is of allocation ${server.disk.allocation}, not ${uuid}`;
   return undefined;
 }
 
