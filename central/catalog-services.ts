@@ -1,4 +1,5 @@
 import type { ServicePorts } from "./catalog/ports.ts";
+import { componentServices } from "./component/service.ts";
 import { filesystemServices } from "./filesystem/service.ts";
 import { type HealthFacts, healthService } from "./health/service.ts";
 import type { Identity } from "./identity/identity.ts";
@@ -16,6 +17,7 @@ import { sizeReservationServices } from "./size-reservation/service.ts";
 import { tenantServices } from "./tenant/service.ts";
 import { userService } from "./user/service.ts";
 import { type VersionFacts, versionService } from "./version/service.ts";
+import { vpnService } from "./vpn/service.ts";
 
 /** All services that are about what central stores, not about what machines do. */
 export const catalogServices = (
@@ -41,4 +43,6 @@ export const catalogServices = (
   ...filesystemServices(ports),
   ...networkServices(ports),
   ...ipServices(ports),
+  ...componentServices(ports),
+  vpnService(),
 ];

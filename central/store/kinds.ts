@@ -11,6 +11,7 @@ import {
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { SigningKeySchema, StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
 import { AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
+import { ComponentSchema } from "#gen/metalstack/api/v2/component_pb.ts";
 import { FilesystemLayoutSchema } from "#gen/metalstack/api/v2/filesystem_pb.ts";
 import { ImageSchema } from "#gen/metalstack/api/v2/image_pb.ts";
 import { IPSchema } from "#gen/metalstack/api/v2/ip_pb.ts";
@@ -60,6 +61,8 @@ export const kinds = {
   siteAudit: kind("site-audit", AuditTraceSchema),
   /** Makes something unique that is no id, such as vrf/42. The value is the id of its holder. */
   claim: kind("claim", StringValueSchema),
+  /** id: number of the type/identifier */
+  component: kind("component", ComponentSchema),
   /** id: partition */
   acceptedHistory: kind("accepted-history", AcceptedHistorySchema),
   /** id: partition */
