@@ -1,15 +1,16 @@
 import { createSocket } from "node:dgram";
-import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import { ChassisServer, startBmc } from "../bmc.ts";
 import { Machine } from "../machine.ts";
 import { parseLabOptions } from "../options.ts";
 import { labPlan } from "../plan.ts";
 import { attempt, type Output, run } from "../process.ts";
-import { Changes } from "../waiting.ts";
+import { Changes, Late } from "../waiting.ts";
 
 // Drives one BMC with ipmitool inside a namespace and prints what happened as JSON: see ../bmc.test.ts.
 
 const password = "correct-horse";
+const pingMs = 10_000;
 const parsed = parseLabOptions(["--machines", "1", "--dir", process.argv[2] ?? ""], process.pid);
 if (!parsed.ok || parsed.value === "help") throw new Error("wrong options");
 const plan = labPlan(parsed.value);
@@ -71,12 +72,14 @@ process.exit();
 async function answers(address: string): Promise<void> {
   const ping = Uint8Array.of(6, 0, 0xff, 6, 0, 0, 0x11, 0xbe, 0x80, 0, 0, 0);
   const socket = createSocket("udp4");
+  // Nobody listens there yet: it is asked again. Waiting with node:events would take that for the end.
   socket.on("error", () => undefined);
-  socket.connect(623, address);
-  await once(socket, "connect");
+  const heard = new Promise<void>((resolve) => socket.once("message", () => resolve()));
+  await new Promise<void>((resolve) => socket.connect(623, address, resolve));
   const again = setInterval(() => socket.send(ping, () => undefined), 50);
   try {
-    await once(socket, "message", { signal: AbortSignal.timeout(10_000) });
+    const late = () => Promise.reject(new Late(`the BMC at ${address} answers`, pingMs, "no answer"));
+    await Promise.race([heard, delay(pingMs).then(late)]);
   } finally {
     clearInterval(again);
     socket.close();
