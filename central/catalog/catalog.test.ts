@@ -16,7 +16,7 @@ import { ImageClassification as Class, ImageFeature, ImageService } from "#gen/m
 import { PartitionService } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
 import { SizeService, SizeConstraintType as Type } from "#gen/metalstack/api/v2/size_pb.ts";
-import { TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
+import { TenantSchema, TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import { VersionService } from "#gen/metalstack/api/v2/version_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import { type TestCentral, testCentral } from "../testing/central.ts";
@@ -294,6 +294,31 @@ describe("tenants and projects", () => {
       refusedWith(Code.AlreadyExists),
     );
     await admin.removeMember({ tenant: "acme", member: "admin" });
+  });
+
+  test("an editor makes nobody an owner, and nobody makes a member of an agent", async () => {
+    const admin = central.client(AdminTenantService);
+    await admin.create({ name: "acme" });
+    await admin.addMember({ tenant: "acme", member: "ed", role: TenantRole.EDITOR });
+    const ed = central.client(TenantService, await central.tokenFor("ed"));
+    const add = (role: TenantRole, member = "bob") => ed.addMember({ login: "acme", member, role });
+    await assert.rejects(
+      add(TenantRole.OWNER),
+      refusedWith(Code.PermissionDenied, /bob cannot be given more in tenant acme/),
+    );
+    await add(TenantRole.EDITOR);
+    const agent = add(TenantRole.VIEWER, "partition-agent:lab");
+    await assert.rejects(agent, refusedWith(Code.InvalidArgument, /no person/));
+  });
+
+  test("a user's own tenant stays", async () => {
+    await central.state.transact((tx) => {
+      tx.put(kinds.tenant, "ann", create(TenantSchema, { login: "ann", name: "ann", createdBy: "ann" }));
+    });
+    await assert.rejects(
+      central.client(TenantService).delete({ login: "ann" }),
+      refusedWith(Code.FailedPrecondition, /own one of user ann/),
+    );
   });
 
   test("a tenant goes when its projects are gone, and a login may look like anything", async () => {

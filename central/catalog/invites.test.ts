@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import { clone } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { TenantService as AdminTenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
@@ -89,6 +90,15 @@ describe("an invitation to a tenant", () => {
     const isDenied = (error: unknown) => error instanceof ConnectError && error.code === Code.PermissionDenied;
     await assert.rejects(ed.invite({ login: "acme", role: TenantRole.VIEWER }), isDenied);
     await assert.rejects(ed.invitesList({ login: "acme" }), isDenied);
+  });
+
+  test("is not made to what is being deleted", async () => {
+    await central.state.transact((tx) => {
+      const going = clone(kinds.tenant.schema, tx.get(kinds.tenant, "acme")!);
+      going.meta!.deletionTaskId = "tenant:delete";
+      tx.put(kinds.tenant, "acme", going);
+    });
+    await assert.rejects(invited(), refused(Code.FailedPrecondition, "BEING_DELETED"));
   });
 
   test("is one of a hundred at most, and wants a role", async () => {

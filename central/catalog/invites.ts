@@ -9,6 +9,7 @@ import { isReservedUser } from "../identity/identity.ts";
 import type { kinds, Of } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
+import { usable } from "./catalog.ts";
 import { claimTurn } from "./claim.ts";
 
 /** The contract promises both: 7 days, and 32 characters. */
@@ -21,6 +22,7 @@ type InviteKind = typeof kinds.tenantInvite | typeof kinds.projectInvite;
 
 export interface InviteRules<K extends InviteKind> {
   readonly kind: K;
+  readonly of: typeof kinds.tenant | typeof kinds.project;
   /** Such as "project", for the texts of refusals. */
   readonly noun: string;
   /** Id of what the invitation is to. */
@@ -44,7 +46,7 @@ export interface Invites<K extends InviteKind> {
 
 export function invites<K extends InviteKind>(
   { state, clock, random }: { readonly state: State; readonly clock: Clock; readonly random: Random },
-  { kind, noun, to, enter }: InviteRules<K>,
+  { kind, of: target, noun, to, enter }: InviteRules<K>,
 ): Invites<K> {
   // The secret is no key of the store: keys are named in logs.
   const bySecret = state.index(kind, "secret", (invite) => invite.secret);
@@ -71,6 +73,8 @@ export function invites<K extends InviteKind>(
       if (invite.role === 0) throw new Refusal("invalid", "a role is wanted", { field: "role" });
       const id = random.uuid();
       await state.transact((tx) => {
+        // One that is being deleted takes its invitations along, and gets no more.
+        usable(tx, target, to(invite), noun);
         claimTurn(tx, `invites/${to(invite)}`);
         if (open(to(invite)).length >= openMax) {
           const text = `${noun} ${to(invite)} has ${openMax} open invitations: delete one first`;

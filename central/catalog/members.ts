@@ -4,6 +4,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { newMeta, touched } from "#domain/meta.ts";
 import type { Clock } from "#lib/clock.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { isReservedUser } from "../identity/identity.ts";
 import { membershipId, membershipOf } from "../identity/membership.ts";
 import type { kinds, Of } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -42,6 +43,10 @@ export function members<K extends MemberKind>(
   };
   const enter = (tx: Tx, of: string, member: string, role: Of<K>["role"]): Of<K> => {
     wanted(role);
+    if (isReservedUser(member)) {
+      const text = `${member} is no person: agents come by join tokens`;
+      throw new Refusal("invalid", text, { field: "member", reason: "NO_PERSON" });
+    }
     const now = clock.wallMs();
     const fields = { id: member, role, createdAt: timestampFromMs(now), meta: newMeta(undefined, now) };
     // Both kinds' messages have these fields; the compiler does not join the two.

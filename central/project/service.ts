@@ -34,6 +34,7 @@ export function projectServices(ports: ServicePorts): Implementation[] {
   });
   const invitations = invites(ports, {
     kind: kinds.projectInvite,
+    of: kinds.project,
     noun: "project",
     to: (invite) => invite.project,
     enter: people.enter,

@@ -14,6 +14,7 @@ import {
 } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
+import { stronger } from "../access/rights.ts";
 import { catalog } from "../catalog/catalog.ts";
 import { forgetInvites, invites } from "../catalog/invites.ts";
 import { members } from "../catalog/members.ts";
@@ -77,6 +78,7 @@ function tenantShelf(ports: Ports) {
 
   const invitations = invites(ports, {
     kind: kinds.tenantInvite,
+    of: kinds.tenant,
     noun: "tenant",
     to: (invite) => invite.targetTenant,
     enter: people.enter,
@@ -112,10 +114,21 @@ function userTenants({ state, random, provider }: Ports, shelf: Shelf): Implemen
       if (login === provider) {
         throw new Refusal("precondition", `tenant ${login} runs this installation`, { reason: "PROVIDER" });
       }
+      if (tenants.get(login).createdBy === login) {
+        const text = `tenant ${login} is the own one of user ${login}: it stays as long as the user`;
+        throw new Refusal("precondition", text, { reason: "PERSONAL" });
+      }
       const tenant = await tenants.remove(login, held, forgetMembers);
       return { tenant };
     },
-    addMember: async ({ login, member, role }) => ({ tenantMember: await people.add(login, member, role) }),
+    async addMember({ login, member, role }, context) {
+      const own = callerOf(context).rights.tenantRole(login);
+      if (stronger(own, role) !== own) {
+        const text = `${member} cannot be given more in tenant ${login} than the caller has there`;
+        throw new Refusal("denied", text, { reason: "ROLE_ABOVE_OWN", field: "role" });
+      }
+      return { tenantMember: await people.add(login, member, role) };
+    },
     updateMember: async ({ login, member, role }) => ({ tenantMember: await people.setRole(login, member, role) }),
     removeMember: async ({ login, member }) => ({ tenantMember: await people.remove(login, member) }),
     leave: async ({ login }, context) => {
