@@ -14,6 +14,7 @@ import {
   MachineAllocationType,
   type MachineServiceCreateRequest,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { bug } from "#lib/bug.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { inTurn } from "../size-reservation/service.ts";
 import { kinds } from "../store/kinds.ts";
@@ -97,18 +98,13 @@ function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Al
     },
     (uuid) => shuffle(uuid, seed),
   );
-  const best = placement.kind === "candidates" ? placement.machines[0] : undefined;
-  if (best) {
-    if (placement.kind === "candidates")
-      keepReserved(tx, { partition, size }, project, machines, placement.machines.length);
-    return held(tx, best.desired);
+  if (placement.kind === "none") {
+    const text = `no machine of size ${size} can be had in partition ${partition}: of ${machines.length} machines ${unfitText(placement.reasons)}`;
+    throw new Refusal("exhausted", text, { reason: "NO_MACHINE" });
   }
-  const why = placement.kind === "none" ? unfitText(placement.reasons) : "";
-  throw new Refusal(
-    "exhausted",
-    `no machine of size ${size} can be had in partition ${partition}: of ${machines.length} machines ${why}`,
-    { reason: "NO_MACHINE" },
-  );
+  const [best = bug("candidates without one")] = placement.machines;
+  keepReserved(tx, { partition, size }, project, machines, placement.machines.length);
+  return held(tx, best.desired);
 }
 
 /** @throws Refusal "exhausted" when all that is left is kept for other projects */
