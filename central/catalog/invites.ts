@@ -42,6 +42,8 @@ export interface Invites<K extends InviteKind> {
   remove(of: string, secret: string): Promise<void>;
   /** @returns the invitation, which is used up now. @throws Refusal "not-found", "exists" when the user is a member already */
   accept(secret: string, user: string): Promise<Of<K>>;
+  /** All of them: belongs to the deletion of what they are to. */
+  forget(tx: Tx, of: string): void;
 }
 
 export function invites<K extends InviteKind>(
@@ -96,12 +98,10 @@ export function invites<K extends InviteKind>(
       });
       return result;
     },
+    forget(tx, of) {
+      for (const { id, value } of tx.list(kind)) if (to(value) === of) tx.delete(kind, id);
+    },
   };
-}
-
-/** Belongs to the deletion of what they are to. */
-export function forgetInvites<K extends InviteKind>(tx: Tx, kind: K, isTo: (invite: Of<K>) => boolean): void {
-  for (const { id, value } of tx.list(kind)) if (isTo(value)) tx.delete(kind, id);
 }
 
 /** Says nothing of the secret: it may be right for something else. */

@@ -21,6 +21,8 @@ export interface Members<K extends MemberKind> {
   enter(tx: Tx, of: string, member: string, role: Of<K>["role"]): Of<K>;
   setRole(of: string, member: string, role: Of<K>["role"]): Promise<Of<K>>;
   remove(of: string, member: string): Promise<Of<K>>;
+  /** All of them: belongs to the deletion of what they are members of. */
+  forget(tx: Tx, of: string): void;
 }
 
 export function members<K extends MemberKind>(
@@ -35,10 +37,11 @@ export function members<K extends MemberKind>(
   const { kind, noun } = given;
   const found = (tx: Tx, of: string, member: string): Of<K> =>
     tx.get(kind, membershipId(of, member)) ?? unknown(`member of ${noun} ${of}:`, member);
+  const rowsOf = (reads: Pick<Tx, "list">, of: string) =>
+    reads.list(kind).filter((row) => membershipOf(row.id).of === of);
   const keepAnOwner = (tx: Tx, of: string, member: string): void => {
     claimTurn(tx, `members/${of}`);
-    const rows = tx.list(kind).filter((row) => membershipOf(row.id).of === of);
-    if (rows.some((row) => row.value.role === given.owner && row.value.id !== member)) return;
+    if (rowsOf(tx, of).some((row) => row.value.role === given.owner && row.value.id !== member)) return;
     throw new Refusal("precondition", `${member} is the last owner of ${noun} ${of}`, { reason: "LAST_OWNER" });
   };
   const enter = (tx: Tx, of: string, member: string, role: Of<K>["role"]): Of<K> => {
@@ -58,11 +61,10 @@ export function members<K extends MemberKind>(
   };
   return {
     enter,
-    list: (of) =>
-      state
-        .list(kind)
-        .filter((row) => membershipOf(row.id).of === of)
-        .map((row) => row.value),
+    forget(tx, of) {
+      for (const { id } of rowsOf(tx, of)) tx.delete(kind, id);
+    },
+    list: (of) => rowsOf(state, of).map((row) => row.value),
     add: async (of, member, role) => (await state.transact((tx) => enter(tx, of, member, role))).result,
     async setRole(of, member, role) {
       wanted(role);

@@ -14,7 +14,7 @@ import {
 } from "#gen/metalstack/api/v2/project_pb.ts";
 import { callerOf } from "../access/caller.ts";
 import { catalog, usable } from "../catalog/catalog.ts";
-import { forgetInvites, type Invites, invites } from "../catalog/invites.ts";
+import { type Invites, invites } from "../catalog/invites.ts";
 import { members } from "../catalog/members.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { inheritedRole, membershipId, membershipOf } from "../identity/membership.ts";
@@ -68,7 +68,12 @@ export function projectServices(ports: ServicePorts): Implementation[] {
           if (request.avatarUrl !== undefined) draft.avatarUrl = request.avatarUrl;
         }),
       }),
-      delete: async ({ project: uuid }) => ({ project: await projects.remove(uuid, held, forgetMembers) }),
+      delete: async ({ project: uuid }) => ({
+        project: await projects.remove(uuid, held, (tx) => {
+          people.forget(tx, uuid);
+          invitations.forget(tx, uuid);
+        }),
+      }),
       addMember: async ({ project, member, role }) => ({
         projectMember: (await people.add(project, member, role)).role,
       }),
@@ -134,13 +139,6 @@ const held = (tx: Tx, { uuid }: Project): string[] => [
     .filter((m) => m.value.allocation?.project === uuid || m.value.release?.project === uuid)
     .map((m) => `machine ${m.id}`),
 ];
-
-function forgetMembers(tx: Tx, { uuid }: Project): void {
-  for (const { id } of tx.list(kinds.projectMember).filter((row) => membershipOf(row.id).of === uuid)) {
-    tx.delete(kinds.projectMember, id);
-  }
-  forgetInvites(tx, kinds.projectInvite, (invite) => invite.project === uuid);
-}
 
 /** Direct members, and those of the tenant who are not. */
 function allMembers(state: State, project: Project, direct: readonly ProjectMember[]): ProjectMember[] {

@@ -16,7 +16,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { stronger } from "../access/rights.ts";
 import { catalog } from "../catalog/catalog.ts";
-import { forgetInvites, invites } from "../catalog/invites.ts";
+import { invites } from "../catalog/invites.ts";
 import { members } from "../catalog/members.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { isReservedUser } from "../identity/identity.ts";
@@ -87,7 +87,7 @@ function tenantShelf(ports: Ports) {
 }
 
 function userTenants({ state, random, provider }: Ports, shelf: Shelf): Implementation {
-  const { tenants, people, createTenant } = shelf;
+  const { tenants, people, invitations, createTenant } = shelf;
   return implement(TenantService, {
     // The id is drawn, so that nobody can take a login that somebody else is known by.
     create: async (request, context) => ({
@@ -118,7 +118,10 @@ function userTenants({ state, random, provider }: Ports, shelf: Shelf): Implemen
         const text = `tenant ${login} is the own one of user ${login}: it stays as long as the user`;
         throw new Refusal("precondition", text, { reason: "PERSONAL" });
       }
-      const tenant = await tenants.remove(login, held, forgetMembers);
+      const tenant = await tenants.remove(login, held, (tx) => {
+        people.forget(tx, login);
+        invitations.forget(tx, login);
+      });
       return { tenant };
     },
     async addMember({ login, member, role }, context) {
@@ -197,11 +200,3 @@ const held = (tx: Tx, { login }: Tenant): string[] =>
     .list(kinds.project)
     .filter((p) => p.value.tenant === login)
     .map((p) => `project ${p.id}`);
-
-/** Of the tenant: its members, and who was to become one. */
-function forgetMembers(tx: Tx, { login }: Tenant): void {
-  for (const { id } of tx.list(kinds.tenantMember).filter((row) => membershipOf(row.id).of === login)) {
-    tx.delete(kinds.tenantMember, id);
-  }
-  forgetInvites(tx, kinds.tenantInvite, (invite) => invite.targetTenant === login);
-}
