@@ -6,10 +6,11 @@ import { Secret } from "#lib/secret.ts";
 import { bootArguments } from "./boot-arguments.ts";
 import { agentTransport } from "./io/http-client.ts";
 import { life } from "./life.ts";
+import { Started } from "./no-server.ts";
 import type { Server } from "./server.ts";
 import { aDisk, aLayout, countingRandom, someFacts } from "./testing/builders.ts";
 import { type Heard, type StubAgentOptions, startStubAgent } from "./testing/stub-agent.ts";
-import { Started, stubServer } from "./testing/stub-server.ts";
+import { stubServer } from "./testing/stub-server.ts";
 
 const digest = "a".repeat(64);
 /** Pauses take no time; what waits for a limit to pass gives way to other work first. */

@@ -4,13 +4,13 @@ import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { PlanResponseSchema } from "#gen/holdfast/install/v1/install_pb.ts";
 import { Format, GPTType } from "#gen/metalstack/api/v2/filesystem_pb.ts";
 import { BootServiceWaitResponseSchema } from "#gen/metalstack/infra/v2/boot_pb.ts";
-import type { Clock } from "#lib/clock.ts";
-import type { Random } from "#lib/random.ts";
 import { Secret } from "#lib/secret.ts";
+import { Seeded } from "#lib/seeded.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
 import type { BootArguments } from "./boot-arguments.ts";
 import type { Facts } from "./facts.ts";
 import { life } from "./life.ts";
-import type { Server } from "./server.ts";
+import { noServer, Started } from "./no-server.ts";
 
 /**
  * Lives one life on a server that is none, with an agent that agrees to everything. Node compiles a function when it is first called
@@ -32,10 +32,12 @@ export async function rehearse(transportOver: (baseUrl: string, send: UniversalC
     if (step === "crashed") trouble = text;
   };
   const ports = {
-    server,
+    server: noServer(facts, digest),
     transport: transportOver(boot.url, agree),
-    clock: still,
-    random: counting(),
+    // Nothing is waited for but what is called off.
+    clock: new VirtualClock(),
+    // Not the real one: what it keeps in store would be the same on every server.
+    random: new Seeded(0),
     say,
     version: "",
   };
@@ -43,21 +45,9 @@ export async function rehearse(transportOver: (baseUrl: string, send: UniversalC
   if (how !== "kexec") throw new Error(`the rehearsed life ended in a ${how}: ${trouble}`);
 }
 
-class Started extends Error {
-  readonly how: "kexec" | "reboot";
-
-  constructor(how: "kexec" | "reboot") {
-    super(how);
-    this.how = how;
-  }
-}
-
 const uuid = "00000000-0000-0000-0000-000000000000";
 const device = "/dev/vda";
 const digest = "0".repeat(64);
-const tarHead = new Uint8Array(512);
-tarHead.set(new TextEncoder().encode("ustar"), 257);
-const done = async () => {};
 
 const facts: Facts = {
   smbios: {
@@ -88,53 +78,11 @@ const facts: Facts = {
   bmc: undefined,
 };
 
-const server: Server = {
-  machineUuid: () => uuid,
-  inventory: async () => facts,
-  wipe: done,
-  run: done,
-  untilThere: done,
-  makeFilesystems: done,
-  unmountAll: done,
-  memoryForImage: () => 2 ** 30,
-  fetchImage: async () => ({ file: "", sizeBytes: tarHead.length, head: tarHead }),
-  imageDigest: async () => digest,
-  unpackImage: done,
-  dropImage: () => {},
-  streamImage: async () => digest,
-  list: (path) => (path === "/" ? ["vmlinuz", "initrd.img"] : ["sshd_config"]),
-  read: () => "root:x:0:0::/root:/bin/sh\n",
-  writeFiles: () => {},
-  link: () => {},
-  writeDisk: () => {},
-  bootLoaderImages: () => ({ boot: new Uint8Array(512), core: new Uint8Array(2048), efi: new Uint8Array(4) }),
-  newHostKey: () => ({ seed: new Uint8Array(32), publicKey: new Uint8Array(32) }),
-  start: (how) => Promise.reject(new Started(how)),
-};
-
-/** Nothing is waited for but what is called off. */
-const still: Clock = {
-  monotonicMs: () => 0,
-  wallMs: () => 0,
-  sleep: (_ms, signal) =>
-    new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true })),
-};
-
-/** Not the real one: what it keeps in store would be the same on every server. */
-function counting(): Random {
-  let next = 0;
-  return {
-    bytes: (count) => Uint8Array.from({ length: count }, () => next++ & 0xff),
-    below: (bound) => next++ % bound,
-    uuid: () => uuid,
-  };
-}
-
 const plan = create(PlanResponseSchema, {
   epoch: 1n,
   imageUrl: "http://rehearsal/image",
   imageSha256: digest,
-  imageBytes: BigInt(tarHead.length),
+  imageBytes: 1000n,
   kernelCommandline: "console=ttyS0",
 });
 
