@@ -42,12 +42,29 @@ export interface Index<K extends Kind = Kind> {
   readonly keysOf: (value: Of<K>) => string | readonly string[] | undefined;
 }
 
+/** One value for each group of rows, kept as rows come and go: what an index would only name is summed up. */
+export interface Fold<K extends Kind = Kind, V = unknown> {
+  readonly kind: K;
+  readonly name: string;
+  /** The groups that a row counts in: any number, each once. */
+  readonly groupsOf: (id: string, value: Of<K>) => readonly string[];
+  /** Of a group without rows. */
+  readonly none: (group: string) => V;
+  /** Pure, and the order of rows does not matter. */
+  readonly with: (sum: V, row: Row<K>, group: string) => V;
+  /** Undoes `with`. */
+  readonly without: (sum: V, row: Row<K>, group: string) => V;
+}
+
+export type Row<K extends Kind = Kind> = Pick<Stored<Of<K>>, "id" | "value">;
+
 interface Table {
   readonly kind: Kind;
   readonly rows: Map<string, Stored<Message>>;
   /** `rows` in id order; undefined after a change, until someone asks. */
   sorted: readonly Stored<Message>[] | undefined;
   readonly indexes: Map<string, { readonly index: Index; readonly ids: Map<string, Set<string>> }>;
+  readonly folds: Map<string, FoldEntry>;
 }
 
 export class Cache {
@@ -109,6 +126,23 @@ export class Cache {
     return Array.from(ids, (id) => rows.get(id) as Stored<Of<K>>).sort(byId); // an index names only rows that are there
   }
 
+  /** Registers a fold, computed over what is there and kept from then on. Asking twice for a name gives the same one. */
+  fold<K extends Kind, V>(fold: Fold<K, V>): Fold<K, V> {
+    const { folds, rows } = this.#table(fold.kind);
+    const known = folds.get(fold.name);
+    if (known !== undefined) return known.fold as unknown as Fold<K, V>; // registered under the same kind and name
+    const entry: FoldEntry = { fold: fold as unknown as Fold, sums: new Map() }; // only ever given its kind's values
+    folds.set(fold.name, entry);
+    for (const row of rows.values()) count(entry, row, "with");
+    return fold;
+  }
+
+  folded<K extends Kind, V>(fold: Fold<K, V>, group: string): V {
+    const sums = this.#table(fold.kind).folds.get(fold.name)?.sums ?? bug(`the fold ${fold.name} is not registered`);
+    const sum = sums.get(group);
+    return sum === undefined ? fold.none(group) : (sum.value as V); // made by the fold itself
+  }
+
   /** @returns what changed for those who use this cache; empty for a batch that was applied before */
   apply(batch: Batch): readonly Change[] {
     if (batch.revision <= this.#revision) return [];
@@ -139,6 +173,7 @@ export class Cache {
       table.rows.clear();
       table.sorted = undefined;
       for (const { ids } of table.indexes.values()) ids.clear();
+      for (const { sums } of table.folds.values()) sums.clear();
     }
     this.#unreadable.clear();
     this.#revision = 0n;
@@ -182,7 +217,13 @@ export class Cache {
   }
 }
 
-const emptyTable = (kind: Kind): Table => ({ kind, rows: new Map(), sorted: undefined, indexes: new Map() });
+const emptyTable = (kind: Kind): Table => ({
+  kind,
+  rows: new Map(),
+  sorted: undefined,
+  indexes: new Map(),
+  folds: new Map(),
+});
 
 const byId = (a: { readonly id: string }, b: { readonly id: string }) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 
@@ -191,6 +232,10 @@ function set(table: Table, id: string, row: Stored<Message> | undefined): void {
   for (const entry of table.indexes.values()) {
     if (before !== undefined) leave(entry, id, before.value);
     if (row !== undefined) enter(entry, id, row.value);
+  }
+  for (const entry of table.folds.values()) {
+    if (before !== undefined) count(entry, before, "without");
+    if (row !== undefined) count(entry, row, "with");
   }
   if (row === undefined) table.rows.delete(id);
   else table.rows.set(id, row);
@@ -211,6 +256,22 @@ function leave({ index, ids }: IndexEntry, id: string, value: Message): void {
     const under = ids.get(key);
     under?.delete(id);
     if (under?.size === 0) ids.delete(key);
+  }
+}
+
+interface FoldEntry {
+  readonly fold: Fold;
+  /** Of groups that have rows. */
+  readonly sums: Map<string, { readonly rows: number; readonly value: unknown }>;
+}
+
+function count({ fold, sums }: FoldEntry, row: Row, how: "with" | "without"): void {
+  // A fold sees only its own kind's values.
+  for (const group of fold.groupsOf(row.id, row.value as Of<Kind>)) {
+    const { rows, value } = sums.get(group) ?? { rows: 0, value: fold.none(group) };
+    const next = { rows: rows + (how === "with" ? 1 : -1), value: fold[how](value, row as Row<Kind>, group) };
+    if (next.rows === 0) sums.delete(group);
+    else sums.set(group, next);
   }
 }
 

@@ -16,6 +16,7 @@ import {
   texts,
   until,
 } from "../io/testing/state-rehearsal.ts";
+import type { Fold } from "./cache.ts";
 import { lagMax } from "./change-feed.ts";
 
 describe("the state reads and writes:", () => {
@@ -139,6 +140,39 @@ describe("the state reads and writes:", () => {
     assert.deepEqual(names(state), []);
     await until(clock, () => state.get(kind, "p")?.value.name === "mine");
     await done;
+  });
+
+  test("folds sum up rows by group, follow changes, and see a transaction's own writes", async (t) => {
+    const { open, store } = await setUp(t);
+    const state = await open();
+    await putOne(state, "a", "early");
+    const byTenant: Fold<typeof kind, string> = {
+      kind,
+      name: "names-of-tenant",
+      groupsOf: (_, { tenant }) => (tenant === "" ? [] : [tenant]),
+      none: (group) => `${group}:`,
+      with: (sum, { id }) => sum + id,
+      without: (sum, { id }) => sum.replace(id, ""),
+    };
+    const put = (id: string, tenant: string) => state.transact((tx) => tx.put(kind, id, project(id, { tenant })));
+    await put("b", "T");
+    const fold = state.fold(byTenant);
+    assert.equal(state.fold({ ...byTenant }), fold);
+    await put("c", "T");
+    await put("d", "U");
+    assert.deepEqual([state.folded(fold, "T"), state.folded(fold, "U")], ["T:bc", "U:d"]);
+    await state.transact((tx) => {
+      tx.put(kind, "e", project("e", { tenant: "T" }));
+      tx.put(kind, "c", project("c", { tenant: "U" }));
+      tx.delete(kind, "d");
+      assert.deepEqual([tx.folded(fold, "T"), tx.folded(fold, "U")], ["T:be", "U:c"]);
+      assert.equal(state.folded(fold, "T"), "T:bc");
+    });
+    assert.deepEqual([state.folded(fold, "T"), state.folded(fold, "U")], ["T:be", "U:c"]);
+    await state.transact((tx) => tx.delete(kind, "c"));
+    await store.inner.commit(raw("project/e", encoded("e")));
+    await putOne(state, "x", "");
+    assert.deepEqual([state.folded(fold, "T"), state.folded(fold, "U")], ["T:b", "U:"]);
   });
 
   test("indexes find by a key of the value and follow its changes", async (t) => {

@@ -2,7 +2,7 @@
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
-import { Cache, type ChangeBatch, type Index, type Stored } from "./cache.ts";
+import { Cache, type ChangeBatch, type Fold, type Index, type Stored } from "./cache.ts";
 import { ChangeFeed } from "./change-feed.ts";
 import { Follower } from "./follower.ts";
 import type { Kind, Of } from "./kinds.ts";
@@ -27,6 +27,9 @@ export interface State {
   index<K extends Kind>(kind: K, name: string, keysOf: Index<K>["keysOf"]): Index<K>;
   /** Those whose value has this key under the index, in id order. */
   by<K extends Kind>(index: Index<K>, key: string): readonly Stored<Of<K>>[];
+  /** Registers a fold that is kept from now on; the same name gives the same fold. */
+  fold<K extends Kind, V>(fold: Fold<K, V>): Fold<K, V>;
+  folded<K extends Kind, V>(fold: Fold<K, V>, group: string): V;
   /**
    * Runs the synchronous, pure `work` over the cache and commits what it wrote, under the condition that everything it got, put
    * or deleted is as it was seen. On a lost race it waits for the cache and runs again. Resolves when reads see the commit.
@@ -85,6 +88,8 @@ export async function openState(ports: StatePorts, signal: AbortSignal): Promise
     },
     index: (kind, name, keysOf) => cache.index(kind, name, keysOf),
     by: (index, key) => cache.by(index, key),
+    fold: (fold) => cache.fold(fold),
+    folded: (fold, group) => cache.folded(fold, group),
     transact: (work) => transactor.transact(work, either),
     changes: (wanted) => feed.subscribe(wanted),
     async close() {

@@ -1,6 +1,6 @@
 import { type Message, toBinary } from "@bufbuild/protobuf";
 import { Refusal } from "#lib/refusal.ts";
-import type { Cache, Index, Stored } from "./cache.ts";
+import type { Cache, Fold, Index, Stored } from "./cache.ts";
 import { type Kind, keyOf, type Of } from "./kinds.ts";
 import type { Commit, Put } from "./store.ts";
 
@@ -13,6 +13,8 @@ export interface Tx {
   get<K extends Kind>(kind: K, id: string): Of<K> | undefined;
   list<K extends Kind>(kind: K): readonly Stored<Of<K>>[];
   by<K extends Kind>(index: Index<K>, key: string): readonly Stored<Of<K>>[];
+  /** What the fold makes of the group's rows; not conditioned either. */
+  folded<K extends Kind, V>(fold: Fold<K, V>, group: string): V;
   /** The value must not be changed after this call. */
   put<K extends Kind>(kind: K, id: string, value: Of<K>, options?: { readonly ttlMs?: number }): void;
   /** Deleting what is absent does nothing. */
@@ -51,6 +53,19 @@ export class TxRecord implements Tx {
     return this.#overlay(index.kind, this.#cache.by(index, key), (value) =>
       [index.keysOf(value) ?? []].flat().includes(key),
     );
+  }
+
+  folded<K extends Kind, V>(fold: Fold<K, V>, group: string): V {
+    let sum = this.#cache.folded(fold, group);
+    const countsIn = (id: string, value: Of<K>) => fold.groupsOf(id, value).includes(group);
+    for (const { kind, id, value } of this.#writes.values()) {
+      if (kind.name !== fold.kind.name) continue;
+      const before = this.#cache.get(fold.kind, id);
+      const after = value as Of<K> | undefined; // put under the same kind
+      if (before !== undefined && countsIn(id, before.value)) sum = fold.without(sum, before, group);
+      if (after !== undefined && countsIn(id, after)) sum = fold.with(sum, { id, value: after }, group);
+    }
+    return sum;
   }
 
   put<K extends Kind>(kind: K, id: string, value: Of<K>, options: { readonly ttlMs?: number } = {}): void {
