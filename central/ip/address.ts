@@ -1,26 +1,41 @@
-import { isUsable, nextFree } from "#domain/network/ipam.ts";
-import { addressText, containsAddress, type Family, parseAddress } from "#domain/network/prefix.ts";
+import { freeAddress } from "#domain/network/free.ts";
+import { isUsable, usableOf } from "#domain/network/pool.ts";
+import {
+  addressText,
+  containsAddress,
+  type Family,
+  type Prefix,
+  parseAddress,
+  prefixText,
+} from "#domain/network/prefix.ts";
 import { parsePrefixes } from "#domain/network/rules.ts";
 import { IPAddressFamily, type IPServiceCreateRequest } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { exists, unknown } from "../catalog/catalog.ts";
+import { type Spaces, spaceName } from "../network/spaces.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { ipId } from "./ip-id.ts";
 
 /**
  * The address that a project gets in a network: the one asked for, or the lowest free one.
+ * @param spread how far beyond the lowest free one the search begins
  * @returns canonical text
  */
-export function addressFor(tx: Tx, network: Network, request: IPServiceCreateRequest): string {
+export function addressFor(
+  tx: Tx,
+  network: Network,
+  request: IPServiceCreateRequest,
+  { addresses, spread }: Pick<Spaces, "addresses"> & { readonly spread: number },
+): string {
   checkNetwork(network, request.project);
   if (request.ip !== undefined && request.addressFamily !== undefined) {
     throw new Refusal("invalid", "either an address or a family may be asked for, not both", { field: "ip" });
   }
-  return request.ip === undefined
-    ? anyAddress(tx, network, request.addressFamily)
-    : thisAddress(tx, network, request.ip);
+  if (request.ip !== undefined) return thisAddress(tx, network, request.ip);
+  const family = familyFor(network, request.addressFamily);
+  return nextAddress(tx, network, { family, addresses, spread });
 }
 
 function checkNetwork(network: Network, project: string): void {
@@ -51,39 +66,35 @@ function thisAddress(tx: Tx, network: Network, text: string): string {
   return canonical;
 }
 
-function anyAddress(tx: Tx, network: Network, wanted: IPAddressFamily | undefined): string {
-  const all = prefixesOf(network);
-  const family = familyFor(
-    wanted,
-    all.some((p) => p.family === 4),
-  );
-  const prefixes = all.filter((p) => p.family === family);
-  const taken = new Set<bigint>();
-  for (const { value } of tx.list(kinds.ip)) {
-    if ((value.namespace ?? "") !== (network.namespace ?? "")) continue;
-    const address = parseAddress(value.ip);
-    if (address.ok && address.value.family === family) taken.add(address.value.value);
-  }
-  const free = nextFree(prefixes, taken);
-  if (free === undefined) {
-    const why = prefixes.length === 0 ? `has no IPv${family} prefix` : `has no free IPv${family} address`;
-    throw new Refusal(prefixes.length === 0 ? "invalid" : "exhausted", `network ${network.id} ${why}`, {
-      reason: "ADDRESSES_EXHAUSTED",
-    });
-  }
-  const text = addressText(free);
-  // Read by id, so that the commit fails when somebody else takes it at the same time.
-  if (tx.get(kinds.ip, ipId(network.namespace, text)) !== undefined) throw exists("address", text);
-  return text;
+/**
+ * The next free address of a network. Whoever puts something under it makes the commit fail when somebody else takes it meanwhile.
+ * @returns canonical text
+ * @throws Refusal "exhausted" with how many there are
+ */
+export function nextAddress(
+  tx: Tx,
+  network: Network,
+  { family, addresses, spread }: Pick<Spaces, "addresses"> & { readonly family: Family; readonly spread: number },
+): string {
+  const prefixes = prefixesOf(network).filter((p) => p.family === family);
+  const free = freeAddress(tx.folded(addresses, spaceName(network.namespace, family)), prefixes, spread);
+  if (free !== undefined) return addressText(free);
+  const usable = prefixes.reduce((sum, p) => sum + usableOf(p), 0n);
+  const text = `network ${network.id} has no free IPv${family} address: all ${usable} of ${prefixes.map(prefixText).join(", ")} are taken`;
+  throw new Refusal("exhausted", text, { reason: "ADDRESSES_EXHAUSTED", field: "network" });
 }
 
-function familyFor(wanted: IPAddressFamily | undefined, hasV4: boolean): Family {
-  if (wanted === IPAddressFamily.IP_ADDRESS_FAMILY_V4) return 4;
-  if (wanted === IPAddressFamily.IP_ADDRESS_FAMILY_V6) return 6;
-  return hasV4 ? 4 : 6;
+function familyFor(network: Network, wanted: IPAddressFamily | undefined): Family {
+  const has = familiesOf(network);
+  const family = wanted === IPAddressFamily.IP_ADDRESS_FAMILY_V4 ? 4 : wanted ? 6 : (has[0] ?? 4);
+  if (has.includes(family)) return family;
+  throw new Refusal("invalid", `network ${network.id} has no IPv${family} prefix`, { field: "address_family" });
 }
 
-function prefixesOf(network: Network) {
+/** Of a network's prefixes, IPv4 first. */
+export const familiesOf = (network: Network): Family[] => [...new Set(prefixesOf(network).map((p) => p.family))].sort();
+
+function prefixesOf(network: Network): readonly Prefix[] {
   const parsed = parsePrefixes(network.prefixes);
   return parsed.ok ? parsed.value : [];
 }

@@ -8,6 +8,8 @@ import { type IP, IPSchema, IPService, type IPServiceCreateRequest, IPType } fro
 import { Refusal } from "#lib/refusal.ts";
 import { catalog, unknown, usable } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { type Spaces, spaces } from "../network/spaces.ts";
+import { spreader } from "../network/spread.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -17,6 +19,8 @@ import { ipId } from "./ip-id.ts";
 export function ipServices(ports: ServicePorts): Implementation[] {
   const { state, clock, random } = ports;
   const ips = catalog(ports, kinds.ip, "address");
+  const { addresses } = spaces(state);
+  const spread = spreader(random);
 
   /** Without a namespace: the address outside of namespaces, else the one in the project's own. */
   const idOf = (ip: string, project: string, namespace: string | undefined): string => {
@@ -31,7 +35,9 @@ export function ipServices(ports: ServicePorts): Implementation[] {
       list: ({ project, query }) => ({ ips: ips.list((ip) => ip.project === project && ipMatches(ip, query)) }),
       async create(request) {
         const uuid = random.uuid();
-        const { result } = await state.transact((tx) => take(tx, request, uuid, clock.wallMs()));
+        const { result } = await spread((next) =>
+          state.transact((tx) => take(tx, request, { uuid, addresses, nowMs: clock.wallMs(), spread: next() })),
+        );
         return { ip: result };
       },
       async update(request) {
@@ -65,11 +71,17 @@ export function ipServices(ports: ServicePorts): Implementation[] {
   ];
 }
 
-function take(tx: Tx, request: IPServiceCreateRequest, uuid: string, nowMs: number): IP {
+interface Taking extends Pick<Spaces, "addresses"> {
+  readonly uuid: string;
+  readonly nowMs: number;
+  readonly spread: number;
+}
+
+function take(tx: Tx, request: IPServiceCreateRequest, { uuid, nowMs, ...search }: Taking): IP {
   const { project, machine } = request;
   usable(tx, kinds.project, project, "project");
   const network = usable(tx, kinds.network, request.network, "network");
-  const ip = addressFor(tx, network, request);
+  const ip = addressFor(tx, network, request, search);
   const allocation = machine === undefined ? undefined : tx.get(kinds.machineDesired, machine)?.allocation;
   if (machine !== undefined && allocation?.project !== project) return unknown("machine", machine);
   const labels = { ...request.labels?.labels, ...(machine === undefined ? {} : { [machineLabel]: machine }) };

@@ -16,6 +16,7 @@ import {
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { bug } from "#lib/bug.ts";
 import { Refusal } from "#lib/refusal.ts";
+import type { Spaces } from "../network/spaces.ts";
 import { inTurn } from "../size-reservation/service.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -39,6 +40,9 @@ export interface AllocationContext {
   readonly seed: number;
   readonly peek: Pick<State, "get" | "by" | "history">;
   readonly indexes: MachineIndexes;
+  readonly spaces: Spaces;
+  /** How far beyond the lowest free address this attempt begins to search. */
+  readonly spread: number;
 }
 
 export function allocate(
@@ -47,12 +51,13 @@ export function allocate(
   resolved: Resolved,
   context: AllocationContext,
 ): MachineDesired {
-  const { nowMs, newUuid, indexes, allocation, peek } = context;
+  const { nowMs, newUuid, allocation, peek, spaces, spread } = context;
   const machine = chooseMachine(tx, request, context);
   const { desired, observed } = machine;
   checkTold(peek, desired.partition);
-  const asn = takeAsn(tx, peek, allocation, context.seed);
-  const joining = { project: request.project, machine: desired.uuid, asn, nowMs, newUuid, indexes };
+  const asn = takeAsn(tx, spaces, allocation, context.seed);
+  const { addresses } = spaces;
+  const joining = { project: request.project, machine: desired.uuid, asn, nowMs, newUuid, addresses, spread };
   const next = clone(MachineDesiredSchema, desired);
   next.epoch = nextEpoch(desired, observed);
   withdrawStale(next, nowMs);

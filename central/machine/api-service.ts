@@ -9,6 +9,8 @@ import { AdminRole, LabelsSchema, type Meta, type UpdateLabels } from "#gen/meta
 import type { Machine, MachineService, MachineServiceUpdateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
+import { spaces } from "../network/spaces.ts";
+import { spreader } from "../network/spread.ts";
 import { kinds } from "../store/kinds.ts";
 import { allocate } from "./allocate.ts";
 import { bmcDetails } from "./bmc-details.ts";
@@ -22,6 +24,7 @@ import { apiMachine, viewOf, viewsOfProject } from "./views.ts";
 export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineService> {
   const { state, clock, random } = ports;
   const indexes = machineIndexes(state);
+  const spread = spreader(random);
   const ofProject = (uuid: string, project: string) => {
     const view = viewOf(state, uuid);
     if (view?.desired.allocation?.project === project) return view;
@@ -50,8 +53,11 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
         seed: random.below(2 ** 31),
         peek: state,
         indexes,
+        spaces: spaces(state),
       };
-      const { result } = await state.transact((tx) => allocate(tx, request, resolveCreate(tx, request), attempt));
+      const { result } = await spread((next) =>
+        state.transact((tx) => allocate(tx, request, resolveCreate(tx, request), { ...attempt, spread: next() })),
+      );
       return { machine: show(result.uuid) };
     },
 

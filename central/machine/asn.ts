@@ -1,8 +1,8 @@
 // Every allocation has an autonomous system number of its own, for as long as it lasts.
+import { freeNumber } from "#domain/network/free.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { claim, holderOf, unclaim } from "../catalog/claim.ts";
-import { kinds } from "../store/kinds.ts";
-import type { State } from "../store/state.ts";
+import type { Spaces } from "../network/spaces.ts";
 import type { Tx } from "../store/tx.ts";
 
 /** Private ASNs that machines get (RFC 6996): 4210000001 to 4210131072. */
@@ -11,18 +11,16 @@ const count = 131_072;
 
 const claimOf = (asn: number): string => `asn/${asn}`;
 
-/**
- * @param peek looked at without a condition: only the number that is taken in the end must still be free at the commit
- * @param from where in the pool the search begins, so that a number that was given back is not used again at once
- */
-export function takeAsn(tx: Tx, peek: Pick<State, "get">, allocation: string, from: number): number {
-  for (let i = 0; i < count; i++) {
-    const asn = first + ((from + i) % count);
-    if (peek.get(kinds.claim, claimOf(asn)) !== undefined) continue;
-    claim(tx, claimOf(asn), allocation);
-    return asn;
+/** @param from where in the pool the search begins, so that a number that was given back is not used again at once */
+export function takeAsn(tx: Tx, { numbers }: Spaces, allocation: string, from: number): number {
+  const last = first + count - 1;
+  const asn = freeNumber(tx.folded(numbers, "asn"), { first: BigInt(first), last: BigInt(last) }, from);
+  if (asn === undefined) {
+    const text = `all ${count} ASNs are taken, ${first} to ${last}: each allocation has one`;
+    throw new Refusal("exhausted", text, { reason: "NO_ASN" });
   }
-  throw new Refusal("exhausted", `all ${count} ASNs are taken`, { reason: "NO_ASN" });
+  claim(tx, claimOf(Number(asn)), allocation);
+  return Number(asn);
 }
 
 /** Gives a number back, when it is this allocation's own. */

@@ -6,7 +6,6 @@ import type { State } from "../store/state.ts";
 export interface MachineIndexes {
   readonly byPartition: Index<typeof kinds.machineDesired>;
   readonly byProject: Index<typeof kinds.machineDesired>;
-  readonly ipsByNetwork: Index<typeof kinds.ip>;
   readonly ipsByMachine: Index<typeof kinds.ip>;
 }
 
@@ -14,6 +13,5 @@ export interface MachineIndexes {
 export const machineIndexes = (state: State): MachineIndexes => ({
   byPartition: state.index(kinds.machineDesired, "partition", (m) => m.partition),
   byProject: state.index(kinds.machineDesired, "project", (m) => m.allocation?.project),
-  ipsByNetwork: state.index(kinds.ip, "network", (ip) => ip.network),
   ipsByMachine: state.index(kinds.ip, "machine", (ip) => ip.meta?.labels?.labels[machineLabel]),
 });

@@ -3,29 +3,25 @@ import { clone, create } from "@bufbuild/protobuf";
 import { machineLabel, machineOf } from "#domain/ip/machine-label.ts";
 import { canonicalIp } from "#domain/ip/query.ts";
 import { newMeta } from "#domain/meta.ts";
-import { nextFree } from "#domain/network/ipam.ts";
-import { type Address, addressText, type Prefix, parseAddress } from "#domain/network/prefix.ts";
-import { parsePrefixes } from "#domain/network/rules.ts";
 import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
 import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { type MachineNetwork, MachineNetworkSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { familiesOf, nextAddress } from "../ip/address.ts";
 import { ipId } from "../ip/ip-id.ts";
+import type { Spaces } from "../network/spaces.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
-import type { MachineIndexes } from "./indexes.ts";
 
-/** Addresses that turn out to be taken under another network's name before the search gives up. */
-const collisionsMax = 16;
-
-export interface Joining {
+export interface Joining extends Pick<Spaces, "addresses"> {
   readonly project: string;
   readonly machine: string;
   readonly asn: number;
   readonly nowMs: number;
   readonly newUuid: () => string;
-  readonly indexes: MachineIndexes;
+  /** How far beyond the lowest free address the search begins. */
+  readonly spread: number;
 }
 
 /** @param wanted addresses of the project; when empty, one free address of each address family is taken */
@@ -69,38 +65,13 @@ function takeGiven(tx: Tx, network: Network, text: string, { project, machine }:
   return ip;
 }
 
-function takeFree(tx: Tx, network: Network, joining: Joining): string[] {
-  const parsed = parsePrefixes(network.prefixes);
-  const prefixes = parsed.ok ? parsed.value : [];
-  const taken = tx.by(joining.indexes.ipsByNetwork, network.id).flatMap(({ value }) => {
-    const address = parseAddress(value.ip);
-    return address.ok ? [address.value] : [];
+const takeFree = (tx: Tx, network: Network, joining: Joining): string[] =>
+  familiesOf(network).map((family) => {
+    const { addresses, spread } = joining;
+    return putEphemeral(tx, network, nextAddress(tx, network, { family, addresses, spread }), joining);
   });
-  const families = [...new Set(prefixes.map((p) => p.family))].sort();
-  return families.map((family) => {
-    const ours = prefixes.filter((p) => p.family === family);
-    const free = freeOf(tx, network, ours, new Set(taken.filter((a) => a.family === family).map((a) => a.value)));
-    return putEphemeral(tx, network, free, joining);
-  });
-}
 
-/** @param taken values of the addresses of that family that are known to be taken; grows */
-function freeOf(tx: Tx, network: Network, prefixes: readonly Prefix[], taken: Set<bigint>): Address {
-  for (let i = 0; i < collisionsMax; i++) {
-    const free = nextFree(prefixes, taken);
-    if (!free) {
-      const why = `network ${network.id} has no free IPv${prefixes[0]?.family} address: ${taken.size} are taken`;
-      throw new Refusal("exhausted", why, { reason: "NO_ADDRESS", field: "networks" });
-    }
-    // Read by id, so that the commit fails when somebody else takes it at the same time.
-    if (tx.get(kinds.ip, ipId(network.namespace, addressText(free))) === undefined) return free;
-    taken.add(free.value);
-  }
-  throw new Refusal("conflict", `network ${network.id} shares addresses with another network`, { field: "networks" });
-}
-
-function putEphemeral(tx: Tx, network: Network, address: Address, joining: Joining): string {
-  const ip = addressText(address);
+function putEphemeral(tx: Tx, network: Network, ip: string, joining: Joining): string {
   const stored = create(IPSchema, {
     uuid: joining.newUuid(),
     meta: newMeta(create(LabelsSchema, { labels: { [machineLabel]: joining.machine } }), joining.nowMs),

@@ -9,24 +9,23 @@ import {
 } from "#domain/network/prefix.ts";
 import { badNetwork, parsePrefixes } from "#domain/network/rules.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
-import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { usable } from "../catalog/catalog.ts";
 import { claimTurn } from "../catalog/claim.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
-import { type ChildWanted, cutChild } from "./child.ts";
+import { type ChildWanted, type Cutting, cutChild } from "./child.ts";
 import { takeVrf } from "./vrf.ts";
 
 export const isChild = (n: Pick<Network, "type">): boolean =>
   n.type === NetworkType.CHILD || n.type === NetworkType.CHILD_SHARED;
 
 /** Completes a network that is about to be stored. Edits it. @throws Refusal with the field that is wrong */
-export function settle(tx: Tx, network: Network, wanted: ChildWanted, random: Random): void {
+export function settle(tx: Tx, network: Network, wanted: ChildWanted, cutting: Cutting): void {
   checkShape(network);
   if (network.project !== undefined) usable(tx, kinds.project, network.project, "project");
   if (isChild(network)) {
-    cutChild(tx, network, wanted, random);
+    cutChild(tx, network, wanted, cutting);
     return;
   }
   if (network.partition !== undefined) usable(tx, kinds.partition, network.partition, "partition");

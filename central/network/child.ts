@@ -1,5 +1,5 @@
 // A child network is cut out of a super network.
-import { carve } from "#domain/network/ipam.ts";
+import { freePrefix } from "#domain/network/free.ts";
 import { type Family, type Prefix, prefixText } from "#domain/network/prefix.ts";
 import { childLengths, parsePrefixes } from "#domain/network/rules.ts";
 import {
@@ -14,7 +14,14 @@ import { usable } from "../catalog/catalog.ts";
 import { claimTurn } from "../catalog/claim.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
+import { type Spaces, spaceName } from "./spaces.ts";
 import { takeAnyVrf } from "./vrf.ts";
+
+/** What cutting a child asks of the world. */
+export interface Cutting {
+  readonly spaces: Spaces;
+  readonly random: Random;
+}
 
 export interface ChildWanted {
   readonly length: ChildPrefixLength | undefined;
@@ -22,7 +29,7 @@ export interface ChildWanted {
 }
 
 /** Fills in what a child has from its parent: prefixes, VRF, namespace, NAT, destinations. Edits `child`, which names its project. */
-export function cutChild(tx: Tx, child: Network, wanted: ChildWanted, random: Random): void {
+export function cutChild(tx: Tx, child: Network, wanted: ChildWanted, { spaces, random }: Cutting): void {
   const parent = parentOf(tx, child);
   child.parentNetwork = parent.id;
   if (parent.partition !== undefined) child.partition = parent.partition;
@@ -30,8 +37,8 @@ export function cutChild(tx: Tx, child: Network, wanted: ChildWanted, random: Ra
   if (child.destinationPrefixes.length === 0) child.destinationPrefixes = parent.destinationPrefixes;
   if (child.natType === 0) child.natType = parent.natType;
   claimTurn(tx, `prefixes/${parent.id}`);
-  child.prefixes = cut(tx, parent, child, wanted).map(prefixText);
-  child.vrf = parent.vrf ?? takeAnyVrf(tx, child.id, random);
+  child.prefixes = cut(tx, spaces, { parent, child, wanted }).map(prefixText);
+  child.vrf = parent.vrf ?? takeAnyVrf(tx, spaces, child.id, random);
 }
 
 const isSuper = (n: Network): boolean => n.type === NetworkType.SUPER || n.type === NetworkType.SUPER_NAMESPACED;
@@ -60,24 +67,30 @@ function parentOf(tx: Tx, { parentNetwork, partition }: Network): Network {
       });
 }
 
-function cut(tx: Tx, parent: Network, child: Network, wanted: ChildWanted): Prefix[] {
+interface Cut {
+  readonly parent: Network;
+  readonly child: Network;
+  readonly wanted: ChildWanted;
+}
+
+function cut(tx: Tx, { children }: Spaces, { parent, child, wanted }: Cut): Prefix[] {
   const outer = known(parent.prefixes);
   const families = familiesOf(parent, outer, wanted.addressFamily);
   const lengths = childLengths(parent, families, wanted.length);
   if (!lengths.ok) throw new Refusal("invalid", lengths.error.why, { field: lengths.error.field });
-  const taken = tx
-    .list(kinds.network)
-    .filter((n) => n.value.parentNetwork === parent.id && n.value.namespace === child.namespace)
-    .flatMap((n) => known(n.value.prefixes));
   return [...lengths.value].map(([family, length]) => {
-    for (const p of outer) {
-      const carved = p.family === family ? carve(p, taken, length) : undefined;
-      if (carved !== undefined) return carved;
-    }
-    throw new Refusal("exhausted", `network ${parent.id} has no room for another /${length}`, {
-      reason: "PREFIXES_EXHAUSTED",
-    });
+    const ours = outer.filter((p) => p.family === family);
+    const free = freePrefix(tx.folded(children, spaceName(child.namespace, family)), ours, length);
+    return free ?? full(tx, { parent, child, wanted }, ours, length);
   });
+}
+
+function full(tx: Tx, { parent, child }: Cut, ours: readonly Prefix[], length: number): never {
+  const isSibling = ({ parentNetwork, namespace }: Network) =>
+    parentNetwork === parent.id && namespace === child.namespace;
+  const children = tx.list(kinds.network).filter((n) => isSibling(n.value)).length;
+  const text = `network ${parent.id} has no room for another /${length}: ${children} child networks share ${ours.map(prefixText).join(", ")}`;
+  throw new Refusal("exhausted", text, { reason: "PREFIXES_EXHAUSTED" });
 }
 
 function familiesOf(parent: Network, outer: readonly Prefix[], wanted: NetworkAddressFamily | undefined): Family[] {

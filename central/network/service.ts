@@ -16,6 +16,7 @@ import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { checkAsked, holdersOf, isChild, recheck, settle } from "./change.ts";
+import { spaces } from "./spaces.ts";
 import { giveBackVrf } from "./vrf.ts";
 
 /** What everybody may build upon, beside their own networks. */
@@ -33,6 +34,7 @@ type Shelf = ReturnType<typeof networkShelf>;
 function networkShelf(ports: ServicePorts) {
   const { state, random } = ports;
   const networks = catalog(ports, kinds.network, "network");
+  const cutting = { spaces: spaces(state), random };
 
   const shown = (found: readonly Network[]): Network[] => {
     const consumptionOf = consumptions(
@@ -53,7 +55,7 @@ function networkShelf(ports: ServicePorts) {
     if (isChild(network)) network.id = random.uuid();
     const { length, addressFamily } = wanted;
     const created = await networks.create(network.id, network, labels, (tx, draft) =>
-      settle(tx, draft, { length, addressFamily }, random),
+      settle(tx, draft, { length, addressFamily }, cutting),
     );
     return show(created);
   };

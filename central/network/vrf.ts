@@ -1,12 +1,12 @@
+import { freeNumber } from "#domain/network/free.ts";
 import { vrfPool } from "#domain/network/rules.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { claim, holderOf, unclaim } from "../catalog/claim.ts";
-import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
+import type { Spaces } from "./spaces.ts";
 
-const prefix = "vrf/";
-const claimOf = (vrf: number): string => `${prefix}${vrf}`;
+const claimOf = (vrf: number): string => `vrf/${vrf}`;
 
 /** Takes this very VRF for a network. */
 export function takeVrf(tx: Tx, vrf: number, network: string): void {
@@ -18,16 +18,16 @@ export function takeVrf(tx: Tx, vrf: number, network: string): void {
 }
 
 /** Takes some free VRF of the pool. The search begins anywhere, so that a VRF given back is not reused at once. */
-export function takeAnyVrf(tx: Tx, network: string, random: Random): number {
-  const taken = new Set(tx.list(kinds.claim).map((row) => row.id));
-  const start = random.below(vrfPool);
-  for (let i = 0; i < vrfPool; i++) {
-    const vrf = 1 + ((start + i) % vrfPool);
-    if (taken.has(claimOf(vrf))) continue;
-    claim(tx, claimOf(vrf), network);
-    return vrf;
+export function takeAnyVrf(tx: Tx, { numbers }: Spaces, network: string, random: Random): number {
+  const pool = { first: 1n, last: BigInt(vrfPool) };
+  const vrf = freeNumber(tx.folded(numbers, "vrf"), pool, random.below(vrfPool));
+  if (vrf === undefined) {
+    throw new Refusal("exhausted", `all ${vrfPool} VRFs are taken, 1 to ${vrfPool}: delete networks that have one`, {
+      reason: "VRFS_EXHAUSTED",
+    });
   }
-  throw new Refusal("exhausted", `all ${vrfPool} VRFs are taken`, { reason: "VRFS_EXHAUSTED" });
+  claim(tx, claimOf(Number(vrf)), network);
+  return Number(vrf);
 }
 
 /** Gives a VRF back, when it is this network's own and not inherited. */

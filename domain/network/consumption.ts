@@ -7,7 +7,7 @@ import {
   type NetworkUsage,
   NetworkUsageSchema,
 } from "#gen/metalstack/api/v2/network_pb.ts";
-import { usableOf } from "./ipam.ts";
+import { usableOf } from "./pool.ts";
 import { type Family, parseAddress } from "./prefix.ts";
 import { parsePrefixes } from "./rules.ts";
 

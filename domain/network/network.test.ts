@@ -2,15 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { gatewayOf } from "./gateway.ts";
-import { carve, isUsable, nextFree, poolOf, usableOf } from "./ipam.ts";
+import { isUsable, poolOf, usableOf } from "./pool.ts";
 import {
   type Address,
   addressAt,
   addressText,
   bitsOf,
-  containsPrefix,
   type Family,
-  overlaps,
   type Prefix,
   parseAddress,
   parsePrefix,
@@ -97,48 +95,4 @@ test("network address, gateway and broadcast address are given to nobody", () =>
   assert.equal(usableOf(prefix("10.0.0.9/32")), 1n);
   assert.equal(usableOf(prefix("2001:db8::/126")), 2n);
   assert.deepEqual(poolOf(prefix("2001:db8::/127")), poolOf(prefix("2001:db8::1/128")));
-});
-
-test("the next free address is the lowest usable one, prefix after prefix, until all are taken", () => {
-  const two = [prefix("10.0.0.0/30"), prefix("10.0.1.0/29")];
-  const taken = new Set<bigint>();
-  const given: string[] = [];
-  for (let next = nextFree(two, taken); next !== undefined; next = nextFree(two, taken)) {
-    taken.add(next.value);
-    given.push(addressText(next));
-  }
-  assert.deepEqual(given, ["10.0.0.2", "10.0.1.2", "10.0.1.3", "10.0.1.4", "10.0.1.5", "10.0.1.6"]);
-});
-
-test("a carved prefix lies inside, overlaps nothing that is taken, and is the lowest such", () => {
-  const outer = prefix("10.0.0.0/16");
-  const text = (taken: string[], length: number) => {
-    const carved = carve(outer, taken.map(prefix), length);
-    return carved && prefixText(carved);
-  };
-  assert.equal(text([], 22), "10.0.0.0/22");
-  assert.equal(text(["10.0.0.0/24"], 22), "10.0.4.0/22");
-  assert.equal(text(["10.0.4.0/22"], 22), "10.0.0.0/22");
-  assert.equal(text(["10.0.0.0/22", "10.0.8.0/22"], 22), "10.0.4.0/22");
-  assert.equal(text(["10.0.0.0/8"], 22), undefined);
-  assert.equal(text(["10.0.0.0/17", "10.0.128.0/17"], 24), undefined);
-  assert.equal(text([], 15), undefined);
-  assert.equal(text([], 16), "10.0.0.0/16");
-});
-
-test("carving goes on until the space is full, with whatever lengths, and never overlaps", () => {
-  const lengths = fc.array(fc.integer({ min: 24, max: 30 }), { maxLength: 60 });
-  fc.assert(
-    fc.property(lengths, (wanted) => {
-      const outer = prefix("10.0.0.0/24");
-      const taken: Prefix[] = [];
-      for (const length of wanted) {
-        const carved = carve(outer, taken, length);
-        if (carved === undefined) continue;
-        assert.ok(containsPrefix(outer, carved));
-        for (const t of taken) assert.ok(!overlaps(t, carved));
-        taken.push(carved);
-      }
-    }),
-  );
 });

@@ -1,0 +1,72 @@
+// What is taken: of the address spaces by addresses and by child networks, and of the numbers that are claimed. It is made of what is
+// stored and of nothing else, so it cannot come apart from that, and no key is shared by those who take different things.
+import { addressBlock, familySpace, prefixBlock } from "#domain/network/free.ts";
+import { type Block, emptySpace, giveBack, type Space, take } from "#domain/network/ipam.ts";
+import { type Family, parseAddress } from "#domain/network/prefix.ts";
+import { parsePrefixes } from "#domain/network/rules.ts";
+import type { Fold, Row } from "../store/cache.ts";
+import { type Kind, kinds } from "../store/kinds.ts";
+import type { State } from "../store/state.ts";
+
+export interface Spaces {
+  /** Groups: `spaceName`. */
+  readonly addresses: Fold<typeof kinds.ip, Space>;
+  /** Prefixes of child networks. Groups: `spaceName`. */
+  readonly children: Fold<typeof kinds.network, Space>;
+  /** Groups: the part of the claim before the number, such as `vrf`. */
+  readonly numbers: Fold<typeof kinds.claim, Space>;
+}
+
+/** Addresses are unique within a namespace; all that is in none share one space. */
+export const spaceName = (namespace: string | undefined, family: Family): string => `${namespace ?? ""}/${family}`;
+
+/** Asked more than once it gives the same. */
+export const spaces = (state: Pick<State, "fold">): Spaces => ({
+  addresses: state.fold(fold(kinds.ip, addressOf, familyOf)),
+  children: state.fold(fold(kinds.network, prefixesOf, familyOf)),
+  numbers: state.fold(fold(kinds.claim, numberOf, () => emptySpace(numberBits))),
+});
+
+const numberBits = 32;
+
+interface Part {
+  readonly group: string;
+  readonly block: Block;
+}
+
+function fold<K extends Kind>(
+  kind: K,
+  partsOf: (row: Row<K>) => readonly Part[],
+  none: (group: string) => Space,
+): Fold<K, Space> {
+  const change = (how: typeof take) => (sum: Space, row: Row<K>, group: string) =>
+    partsOf(row).reduce((space, part) => (part.group === group ? how(space, part.block) : space), sum);
+  return {
+    kind,
+    name: "space",
+    groupsOf: (id, value) => [...new Set(partsOf({ id, value }).map((part) => part.group))],
+    none,
+    with: change(take),
+    without: change(giveBack),
+  };
+}
+
+const familyOf = (group: string): Space => familySpace(group.endsWith("/6") ? 6 : 4);
+
+function addressOf({ value }: Row<typeof kinds.ip>): Part[] {
+  const address = parseAddress(value.ip);
+  if (!address.ok) return [];
+  return [{ group: spaceName(value.namespace, address.value.family), block: addressBlock(address.value) }];
+}
+
+function prefixesOf({ value }: Row<typeof kinds.network>): Part[] {
+  const parsed = value.parentNetwork === undefined ? undefined : parsePrefixes(value.prefixes);
+  if (!parsed?.ok) return [];
+  return parsed.value.map((p) => ({ group: spaceName(value.namespace, p.family), block: prefixBlock(p) }));
+}
+
+function numberOf({ id }: Row<typeof kinds.claim>): Part[] {
+  const [, group = "", text = ""] = /^(asn|vrf)\/(\d{1,10})$/.exec(id) ?? [];
+  const isNumber = text !== "" && Number(text) < 2 ** numberBits;
+  return isNumber ? [{ group, block: { base: BigInt(text), length: numberBits } }] : [];
+}
