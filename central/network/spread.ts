@@ -1,7 +1,7 @@
 import type { Random } from "#lib/random.ts";
 
-/** Among how many of the next free ones those who ask at the same time are spread. */
-const spreadMax = 1024;
+/** How far those who ask at the same time are spread at most. Were it much less, they would soon meet in the last gaps of that much. */
+const spreadMax = 65_536;
 
 /** For one attempt of a transaction: how far beyond the lowest free one it begins to search. */
 export type Spread = () => number;
