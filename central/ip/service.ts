@@ -22,11 +22,12 @@ export function ipServices(ports: ServicePorts): Implementation[] {
   const { addresses } = spaces(state);
   const spread = spreader(random);
 
-  /** Without a namespace: the address outside of namespaces, else the one in the project's own. */
+  const byOwner = state.index(kinds.ip, "owner", (ip) => `${ip.project}/${ip.ip}`);
+
+  /** Without a namespace: the address outside of namespaces, which comes first, else one in the first of them. */
   const idOf = (ip: string, project: string, namespace: string | undefined): string => {
-    const candidates = namespace === undefined ? [undefined, project] : [namespace];
-    const ids = candidates.map((n) => ipId(n, canonicalIp(ip)));
-    return ids.find((id) => state.get(kinds.ip, id)?.value.project === project) ?? unknown("address", ip);
+    const owned = state.by(byOwner, `${project}/${canonicalIp(ip)}`);
+    return owned.find(({ value }) => (namespace ?? value.namespace) === value.namespace)?.id ?? unknown("address", ip);
   };
 
   return [

@@ -1,13 +1,8 @@
 // Creating, changing and deleting networks, for users and administrators alike.
-import {
-  containsAddress,
-  containsPrefix,
-  overlaps,
-  type Prefix,
-  parseAddress,
-  prefixText,
-} from "#domain/network/prefix.ts";
-import { badNetwork, parsePrefixes } from "#domain/network/rules.ts";
+
+import { isUsable } from "#domain/network/pool.ts";
+import { overlaps, type Prefix, parseAddress, prefixText } from "#domain/network/prefix.ts";
+import { badNetwork, badParent, canonize, parsePrefixes, uncovered } from "#domain/network/rules.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { usable } from "../catalog/catalog.ts";
@@ -23,8 +18,10 @@ export const isChild = (n: Pick<Network, "type">): boolean =>
 /** Completes a network that is about to be stored. Edits it. @throws Refusal with the field that is wrong */
 export function settle(tx: Tx, network: Network, wanted: ChildWanted, cutting: Cutting): void {
   checkShape(network);
+  canonize(network);
   if (network.project !== undefined) usable(tx, kinds.project, network.project, "project");
   if (isChild(network)) {
+    checkShared(tx, network);
     cutChild(tx, network, wanted, cutting);
     return;
   }
@@ -43,14 +40,27 @@ function checkShape(network: Network): void {
   if (!isChild(network)) checkAsked(network);
 }
 
-/** No address may be in two networks; only namespaces are apart. */
+/** A project has one network that others may join, so that it is clear which. */
+function checkShared(tx: Tx, { id, type, project = "" }: Network): void {
+  if (type !== NetworkType.CHILD_SHARED) return;
+  claimTurn(tx, `shared-network/${project}`);
+  const other = tx.list(kinds.network).find((n) => n.value.type === type && n.value.project === project && n.id !== id);
+  if (other === undefined) return;
+  const text = `project ${project} has a shared network already: ${other.id}`;
+  throw new Refusal("exists", text, { reason: "SHARED_NETWORK_EXISTS", field: "project" });
+}
+
+/**
+ * No address may be in two networks; only namespaces are apart. Two namespaced super networks are not: a project can have children of
+ * both, in its one namespace.
+ */
 function checkSpace(tx: Tx, network: Network): void {
-  if (network.type === NetworkType.SUPER_NAMESPACED) return;
+  const isNamespaced = network.type === NetworkType.SUPER_NAMESPACED;
   claimTurn(tx, "networks");
   const ours = prefixesOf(network);
   for (const { value: other } of tx.list(kinds.network)) {
     if (other.id === network.id || other.namespace !== undefined || other.parentNetwork === network.id) continue;
-    if (other.type === NetworkType.SUPER_NAMESPACED) continue;
+    if ((other.type === NetworkType.SUPER_NAMESPACED) !== isNamespaced) continue;
     if (network.type === NetworkType.SUPER && other.type === NetworkType.SUPER) {
       if (network.partition !== undefined && other.partition === network.partition) {
         const text = `partition ${network.partition} has a super network already: ${other.id}`;
@@ -69,39 +79,43 @@ function checkSpace(tx: Tx, network: Network): void {
 /** After an administrator's change: the shape still holds, and nothing that is in use lost its prefix. */
 export function recheck(tx: Tx, before: Network, after: Network, isForced: boolean): void {
   if (isChild(after)) {
+    const bad = badParent(after);
+    if (bad !== undefined) throw new Refusal("invalid", bad.why, { field: bad.field });
     if (before.prefixes.join() === after.prefixes.join()) return;
     throw new Refusal("invalid", "a child's prefixes cannot be changed", { field: "prefixes" });
   }
   checkAsked(after);
+  canonize(after);
   checkSpace(tx, after);
-  const lost = before.additionalAnnouncableCidrs.filter((c) => !after.additionalAnnouncableCidrs.includes(c));
+  const lost = uncovered(before.additionalAnnouncableCidrs, after.additionalAnnouncableCidrs).map(prefixText);
   if (lost.length > 0 && !isForced) {
     throw new Refusal("precondition", `${lost.join(", ")} would no longer be announcable: force it if that is meant`, {
       reason: "NEEDS_FORCE",
       field: "additional_announcable_cidrs",
     });
   }
-  const kept = prefixesOf(after);
-  const gone = prefixesOf(before).filter((p) => !kept.some((k) => containsPrefix(k, p)));
-  if (gone.length === 0) return;
+  if (before.prefixes.join() === after.prefixes.join()) return;
   claimTurn(tx, `prefixes/${after.id}`);
-  for (const p of gone) {
-    const holder = inside(tx, after, p);
-    if (holder === undefined) continue;
-    throw new Refusal("precondition", `prefix ${prefixText(p)} is in use by ${holder}`, { reason: "IN_USE" });
-  }
+  const stranded = strandedBy(tx, after);
+  if (stranded === undefined) return;
+  throw new Refusal("precondition", `${stranded} is in use and would be in no prefix of network ${after.id}`, {
+    reason: "IN_USE",
+    field: "prefixes",
+  });
 }
 
-function inside(tx: Tx, network: Network, p: Prefix): string | undefined {
-  const child = tx
-    .list(kinds.network)
-    .find((n) => n.value.parentNetwork === network.id && prefixesOf(n.value).some((c) => overlaps(c, p)));
-  if (child !== undefined) return `network ${child.id}`;
-  const ip = tx.list(kinds.ip).find((row) => {
-    const address = row.value.network === network.id ? parseAddress(row.value.ip) : undefined;
-    return address?.ok === true && containsAddress(p, address.value);
-  });
-  return ip && `address ${ip.value.ip}`;
+/** What the network's prefixes have no place for any more: of a child's prefix all of it, of an address one that is not its own. */
+function strandedBy(tx: Tx, network: Network): string | undefined {
+  const kept = prefixesOf(network);
+  for (const { value } of tx.list(kinds.network)) {
+    const lost = value.parentNetwork === network.id ? uncovered(value.prefixes, network.prefixes)[0] : undefined;
+    if (lost !== undefined) return `prefix ${prefixText(lost)} of network ${value.id}`;
+  }
+  for (const { value } of tx.list(kinds.ip)) {
+    const address = value.network === network.id ? parseAddress(value.ip) : undefined;
+    if (address?.ok && !kept.some((p) => isUsable(p, address.value))) return `address ${value.ip}`;
+  }
+  return undefined;
 }
 
 /** Who still needs a network. */

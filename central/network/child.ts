@@ -4,6 +4,7 @@ import { type Family, type Prefix, prefixText } from "#domain/network/prefix.ts"
 import { childLengths, parsePrefixes } from "#domain/network/rules.ts";
 import {
   type ChildPrefixLength,
+  NATType,
   type Network,
   NetworkAddressFamily,
   NetworkType,
@@ -35,7 +36,7 @@ export function cutChild(tx: Tx, child: Network, wanted: ChildWanted, { spaces, 
   if (parent.partition !== undefined) child.partition = parent.partition;
   if (parent.type === NetworkType.SUPER_NAMESPACED && child.project !== undefined) child.namespace = child.project;
   if (child.destinationPrefixes.length === 0) child.destinationPrefixes = parent.destinationPrefixes;
-  if (child.natType === 0) child.natType = parent.natType;
+  if (child.natType === NATType.NAT_TYPE_UNSPECIFIED) child.natType = parent.natType;
   claimTurn(tx, `prefixes/${parent.id}`);
   child.prefixes = cut(tx, spaces, { parent, child, wanted }).map(prefixText);
   child.vrf = parent.vrf ?? takeAnyVrf(tx, spaces, child.id, random);

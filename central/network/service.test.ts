@@ -7,6 +7,7 @@ import { TenantService as AdminTenantService } from "#gen/metalstack/admin/v2/te
 import { OptimisticLockingStrategy as Lock } from "#gen/metalstack/api/v2/common_pb.ts";
 import { IPAddressFamily, IPService, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import {
+  NATType,
   NetworkAddressFamily,
   NetworkService,
   type NetworkServiceCreateRequest,
@@ -114,6 +115,44 @@ describe("a child network", () => {
     assert.equal(await take(mine.id, project), await take(theirs.id, other));
   });
 
+  test("inherits NAT and destinations, whoever makes it", async () => {
+    await aSuper({ natType: NATType.NAT_TYPE_IPV4_MASQUERADE, destinationPrefixes: ["0.0.0.0/0"] });
+    const made = await admin().create({ type: NetworkType.CHILD, parentNetwork: "super", project });
+    for (const child of [await aChild(), made.network!]) {
+      const { natType, destinationPrefixes } = child;
+      assert.deepEqual([natType, destinationPrefixes], [NATType.NAT_TYPE_IPV4_MASQUERADE, ["0.0.0.0/0"]]);
+    }
+    const own = { type: NetworkType.CHILD, parentNetwork: "super", project, natType: NATType.NAT_TYPE_NONE };
+    assert.equal((await admin().create(own)).network?.natType, NATType.NAT_TYPE_NONE);
+  });
+
+  test("cannot be larger than the super network, and the refusal for a full one says who shares it", async () => {
+    await aSuper({ prefixes: ["10.0.0.0/22"], minChildPrefixLength: undefined });
+    const child = (length: number) => aChild({ length: { ipv4: length } as never });
+    await assert.rejects(child(21), refusedWith(Code.InvalidArgument, /10\.0\.0\.0\/22 of network super/));
+    await child(23);
+    await child(24);
+    await child(24);
+    await assert.rejects(child(30), refusedWith(Code.ResourceExhausted, /3 child networks share 10\.0\.0\.0\/22/));
+  });
+
+  test("that is shared is the only one of its project, and gives addresses to others, who find them again", async () => {
+    const fields = { id: "ns", partition: undefined, type: NetworkType.SUPER_NAMESPACED };
+    await aSuper(fields);
+    const share = (of: string) => admin().create({ type: NetworkType.CHILD_SHARED, parentNetwork: "ns", project: of });
+    const { network } = await share(project);
+    await assert.rejects(share(project), refusedWith(Code.AlreadyExists, new RegExp(network!.id)));
+    const other = await newProject();
+    await share(other);
+    const { ip } = await ips().create({ network: network!.id, project: other });
+    assert.equal(ip?.namespace, project);
+    assert.equal((await ips().get({ ip: ip!.ip, project: other })).ip?.uuid, ip?.uuid);
+    await ips().delete({ ip: ip!.ip, project: other });
+    assert.deepEqual((await ips().list({ project: other })).ips, []);
+    const { networks } = await user().listBaseNetworks({ project: await newProject() });
+    assert.equal(networks.filter((n) => n.type === NetworkType.CHILD_SHARED).length, 2);
+  });
+
   test("is seen by its project alone", async () => {
     await aSuper();
     const { id } = await aChild();
@@ -131,6 +170,10 @@ describe("a child network", () => {
 
 describe("an administrator's network", () => {
   test("must have what its type wants and nothing else, and is told which field is wrong", async () => {
+    const defaultChildPrefixLength = { ipv4: 24 };
+    const anySuper = { id: "n1", type: NetworkType.SUPER, prefixes: ["10.0.0.0/8"], defaultChildPrefixLength };
+    const anExternalOf = { id: "n1", type: NetworkType.EXTERNAL, prefixes: ["192.0.2.0/24"], vrf: 1 };
+    const anUnderlay = { id: "n1", type: NetworkType.UNDERLAY, prefixes: ["10.1.0.0/24"], partition: "lab" };
     const bad: [object, RegExp][] = [
       [{ id: "n1", prefixes: ["10.0.0.0/8"] }, /type/],
       [{ id: "n1", type: NetworkType.EXTERNAL, prefixes: ["192.0.2.0/24"] }, /vrf/],
@@ -140,6 +183,23 @@ describe("an administrator's network", () => {
       [{ id: "n1", type: NetworkType.SUPER, prefixes: ["10.0.0.0/8"] }, /default_child_prefix_length/],
       [{ id: "n1", type: NetworkType.SUPER, prefixes: ["10.0.0.0/8"], defaultChildPrefixLength: { ipv4: 4 } }, /\/4/],
       [{ id: "n1", type: NetworkType.CHILD, partition: "lab", project }, /id/],
+      [{ type: NetworkType.CHILD, partition: "lab", project, minChildPrefixLength: { ipv4: 24 } }, /min_child/],
+      [{ type: NetworkType.CHILD_SHARED, partition: "lab" }, /project/],
+      [{ type: NetworkType.CHILD, partition: "lab", project, vrf: 3 }, /vrf/],
+      [{ ...anySuper, defaultChildPrefixLength: { ipv4: 24, ipv6: 64 } }, /IPv6/],
+      [{ ...anySuper, prefixes: ["10.0.0.0/8", "fd00::/48"] }, /IPv6/],
+      [{ ...anySuper, minChildPrefixLength: { ipv4: 25 } }, /shorter/],
+      [{ ...anySuper, project }, /project/],
+      [{ ...anySuper, type: NetworkType.SUPER_NAMESPACED, vrf: 3 }, /vrf/],
+      [{ ...anySuper, type: NetworkType.SUPER_NAMESPACED, partition: "lab" }, /partition/],
+      [{ ...anySuper, additionalAnnouncableCidrs: ["10.1.1.1/24"] }, /10\.1\.1\.0\/24/],
+      [{ ...anySuper, prefixes: ["10.0.0.0/8", "10.1.0.0/16"] }, /overlaps/],
+      [{ ...anExternalOf, defaultChildPrefixLength: { ipv4: 28 } }, /default_child/],
+      [{ ...anExternalOf, additionalAnnouncableCidrs: ["10.1.1.0/24"] }, /additional/],
+      [{ ...anExternalOf, vrf: 16_777_216 }, /16777215/],
+      [{ ...anUnderlay, vrf: 3 }, /vrf/],
+      [{ ...anUnderlay, natType: NATType.NAT_TYPE_IPV4_MASQUERADE }, /nat_type/],
+      [{ ...anUnderlay, destinationPrefixes: ["0.0.0.0/0"] }, /destination_prefixes/],
     ];
     for (const [request, text] of bad)
       await assert.rejects(admin().create(request), refusedWith(Code.InvalidArgument, text));
@@ -166,6 +226,51 @@ describe("an administrator's network", () => {
     const update = (prefixes: string[]) => admin().update({ id: "internet", updateMeta: server, prefixes });
     await assert.rejects(update(["192.0.2.0/28"]), refusedWith(Code.FailedPrecondition, /198\.51\.100\.2/));
     assert.deepEqual((await update(["198.51.100.0/28"])).network?.prefixes, ["198.51.100.0/28"]);
+  });
+
+  test("loses no part of a prefix that is in use, and may lose the rest", async () => {
+    await aSuper({ minChildPrefixLength: undefined });
+    await aChild();
+    const supers = (prefixes: string[]) => admin().update({ id: "super", updateMeta: server, prefixes });
+    assert.deepEqual((await supers(["10.0.0.0/18"])).network?.prefixes, ["10.0.0.0/18"]);
+    await assert.rejects(supers(["10.0.4.0/22"]), refusedWith(Code.FailedPrecondition, /10\.0\.0\.0\/22/));
+    await anExternal();
+    await ips().create({ network: "internet", project, ip: "192.0.2.7" });
+    const externals = (prefixes: string[]) => admin().update({ id: "internet", updateMeta: server, prefixes });
+    // 192.0.2.7 would be the broadcast address.
+    await assert.rejects(externals(["192.0.2.0/29"]), refusedWith(Code.FailedPrecondition, /192\.0\.2\.7/));
+  });
+
+  test("lets what may be announced shrink only by force, and says every prefix in its one way", async () => {
+    const { network } = await aSuper({
+      prefixes: ["2001:DB8:0::/48"],
+      defaultChildPrefixLength: { ipv6: 64 },
+      minChildPrefixLength: undefined,
+      destinationPrefixes: ["0:0::/0"],
+      additionalAnnouncableCidrs: ["10.240.0.0/12", "10.0.0.0/24"],
+    });
+    assert.deepEqual([network?.prefixes, network?.destinationPrefixes], [["2001:db8::/48"], ["::/0"]]);
+    const update = (additionalAnnouncableCidrs: string[], force = false) =>
+      admin().update({ id: "super", updateMeta: server, additionalAnnouncableCidrs, force });
+    await update(["10.240.0.0/12", "10.0.0.0/16"]);
+    await assert.rejects(update(["10.240.0.0/12"]), refusedWith(Code.FailedPrecondition, /10\.0\.0\.0\/16/));
+    const { network: shrunk } = await update(["10.240.0.0/12"], true);
+    assert.deepEqual(shrunk?.additionalAnnouncableCidrs, ["10.240.0.0/12"]);
+    const child = await aChild();
+    const childUpdate = admin().update({
+      id: child.id,
+      updateMeta: server,
+      additionalAnnouncableCidrs: ["10.0.0.0/8"],
+    });
+    await assert.rejects(childUpdate, refusedWith(Code.InvalidArgument, /additional_announcable_cidrs/));
+  });
+
+  test("that is namespaced overlaps no other that is, since a project has one namespace", async () => {
+    const namespaced = { partition: undefined, type: NetworkType.SUPER_NAMESPACED };
+    await aSuper();
+    await aSuper({ ...namespaced, id: "ns1" });
+    await assert.rejects(aSuper({ ...namespaced, id: "ns2" }), refusedWith(Code.AlreadyExists, /ns1/));
+    await aSuper({ ...namespaced, id: "ns2", prefixes: ["10.1.0.0/16"] });
   });
 
   test("is not deleted while somebody needs it, and can be used again after the refusal", async () => {
@@ -218,7 +323,10 @@ describe("an address", () => {
       [2, 3, 4, 5, 6].map((n) => `192.0.2.${n}`),
     );
     assert.equal(taken[0]?.ip?.type, IPType.IP_TYPE_EPHEMERAL);
-    await assert.rejects(ips().create({ network: "internet", project }), refusedWith(Code.ResourceExhausted));
+    const full = /all 5 of 192\.0\.2\.0\/29 are taken/;
+    await assert.rejects(ips().create({ network: "internet", project }), refusedWith(Code.ResourceExhausted, full));
+    const v6 = { network: "internet", project, addressFamily: IPAddressFamily.IP_ADDRESS_FAMILY_V6 };
+    await assert.rejects(ips().create(v6), refusedWith(Code.InvalidArgument, /no IPv6/));
   });
 
   test("can be asked for by value, when it is free, in the network and nobody's own", async () => {

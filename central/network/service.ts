@@ -104,7 +104,7 @@ const adminNetworks = ({ networks, shown, show, add, remove }: Shelf): Implement
       const { labels, length, addressFamily, $typeName: _, $unknown: __, ...fields } = request;
       const network = create(NetworkSchema, {
         ...withoutAbsent(fields),
-        natType: fields.natType ?? NATType.NAT_TYPE_NONE,
+        natType: fields.natType ?? (isChild(fields) ? NATType.NAT_TYPE_UNSPECIFIED : NATType.NAT_TYPE_NONE),
       });
       return { network: await add(network, labels, { length, addressFamily }) };
     },

@@ -1,7 +1,7 @@
 // What each type of network must and must not have.
 import { NATType, type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { fail, ok, type Result } from "#lib/result.ts";
-import { bitsOf, type Family, overlaps, type Prefix, parsePrefix, prefixText } from "./prefix.ts";
+import { bitsOf, containsPrefix, type Family, overlaps, type Prefix, parsePrefix, prefixText } from "./prefix.ts";
 
 /** Prefixes of one network, of each kind. */
 const prefixesMax = 64;
@@ -17,29 +17,47 @@ export interface Problem {
   readonly why: string;
 }
 
-type Part = "id" | "prefixes" | "partition" | "project" | "parentNetwork" | "vrf" | "natType" | "destinationPrefixes";
+type Part =
+  | "id"
+  | "prefixes"
+  | "partition"
+  | "project"
+  | "parentNetwork"
+  | "vrf"
+  | "natType"
+  | "destinationPrefixes"
+  | "defaultChildPrefixLength"
+  | "minChildPrefixLength"
+  | "additionalAnnouncableCidrs";
 
 interface Shape {
-  readonly must: readonly (Part | "defaultChildPrefixLength")[];
+  readonly must: readonly Part[];
   readonly mustNot: readonly Part[];
 }
 
+/** What says something about children. */
+const ofParents: readonly Part[] = ["defaultChildPrefixLength", "minChildPrefixLength", "additionalAnnouncableCidrs"];
+
 const shapes = new Map<NetworkType, Shape>([
-  [NetworkType.EXTERNAL, { must: ["id", "prefixes", "vrf"], mustNot: ["parentNetwork"] }],
+  [NetworkType.EXTERNAL, { must: ["id", "prefixes", "vrf"], mustNot: ["parentNetwork", ...ofParents] }],
   [
     NetworkType.UNDERLAY,
     {
       must: ["id", "prefixes", "partition"],
-      mustNot: ["project", "vrf", "natType", "destinationPrefixes", "parentNetwork"],
+      mustNot: ["project", "vrf", "natType", "destinationPrefixes", "parentNetwork", ...ofParents],
     },
   ],
   [NetworkType.SUPER, { must: ["id", "prefixes", "defaultChildPrefixLength"], mustNot: ["project", "parentNetwork"] }],
   [
     NetworkType.SUPER_NAMESPACED,
-    { must: ["id", "prefixes", "defaultChildPrefixLength"], mustNot: ["project", "parentNetwork", "partition"] },
+    // With a VRF of its own the same addresses of several projects would meet in it.
+    {
+      must: ["id", "prefixes", "defaultChildPrefixLength"],
+      mustNot: ["project", "parentNetwork", "partition", "vrf"],
+    },
   ],
-  [NetworkType.CHILD, { must: ["project"], mustNot: ["id", "prefixes"] }],
-  [NetworkType.CHILD_SHARED, { must: ["project"], mustNot: ["id", "prefixes"] }],
+  [NetworkType.CHILD, { must: ["project"], mustNot: ["id", "prefixes", "vrf", ...ofParents] }],
+  [NetworkType.CHILD_SHARED, { must: ["project"], mustNot: ["id", "prefixes", "vrf", ...ofParents] }],
 ]);
 
 const isSet = (value: unknown): boolean =>
@@ -63,6 +81,12 @@ export function badNetwork(network: Network): Problem | undefined {
     return { field: "vrf", why: `VRF ${network.vrf} is not within 1 to ${vrfMax}` };
   }
   return badPrefixes(network) ?? badLengths(network);
+}
+
+/** What a change must not give a network: for one that is a child already, whose id and prefixes are its own. */
+export function badParent(network: Network): Problem | undefined {
+  const part = ofParents.find((p) => isSet(network[p]));
+  return part && { field: fieldOf(part), why: `a network of this type has no ${fieldOf(part)}` };
 }
 
 const fieldOf = (part: string): string => part.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
@@ -91,6 +115,9 @@ function badLengths(network: Network): Problem | undefined {
     for (const family of [4, 6] as const) {
       const length = lengths[family === 4 ? "ipv4" : "ipv6"];
       if (length === undefined) continue;
+      if (!parsed.value.some((p) => p.family === family)) {
+        return { field: fieldOf(part), why: `a length for IPv${family} is given, and no IPv${family} prefix` };
+      }
       const tooWide = parsed.value.find((p) => p.family === family && length < p.length);
       if (tooWide !== undefined) {
         return { field: fieldOf(part), why: `/${length} does not fit into ${prefixText(tooWide)}` };
@@ -106,7 +133,22 @@ function badLengths(network: Network): Problem | undefined {
   return { field: "default_child_prefix_length", why: `a length for IPv${missing} is wanted` };
 }
 
-/** Canonical prefixes; the first that is none is the error. */
+/** What of a list of prefixes is not covered by another list. Prefixes that cannot be read are none. */
+export function uncovered(before: readonly string[], after: readonly string[]): Prefix[] {
+  const [were, are] = [parsePrefixes(before), parsePrefixes(after)];
+  if (!were.ok) return [];
+  return were.value.filter((p) => !(are.ok && are.value.some((outer) => containsPrefix(outer, p))));
+}
+
+/** Gives the prefixes of a checked network their one canonical text. Edits it. */
+export function canonize(network: Network): void {
+  for (const part of ["prefixes", "destinationPrefixes", "additionalAnnouncableCidrs"] as const) {
+    const parsed = parsePrefixes(network[part]);
+    if (parsed.ok) network[part] = parsed.value.map(prefixText);
+  }
+}
+
+/** Prefixes without bits beyond their length; the first that is none is the error. */
 export function parsePrefixes(texts: readonly string[]): Result<Prefix[]> {
   if (texts.length > prefixesMax) return fail(`${texts.length} prefixes exceed ${prefixesMax}`);
   const prefixes: Prefix[] = [];
@@ -137,6 +179,12 @@ export function childLengths(
     const least = parent.minChildPrefixLength?.[key] ?? 0;
     if (length < least || length > bitsOf(family)) {
       const why = `/${length} is not within /${least} to /${bitsOf(family)} that network ${parent.id} allows for IPv${family}`;
+      return fail({ field: "length", why });
+    }
+    const outer = parsePrefixes(parent.prefixes);
+    const ours = outer.ok ? outer.value.filter((p) => p.family === family) : [];
+    if (ours.every((p) => length < p.length)) {
+      const why = `/${length} does not fit into ${ours.map(prefixText).join(", ")} of network ${parent.id}`;
       return fail({ field: "length", why });
     }
     lengths.set(family, length);
