@@ -13,11 +13,15 @@ export class Bell {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  /** Resolves at the next ring, or when the signal aborts: ask the signal which it was. */
-  wait(signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves at the next ring at which it is so, or when the signal aborts: ask the signal which it was. Many can wait for something of
+   * their own: a ring that does not concern them costs one call each.
+   */
+  wait(signal: AbortSignal, isSo: () => boolean = () => true): Promise<void> {
     return new Promise((resolve) => {
       if (signal.aborted) return resolve();
       const wake = () => {
+        if (!signal.aborted && !isSo()) return;
         this.#waiting.delete(wake);
         signal.removeEventListener("abort", wake);
         resolve();

@@ -1,20 +1,16 @@
-import { create } from "@bufbuild/protobuf";
 import { machineLabel, machineOf } from "#domain/ip/machine-label.ts";
 import { canonicalIp, ipMatches } from "#domain/ip/query.ts";
-import { newMeta } from "#domain/meta.ts";
 import { IPService as AdminIPService } from "#gen/metalstack/admin/v2/ip_pb.ts";
-import { LabelsSchema, type UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
-import { type IP, IPSchema, IPService, type IPServiceCreateRequest, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
+import type { UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
+import { type IP, IPService, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { catalog, unknown, usable } from "../catalog/catalog.ts";
+import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
-import { type Spaces, spaces } from "../network/spaces.ts";
+import { spaces } from "../network/spaces.ts";
 import { spreader } from "../network/spread.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
-import type { Tx } from "../store/tx.ts";
-import { addressFor } from "./address.ts";
-import { ipId } from "./ip-id.ts";
+import { takeAddress } from "./take.ts";
 
 export function ipServices(ports: ServicePorts): Implementation[] {
   const { state, clock, random } = ports;
@@ -37,7 +33,7 @@ export function ipServices(ports: ServicePorts): Implementation[] {
       async create(request) {
         const uuid = random.uuid();
         const { result } = await spread((next) =>
-          state.transact((tx) => take(tx, request, { uuid, addresses, nowMs: clock.wallMs(), spread: next() })),
+          state.transact((tx) => takeAddress(tx, request, { uuid, addresses, nowMs: clock.wallMs(), spread: next() })),
         );
         return { ip: result };
       },
@@ -70,38 +66,6 @@ export function ipServices(ports: ServicePorts): Implementation[] {
     }),
     implement(AdminIPService, { list: ({ query }) => ({ ips: ips.list((ip) => ipMatches(ip, query)) }) }),
   ];
-}
-
-interface Taking extends Pick<Spaces, "addresses"> {
-  readonly uuid: string;
-  readonly nowMs: number;
-  readonly spread: number;
-}
-
-function take(tx: Tx, request: IPServiceCreateRequest, { uuid, nowMs, ...search }: Taking): IP {
-  const { project, machine } = request;
-  usable(tx, kinds.project, project, "project");
-  const network = usable(tx, kinds.network, request.network, "network");
-  const ip = addressFor(tx, network, request, search);
-  const allocation = machine === undefined ? undefined : tx.get(kinds.machineDesired, machine)?.allocation;
-  if (machine !== undefined && allocation?.project !== project) return unknown("machine", machine);
-  const labels = { ...request.labels?.labels, ...(machine === undefined ? {} : { [machineLabel]: machine }) };
-  if (machine === undefined && request.labels && Object.hasOwn(request.labels.labels, machineLabel)) {
-    throw new Refusal("invalid", `label ${machineLabel} is set by naming a machine`, { field: "labels" });
-  }
-  const stored = create(IPSchema, {
-    uuid,
-    ip,
-    network: network.id,
-    project,
-    name: request.name ?? "",
-    description: request.description ?? "",
-    type: request.type || IPType.IP_TYPE_EPHEMERAL,
-    meta: newMeta(create(LabelsSchema, { labels }), nowMs),
-    ...(network.namespace === undefined ? {} : { namespace: network.namespace }),
-  });
-  tx.put(kinds.ip, ipId(network.namespace, ip), stored);
-  return stored;
 }
 
 /** Which machine uses an address is not for its owner to write. */

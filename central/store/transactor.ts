@@ -90,7 +90,7 @@ export class Transactor {
     signal.addEventListener("abort", end, { once: true });
     if (signal.aborted) end();
     this.#ports.clock.sleep(ms, over.signal).then(end, () => undefined);
-    while (!isTrue() && !over.signal.aborted) await this.#follower.moved.wait(over.signal);
+    await this.#follower.moved.wait(over.signal, isTrue);
     signal.removeEventListener("abort", end);
     end();
     return isTrue();
