@@ -67,7 +67,10 @@ export async function openState(ports: StatePorts, signal: AbortSignal): Promise
   const closing = new AbortController();
   const either = AbortSignal.any([signal, closing.signal]);
   await follower.start(either);
-  const following = follower.follow(either).finally(() => feed.close());
+  const following = follower.follow(either).finally(() => {
+    feed.close();
+    follower.moved.ring();
+  });
   return {
     get history() {
       return follower.history;

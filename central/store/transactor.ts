@@ -83,15 +83,12 @@ export class Transactor {
 
   /** @returns whether it came true in time */
   async #until(isTrue: () => boolean, ms: number, signal: AbortSignal): Promise<boolean> {
-    if (isTrue()) return true;
+    if (isTrue() || signal.aborted) return isTrue();
     const over = new AbortController();
     const end = () => over.abort(noLonger);
-    // Not AbortSignal.any: the signal lives as long as the process, and Node 20 keeps something for each of them.
-    signal.addEventListener("abort", end, { once: true });
-    if (signal.aborted) end();
     this.#ports.clock.sleep(ms, over.signal).then(end, () => undefined);
-    await this.#follower.moved.wait(over.signal, isTrue);
-    signal.removeEventListener("abort", end);
+    // No listener on the signal, which lives as long as the process: the state rings once more when it has ended.
+    await this.#follower.moved.wait(over.signal, () => isTrue() || signal.aborted);
     end();
     return isTrue();
   }
