@@ -137,11 +137,12 @@ function parted(bits: number, a: Node, b: Node): Node {
 }
 
 function branchOf(bits: number, { base, length }: Block, low: Node, high: Node): Node {
-  const isFull = (half: Node) => half.kind === "full" && half.length === length + 1;
-  if (isFull(low) && isFull(high)) return fullOf(bits, { base, length });
+  if (isWhole(low, length + 1) && isWhole(high, length + 1)) return fullOf(bits, { base, length });
   const room = Math.min(roomInHalf(low, length + 1), roomInHalf(high, length + 1));
   return { kind: "branch", base, length, room, low, high };
 }
+
+const isWhole = (half: Node, length: number): boolean => half.kind === "full" && half.length === length;
 
 /** A node that does not fill its half leaves at least half of it free. */
 const roomInHalf = (node: Node, length: number): number => (node.length === length ? node.room : length + 1);
