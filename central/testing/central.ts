@@ -22,6 +22,7 @@ import { newSigningKey } from "../io/new-signing-key.ts";
 import { type Implementation, services } from "../services.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState, type State } from "../store/state.ts";
+import type { Store } from "../store/store.ts";
 
 /** A central in this process over a store in memory, on a clock that stands. */
 export interface TestCentral {
@@ -56,7 +57,10 @@ export const memoryFile = (path = "memory"): SecretFile & { text: string | undef
 let sharedKey: ReturnType<typeof newSigningKey> | undefined;
 let sharedValidation: Interceptor | undefined;
 
-/** @param more implementations beside the catalog's, which may use the ports that they are given */
+/**
+ * @param more implementations beside the catalog's, which may use the ports that they are given
+ * @param store one in memory unless given; it stays open
+ */
 export async function testCentral(
   more: (ports: {
     state: State;
@@ -65,11 +69,13 @@ export async function testCentral(
     log: Log;
   }) => readonly Implementation[] | Promise<readonly Implementation[]> = () => [],
   log: Log = silentLog,
+  store?: Store,
 ): Promise<TestCentral> {
   const clock = new VirtualClock();
   const random = systemRandom;
   const stop = new AbortController();
-  const state = await openState({ store: new MemoryStore({ clock, random }), clock, random, log }, stop.signal);
+  const used = store ?? new MemoryStore({ clock, random });
+  const state = await openState({ store: used, clock, random, log }, stop.signal);
   const provider = "provider";
   sharedKey ??= newSigningKey();
   sharedValidation ??= validation(services);
@@ -95,7 +101,13 @@ export async function testCentral(
     serving: () => "serving",
     validate: sharedValidation,
   });
-  const transportWith = (token: string | undefined) => transportTo(served, token);
+  // Each is a whole server with all its routes.
+  const transports = new Map<string | undefined, Transport>();
+  const transportWith = (token: string | undefined) => {
+    const transport = transports.get(token) ?? transportTo(served, token);
+    transports.set(token, transport);
+    return transport;
+  };
   return {
     state,
     clock,

@@ -37,6 +37,7 @@ import { holdfastMachineService } from "../machine/holdfast-service.ts";
 import { holdfastPartitionService } from "../partition/holdfast-service.ts";
 import { implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
+import type { Store } from "../store/store.ts";
 import { adminSwitchService } from "../switch/admin-service.ts";
 import { CentralSession } from "../sync/central-session.ts";
 import { Connections } from "../sync/connections.ts";
@@ -74,25 +75,30 @@ export interface MachineCentral extends TestCentral {
 
 const testClient = (central: TestCentral) => central.client(MachineService);
 
-export async function machineCentral(): Promise<MachineCentral> {
+/** @param store one in memory unless given; it stays open */
+export async function machineCentral(store?: Store): Promise<MachineCentral> {
   const connections = new Connections(new VirtualClock(), silentLog);
   const stop = new AbortController();
-  const central = await testCentral((given) => {
-    const feed = new SyncFeed(given.state);
-    void feed.run(stop.signal);
-    const session = new CentralSession({ ...given, version: "test" });
-    const ports = { ...given, connections, session, feed };
-    return [
-      implement(MachineService, machineService(ports)),
-      implement(AdminMachineService, adminMachineService(ports)),
-      implement(HoldfastMachineService, holdfastMachineService(ports)),
-      implement(HoldfastPartitionService, holdfastPartitionService(ports)),
-      implement(AdminSwitchService, adminSwitchService(ports.state)),
-      implement(SyncService, syncService(ports)),
-      implement(BootService, bootService(ports)),
-      implement(EventService, eventService(ports)),
-    ];
-  });
+  const central = await testCentral(
+    (given) => {
+      const feed = new SyncFeed(given.state);
+      void feed.run(stop.signal);
+      const session = new CentralSession({ ...given, version: "test" });
+      const ports = { ...given, connections, session, feed };
+      return [
+        implement(MachineService, machineService(ports)),
+        implement(AdminMachineService, adminMachineService(ports)),
+        implement(HoldfastMachineService, holdfastMachineService(ports)),
+        implement(HoldfastPartitionService, holdfastPartitionService(ports)),
+        implement(AdminSwitchService, adminSwitchService(ports.state)),
+        implement(SyncService, syncService(ports)),
+        implement(BootService, bootService(ports)),
+        implement(EventService, eventService(ports)),
+      ];
+    },
+    silentLog,
+    store,
+  );
   await catalogOf(central);
   await central.client(AdminTenantService).create({ name: "acme" });
   const newProject = async (name: string) =>
