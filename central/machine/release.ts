@@ -7,12 +7,11 @@ import { MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
-import { giveBackAsn } from "./asn.ts";
 import type { MachineIndexes } from "./indexes.ts";
 
 /**
- * Ends a machine's allocation: a new epoch that wants it free. Its addresses stay taken until the agent has seen the port
- * isolated, so that nobody else gets an address that still answers.
+ * Ends a machine's allocation: a new epoch that wants it free. Its addresses and its ASN stay taken until the agent has seen
+ * the port isolated, so that nobody else gets an address that still answers, or a number that still speaks BGP.
  * @throws Refusal "not-found" when the project has no such machine, "precondition" when the machine is locked
  */
 export function release(
@@ -37,8 +36,8 @@ export function release(
   next.meta = touched(next.meta, nowMs);
   // The list is unconditioned: whoever ties an address to this machine reads the machine, and so loses the race against this commit.
   const ips = tx.by(ipsByMachine, uuid).map((ip) => ip.id);
-  next.release = create(ReleaseSchema, { epoch: next.epoch, project, ips });
-  for (const asn of new Set(allocation.networks.map((n) => n.asn))) giveBackAsn(tx, asn, allocation.uuid);
+  const asns = [...new Set(allocation.networks.map((n) => n.asn))];
+  next.release = create(ReleaseSchema, { epoch: next.epoch, project, ips, allocation: allocation.uuid, asns });
   tx.put(kinds.machineDesired, uuid, next);
   return next;
 }

@@ -2,6 +2,7 @@ import { clone } from "@bufbuild/protobuf";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { giveBackAsn } from "../machine/asn.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
@@ -19,6 +20,8 @@ export function settle(tx: Tx, desired: MachineDesired, observed: MachineObserve
   const next = clone(MachineDesiredSchema, desired);
   next.orders = orders;
   if (!isIsolated || !next.release) return next;
+  for (const asn of release.asns) giveBackAsn(tx, asn, release.allocation);
+  next.release.asns = [];
   for (const id of release.ips.slice(0, ipsAtOnce)) giveBack(tx, id, desired.uuid);
   next.release.ips = release.ips.slice(ipsAtOnce);
   if (next.release.ips.length === 0) delete next.release;
