@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { consumptions } from "#domain/network/consumption.ts";
+import { consumptionOf } from "#domain/network/consumption.ts";
 import { networkMatches } from "#domain/network/query.ts";
 import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
 import {
@@ -36,14 +36,14 @@ function networkShelf(ports: ServicePorts) {
   const networks = catalog(ports, kinds.network, "network");
   const cutting = { spaces: spaces(state), random };
 
-  const shown = (found: readonly Network[]): Network[] => {
-    const consumptionOf = consumptions(
-      state.list(kinds.network).map((row) => row.value),
-      state.list(kinds.ip).map((row) => row.value),
-    );
-    return found.map((network) => ({ ...network, consumption: consumptionOf(network) }));
+  const ipsOf = state.index(kinds.ip, "network", (ip) => ip.network);
+  const childrenOf = state.index(kinds.network, "parent", (n) => n.parentNetwork);
+  const show = (network: Network): Network => {
+    const ips = state.by(ipsOf, network.id).map((row) => row.value);
+    const children = state.by(childrenOf, network.id).map((row) => row.value);
+    return { ...network, consumption: consumptionOf(network, ips, children) };
   };
-  const show = (network: Network): Network => shown([network])[0] ?? network;
+  const shown = (found: readonly Network[]): Network[] => found.map(show);
 
   const own = (id: string, project: string): Network => {
     const network = networks.get(id);
