@@ -113,9 +113,10 @@ describe("the state reads and writes:", () => {
   });
 
   test("sixteen lost races in a row are a conflict", async (t) => {
-    const { store, open } = await setUp(t);
+    const { clock, store, open } = await setUp(t);
     const state = await open();
     let runs = 0;
+    let isOver = false;
     store.beforeCommit = async () => {
       await store.inner.commit(raw("project/p", encoded(`other ${runs}`)));
       return undefined;
@@ -124,8 +125,32 @@ describe("the state reads and writes:", () => {
       runs++;
       tx.put(kind, "p", project("mine"));
     });
-    await assert.rejects(lost, { name: "Refusal", code: "conflict" });
+    const refused = assert.rejects(lost, { name: "Refusal", code: "conflict" }).finally(() => {
+      isOver = true;
+    });
+    await until(clock, () => isOver);
+    await refused;
     assert.equal(runs, 16);
+  });
+
+  test("who has lost a few races in a row lets others ahead for a moment", async (t) => {
+    const { clock, store, open } = await setUp(t);
+    const state = await open();
+    const runsAt: number[] = [];
+    store.beforeCommit = async () => {
+      if (runsAt.length < 8) await store.inner.commit(raw("project/p", encoded(`other ${runsAt.length}`)));
+      return undefined;
+    };
+    const done = state.transact((tx) => {
+      runsAt.push(clock.monotonicMs());
+      tx.put(kind, "p", project("mine"));
+    });
+    await until(clock, () => state.get(kind, "p")?.value.name === "mine");
+    await done;
+    const [begin = 0] = runsAt;
+    assert.deepEqual(runsAt.slice(0, 3), [begin, begin, begin]);
+    assert.ok((runsAt.at(-1) ?? 0) > begin, "it never waited");
+    assert.ok((runsAt.at(-1) ?? 0) < begin + 1_000, "it waited too long");
   });
 
   test("a race that was lost to a key that came and went is run again after a moment", async (t) => {

@@ -34,7 +34,7 @@ export interface State {
    * Runs the synchronous, pure `work` over the cache and commits what it wrote, under the condition that everything it got, put
    * or deleted is as it was seen. On a lost race it waits for the cache and runs again. Resolves when reads see the commit.
    * Whatever `work` throws goes through, and nothing is committed.
-   * @throws Refusal "conflict" after 16 lost races; "unavailable" while the store is away (the commit may or may not have been
+   * @throws Refusal "conflict" after 16 lost races, between which it begins to wait; "unavailable" while the store is away (the commit may or may not have been
    * carried out); "exhausted" beyond `storeLimits`
    */
   transact<R>(work: (tx: Tx) => R): Promise<Transacted<R>>;

@@ -12,6 +12,9 @@ import { type Commit, type Condition, StoreUnavailable } from "./store.ts";
 import { type Tx, TxRecord } from "./tx.ts";
 
 const attemptsMax = 16;
+/** Lost races in a row after which others are let ahead, and for how long at most at first; twice as long after each further one. */
+const asideFrom = 3;
+const asideMs = { first: 4, most: 1_000 } as const;
 /** How long a commit may be ahead of the cache before its caller is told. */
 const catchUpMs = 10_000;
 /** After a lost race: how long to wait for the cache to show the winner. A key that came and went again never shows. */
@@ -41,10 +44,23 @@ export class Transactor {
     for (let attempt = 2; attempt <= attemptsMax; attempt++) {
       const done = await this.#attempt(work, signal);
       if (done !== undefined) return done;
+      await this.#stepAside(attempt, signal);
     }
     throw new Refusal("conflict", `others changed the same things ${attemptsMax} times in a row: try again`, {
       reason: "CONFLICT",
     });
+  }
+
+  /**
+   * Who has won sees that first, and begins the next round first: of several centrals that all want the same key again and again, one
+   * would lose every round. So who has lost a few lets the others get done.
+   */
+  async #stepAside(lost: number, signal: AbortSignal): Promise<void> {
+    if (lost < asideFrom || lost === attemptsMax) return;
+    const { clock, random } = this.#ports;
+    await clock
+      .sleep(random.below(Math.min(asideMs.first * 2 ** (lost - asideFrom), asideMs.most)), signal)
+      .catch(() => undefined);
   }
 
   /** @returns undefined after a lost race */
