@@ -12,6 +12,8 @@ import { refusals } from "#lib/rpc/refusal-to-connect.ts";
 import { validation } from "#lib/rpc/validation.ts";
 import type { Caller } from "./access/caller.ts";
 import { access, type Shown } from "./access/interceptor.ts";
+import { auditing } from "./audit/interceptor.ts";
+import type { Recorder } from "./audit/recorder.ts";
 import type { Identity } from "./identity/identity.ts";
 import { certificateCaller } from "./join/certificate-caller.ts";
 import { rules } from "./rules.ts";
@@ -22,7 +24,7 @@ const open = new Set([Health, ServerReflection, ServerReflectionAlpha].map((s) =
 
 export interface Api {
   readonly routes: (router: ConnectRouter) => void;
-  /** Outermost first: refusals, access, validation. */
+  /** Outermost first: auditing, refusals, access, what auditing says of those who were let in, validation. */
   readonly interceptors: readonly Interceptor[];
 }
 
@@ -39,8 +41,11 @@ export function api(ports: {
   readonly serving: (service: string) => Serving;
   /** For those who make many: it can be shared. */
   readonly validate?: Interceptor;
+  /** Absent: no call is written down. */
+  readonly recorder?: Recorder | undefined;
 }): Api {
-  const { clock, serving } = ports;
+  const { clock, serving, recorder } = ports;
+  const audit = recorder && auditing({ ...ports, rules, recorder });
   const known = new Set(["", ...services.map((s) => s.typeName)]);
   const status = (service: string) => (known.has(service) ? serving(service) : undefined);
   const all = [routes(ports.implementations), health({ status, clock }), reflection([...services, Health])];
@@ -49,8 +54,10 @@ export function api(ports: {
       for (const register of all) register(router);
     },
     interceptors: [
+      ...(audit ? [audit.around] : []),
       refusals(ports),
       access({ rules, open, authenticate: (shown) => callerOf(ports, shown) }),
+      ...(audit ? [audit.begun] : []),
       ports.validate ?? validation(services),
     ],
   };

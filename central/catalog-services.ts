@@ -1,3 +1,4 @@
+import { auditServices } from "./audit/service.ts";
 import type { ServicePorts } from "./catalog/ports.ts";
 import { componentServices } from "./component/service.ts";
 import { filesystemServices } from "./filesystem/service.ts";
@@ -44,5 +45,6 @@ export const catalogServices = (
   ...networkServices(ports),
   ...ipServices(ports),
   ...componentServices(ports),
+  ...auditServices(ports),
   vpnService(),
 ];

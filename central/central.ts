@@ -5,6 +5,7 @@ import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { SwitchService as AdminSwitchService } from "#gen/metalstack/admin/v2/switch_pb.ts";
+import type { AuditTrace } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Version } from "#gen/metalstack/api/v2/version_pb.ts";
 import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
@@ -14,6 +15,8 @@ import type { Lifetime } from "#lib/lifetime.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import { type Api, api } from "./api.ts";
+import { Recorder } from "./audit/recorder.ts";
+import type { Retention } from "./audit/retention.ts";
 import { bootService } from "./boot/boot-service.ts";
 import { eventService } from "./boot/event-service.ts";
 import { catalogServices } from "./catalog-services.ts";
@@ -41,6 +44,8 @@ export interface CentralPorts {
   readonly version: Pick<Version, "version" | "revision" | "gitSha1" | "buildDate">;
   /** Absent: agents come with tokens only. */
   readonly join?: JoinPorts;
+  /** Absent: calls are not written down. */
+  readonly audit?: { readonly retention: Retention; readonly tell?: (trace: AuditTrace) => void };
   /** For those who make many: it takes a moment and can be shared. */
   readonly validate?: Interceptor;
   readonly lifetime: Lifetime;
@@ -51,6 +56,12 @@ export interface CentralPorts {
 
 export function composeCentral(given: CentralPorts): Api {
   const { state, version, lifetime, validate, join, clock, log } = given;
+  const recorder = given.audit && new Recorder({ ...given.audit, state, clock, log });
+  if (recorder) {
+    lifetime.own("audit", recorder.run(lifetime.signal));
+    // Stops run backwards: this one when the port has closed, and before the state is.
+    lifetime.onStop("audit-rest", () => recorder.finish());
+  }
   const session = new CentralSession({ ...given, version: version.version });
   const connections = new Connections(clock, log);
   const feed = new SyncFeed(state);
@@ -58,6 +69,7 @@ export function composeCentral(given: CentralPorts): Api {
   const ports = { ...given, connections, session, feed };
   return api({
     ...ports,
+    recorder,
     implementations: [
       ...catalogServices({ ...ports, version, health: () => [machinesHealth(state, connections)] }),
       implement(MachineService, machineService(ports)),

@@ -1,5 +1,6 @@
 // Central's configuration: what may be said, what holds when nothing is said, and what each word means.
 import * as v from "valibot";
+import { keptDaysMax } from "./audit/traces.ts";
 import { adminUser } from "./identity/admin-token.ts";
 
 const text = (meaning: string) => v.pipe(v.string(), v.nonEmpty(), v.description(meaning));
@@ -186,6 +187,33 @@ export const centralConfigSchema = v.strictObject({
     ".holdfast/admin-token",
   ),
   provider: v.optional(text("login of the tenant whose members run the installation"), "provider"),
+  audit: v.optional(
+    v.strictObject({
+      days: v.optional(
+        v.pipe(
+          v.number(),
+          v.minValue(1),
+          v.maxValue(keptDaysMax),
+          v.description("how long it is kept who has done what"),
+        ),
+        14,
+      ),
+      megabytes: v.optional(
+        v.pipe(
+          v.number(),
+          v.minValue(1),
+          v.maxValue(1024),
+          v.description("how much of it is kept; the oldest gives way"),
+        ),
+        64,
+      ),
+      stdout: v.optional(
+        v.pipe(v.boolean(), v.description("whether it is also printed, one line of JSON each")),
+        false,
+      ),
+    }),
+    {},
+  ),
   log: v.optional(
     v.strictObject({
       level: v.optional(

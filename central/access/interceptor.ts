@@ -1,5 +1,5 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
-import type { Interceptor } from "@connectrpc/connect";
+import type { ContextValues, Interceptor } from "@connectrpc/connect";
 import { Refusal } from "#lib/refusal.ts";
 import { peerKey } from "#lib/rpc/peer.ts";
 import { type Caller, callerKey } from "./caller.ts";
@@ -27,17 +27,23 @@ export interface Shown {
  * before the handler runs, and again with every message, either way: a revoked token or certificate ends its streams.
  */
 export function access({ rules, open, authenticate }: Access): Interceptor {
-  const check = async (method: DescMethod, shown: Shown, request: Message | undefined) => {
+  const check = async (
+    method: DescMethod,
+    shown: Shown,
+    request: Message | undefined,
+    contextValues: ContextValues,
+  ) => {
     const rule = rules.get(methodName(method));
     const caller = await authenticate(shown).catch((error: unknown) => {
       // Who may call anyway need not be told that the token is stale.
       if (rule?.isPublic && error instanceof Refusal) return undefined;
       throw error;
     });
+    // Also of those who are refused: the handler is not reached, and the records want to know who it was.
+    contextValues.set(callerKey, caller);
     const subject = request === undefined ? noSubject : subjectOf(method, request);
     const decision = decide(rule, caller, subject);
     if (!decision.allowed) throw new Refusal(decision.code, decision.why, { reason: "ACCESS" });
-    return caller;
   };
 
   return (next) => async (request) => {
@@ -46,18 +52,18 @@ export function access({ rules, open, authenticate }: Access): Interceptor {
     const { certificate } = contextValues.get(peerKey);
     const shown = { authorization: header.get("authorization"), certificate };
     if (!request.stream) {
-      contextValues.set(callerKey, await check(method, shown, request.message));
+      await check(method, shown, request.message, contextValues);
       return next(request);
     }
     const messages = request.message[Symbol.asyncIterator]();
     const first = await messages.next();
     const firstMessage = first.done ? undefined : first.value;
-    contextValues.set(callerKey, await check(method, shown, firstMessage));
+    await check(method, shown, firstMessage, contextValues);
     const checked = async function* () {
       if (firstMessage === undefined) return;
       yield firstMessage;
       for (let at = await messages.next(); !at.done; at = await messages.next()) {
-        await check(method, shown, at.value);
+        await check(method, shown, at.value, contextValues);
         yield at.value;
       }
     };
@@ -66,7 +72,7 @@ export function access({ rules, open, authenticate }: Access): Interceptor {
     const answers = response.message;
     const guarded = async function* () {
       for await (const answer of answers) {
-        await check(method, shown, firstMessage);
+        await check(method, shown, firstMessage, contextValues);
         yield answer;
       }
     };

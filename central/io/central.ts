@@ -1,13 +1,16 @@
 // Gives central its ports on this host and starts it: the store first, the port last.
 import { readFile } from "node:fs/promises";
+import type { AuditTrace } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { ecdsaKeys as keys } from "#lib/io/ecdsa-keys.ts";
 import { listen } from "#lib/io/one-port.ts";
 import { secretFile } from "#lib/io/secret-file.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import type { Lifetime } from "#lib/lifetime.ts";
+import { linkedSignal } from "#lib/linked-signal.ts";
 import type { Log } from "#lib/log.ts";
 import { Secret } from "#lib/secret.ts";
+import { auditLine } from "../audit/trace.ts";
 import { composeCentral } from "../central.ts";
 import type { CentralConfig } from "../config.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
@@ -34,7 +37,10 @@ export async function startCentral(
   const { provider } = config;
   const store = await openStore(config, log);
   lifetime.onStop("store", () => store.close());
-  const state = await openState({ store, clock, random, log }, lifetime.signal);
+  // A stop ends the opening. Once it is open it stays until everything that writes has stopped.
+  const opening = linkedSignal(lifetime.signal);
+  const state = await openState({ store, clock, random, log }, opening.signal);
+  opening.unlink();
   lifetime.onStop("state", () => state.close());
   const identity = await openIdentity({ state, clock, random, newSigningKey, provider, issuer: tokenIssuer });
   await ensureAdminToken({ state, identity, clock, log, provider, file: secretFile(config.adminTokenFile) });
@@ -44,7 +50,11 @@ export async function startCentral(
   const tls = config.tls && (await serverTls(config.tls, authority, { clock, log }));
   const certificateMs = config.join.certificateHours * 3_600_000;
   const join = { authority, keys, shown: () => tls?.shown(), certificateMs };
-  const ports = { state, identity, provider, version: versionFacts(), join, lifetime, clock, random, log };
+  const audit = {
+    retention: { keepMs: config.audit.days * 86_400_000, bytesMax: config.audit.megabytes * 1_000_000 },
+    ...(config.audit.stdout && { tell: (trace: AuditTrace) => void process.stdout.write(auditLine(trace)) }),
+  };
+  const ports = { state, identity, provider, version: versionFacts(), join, audit, lifetime, clock, random, log };
   const { routes, interceptors } = composeCentral(ports);
   const http = config.login && loginHandler({ ...ports, ...(await loginParts(config.login)) });
   const server = await listen(

@@ -57,6 +57,8 @@ export const kinds = {
   machineDesired: kind("machine", MachineDesiredSchema),
   machineObserved: kind("machine-observed", MachineObservedSchema),
   switch: kind("switch", SwitchSchema),
+  /** What calls have done. id: time in milliseconds/uuid of the call/phase */
+  audit: kind("audit", AuditTraceSchema),
   /** What people on site have done. id: partition/uuid of the act/phase */
   siteAudit: kind("site-audit", AuditTraceSchema),
   /** Makes something unique that is no id, such as vrf/42. The value is the id of its holder. */

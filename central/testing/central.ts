@@ -14,6 +14,8 @@ import type { SecretFile } from "#lib/secret-file.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import type { Grants } from "../access/rights.ts";
 import { type Api, api } from "../api.ts";
+import { Recorder } from "../audit/recorder.ts";
+import type { Retention } from "../audit/retention.ts";
 import { catalogServices } from "../catalog-services.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
 import { type KeptIdentity, openIdentity } from "../identity/identity.ts";
@@ -31,6 +33,7 @@ export interface TestCentral {
   readonly random: Random;
   readonly identity: KeptIdentity;
   readonly api: Api;
+  readonly recorder: Recorder | undefined;
   readonly provider: string;
   readonly adminToken: string;
   /** A client with the given token: by default the administrator's. */
@@ -60,6 +63,7 @@ let sharedValidation: Interceptor | undefined;
 /**
  * @param more implementations beside the catalog's, which may use the ports that they are given
  * @param store one in memory unless given; it stays open
+ * @param retention given: calls are written down
  */
 export async function testCentral(
   more: (ports: {
@@ -70,6 +74,7 @@ export async function testCentral(
   }) => readonly Implementation[] | Promise<readonly Implementation[]> = () => [],
   log: Log = silentLog,
   store?: Store,
+  retention?: Retention,
 ): Promise<TestCentral> {
   const clock = new VirtualClock();
   const random = systemRandom;
@@ -94,8 +99,10 @@ export async function testCentral(
   const version = { version: "0", revision: "test", gitSha1: "", buildDate: "" };
   const ports = { state, clock, random, log };
   const catalog = catalogServices({ ...ports, identity, provider, version, health: () => [] });
+  const recorder = retention && new Recorder({ ...ports, retention });
   const served = api({
     ...ports,
+    recorder,
     identity,
     implementations: [...catalog, ...(await more(ports))],
     serving: () => "serving",
@@ -114,6 +121,7 @@ export async function testCentral(
     random,
     identity,
     api: served,
+    recorder,
     provider,
     adminToken,
     client: (service, token = adminToken) => createClient(service, transportWith(token)),

@@ -1,0 +1,38 @@
+const windowMs = 60_000;
+/** Calls in a minute that are written down of one source, and of all. */
+export const boundPerMinute = { source: 60, all: 600 } as const;
+
+/**
+ * How many calls of people who had no right to them are written down: somebody who may nothing must not be able to fill the records
+ * until the old ones have to give way.
+ */
+export class RefusedBound {
+  readonly #counts = new Map<string, number>();
+  #all = 0;
+  #leftOut = 0;
+  #sinceMs = Number.NEGATIVE_INFINITY;
+
+  /** @param source address, or the user where it is known @param nowMs monotonic */
+  admits(source: string, nowMs: number): boolean {
+    if (nowMs - this.#sinceMs >= windowMs) {
+      this.#sinceMs = nowMs;
+      this.#counts.clear();
+      this.#all = 0;
+    }
+    const count = this.#counts.get(source) ?? 0;
+    if (count >= boundPerMinute.source || this.#all >= boundPerMinute.all) {
+      this.#leftOut++;
+      return false;
+    }
+    this.#counts.set(source, count + 1);
+    this.#all++;
+    return true;
+  }
+
+  /** Calls that were left out since this was asked last. */
+  takeLeftOut(): number {
+    const count = this.#leftOut;
+    this.#leftOut = 0;
+    return count;
+  }
+}
