@@ -4,7 +4,7 @@ import { services } from "../services.ts";
 import { secretFieldsOf, struck } from "./secret-fields.ts";
 
 test("these are all the secret fields of requests and answers: judge a new one before it is added here", () => {
-  assert.deepEqual(secretFieldsOf(services), []);
+  assert.deepEqual(secretFieldsOf(services), [
     "holdfast.api.v1.CreateJoinTokenResponse.join_string",
     "holdfast.join.v1.Credential.authorities",
     "holdfast.join.v1.Credential.certificate",
@@ -36,6 +36,7 @@ test("these are all the secret fields of requests and answers: judge a new one b
     "metalstack.api.v2.TokenServiceRefreshResponse.secret",
     "metalstack.infra.v2.BootServiceInstallationSucceededRequest.console_password",
     "metalstack.infra.v2.BootServiceSuperUserPasswordResponse.super_user_password",
+  ]);
 });
 
 test("what looks like a secret is struck out of any text", () => {
