@@ -9,9 +9,10 @@ import { AuditPhase, AuditService, type AuditTrace, AuditTraceSchema } from "#ge
 import { TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import { MethodService } from "#gen/metalstack/api/v2/method_pb.ts";
 import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
-import { TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
+import { TenantMemberSchema, TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import { TokenService } from "#gen/metalstack/api/v2/token_pb.ts";
 import { VersionService } from "#gen/metalstack/api/v2/version_pb.ts";
+import { membershipId } from "../identity/membership.ts";
 import { Lines } from "../io/testing/state-rehearsal.ts";
 import { kinds } from "../store/kinds.ts";
 import { type TestCentral, testCentral } from "../testing/central.ts";
@@ -24,13 +25,19 @@ const hourMs = 3_600_000;
 let central: TestCentral;
 let log: Lines;
 let ann: string;
+let bob: string;
 beforeEach(async () => {
   log = new Lines();
   central = await testCentral(() => [], log, undefined, { keepMs: 14 * dayMs, bytesMax: 10_000_000 });
   for (const name of ["ann", "bob"]) await central.client(AdminTenantService).create({ name });
-  const logins = central.state.list(kinds.tenant).map((row) => row.id);
-  assert.ok(logins.includes("ann"), `${logins}`);
-  ann = await central.tokenFor("ann", { tenantRoles: { ann: TenantRole.OWNER } });
+  await central.state.transact((tx) => {
+    for (const login of ["ann", "bob"]) {
+      const owner = create(TenantMemberSchema, { id: login, role: TenantRole.OWNER });
+      tx.put(kinds.tenantMember, membershipId(login, login), owner);
+    }
+  });
+  ann = await central.tokenFor("ann");
+  bob = await central.tokenFor("bob");
 });
 afterEach(() => central.close());
 
@@ -98,7 +105,6 @@ describe("an audited call", () => {
 
 describe("a call that is refused", () => {
   test("is written down with who it was, and in nobody's own view", async () => {
-    const bob = await central.tokenFor("bob", { tenantRoles: { bob: TenantRole.OWNER } });
     await assert.rejects(central.client(TenantService, bob).delete({ login: "ann" }), refused(Code.PermissionDenied));
     await assert.rejects(central.anonymous(TenantService).delete({ login: "ann" }), refused(Code.Unauthenticated));
     const traces = await all({ method: "/metalstack.api.v2.TenantService/Delete" });
@@ -116,7 +122,6 @@ describe("a call that is refused", () => {
   });
 
   test("and calls without a token are written down up to a bound in each minute, and the log says how many were not", async () => {
-    const before = (await all({ limit: 1000 })).length;
     const call = () => central.anonymous(MethodService).list({});
     for (let n = 0; n < boundPerMinute.source + 5; n++) await call();
     const method = "/metalstack.api.v2.MethodService/List";
@@ -129,18 +134,15 @@ describe("a call that is refused", () => {
       said.map((line) => line.fields),
       [{ calls: 5 }],
     );
-    assert.ok(before >= 0);
   });
 });
 
 describe("a tenant's own view", () => {
   test("has what was done in the tenant and its projects, and nothing of others", async () => {
-    const bob = await central.tokenFor("bob", { tenantRoles: { bob: TenantRole.OWNER }, projectRoles: { "*": 1 } });
-    const made = await central.client(ProjectService, ann).create({ login: "ann", name: "p", description: "d" });
+    const made = await central.client(ProjectService, ann).create({ login: "ann", name: "web", description: "d" });
     const project = made.project!.uuid;
-    const editor = await central.tokenFor("ann", { projectRoles: { [project]: 1 } });
-    await central.client(ProjectService, editor).delete({ project });
-    await central.client(ProjectService, bob).create({ login: "bob", name: "q", description: "d" });
+    await central.client(ProjectService, ann).delete({ project });
+    await central.client(ProjectService, bob).create({ login: "bob", name: "shop", description: "d" });
     assert.deepEqual((await own("ann", ann)).map(words).sort(), [
       "Create 0 by ann in ann",
       "Create asked by ann in ann",
