@@ -69,6 +69,19 @@ describe("the recorder", () => {
     await until(clock, () => state.list(kinds.audit).length === 0);
   });
 
+  test("loses traces that cannot be stored, says so, and stores the next", async (t) => {
+    const { clock, log, open, signal } = await setUp(t);
+    const state = await open();
+    const recorder = new Recorder({ state, clock, log, retention });
+    void recorder.run(signal);
+    const broken = trace(1, 0);
+    broken.timestamp = { $typeName: "google.protobuf.Timestamp", seconds: 1n, nanos: 0.5 };
+    recorder.record(broken);
+    await until(clock, () => log.count("audit-traces-lost") === 1);
+    recorder.record(trace(2, 0));
+    await until(clock, () => state.list(kinds.audit).length === 1);
+  });
+
   test("tells of each trace at once", async (t) => {
     const { clock, log, open } = await setUp(t);
     const told: string[] = [];

@@ -83,7 +83,7 @@ export class Recorder {
     }
   }
 
-  /** @returns false when the store is away: what waits is kept, and it is worth to try again */
+  /** @returns false when the store is away or others were first: what waits is kept, and it is worth to try again */
   async #flush(): Promise<boolean> {
     const { state, log } = this.#ports;
     while (this.#waiting.length > 0) {
@@ -94,7 +94,8 @@ export class Recorder {
         });
       } catch (error) {
         log.warn("audit-not-stored", { traces: batch.length, waiting: this.#waiting.length, error });
-        if (!(error instanceof Refusal && error.code === "exhausted")) return false;
+        if (error instanceof Refusal && (error.code === "unavailable" || error.code === "conflict")) return false;
+        // It would fail again, and hold up all that come after it.
         this.#lost += batch.length;
       }
       this.#waiting.splice(0, batch.length);

@@ -44,9 +44,10 @@ export interface Outcome {
   readonly messages?: number;
 }
 
-/** @param atMs wall clock; of the end, where there is an outcome */
+/** @param atMs wall clock; of the end, where there is an outcome. Fractions, which monotonic clocks have, are cut off */
 export function traceOf(call: Call, atMs: number, body: string | undefined, outcome?: Outcome): AuditTrace {
   const { uuid, method, user, tenant, project, address } = call;
+  const at = timestampFromMs(Math.trunc(atMs));
   const labels = {
     ...(call.token && { [traceLabels.token]: call.token }),
     ...(call.roles && { [traceLabels.roles]: call.roles }),
@@ -55,13 +56,13 @@ export function traceOf(call: Call, atMs: number, body: string | undefined, outc
   };
   return create(AuditTraceSchema, {
     uuid,
-    timestamp: timestampFromMs(atMs),
+    timestamp: at,
     user,
     tenant,
     method,
     sourceIp: address,
     phase: outcome === undefined ? AuditPhase.REQUEST : AuditPhase.RESPONSE,
-    meta: { createdAt: timestampFromMs(atMs), labels: { labels } },
+    meta: { createdAt: at, labels: { labels } },
     ...(project && { project }),
     ...(body !== undefined && { body }),
     ...(outcome && { resultCode: outcome.code }),
