@@ -15,6 +15,7 @@ import type { Lifetime } from "#lib/lifetime.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import { type Api, api } from "./api.ts";
+import { auditHealth } from "./audit/health.ts";
 import { Recorder } from "./audit/recorder.ts";
 import type { Retention } from "./audit/retention.ts";
 import { bootService } from "./boot/boot-service.ts";
@@ -71,7 +72,11 @@ export function composeCentral(given: CentralPorts): Api {
     ...ports,
     recorder,
     implementations: [
-      ...catalogServices({ ...ports, version, health: () => [machinesHealth(state, connections)] }),
+      ...catalogServices({
+        ...ports,
+        version,
+        health: () => [machinesHealth(state, connections), ...(recorder ? [auditHealth(recorder)] : [])],
+      }),
       implement(MachineService, machineService(ports)),
       implement(AdminMachineService, adminMachineService(ports)),
       implement(HoldfastMachineService, holdfastMachineService(ports)),

@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { AuditPhase, type AuditTrace, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
+import { Service, ServiceStatus } from "#gen/metalstack/api/v2/health_pb.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import { silentLog } from "#lib/log.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
@@ -17,6 +18,7 @@ import { kinds } from "../store/kinds.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState } from "../store/state.ts";
 import type { Store } from "../store/store.ts";
+import { auditHealth } from "./health.ts";
 import { Recorder, waitingMax } from "./recorder.ts";
 import { outlived, traceBytes, traceId } from "./retention.ts";
 
@@ -48,10 +50,14 @@ describe("the recorder", () => {
     store.isAway = true;
     for (let n = 0; n < waitingMax + 3; n++) recorder.record(trace(n, clock.wallMs()));
     await until(clock, () => log.count("audit-not-stored") > 1);
+    const { name, status, message } = auditHealth(recorder);
+    const expected = "10000 traces wait for the store; 3 traces were lost since this server started";
+    assert.deepEqual([name, status, message], [Service.AUDIT, ServiceStatus.DEGRADED, expected]);
     store.isAway = false;
     await until(clock, () => state.list(kinds.audit).length === waitingMax);
     await until(clock, () => log.count("audit-traces-lost") === 1);
     assert.deepEqual(log.lines.find((line) => line.event === "audit-traces-lost")?.fields, { traces: 3 });
+    assert.equal(auditHealth(recorder).status, ServiceStatus.HEALTHY);
   });
 
   test("takes away what is too old when nobody calls, and what is too much when somebody does", async (t) => {

@@ -34,7 +34,10 @@ export class Recorder {
   readonly #waiting: AuditTrace[] = [];
   readonly #bell = new Bell();
   #running: Promise<void> = Promise.resolve();
+  /** Of which the log has not heard yet. */
   #lost = 0;
+  #lostInAll = 0;
+  #isHeldUp = false;
   #lookMs = Number.NEGATIVE_INFINITY;
 
   constructor(ports: RecorderPorts) {
@@ -51,6 +54,11 @@ export class Recorder {
     }
     this.#waiting.push(trace);
     if (this.#waiting.length === 1 || this.#waiting.length === batchMax) this.#bell.ring();
+  }
+
+  /** How it goes. Held up: the last try to store something failed, and it will be tried again. */
+  get standing(): { readonly waiting: number; readonly isHeldUp: boolean; readonly lostInAll: number } {
+    return { waiting: this.#waiting.length, isHeldUp: this.#isHeldUp, lostInAll: this.#lostInAll + this.#lost };
   }
 
   /** Stores what comes, and takes away what has been kept long enough, until the signal aborts. */
@@ -94,11 +102,15 @@ export class Recorder {
         });
       } catch (error) {
         log.warn("audit-not-stored", { traces: batch.length, waiting: this.#waiting.length, error });
-        if (error instanceof Refusal && (error.code === "unavailable" || error.code === "conflict")) return false;
+        if (error instanceof Refusal && (error.code === "unavailable" || error.code === "conflict")) {
+          this.#isHeldUp = true;
+          return false;
+        }
         // It would fail again, and hold up all that come after it.
         this.#lost += batch.length;
       }
       this.#waiting.splice(0, batch.length);
+      this.#isHeldUp = false;
     }
     return true;
   }
@@ -119,6 +131,7 @@ export class Recorder {
   #sayLost(): void {
     if (this.#lost === 0) return;
     this.#ports.log.error("audit-traces-lost", { traces: this.#lost });
+    this.#lostInAll += this.#lost;
     this.#lost = 0;
   }
 }
