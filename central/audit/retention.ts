@@ -13,13 +13,13 @@ export interface Retention {
 export const traceBytes = ({ body = "" }: AuditTrace): number => body.length + 512;
 
 /** What all traces count together. */
-export const bytesKept: Fold<typeof kinds.audit, number> = {
+export const bytesKept: Fold<typeof kinds.audit, number, number> = {
   kind: kinds.audit,
   name: "bytes",
-  groupsOf: () => [""],
+  partsOf: ({ value }) => [{ group: "", part: traceBytes(value) }],
   none: () => 0,
-  with: (sum, { value }) => sum + traceBytes(value),
-  without: (sum, { value }) => sum - traceBytes(value),
+  with: (sum, bytes) => sum + bytes,
+  without: (sum, bytes) => sum - bytes,
 };
 
 /** Ids begin with the time, so that their order is that of time. @param atMs wall clock, milliseconds since 1970 */

@@ -4,17 +4,17 @@ import { addressBlock, familySpace, prefixBlock } from "#domain/network/free.ts"
 import { type Block, emptySpace, giveBack, type Space, take } from "#domain/network/ipam.ts";
 import { type Family, parseAddress } from "#domain/network/prefix.ts";
 import { parsePrefixes } from "#domain/network/rules.ts";
-import type { Fold, Row } from "../store/cache.ts";
+import type { Fold, Part, Row } from "../store/cache.ts";
 import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 
 export interface Spaces {
   /** Groups: `spaceName`. */
-  readonly addresses: Fold<typeof kinds.ip, Space>;
+  readonly addresses: Fold<typeof kinds.ip, Space, Block>;
   /** Prefixes of child networks. Groups: `spaceName`. */
-  readonly children: Fold<typeof kinds.network, Space>;
+  readonly children: Fold<typeof kinds.network, Space, Block>;
   /** Groups: the part of the claim before the number, such as `vrf`. */
-  readonly numbers: Fold<typeof kinds.claim, Space>;
+  readonly numbers: Fold<typeof kinds.claim, Space, Block>;
 }
 
 /** Addresses are unique within a namespace; all that is in none share one space. */
@@ -29,44 +29,28 @@ export const spaces = (state: Pick<State, "fold">): Spaces => ({
 
 const numberBits = 32;
 
-interface Part {
-  readonly group: string;
-  readonly block: Block;
-}
-
-function fold<K extends Kind>(
+const fold = <K extends Kind>(
   kind: K,
-  partsOf: (row: Row<K>) => readonly Part[],
+  partsOf: (row: Row<K>) => readonly Part<Block>[],
   none: (group: string) => Space,
-): Fold<K, Space> {
-  const change = (how: typeof take) => (sum: Space, row: Row<K>, group: string) =>
-    partsOf(row).reduce((space, part) => (part.group === group ? how(space, part.block) : space), sum);
-  return {
-    kind,
-    name: "space",
-    groupsOf: (id, value) => [...new Set(partsOf({ id, value }).map((part) => part.group))],
-    none,
-    with: change(take),
-    without: change(giveBack),
-  };
-}
+): Fold<K, Space, Block> => ({ kind, name: "space", partsOf, none, with: take, without: giveBack });
 
 const familyOf = (group: string): Space => familySpace(group.endsWith("/6") ? 6 : 4);
 
-function addressOf({ value }: Row<typeof kinds.ip>): Part[] {
+function addressOf({ value }: Row<typeof kinds.ip>): Part<Block>[] {
   const address = parseAddress(value.ip);
   if (!address.ok) return [];
-  return [{ group: spaceName(value.namespace, address.value.family), block: addressBlock(address.value) }];
+  return [{ group: spaceName(value.namespace, address.value.family), part: addressBlock(address.value) }];
 }
 
-function prefixesOf({ value }: Row<typeof kinds.network>): Part[] {
+function prefixesOf({ value }: Row<typeof kinds.network>): Part<Block>[] {
   const parsed = value.parentNetwork === undefined ? undefined : parsePrefixes(value.prefixes);
   if (!parsed?.ok) return [];
-  return parsed.value.map((p) => ({ group: spaceName(value.namespace, p.family), block: prefixBlock(p) }));
+  return parsed.value.map((p) => ({ group: spaceName(value.namespace, p.family), part: prefixBlock(p) }));
 }
 
-function numberOf({ id }: Row<typeof kinds.claim>): Part[] {
+function numberOf({ id }: Row<typeof kinds.claim>): Part<Block>[] {
   const [, group = "", text = ""] = /^(asn|vrf)\/(\d{1,10})$/.exec(id) ?? [];
   const isNumber = text !== "" && Number(text) < 2 ** numberBits;
-  return isNumber ? [{ group, block: { base: BigInt(text), length: numberBits } }] : [];
+  return isNumber ? [{ group, part: { base: BigInt(text), length: numberBits } }] : [];
 }

@@ -43,17 +43,22 @@ export interface Index<K extends Kind = Kind> {
 }
 
 /** One value for each group of rows, kept as rows come and go: what an index would only name is summed up. */
-export interface Fold<K extends Kind = Kind, V = unknown> {
+export interface Fold<K extends Kind = Kind, V = unknown, P = unknown> {
   readonly kind: K;
   readonly name: string;
-  /** The groups that a row counts in: any number, each once. */
-  readonly groupsOf: (id: string, value: Of<K>) => readonly string[];
-  /** Of a group without rows. */
+  /** What a row counts for, in any number of groups. */
+  readonly partsOf: (row: Row<K>) => readonly Part<P>[];
+  /** Of a group without parts. */
   readonly none: (group: string) => V;
-  /** Pure, and the order of rows does not matter. */
-  readonly with: (sum: V, row: Row<K>, group: string) => V;
+  /** Pure, and the order of parts does not matter. */
+  readonly with: (sum: V, part: P) => V;
   /** Undoes `with`. */
-  readonly without: (sum: V, row: Row<K>, group: string) => V;
+  readonly without: (sum: V, part: P) => V;
+}
+
+export interface Part<P> {
+  readonly group: string;
+  readonly part: P;
 }
 
 export type Row<K extends Kind = Kind> = Pick<Stored<Of<K>>, "id" | "value">;
@@ -127,17 +132,17 @@ export class Cache {
   }
 
   /** Registers a fold, computed over what is there and kept from then on. Asking twice for a name gives the same one. */
-  fold<K extends Kind, V>(fold: Fold<K, V>): Fold<K, V> {
+  fold<K extends Kind, V, P>(fold: Fold<K, V, P>): Fold<K, V, P> {
     const { folds, rows } = this.#table(fold.kind);
     const known = folds.get(fold.name);
-    if (known !== undefined) return known.fold as unknown as Fold<K, V>; // registered under the same kind and name
+    if (known !== undefined) return known.fold as unknown as Fold<K, V, P>; // registered under the same kind and name
     const entry: FoldEntry = { fold: fold as unknown as Fold, sums: new Map() }; // only ever given its kind's values
     folds.set(fold.name, entry);
     for (const row of rows.values()) count(entry, row, "with");
     return fold;
   }
 
-  folded<K extends Kind, V>(fold: Fold<K, V>, group: string): V {
+  folded<K extends Kind, V, P>(fold: Fold<K, V, P>, group: string): V {
     const sums = this.#table(fold.kind).folds.get(fold.name)?.sums ?? bug(`the fold ${fold.name} is not registered`);
     const sum = sums.get(group);
     return sum === undefined ? fold.none(group) : (sum.value as V); // made by the fold itself
@@ -261,16 +266,15 @@ function leave({ index, ids }: IndexEntry, id: string, value: Message): void {
 
 interface FoldEntry {
   readonly fold: Fold;
-  /** Of groups that have rows. */
-  readonly sums: Map<string, { readonly rows: number; readonly value: unknown }>;
+  /** Of groups that have parts. */
+  readonly sums: Map<string, { readonly parts: number; readonly value: unknown }>;
 }
 
 function count({ fold, sums }: FoldEntry, row: Row, how: "with" | "without"): void {
-  // A fold sees only its own kind's values.
-  for (const group of fold.groupsOf(row.id, row.value as Of<Kind>)) {
-    const { rows, value } = sums.get(group) ?? { rows: 0, value: fold.none(group) };
-    const next = { rows: rows + (how === "with" ? 1 : -1), value: fold[how](value, row as Row<Kind>, group) };
-    if (next.rows === 0) sums.delete(group);
+  for (const { group, part } of fold.partsOf(row)) {
+    const { parts, value } = sums.get(group) ?? { parts: 0, value: fold.none(group) };
+    const next = { parts: parts + (how === "with" ? 1 : -1), value: fold[how](value, part) };
+    if (next.parts === 0) sums.delete(group);
     else sums.set(group, next);
   }
 }

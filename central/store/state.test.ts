@@ -171,13 +171,13 @@ describe("the state reads and writes:", () => {
     const { open, store } = await setUp(t);
     const state = await open();
     await putOne(state, "a", "early");
-    const byTenant: Fold<typeof kind, string> = {
+    const byTenant: Fold<typeof kind, string, string> = {
       kind,
       name: "names-of-tenant",
-      groupsOf: (_, { tenant }) => (tenant === "" ? [] : [tenant]),
+      partsOf: ({ id, value: { tenant } }) => (tenant === "" ? [] : [{ group: tenant, part: id }]),
       none: (group) => `${group}:`,
-      with: (sum, { id }) => sum + id,
-      without: (sum, { id }) => sum.replace(id, ""),
+      with: (sum, id) => sum + id,
+      without: (sum, id) => sum.replace(id, ""),
     };
     const put = (id: string, tenant: string) => state.transact((tx) => tx.put(kind, id, project(id, { tenant })));
     await put("b", "T");

@@ -28,8 +28,8 @@ export interface State {
   /** Those whose value has this key under the index, in id order. */
   by<K extends Kind>(index: Index<K>, key: string): readonly Stored<Of<K>>[];
   /** Registers a fold that is kept from now on; the same name gives the same fold. */
-  fold<K extends Kind, V>(fold: Fold<K, V>): Fold<K, V>;
-  folded<K extends Kind, V>(fold: Fold<K, V>, group: string): V;
+  fold<K extends Kind, V, P>(fold: Fold<K, V, P>): Fold<K, V, P>;
+  folded<K extends Kind, V, P>(fold: Fold<K, V, P>, group: string): V;
   /**
    * Runs the synchronous, pure `work` over the cache and commits what it wrote, under the condition that everything it got, put
    * or deleted is as it was seen. On a lost race it waits for the cache and runs again. Resolves when reads see the commit.

@@ -1,6 +1,6 @@
 import { type Message, toBinary } from "@bufbuild/protobuf";
 import { Refusal } from "#lib/refusal.ts";
-import type { Cache, Fold, Index, Stored } from "./cache.ts";
+import type { Cache, Fold, Index, Row, Stored } from "./cache.ts";
 import { type Kind, keyOf, type Of } from "./kinds.ts";
 import type { Commit, Put } from "./store.ts";
 
@@ -14,7 +14,7 @@ export interface Tx {
   list<K extends Kind>(kind: K): readonly Stored<Of<K>>[];
   by<K extends Kind>(index: Index<K>, key: string): readonly Stored<Of<K>>[];
   /** What the fold makes of the group's rows; not conditioned either. */
-  folded<K extends Kind, V>(fold: Fold<K, V>, group: string): V;
+  folded<K extends Kind, V, P>(fold: Fold<K, V, P>, group: string): V;
   /** The value must not be changed after this call. */
   put<K extends Kind>(kind: K, id: string, value: Of<K>, options?: { readonly ttlMs?: number }): void;
   /** Deleting what is absent does nothing. */
@@ -55,15 +55,17 @@ export class TxRecord implements Tx {
     );
   }
 
-  folded<K extends Kind, V>(fold: Fold<K, V>, group: string): V {
+  folded<K extends Kind, V, P>(fold: Fold<K, V, P>, group: string): V {
     let sum = this.#cache.folded(fold, group);
-    const countsIn = (id: string, value: Of<K>) => fold.groupsOf(id, value).includes(group);
+    const count = (row: Row<K>, how: "with" | "without") => {
+      for (const part of fold.partsOf(row)) if (part.group === group) sum = fold[how](sum, part.part);
+    };
     for (const { kind, id, value } of this.#writes.values()) {
       if (kind.name !== fold.kind.name) continue;
       const before = this.#cache.get(fold.kind, id);
       const after = value as Of<K> | undefined; // put under the same kind
-      if (before !== undefined && countsIn(id, before.value)) sum = fold.without(sum, before, group);
-      if (after !== undefined && countsIn(id, after)) sum = fold.with(sum, { id, value: after }, group);
+      if (before !== undefined) count(before, "without");
+      if (after !== undefined) count({ id, value: after }, "with");
     }
     return sum;
   }
