@@ -1,14 +1,7 @@
 import { freeAddress } from "#domain/network/free.ts";
 import { isUsable, usableOf } from "#domain/network/pool.ts";
-import {
-  addressText,
-  containsAddress,
-  type Family,
-  type Prefix,
-  parseAddress,
-  prefixText,
-} from "#domain/network/prefix.ts";
-import { parsePrefixes } from "#domain/network/rules.ts";
+import { addressText, containsAddress, type Family, parseAddress, prefixText } from "#domain/network/prefix.ts";
+import { knownPrefixes } from "#domain/network/rules.ts";
 import { IPAddressFamily, type IPServiceCreateRequest } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -53,7 +46,7 @@ function checkNetwork(network: Network, project: string): void {
 function thisAddress(tx: Tx, network: Network, text: string): string {
   const address = parseAddress(text);
   if (!address.ok) throw new Refusal("invalid", address.error, { field: "ip" });
-  const prefix = prefixesOf(network).find((p) => containsAddress(p, address.value));
+  const prefix = knownPrefixes(network.prefixes).find((p) => containsAddress(p, address.value));
   if (prefix === undefined) {
     throw new Refusal("invalid", `${text} is not in network ${network.id}`, { field: "ip" });
   }
@@ -76,7 +69,7 @@ export function nextAddress(
   network: Network,
   { family, addresses, spread }: Pick<Spaces, "addresses"> & { readonly family: Family; readonly spread: number },
 ): string {
-  const prefixes = prefixesOf(network).filter((p) => p.family === family);
+  const prefixes = knownPrefixes(network.prefixes).filter((p) => p.family === family);
   const free = freeAddress(tx.folded(addresses, spaceName(network.namespace, family)), prefixes, spread);
   if (free !== undefined) return addressText(free);
   const usable = prefixes.reduce((sum, p) => sum + usableOf(p), 0n);
@@ -92,9 +85,5 @@ function familyFor(network: Network, wanted: IPAddressFamily | undefined): Famil
 }
 
 /** Of a network's prefixes, IPv4 first. */
-export const familiesOf = (network: Network): Family[] => [...new Set(prefixesOf(network).map((p) => p.family))].sort();
-
-function prefixesOf(network: Network): readonly Prefix[] {
-  const parsed = parsePrefixes(network.prefixes);
-  return parsed.ok ? parsed.value : [];
-}
+export const familiesOf = (network: Network): Family[] =>
+  [...new Set(knownPrefixes(network.prefixes).map((p) => p.family))].sort();

@@ -1,8 +1,8 @@
 // Creating, changing and deleting networks, for users and administrators alike.
 
 import { isUsable } from "#domain/network/pool.ts";
-import { overlaps, type Prefix, parseAddress, prefixText } from "#domain/network/prefix.ts";
-import { badNetwork, badParent, canonize, parsePrefixes, uncovered } from "#domain/network/rules.ts";
+import { overlaps, parseAddress, prefixText } from "#domain/network/prefix.ts";
+import { badNetwork, badParent, canonize, knownPrefixes, uncovered } from "#domain/network/rules.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { usable } from "../catalog/catalog.ts";
@@ -57,7 +57,7 @@ function checkShared(tx: Tx, { id, type, project = "" }: Network): void {
 function checkSpace(tx: Tx, network: Network): void {
   const isNamespaced = network.type === NetworkType.SUPER_NAMESPACED;
   claimTurn(tx, "networks");
-  const ours = prefixesOf(network);
+  const ours = knownPrefixes(network.prefixes);
   for (const { value: other } of tx.list(kinds.network)) {
     if (other.id === network.id || other.namespace !== undefined || other.parentNetwork === network.id) continue;
     if ((other.type === NetworkType.SUPER_NAMESPACED) !== isNamespaced) continue;
@@ -67,7 +67,7 @@ function checkSpace(tx: Tx, network: Network): void {
         throw new Refusal("exists", text, { reason: "SUPER_EXISTS", field: "partition" });
       }
     }
-    for (const theirs of prefixesOf(other)) {
+    for (const theirs of knownPrefixes(other.prefixes)) {
       const clash = ours.find((p) => overlaps(p, theirs));
       if (clash === undefined) continue;
       const text = `${prefixText(clash)} overlaps ${prefixText(theirs)} of network ${other.id}`;
@@ -106,7 +106,7 @@ export function recheck(tx: Tx, before: Network, after: Network, isForced: boole
 
 /** What the network's prefixes have no place for any more: of a child's prefix all of it, of an address one that is not its own. */
 function strandedBy(tx: Tx, network: Network): string | undefined {
-  const kept = prefixesOf(network);
+  const kept = knownPrefixes(network.prefixes);
   for (const { value } of tx.list(kinds.network)) {
     const lost = value.parentNetwork === network.id ? uncovered(value.prefixes, network.prefixes)[0] : undefined;
     if (lost !== undefined) return `prefix ${prefixText(lost)} of network ${value.id}`;
@@ -133,8 +133,3 @@ export const holdersOf = (tx: Tx, { id }: Network): string[] => [
     .filter((m) => m.value.allocation?.networks.some((n) => n.network === id))
     .map((m) => `machine ${m.id}`),
 ];
-
-function prefixesOf(network: Network): Prefix[] {
-  const parsed = parsePrefixes(network.prefixes);
-  return parsed.ok ? parsed.value : [];
-}

@@ -1,7 +1,7 @@
 // A child network is cut out of a super network.
 import { freePrefix } from "#domain/network/free.ts";
 import { type Family, type Prefix, prefixText } from "#domain/network/prefix.ts";
-import { childLengths, parsePrefixes } from "#domain/network/rules.ts";
+import { childLengths, knownPrefixes } from "#domain/network/rules.ts";
 import {
   type ChildPrefixLength,
   NATType,
@@ -75,7 +75,7 @@ interface Cut {
 }
 
 function cut(tx: Tx, { children }: Spaces, { parent, child, wanted }: Cut): Prefix[] {
-  const outer = known(parent.prefixes);
+  const outer = knownPrefixes(parent.prefixes);
   const families = familiesOf(parent, outer, wanted.addressFamily);
   const lengths = childLengths(parent, families, wanted.length);
   if (!lengths.ok) throw new Refusal("invalid", lengths.error.why, { field: lengths.error.field });
@@ -107,10 +107,4 @@ function familiesOf(parent: Network, outer: readonly Prefix[], wanted: NetworkAd
   const missing = asked.find((family) => !has.has(family));
   if (missing === undefined) return [...asked];
   throw new Refusal("invalid", `network ${parent.id} has no IPv${missing} prefix`, { field: "address_family" });
-}
-
-/** Prefixes that are stored were checked when they came. */
-function known(texts: readonly string[]): Prefix[] {
-  const parsed = parsePrefixes(texts);
-  return parsed.ok ? parsed.value : [];
 }

@@ -3,7 +3,7 @@
 import { addressBlock, familySpace, prefixBlock } from "#domain/network/free.ts";
 import { type Block, emptySpace, giveBack, type Space, take } from "#domain/network/ipam.ts";
 import { type Family, parseAddress } from "#domain/network/prefix.ts";
-import { parsePrefixes } from "#domain/network/rules.ts";
+import { knownPrefixes } from "#domain/network/rules.ts";
 import type { Fold, Part, Row } from "../store/cache.ts";
 import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -44,9 +44,11 @@ function addressOf({ value }: Row<typeof kinds.ip>): Part<Block>[] {
 }
 
 function prefixesOf({ value }: Row<typeof kinds.network>): Part<Block>[] {
-  const parsed = value.parentNetwork === undefined ? undefined : parsePrefixes(value.prefixes);
-  if (!parsed?.ok) return [];
-  return parsed.value.map((p) => ({ group: spaceName(value.namespace, p.family), part: prefixBlock(p) }));
+  if (value.parentNetwork === undefined) return [];
+  return knownPrefixes(value.prefixes).map((p) => ({
+    group: spaceName(value.namespace, p.family),
+    part: prefixBlock(p),
+  }));
 }
 
 function numberOf({ id }: Row<typeof kinds.claim>): Part<Block>[] {

@@ -9,7 +9,7 @@ import {
 } from "#gen/metalstack/api/v2/network_pb.ts";
 import { usableOf } from "./pool.ts";
 import type { Family } from "./prefix.ts";
-import { parsePrefixes } from "./rules.ts";
+import { knownPrefixes } from "./rules.ts";
 
 /** What the protocol can carry. */
 const uint64Max = (1n << 64n) - 1n;
@@ -24,8 +24,7 @@ export function consumptionOf(
   ips: readonly IP[],
   children: readonly Pick<Network, "prefixes">[],
 ): NetworkConsumption {
-  const parsed = parsePrefixes(network.prefixes);
-  const prefixes = parsed.ok ? parsed.value : [];
+  const prefixes = knownPrefixes(network.prefixes);
   const cut = children.flatMap((child) => child.prefixes);
   const usage = (family: Family): NetworkUsage | undefined => {
     const ours = prefixes.filter((p) => p.family === family);

@@ -135,9 +135,8 @@ function badLengths(network: Network): Problem | undefined {
 
 /** What of a list of prefixes is not covered by another list. Prefixes that cannot be read are none. */
 export function uncovered(before: readonly string[], after: readonly string[]): Prefix[] {
-  const [were, are] = [parsePrefixes(before), parsePrefixes(after)];
-  if (!were.ok) return [];
-  return were.value.filter((p) => !(are.ok && are.value.some((outer) => containsPrefix(outer, p))));
+  const are = knownPrefixes(after);
+  return knownPrefixes(before).filter((p) => !are.some((outer) => containsPrefix(outer, p)));
 }
 
 /** Gives the prefixes of a checked network their one canonical text. Edits it. */
@@ -158,6 +157,12 @@ export function parsePrefixes(texts: readonly string[]): Result<Prefix[]> {
     prefixes.push(parsed.value);
   }
   return ok(prefixes);
+}
+
+/** Prefixes that are stored, which were checked when they came. Should one be none all the same, there are none. */
+export function knownPrefixes(texts: readonly string[]): readonly Prefix[] {
+  const parsed = parsePrefixes(texts);
+  return parsed.ok ? parsed.value : [];
 }
 
 /**
@@ -181,8 +186,7 @@ export function childLengths(
       const why = `/${length} is not within /${least} to /${bitsOf(family)} that network ${parent.id} allows for IPv${family}`;
       return fail({ field: "length", why });
     }
-    const outer = parsePrefixes(parent.prefixes);
-    const ours = outer.ok ? outer.value.filter((p) => p.family === family) : [];
+    const ours = knownPrefixes(parent.prefixes).filter((p) => p.family === family);
     if (ours.every((p) => length < p.length)) {
       const why = `/${length} does not fit into ${ours.map(prefixText).join(", ")} of network ${parent.id}`;
       return fail({ field: "length", why });
