@@ -1,6 +1,5 @@
 // Takes traces from calls without holding them up: they wait in memory for at most a quarter of a second, and are stored many at a time.
 // What waits is lost when the process is killed, and stored when it is stopped.
-import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { AuditTrace } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { Bell, rung } from "#lib/bell.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -9,6 +8,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { bytesKept, outlived, type Retention, traceId } from "./retention.ts";
+import { timeOf } from "./trace.ts";
 
 /** Traces that wait; further ones are lost, and the log says how many. */
 export const waitingMax = 10_000;
@@ -87,7 +87,7 @@ export class Recorder {
       } catch (error) {
         log.warn("audit-not-pruned", { error });
       }
-      if (!isStored) await rung(new Bell(), clock, retryMs, signal);
+      if (!isStored) await clock.sleep(retryMs, signal).catch(() => undefined);
     }
   }
 
@@ -135,5 +135,3 @@ export class Recorder {
     this.#lost = 0;
   }
 }
-
-const timeOf = ({ timestamp }: AuditTrace): number => (timestamp === undefined ? 0 : timestampMs(timestamp));

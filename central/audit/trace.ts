@@ -1,6 +1,6 @@
 // A call as two traces: when it began and when it ended. What the contract's AuditTrace has no field for stands in its labels.
 import { create, toJson } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { AuditPhase, type AuditTrace, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { AdminRole, InfraRole, MachineRole, ProjectRole, TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { Caller } from "../access/caller.ts";
@@ -68,6 +68,9 @@ export function traceOf(call: Call, atMs: number, body: string | undefined, outc
     ...(outcome && { resultCode: outcome.code }),
   });
 }
+
+/** Wall clock, milliseconds; 0 where a trace has none. */
+export const timeOf = ({ timestamp }: AuditTrace): number => (timestamp === undefined ? 0 : timestampMs(timestamp));
 
 /** One line of JSON, to be printed: `{"audit":{…}}`, the trace in protobuf's JSON. */
 export const auditLine = (trace: AuditTrace): string =>

@@ -11,7 +11,7 @@ import {
 import { LabelsSchema, MetaSchema } from "#gen/metalstack/api/v2/common_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
-import { traceLabels } from "./trace.ts";
+import { timeOf, traceLabels } from "./trace.ts";
 
 const hourMs = 3_600_000;
 /** Without `from` and `limit` in the query. */
@@ -48,9 +48,10 @@ export function traces(state: State): Traces {
       if (uuid !== undefined) return newestFirst(under(scope, uuidKey(uuid)).filter(fits)).slice(0, limit);
       const { fromMs, toMs } = period(query, nowMs);
       const isWithin = (trace: AuditTrace) => timeOf(trace) >= fromMs && timeOf(trace) <= toMs;
+      const key = narrowest(scope, query);
       const found: AuditTrace[] = [];
       for (let hour = hourOf(toMs); hour >= hourOf(fromMs) && found.length < limit; hour--) {
-        const rows = under(scope, hourKey(hour, narrowest(scope, query)));
+        const rows = under(scope, hourKey(hour, key));
         found.push(...newestFirst(rows.filter((trace) => isWithin(trace) && fits(trace))));
       }
       return found.slice(0, limit);
@@ -58,7 +59,6 @@ export function traces(state: State): Traces {
   };
 }
 
-const timeOf = ({ timestamp }: AuditTrace): number => (timestamp === undefined ? 0 : timestampMs(timestamp));
 const hourOf = (ms: number): number => Math.floor(ms / hourMs);
 const newestFirst = (rows: readonly AuditTrace[]) =>
   rows.toSorted((a, b) => timeOf(b) - timeOf(a) || b.phase - a.phase);
