@@ -12,15 +12,13 @@ import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
 import { TenantMemberSchema, TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import { TokenService } from "#gen/metalstack/api/v2/token_pb.ts";
 import { VersionService } from "#gen/metalstack/api/v2/version_pb.ts";
+import { dayMs, hourMs } from "#lib/durations.ts";
 import { membershipId } from "../identity/membership.ts";
 import { Lines } from "../io/testing/state-rehearsal.ts";
 import { kinds } from "../store/kinds.ts";
 import { type TestCentral, testCentral } from "../testing/central.ts";
 import { boundPerMinute } from "./bound.ts";
 import { traceLabels } from "./trace.ts";
-
-const dayMs = 86_400_000;
-const hourMs = 3_600_000;
 
 let central: TestCentral;
 let log: Lines;

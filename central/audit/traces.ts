@@ -1,4 +1,5 @@
 // Finds traces by indexes: each is found under its uuid, and under the hour in which it was written with each thing that is asked for.
+
 import { clone, create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
@@ -9,11 +10,11 @@ import {
   AuditTraceSchema,
 } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { LabelsSchema, MetaSchema } from "#gen/metalstack/api/v2/common_pb.ts";
+import { dayMs, hourMs } from "#lib/durations.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { timeOf, traceLabels } from "./trace.ts";
 
-const hourMs = 3_600_000;
 /** Without `from` and `limit` in the query. */
 const windowMs = 8 * hourMs;
 const limitDefault = 200;
@@ -65,7 +66,7 @@ const newestFirst = (rows: readonly AuditTrace[]) =>
 
 function period({ from, to }: AuditQuery, nowMs: number): { readonly fromMs: number; readonly toMs: number } {
   const toMs = Math.min(to === undefined ? nowMs : timestampMs(to), nowMs + aheadMs);
-  const oldestMs = nowMs - keptDaysMax * 24 * hourMs;
+  const oldestMs = nowMs - keptDaysMax * dayMs;
   return { fromMs: Math.max(from === undefined ? nowMs - windowMs : timestampMs(from), oldestMs), toMs };
 }
 

@@ -8,10 +8,9 @@ import { ProjectRole, TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
 import { TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import { UserService } from "#gen/metalstack/api/v2/user_pb.ts";
+import { dayMs } from "#lib/durations.ts";
 import { kinds } from "../store/kinds.ts";
 import { type TestCentral, testCentral } from "../testing/central.ts";
-
-const dayMs = 86_400_000;
 
 let central: TestCentral;
 let project: string;

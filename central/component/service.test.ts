@@ -7,9 +7,8 @@ import { VPNService } from "#gen/metalstack/admin/v2/vpn_pb.ts";
 import { InfraRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import { ComponentType } from "#gen/metalstack/api/v2/component_pb.ts";
 import { ComponentService } from "#gen/metalstack/infra/v2/component_pb.ts";
+import { hourMs } from "#lib/durations.ts";
 import { type TestCentral, testCentral } from "../testing/central.ts";
-
-const hourMs = 3_600_000;
 
 let central: TestCentral;
 let token: string;

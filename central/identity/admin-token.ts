@@ -4,6 +4,7 @@ import { newMeta } from "#domain/meta.ts";
 import { AdminRole, InfraRole, MachineRole, ProjectRole, TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import { TenantMemberSchema, TenantSchema } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import type { Clock } from "#lib/clock.ts";
+import { dayMs } from "#lib/durations.ts";
 import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { SecretFile } from "#lib/secret-file.ts";
@@ -11,7 +12,6 @@ import { everything, type Grants } from "../access/rights.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Identity, Issued } from "./identity.ts";
-import { dayMs } from "./key-plan.ts";
 import { membershipId, membershipRights } from "./membership.ts";
 
 const lifetimeMs = 365 * dayMs;

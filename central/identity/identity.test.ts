@@ -18,6 +18,7 @@ import { TokenService, TokenServiceCreateRequestSchema } from "#gen/metalstack/a
 import { UserService } from "#gen/metalstack/api/v2/user_pb.ts";
 import { VersionService } from "#gen/metalstack/api/v2/version_pb.ts";
 import { SwitchService } from "#gen/metalstack/infra/v2/switch_pb.ts";
+import { dayMs, hourMs } from "#lib/durations.ts";
 import { silentLog as silent } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
@@ -25,7 +26,6 @@ import { memoryFile, type TestCentral, testCentral } from "../testing/central.ts
 import { ensureAdminToken, furtherAdminToken } from "./admin-token.ts";
 import { userTokensMax } from "./identity.ts";
 import { issueAgentToken } from "./issue.ts";
-import { dayMs } from "./key-plan.ts";
 
 let central: TestCentral;
 beforeEach(async () => {
@@ -34,7 +34,6 @@ beforeEach(async () => {
 afterEach(() => central.close());
 
 const refusedWith = (code: Code) => (e: unknown) => e instanceof ConnectError && e.code === code;
-const hourMs = 3_600_000;
 
 async function projectOf(owner: string) {
   const { tenant } = await central.client(AdminTenantService).create({ name: `${owner}-tenant` });

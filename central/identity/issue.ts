@@ -1,6 +1,6 @@
 import { InfraRole } from "#gen/metalstack/api/v2/common_pb.ts";
+import { dayMs } from "#lib/durations.ts";
 import { agentUser, type Identity, type Issued } from "./identity.ts";
-import { dayMs } from "./key-plan.ts";
 
 /** A token for the agent of one partition. It speaks for that partition alone: `caller.partition` says which. */
 export const issueAgentToken = (

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
+import { dayMs, hourMs } from "#lib/durations.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import { silentLog as log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -13,10 +14,9 @@ import { MemoryStore } from "../store/memory-store.ts";
 import { openState, type State } from "../store/state.ts";
 import { type KeptIdentity, openIdentity } from "./identity.ts";
 import { Jwts, verifiedMax } from "./jwt.ts";
-import { dayMs, signingMs, tokenLifeMaxMs } from "./key-plan.ts";
+import { signingMs, tokenLifeMaxMs } from "./key-plan.ts";
 import { Keyring } from "./keyring.ts";
 
-const hourMs = 3_600_000;
 const issuer = "test";
 const provider = "provider";
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dayMs, keyPlan, noticeMs, signingMs, tokenLifeMaxMs } from "./key-plan.ts";
+import { dayMs } from "#lib/durations.ts";
+import { keyPlan, noticeMs, signingMs, tokenLifeMaxMs } from "./key-plan.ts";
 
 const now = Date.UTC(2026, 0, 1);
 

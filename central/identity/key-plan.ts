@@ -1,7 +1,5 @@
 // Which of the stored keys signs, when the next is made, and which are over. Every central comes to the same answers.
-
-const hourMs = 3_600_000;
-export const dayMs = 24 * hourMs;
+import { dayMs, hourMs } from "#lib/durations.ts";
 
 /** Longest life of a token, as the contract's rules bound it. */
 export const tokenLifeMaxMs = 365 * dayMs;

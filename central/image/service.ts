@@ -10,6 +10,7 @@ import {
   ImageSchema,
   ImageService,
 } from "#gen/metalstack/api/v2/image_pb.ts";
+import { dayMs } from "#lib/durations.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
@@ -18,7 +19,7 @@ import type { Stored } from "../store/cache.ts";
 import { kinds, type Of } from "../store/kinds.ts";
 
 /** How long an image is offered when nobody says otherwise. */
-const shelfLifeMs = 90 * 86_400_000;
+const shelfLifeMs = 90 * dayMs;
 
 export function imageServices(ports: ServicePorts): Implementation[] {
   const images = catalog(ports, kinds.image, "image");

@@ -1,6 +1,8 @@
 // Gives central its ports on this host and starts it: the store first, the port last.
+
 import { readFile } from "node:fs/promises";
 import type { AuditTrace } from "#gen/metalstack/api/v2/audit_pb.ts";
+import { dayMs, hourMs } from "#lib/durations.ts";
 import { ecdsaKeys as keys } from "#lib/io/ecdsa-keys.ts";
 import { listen } from "#lib/io/one-port.ts";
 import { secretFile } from "#lib/io/secret-file.ts";
@@ -48,10 +50,10 @@ export async function startCentral(
 
   const authority = await Authority.open({ state, keys, clock, random });
   const tls = config.tls && (await serverTls(config.tls, authority, { clock, log }));
-  const certificateMs = config.join.certificateHours * 3_600_000;
+  const certificateMs = config.join.certificateHours * hourMs;
   const join = { authority, keys, shown: () => tls?.shown(), certificateMs };
   const audit = {
-    retention: { keepMs: config.audit.days * 86_400_000, bytesMax: config.audit.megabytes * 1_000_000 },
+    retention: { keepMs: config.audit.days * dayMs, bytesMax: config.audit.megabytes * 1_000_000 },
     ...(config.audit.stdout && { tell: (trace: AuditTrace) => void process.stdout.write(auditLine(trace)) }),
   };
   const ports = { state, identity, provider, version: versionFacts(), join, audit, lifetime, clock, random, log };

@@ -1,13 +1,15 @@
 // By what central is known to those who connect: a certificate from files, or one of its own.
+
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Clock } from "#lib/clock.ts";
+import { dayMs } from "#lib/durations.ts";
 import { ecdsaKeys as keys } from "#lib/io/ecdsa-keys.ts";
 import type { TlsMaterial } from "#lib/io/one-port.ts";
 import type { Log } from "#lib/log.ts";
 import { certificatePem, certificatesOf, pem } from "#lib/x509/pem.ts";
 import type { CentralConfig } from "../config.ts";
-import { type Authority, dayMs } from "../join/authority.ts";
+import type { Authority } from "../join/authority.ts";
 
 export type TlsConfig = NonNullable<CentralConfig["tls"]>;
 

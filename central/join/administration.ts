@@ -1,16 +1,17 @@
 // What administrators do about agents that join: the part of holdfast.api.v1.PartitionService that is about join tokens and
 // certificates.
+
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { isEndpoint } from "#domain/join/join-string.ts";
 import type { PartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
+import { dayMs } from "#lib/durations.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { usable } from "../catalog/catalog.ts";
 import { kinds } from "../store/kinds.ts";
 import { revoke } from "./agent-certificates.ts";
-import { dayMs } from "./authority.ts";
 import type { JoinServicePorts } from "./join-service.ts";
 import { newJoinToken, putNew, revokeToken } from "./join-tokens.ts";
 

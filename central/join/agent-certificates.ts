@@ -1,12 +1,14 @@
 // Certificates of agents: given for a join token or for the one before, listed, revoked.
+
 import { clone, create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Credential, CredentialSchema } from "#gen/holdfast/join/v1/join_pb.ts";
 import { type AgentCertificate, AgentCertificateSchema } from "#gen/holdfast/state/v1/join_pb.ts";
+import { dayMs } from "#lib/durations.ts";
 import { agentUser } from "../identity/identity.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
-import { type Authority, dayMs } from "./authority.ts";
+import type { Authority } from "./authority.ts";
 import { goodCertificate, isOver } from "./certificate-caller.ts";
 
 /** So long after its end it is still known what became of one. */

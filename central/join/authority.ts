@@ -1,17 +1,18 @@
 // Central's own certificate authority: one for all centrals of a store. It signs what agents show to central, and, where central
 // has no other certificate, what central shows to everybody.
+
 import { create } from "@bufbuild/protobuf";
 import { type CertificateAuthority, CertificateAuthoritySchema } from "#gen/holdfast/state/v1/join_pb.ts";
 import { bug } from "#lib/bug.ts";
 import { hex } from "#lib/bytes.ts";
 import type { Clock } from "#lib/clock.ts";
+import { dayMs } from "#lib/durations.ts";
 import type { Random } from "#lib/random.ts";
 import { certificate, keyIdOf, serialBytes, serialOf, type Use } from "#lib/x509/certificate.ts";
 import type { Keys } from "#lib/x509/keys.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 
-export const dayMs = 86_400_000;
 const lifeMs = 20 * 365 * dayMs;
 /** Clocks differ: what is signed now is good for those who think that it is earlier. */
 const skewMs = 3_600_000;

@@ -11,6 +11,7 @@ import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
 import { AdminRole, OptimisticLockingStrategy as Lock } from "#gen/metalstack/api/v2/common_pb.ts";
 import { hex } from "#lib/bytes.ts";
+import { dayMs } from "#lib/durations.ts";
 import { ecdsaKeys as keys } from "#lib/io/ecdsa-keys.ts";
 import { systemRandom } from "#lib/io/system-random.ts";
 import { type Log, type LogFields, silentLog } from "#lib/log.ts";
@@ -20,7 +21,7 @@ import { implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState } from "../store/state.ts";
-import { Authority, dayMs } from "./authority.ts";
+import { Authority } from "./authority.ts";
 import { endpoint, type JoinCentral, joinCentral } from "./testing/join-central.ts";
 
 const heard: string[] = [];

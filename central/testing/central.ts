@@ -6,6 +6,7 @@ import {
   type Interceptor,
   type Transport,
 } from "@connectrpc/connect";
+import { dayMs } from "#lib/durations.ts";
 import { systemRandom } from "#lib/io/system-random.ts";
 import { type Log, silentLog } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
@@ -19,7 +20,6 @@ import type { Retention } from "../audit/retention.ts";
 import { catalogServices } from "../catalog-services.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
 import { type KeptIdentity, openIdentity } from "../identity/identity.ts";
-import { dayMs } from "../identity/key-plan.ts";
 import { newSigningKey } from "../io/new-signing-key.ts";
 import { type Implementation, services } from "../services.ts";
 import { MemoryStore } from "../store/memory-store.ts";

@@ -1,4 +1,5 @@
 // A central at which agents can join, and agents that call it over connections with and without a certificate.
+
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, createRouterTransport, type Interceptor } from "@connectrpc/connect";
 import { parseJoinString } from "#domain/join/join-string.ts";
@@ -6,6 +7,7 @@ import { PartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
 import { type EnrolRequest, type Invitation, JoinService } from "#gen/holdfast/join/v1/join_pb.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
 import { hex } from "#lib/bytes.ts";
+import { dayMs } from "#lib/durations.ts";
 import { ecdsaKeys as keys } from "#lib/io/ecdsa-keys.ts";
 import type { Log } from "#lib/log.ts";
 import { checked } from "#lib/result.ts";
@@ -14,7 +16,7 @@ import type { KeyPair } from "#lib/x509/keys.ts";
 import { certificateRequest } from "#lib/x509/request.ts";
 import type { Implementation } from "../../services.ts";
 import { type TestCentral, testCentral } from "../../testing/central.ts";
-import { Authority, dayMs } from "../authority.ts";
+import { Authority } from "../authority.ts";
 import { joinServices } from "../services.ts";
 
 export const endpoint = "https://central.example:8443";
