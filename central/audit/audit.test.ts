@@ -26,7 +26,7 @@ let ann: string;
 let bob: string;
 beforeEach(async () => {
   log = new Lines();
-  central = await testCentral(() => [], log, undefined, { keepMs: 14 * dayMs, bytesMax: 10_000_000 });
+  central = await testCentral(() => [], { log, retention: { keepMs: 14 * dayMs, bytesMax: 10_000_000 } });
   for (const name of ["ann", "bob"]) await central.client(AdminTenantService).create({ name });
   await central.state.transact((tx) => {
     for (const login of ["ann", "bob"]) {

@@ -60,11 +60,16 @@ export const memoryFile = (path = "memory"): SecretFile & { text: string | undef
 let sharedKey: ReturnType<typeof newSigningKey> | undefined;
 let sharedValidation: Interceptor | undefined;
 
-/**
- * @param more implementations beside the catalog's, which may use the ports that they are given
- * @param store one in memory unless given; it stays open
- * @param retention given: calls are written down
- */
+export interface TestCentralOptions {
+  /** Silent unless given. */
+  readonly log?: Log | undefined;
+  /** One in memory unless given; it stays open. */
+  readonly store?: Store | undefined;
+  /** Given: calls are written down. */
+  readonly retention?: Retention;
+}
+
+/** @param more implementations beside the catalog's, which may use the ports that they are given */
 export async function testCentral(
   more: (ports: {
     state: State;
@@ -72,9 +77,7 @@ export async function testCentral(
     random: Random;
     log: Log;
   }) => readonly Implementation[] | Promise<readonly Implementation[]> = () => [],
-  log: Log = silentLog,
-  store?: Store,
-  retention?: Retention,
+  { log = silentLog, store, retention }: TestCentralOptions = {},
 ): Promise<TestCentral> {
   const clock = new VirtualClock();
   const random = systemRandom;

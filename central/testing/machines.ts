@@ -96,8 +96,7 @@ export async function machineCentral(store?: Store): Promise<MachineCentral> {
         implement(EventService, eventService(ports)),
       ];
     },
-    silentLog,
-    store,
+    { store },
   );
   await catalogOf(central);
   await central.client(AdminTenantService).create({ name: "acme" });

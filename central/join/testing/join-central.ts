@@ -44,12 +44,15 @@ export async function joinCentral(
   let authority!: Authority;
   const face: { certificate: Uint8Array | undefined } = { certificate: undefined };
   const certificateMs = given.certificateMs ?? 30 * dayMs;
-  const central = await testCentral(async (ports) => {
-    authority = await Authority.open({ ...ports, keys });
-    face.certificate = authority.certificate;
-    const join = { authority, keys, shown: () => face.certificate, certificateMs };
-    return [...joinServices({ ...ports, ...join }), ...(given.more?.(ports) ?? [])];
-  }, given.log);
+  const central = await testCentral(
+    async (ports) => {
+      authority = await Authority.open({ ...ports, keys });
+      face.certificate = authority.certificate;
+      const join = { authority, keys, shown: () => face.certificate, certificateMs };
+      return [...joinServices({ ...ports, ...join }), ...(given.more?.(ports) ?? [])];
+    },
+    { log: given.log },
+  );
   await central.client(AdminPartitionService).create({ partition: { id: "lab" } });
 
   const showing = <S extends DescService>(service: S, certificate: Uint8Array): Client<S> => {
