@@ -3,6 +3,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { hex } from "#lib/bytes.ts";
 import type { Clock } from "#lib/clock.ts";
+import { dayMs } from "#lib/durations.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { isReservedUser } from "../identity/identity.ts";
@@ -13,7 +14,7 @@ import { usable } from "./catalog.ts";
 import { claimTurn } from "./claim.ts";
 
 /** The contract promises both: 7 days, and 32 characters. */
-const lifetimeMs = 7 * 24 * 3_600_000;
+const lifetimeMs = 7 * dayMs;
 const secretBytes = 16;
 /** Of one tenant or project, at one time. */
 const openMax = 100;

@@ -5,6 +5,7 @@ import { newMeta, touched } from "#domain/meta.ts";
 import { ComponentService as AdminComponentService } from "#gen/metalstack/admin/v2/component_pb.ts";
 import { type Component, type ComponentQuery, ComponentSchema } from "#gen/metalstack/api/v2/component_pb.ts";
 import { ComponentService, type ComponentServicePingRequest } from "#gen/metalstack/infra/v2/component_pb.ts";
+import { dayMs } from "#lib/durations.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { unknown } from "../catalog/catalog.ts";
@@ -12,7 +13,7 @@ import type { ServicePorts } from "../catalog/ports.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 
-const rememberedMs = 24 * 3_600_000;
+const rememberedMs = dayMs;
 
 export function componentServices({ state, clock, random }: ServicePorts): Implementation[] {
   const byUuid = state.index(kinds.component, "uuid", (c) => c.uuid);

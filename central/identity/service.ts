@@ -13,6 +13,7 @@ import {
   type TokenServiceCreateRequest,
   type TokenServiceUpdateRequest,
 } from "#gen/metalstack/api/v2/token_pb.ts";
+import { hourMs } from "#lib/durations.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { unknown } from "../catalog/catalog.ts";
@@ -26,7 +27,7 @@ import { type Identity, type Issued, isReservedUser, type Wanted } from "./ident
 import { liveGrants } from "./live-grants.ts";
 import { tokensOf } from "./tokens-of.ts";
 
-const defaultLifetimeMs = 8 * 3_600_000;
+const defaultLifetimeMs = 8 * hourMs;
 
 type Ports = ServicePorts & { readonly identity: Identity };
 

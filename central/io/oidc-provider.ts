@@ -1,6 +1,7 @@
 // The identity provider over the network, by openid-client. Signatures of ID tokens are verified although they come over TLS.
 import * as oidc from "openid-client";
 import type { Clock } from "#lib/clock.ts";
+import { hourMs } from "#lib/durations.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Secret } from "#lib/secret.ts";
 import type { Checks, DeviceCodes, IdentityProvider, Pending } from "../login/identity-provider.ts";
@@ -20,7 +21,7 @@ export interface OidcOptions {
 
 const timeoutSeconds = 10;
 /** What the provider says of itself is asked again after this. */
-const discoveryMs = 3_600_000;
+const discoveryMs = hourMs;
 /** Requests to the provider that are under way at once: nobody who asks us has shown anything yet. */
 const requestsMax = 64;
 

@@ -1,4 +1,5 @@
 // The command that makes a further token for an administrator, beside the API and with the store itself.
+import { hourMs } from "#lib/durations.ts";
 import { secretFile } from "#lib/io/secret-file.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
@@ -31,7 +32,7 @@ export async function printAdminToken(
       const identity = await openIdentity({ state, clock, random, newSigningKey, provider, issuer });
       const ports = { state, identity, clock, provider };
       const { user, hours, file } = wanted;
-      const { secret, token } = await furtherAdminToken(ports, { user, lifetimeMs: hours * 3_600_000 });
+      const { secret, token } = await furtherAdminToken(ports, { user, lifetimeMs: hours * hourMs });
       if (file === undefined) print(`${secret.reveal()}\n`);
       else {
         await secretFile(file).write(`${secret.reveal()}\n`);

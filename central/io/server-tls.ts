@@ -3,7 +3,7 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Clock } from "#lib/clock.ts";
-import { dayMs } from "#lib/durations.ts";
+import { dayMs, hourMs } from "#lib/durations.ts";
 import { ecdsaKeys as keys } from "#lib/io/ecdsa-keys.ts";
 import type { TlsMaterial } from "#lib/io/one-port.ts";
 import type { Log } from "#lib/log.ts";
@@ -16,7 +16,7 @@ export type TlsConfig = NonNullable<CentralConfig["tls"]>;
 const ownMs = 90 * dayMs;
 /** Of the life of an own certificate: then there is the next one. */
 const renewAfterMs = ownMs / 3;
-const lookMs = 3_600_000;
+const lookMs = hourMs;
 
 export interface ServerTls {
   /** The material that is in force from now on. */

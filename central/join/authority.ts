@@ -6,7 +6,7 @@ import { type CertificateAuthority, CertificateAuthoritySchema } from "#gen/hold
 import { bug } from "#lib/bug.ts";
 import { hex } from "#lib/bytes.ts";
 import type { Clock } from "#lib/clock.ts";
-import { dayMs } from "#lib/durations.ts";
+import { dayMs, hourMs } from "#lib/durations.ts";
 import type { Random } from "#lib/random.ts";
 import { certificate, keyIdOf, serialBytes, serialOf, type Use } from "#lib/x509/certificate.ts";
 import type { Keys } from "#lib/x509/keys.ts";
@@ -15,7 +15,7 @@ import type { State } from "../store/state.ts";
 
 const lifeMs = 20 * 365 * dayMs;
 /** Clocks differ: what is signed now is good for those who think that it is earlier. */
-const skewMs = 3_600_000;
+const skewMs = hourMs;
 const id = "1";
 
 export interface AuthorityPorts {
