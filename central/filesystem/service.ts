@@ -53,7 +53,7 @@ export function filesystemServices(ports: ServicePorts): Implementation[] {
       match: ({ match }) => {
         switch (match.case) {
           case "sizeAndImage":
-            return { filesystemLayout: bySizeAndImage(ports.state, match.value.size, match.value.image) };
+            return { filesystemLayout: bySizeAndImage(ports, match.value) };
           case "machineAndFilesystemlayout":
             return { filesystemLayout: byMachine(ports.state, match.value.machine, match.value.filesystemLayout) };
           default:
@@ -78,10 +78,13 @@ function check(tx: Tx, layout: FilesystemLayout): void {
   });
 }
 
-function bySizeAndImage(state: State, size: string, wanted: string): FilesystemLayout {
+function bySizeAndImage(
+  { state, clock }: ServicePorts,
+  { size, image: wanted }: { readonly size: string; readonly image: string },
+): FilesystemLayout {
   if (state.get(kinds.size, size) === undefined) return unknown("size", size);
   const images = state.list(kinds.image).map((row) => row.value);
-  const image = resolveImage(images, wanted) ?? unknown("image", wanted);
+  const image = resolveImage(images, wanted, clock.wallMs()) ?? unknown("image", wanted);
   const layouts = state.list(kinds.filesystemLayout).map((row) => row.value);
   const [layout] = matchingLayouts(layouts, size, image.id);
   return layout ?? unknown("filesystem layout for size and image", `${size}, ${image.id}`);

@@ -27,10 +27,12 @@ export function imageServices(ports: ServicePorts): Implementation[] {
   return [
     implement(ImageService, {
       // The short form is understood here as well: it is what people type.
-      get: ({ id }) => ({ image: resolveImage(images.list(), id) ?? unknown("image", id) }),
+      get: ({ id }) => ({ image: resolveImage(images.list(), id, ports.clock.wallMs()) ?? unknown("image", id) }),
       list: ({ query }) => ({ images: images.list((i) => imageMatches(i, query)) }),
       latest: ({ os, classification }) => ({
-        image: latestImage(images.list(), os, classification) ?? unknown("image of operating system", os),
+        image:
+          latestImage(images.list(), os, ports.clock.wallMs(), classification) ??
+          unknown("image of operating system", os),
       }),
     }),
     implement(AdminImageService, {

@@ -45,9 +45,10 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
       if (request.uuid !== undefined && caller.rights.adminRole !== AdminRole.EDITOR) {
         throw new Refusal("denied", "only administrators may name the machine that they get", { field: "uuid" });
       }
+      const nowMs = clock.wallMs();
       const attempt = {
         user: caller.user,
-        nowMs: clock.wallMs(),
+        nowMs,
         allocation: random.uuid(),
         newUuid: () => random.uuid(),
         seed: random.below(2 ** 31),
@@ -56,7 +57,9 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
         spaces: spaces(state),
       };
       const { result } = await spread((next) =>
-        state.transact((tx) => allocate(tx, request, resolveCreate(tx, request), { ...attempt, spread: next() })),
+        state.transact((tx) =>
+          allocate(tx, request, resolveCreate(tx, request, nowMs), { ...attempt, spread: next() }),
+        ),
       );
       return { machine: show(result.uuid) };
     },

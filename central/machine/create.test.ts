@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { clone } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { asnTag, rackTag } from "#domain/machine/tags.ts";
@@ -10,6 +11,7 @@ import { ImageService as AdminImageService } from "#gen/metalstack/admin/v2/imag
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
+import { OptimisticLockingStrategy as Lock } from "#gen/metalstack/api/v2/common_pb.ts";
 import { ImageFeature } from "#gen/metalstack/api/v2/image_pb.ts";
 import { IPService, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineAllocationType, MachineService, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
@@ -196,6 +198,26 @@ describe("a creation is refused", () => {
     const layout = aLayout("special", { arch: "*" });
     await central.client(AdminFilesystemService).create({ filesystemLayout: layout });
     assert.equal((await central.create({ image: "arch-1.0.0" })).machine?.allocation?.filesystemLayout?.id, "special");
+  });
+
+  test("for an image from the millisecond at which it expires, and its line goes on with the one before", async () => {
+    await central.waiting(3);
+    const expiresAtMs = central.clock.wallMs() + 1000;
+    await central
+      .client(AdminImageService)
+      .update({
+        id: "debian-13.0.2",
+        updateMeta: { lockingStrategy: Lock.SERVER },
+        expiresAt: timestampFromMs(expiresAtMs),
+      });
+    central.clock.advance(999);
+    assert.equal((await central.create()).machine?.allocation?.image?.id, "debian-13.0.2");
+    central.clock.advance(1);
+    assert.equal((await central.create()).machine?.allocation?.image?.id, "debian-13.0.1");
+    await assert.rejects(
+      central.create({ image: "debian-13.0.2" }),
+      refusedWith(Code.FailedPrecondition, /expired at 2.*: take a newer one/, "image"),
+    );
   });
 
   test("for a thing that is about to be deleted", async () => {

@@ -1,7 +1,8 @@
 // From a create request to what can be allocated: everything that it names is looked up and checked here. What is found is read
 // through the transaction, so that nothing goes away or changes between the check and the commit.
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { matchingLayouts } from "#domain/filesystem/match.ts";
-import { resolveImage } from "#domain/image/version.ts";
+import { isExpired, resolveImage } from "#domain/image/version.ts";
 import { checkSshKey } from "#domain/machine/ssh-key.ts";
 import type { FilesystemLayout } from "#gen/metalstack/api/v2/filesystem_pb.ts";
 import { type Image, ImageFeature } from "#gen/metalstack/api/v2/image_pb.ts";
@@ -26,13 +27,16 @@ interface Place {
   readonly size: string;
 }
 
-/** @throws Refusal that names the field and the value */
-export function resolveCreate(tx: Tx, request: MachineServiceCreateRequest): Resolved {
+/**
+ * @param nowMs Unix time
+ * @throws Refusal that names the field and the value
+ */
+export function resolveCreate(tx: Tx, request: MachineServiceCreateRequest, nowMs: number): Resolved {
   checkSpec(request);
   checkSshKeys(request.sshPublicKeys);
   named(tx, kinds.project, request.project, "project", "project");
   const place = placeWanted(tx, request);
-  const image = imageWanted(tx, request.image);
+  const image = imageWanted(tx, request.image, nowMs);
   checkImageOfSize(tx.get(kinds.sizeImageConstraint, place.size), image.id);
   const layout = layoutWanted(tx, request.filesystemLayout, place.size, image);
   const networks = request.networks.map(({ network, ips }) => ({
@@ -84,16 +88,21 @@ function placeWanted(tx: Tx, { uuid, partition = "", size = "" }: MachineService
   return { partition: desired.partition, size: tx.get(kinds.machineObserved, uuid)?.size ?? "" };
 }
 
-function imageWanted(tx: Tx, id: string): Image {
+function imageWanted(tx: Tx, id: string, nowMs: number): Image {
   const found = resolveImage(
     tx.list(kinds.image).map((i) => i.value),
     id,
+    nowMs,
   );
   const image = named(tx, kinds.image, found?.id ?? id, "image", "image");
   if (!image.features.includes(ImageFeature.MACHINE)) {
     throw new Refusal("precondition", `image ${image.id} is not for machines: it lacks the feature MACHINE`, {
       field: "image",
     });
+  }
+  if (image.expiresAt && isExpired(image, nowMs)) {
+    const text = `image ${image.id} expired at ${timestampDate(image.expiresAt).toISOString()}: take a newer one, or give it a later expires_at`;
+    throw new Refusal("precondition", text, { field: "image", reason: "IMAGE_EXPIRED" });
   }
   return image;
 }

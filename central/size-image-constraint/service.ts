@@ -15,14 +15,14 @@ import { kinds } from "../store/kinds.ts";
 
 /** One constraint a size, known by the size's id. */
 export function sizeImageConstraintServices(ports: ServicePorts): Implementation[] {
-  const { state } = ports;
+  const { state, clock } = ports;
   const constraints = catalog(ports, kinds.sizeImageConstraint, "image constraint of size");
   return [
     implement(SizeImageConstraintService, {
       try({ size, image }) {
         if (!state.get(kinds.size, size)) unknown("size", size);
         const images = state.list(kinds.image).map((row) => row.value);
-        const found = resolveImage(images, image) ?? unknown("image", image);
+        const found = resolveImage(images, image, clock.wallMs()) ?? unknown("image", image);
         checkImageOfSize(state.get(kinds.sizeImageConstraint, size)?.value, found.id);
         return {};
       },

@@ -1,12 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { ImageClassification as Class, ImageQuerySchema, ImageSchema } from "#gen/metalstack/api/v2/image_pb.ts";
 import { parseVersionConstraint } from "./constraint.ts";
 import { imageMatches } from "./query.ts";
-import { latestImage, parseImageName, resolveImage } from "./version.ts";
+import { isExpired, latestImage, parseImageName, resolveImage } from "./version.ts";
 
-const image = (id: string, classification: Class = Class.SUPPORTED) => create(ImageSchema, { id, classification });
+const image = (id: string, classification: Class = Class.SUPPORTED, expiresAtMs?: number) =>
+  create(ImageSchema, {
+    id,
+    classification,
+    ...(expiresAtMs !== undefined && { expiresAt: timestampFromMs(expiresAtMs) }),
+  });
+const nowMs = 1000;
 const images = [
   image("debian-12.0.20250101"),
   image("debian-13.0.20260101"),
@@ -27,19 +34,37 @@ test("a name ends in a version of one to three numbers", () => {
 });
 
 test("a short form means the newest supported image that begins so, a full id exactly that image", () => {
-  assert.equal(resolveImage(images, "debian-13")?.id, "debian-13.1.20260201");
-  assert.equal(resolveImage(images, "debian-13.0")?.id, "debian-13.0.20260101");
-  assert.equal(resolveImage(images, "debian-13.0.20260301")?.id, "debian-13.0.20260301");
-  assert.equal(resolveImage(images, "debian-1"), undefined);
-  assert.equal(resolveImage(images, "ubuntu-3"), undefined);
+  assert.equal(resolveImage(images, "debian-13", nowMs)?.id, "debian-13.1.20260201");
+  assert.equal(resolveImage(images, "debian-13.0", nowMs)?.id, "debian-13.0.20260101");
+  assert.equal(resolveImage(images, "debian-13.0.20260301", nowMs)?.id, "debian-13.0.20260301");
+  assert.equal(resolveImage(images, "debian-1", nowMs), undefined);
+  assert.equal(resolveImage(images, "ubuntu-3", nowMs), undefined);
 });
 
 test("the latest is the newest of its classification", () => {
-  assert.equal(latestImage(images, "debian")?.id, "debian-13.1.20260201");
-  assert.equal(latestImage(images, "debian-13.0")?.id, "debian-13.0.20260101");
-  assert.equal(latestImage(images, "debian", Class.PREVIEW)?.id, "debian-13.0.20260301");
-  assert.equal(latestImage(images, "firewall-ubuntu")?.id, "firewall-ubuntu-3.0.20250101");
-  assert.equal(latestImage(images, "windows"), undefined);
+  assert.equal(latestImage(images, "debian", nowMs)?.id, "debian-13.1.20260201");
+  assert.equal(latestImage(images, "debian-13.0", nowMs)?.id, "debian-13.0.20260101");
+  assert.equal(latestImage(images, "debian", nowMs, Class.PREVIEW)?.id, "debian-13.0.20260301");
+  assert.equal(latestImage(images, "firewall-ubuntu", nowMs)?.id, "firewall-ubuntu-3.0.20250101");
+  assert.equal(latestImage(images, "windows", nowMs), undefined);
+});
+
+test("an image has expired from the millisecond that it names, and one that names none never does", () => {
+  const expiring = image("debian-14.0.1", Class.SUPPORTED, 1000);
+  assert.deepEqual(
+    [isExpired(expiring, 999), isExpired(expiring, 1000), isExpired(expiring, 1001)],
+    [false, true, true],
+  );
+  assert.equal(isExpired(image("debian-14.0.1"), Number.MAX_SAFE_INTEGER), false);
+});
+
+test("an expired image is nobody's newest, and is found by its whole id alone", () => {
+  const line = [image("debian-14.0.1"), image("debian-14.0.2", Class.SUPPORTED, 1000)];
+  assert.equal(resolveImage(line, "debian-14", 999)?.id, "debian-14.0.2");
+  assert.equal(resolveImage(line, "debian-14", 1000)?.id, "debian-14.0.1");
+  assert.equal(resolveImage(line, "debian-14.0.2", 1000)?.id, "debian-14.0.2");
+  assert.equal(latestImage(line, "debian", 999)?.id, "debian-14.0.2");
+  assert.equal(latestImage(line, "debian-14", 1000)?.id, "debian-14.0.1");
 });
 
 test("a version constraint takes what its comparisons say", () => {

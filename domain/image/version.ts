@@ -1,4 +1,5 @@
-// Images are named os-major.minor.patch; a shorter form stands for the newest supported one that begins so.
+// Images are named os-major.minor.patch; a shorter form stands for the newest supported one that begins so and has not expired.
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Image, ImageClassification } from "#gen/metalstack/api/v2/image_pb.ts";
 import { fail, ok, type Result } from "#lib/result.ts";
 
@@ -27,31 +28,47 @@ export function compareVersions(a: readonly number[], b: readonly number[]): num
   return 0;
 }
 
-/** The image that an id or short form means: the one of exactly that id, else the newest supported one that begins so. */
-export function resolveImage(images: readonly Image[], wanted: string): Image | undefined {
+/** An image has expired from the very millisecond that it names; one that names none never does. */
+export const isExpired = (image: Image, nowMs: number): boolean =>
+  image.expiresAt !== undefined && timestampMs(image.expiresAt) <= nowMs;
+
+/**
+ * The image that an id or short form means: the one of exactly that id, expired or not, else the newest supported one that
+ * begins so and has not expired.
+ * @param nowMs Unix time
+ */
+export function resolveImage(images: readonly Image[], wanted: string, nowMs: number): Image | undefined {
   const exact = images.find((image) => image.id === wanted);
   if (exact !== undefined) return exact;
   const name = parseImageName(wanted);
   if (!name.ok) return undefined;
-  return newest(images, name.value, ImageClassification.SUPPORTED);
+  return newest(offered(images, ImageClassification.SUPPORTED, nowMs), name.value);
 }
 
-/** @param os with or without the beginning of a version: debian, debian-13 */
+/**
+ * @param os with or without the beginning of a version: debian, debian-13
+ * @param nowMs Unix time
+ */
 export function latestImage(
   images: readonly Image[],
   os: string,
+  nowMs: number,
   classification: ImageClassification = ImageClassification.SUPPORTED,
 ): Image | undefined {
-  const bare = newest(images, { os, version: [] }, classification);
+  const candidates = offered(images, classification, nowMs);
+  const bare = newest(candidates, { os, version: [] });
   const name = parseImageName(os);
-  return bare ?? (name.ok ? newest(images, name.value, classification) : undefined);
+  return bare ?? (name.ok ? newest(candidates, name.value) : undefined);
 }
 
-function newest(images: readonly Image[], wanted: ImageName, classification: ImageClassification): Image | undefined {
+const offered = (images: readonly Image[], classification: ImageClassification, nowMs: number): Image[] =>
+  images.filter((image) => image.classification === classification && !isExpired(image, nowMs));
+
+function newest(images: readonly Image[], wanted: ImageName): Image | undefined {
   let best: { image: Image; version: readonly number[] } | undefined;
   for (const image of images) {
     const name = parseImageName(image.id);
-    if (!name.ok || image.classification !== classification || name.value.os !== wanted.os) continue;
+    if (!name.ok || name.value.os !== wanted.os) continue;
     const { version } = name.value;
     if (!wanted.version.every((part, i) => version[i] === part)) continue;
     if (best === undefined || compareVersions(version, best.version) > 0) best = { image, version };
