@@ -195,6 +195,16 @@ test("others' tokens are neither seen nor revoked, except by administrators", as
   await assert.rejects(central.client(TokenService, other.secret.reveal()).list({}), refusedWith(Code.Unauthenticated));
 });
 
+test("a refreshed token permits the same methods", async () => {
+  const permissions = [{ subject: "", methods: ["/metalstack.admin.v2.IPService/List"] }];
+  const { secret } = await central.identity.issue({ user: "admin", lifetimeMs: hourMs, permissions });
+  const { token } = await central.client(TokenService, secret.reveal()).refresh({});
+  assert.deepEqual(
+    token?.permissions.map(({ subject, methods }) => ({ subject, methods })),
+    permissions,
+  );
+});
+
 test("a refreshed token has the same roles and the same length of life, counted from now", async () => {
   const roles = { "*": ProjectRole.VIEWER };
   const { token, secret } = await central.identity.issue({ user: "admin", lifetimeMs: hourMs, projectRoles: roles });

@@ -85,7 +85,8 @@ const ownTokens = ({ state, clock, identity }: Ports, { rules, list, own, live }
     // names: both are bound by what their owner may at the time of use.
     async refresh(_request, context) {
       const { token: uuid, user } = callerOf(context);
-      const { meta, expires, issuedAt, ...token } = live(own(uuid, user));
+      // Without its type's name, which would say that all below it are whole messages already.
+      const { meta, expires, issuedAt, $typeName, ...token } = live(own(uuid, user));
       if (expires === undefined || issuedAt === undefined) return unknown("token", uuid);
       const lifetimeMs = timestampMs(expires) - timestampMs(issuedAt);
       return reveal(await identity.issue({ ...token, lifetimeMs, labels: meta?.labels }));
