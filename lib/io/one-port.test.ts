@@ -12,7 +12,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import tls from "node:tls";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { Code, ConnectError, type ConnectRouter, createClient } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter, createClient, type ServiceImpl } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import grpc from "@grpc/grpc-js";
 import { Health, HealthCheckRequestSchema, HealthCheckResponseSchema } from "#gen/grpc/health/v1/health_pb.ts";
@@ -179,17 +179,98 @@ test("a stop tells open streams that the server is unavailable, and ends without
   await assert.rejects(fetch(baseUrl));
 });
 
-test("a stop cuts a handler that does not listen once the deadline has passed", async () => {
+test("a stop does not let a stream look whole whose handler just returns when it is told", async () => {
+  const returning: OnePort["routes"] = (router) =>
+    router.service(Health, {
+      async *watch(_request, { signal }) {
+        yield { status: serving };
+        await once(signal, "abort");
+      },
+    });
+  const server = await listen({ routes: returning, log: silentLog }, local);
+  const baseUrl = `http://127.0.0.1:${server.port}`;
+  for await (const { status } of createClient(Health, createGrpcTransport({ baseUrl })).watch({})) {
+    assert.equal(status, serving);
+    break;
+  }
+  const stream = createClient(Health, createGrpcTransport({ baseUrl })).watch({})[Symbol.asyncIterator]();
+  await stream.next();
+  const ended = assert.rejects(
+    stream.next(),
+    (e) => e instanceof ConnectError && e.code === Code.Unavailable && e.rawMessage === "the server is stopping",
+  );
+  await server.stop();
+  await ended;
+});
+
+/** Calls that say when they have been reached, and end when they are told to, or by their signal. */
+function waiting(limits: OnePort["limits"]) {
+  let answer = (): void => {};
+  let reached = (): void => {};
+  const isReached = new Promise<void>((resolve) => {
+    reached = resolve;
+  });
+  const check: ServiceImpl<typeof Health>["check"] = async (_request, { signal }) => {
+    const told = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    reached();
+    await Promise.race([told, once(signal, "abort")]);
+    signal.throwIfAborted();
+    return { status: serving };
+  };
+  const options: OnePort = {
+    log: silentLog,
+    routes: (router) => router.service(Health, { check }),
+    ...(limits && { limits }),
+  };
+  return { options, isReached, answer: () => answer() };
+}
+
+test("a stop lets a unary call come to its end, and takes no further one", async () => {
+  const handler = waiting({});
+  const server = await listen(handler.options, local);
+  const transport = createGrpcTransport({ baseUrl: `http://127.0.0.1:${server.port}` });
+  const { check } = createClient(Health, transport);
+  const call = check({});
+  await handler.isReached;
+  const stopped = server.stop();
+  await assert.rejects(check({}), /REFUSED_STREAM|stopping/);
+  await assert.rejects(fetch(`http://127.0.0.1:${server.port}`));
+  handler.answer();
+  assert.equal((await call).status, serving);
+  await stopped;
+});
+
+test("a stop tells a unary call that takes too long that the server is unavailable", async () => {
+  const handler = waiting({ drainMs: 20 });
+  const server = await listen(handler.options, local);
+  const baseUrl = `http://127.0.0.1:${server.port}`;
+  const call = createClient(Health, createConnectTransport({ baseUrl, httpVersion: "1.1" })).check({});
+  const ended = assert.rejects(call, (e) => e instanceof ConnectError && e.code === Code.Unavailable);
+  await handler.isReached;
+  await server.stop();
+  await ended;
+});
+
+test("a stop cuts a handler that does not listen once the time is over", async () => {
+  let reached = (): void => {};
+  const isReached = new Promise<void>((resolve) => {
+    reached = resolve;
+  });
+  const check = async () => {
+    reached();
+    return await new Promise<never>(() => {});
+  };
   const deaf: OnePort = {
     log: silentLog,
-    limits: { drainMs: 20 },
-    routes: (router) => router.service(Health, { check: () => new Promise(() => {}) }),
+    limits: { drainMs: 10, cutMs: 10 },
+    routes: (router) => router.service(Health, { check }),
   };
   const server = await listen(deaf, local);
   const transport = createGrpcTransport({ baseUrl: `http://127.0.0.1:${server.port}` });
-  const call = createClient(Health, transport).check({});
-  const failed = assert.rejects(call);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  const failed = assert.rejects(createClient(Health, transport).check({}));
+  await isReached;
   await server.stop();
   await failed;
 });

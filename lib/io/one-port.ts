@@ -5,43 +5,10 @@ import type { AddressInfo, Server, Socket } from "node:net";
 import { Code, ConnectError, type ConnectRouter, type Interceptor } from "@connectrpc/connect";
 import type { Log } from "../log.ts";
 import { keepAlive } from "./h2-keep-alive.ts";
+import { answerTrouble } from "./http1-trouble.ts";
 import { peekProtocol } from "./peek-protocol.ts";
+import { defaultLimits, type PortLimits } from "./port-limits.ts";
 import { type HttpRequest, type HttpResponse, type PlainHandler, rpcHandler } from "./rpc-handler.ts";
-
-/** Every limit of one port. Times are milliseconds. */
-export interface Limits {
-  /** Largest message, after decompression, that is taken; it is taken before anybody asks who the caller is. */
-  readonly requestBytesMax: number;
-  /** Largest message that is sent. */
-  readonly responseBytesMax: number;
-  readonly headerBytesMax: number;
-  /** Streams open at once on one HTTP/2 connection. */
-  readonly streamsMax: number;
-  readonly connectionsMax: number;
-  /** A connection without any stream is closed after this. */
-  readonly idleMs: number;
-  /** HTTP/2 connections are asked for a sign of life this often; no answer within it ends them. */
-  readonly pingMs: number;
-  /** From connecting to the first bytes, and from a request's first byte to the end of its headers. */
-  readonly headersMs: number;
-  /** From a request's first byte to its last (HTTP/1.1; streams that the server sends are not bound by it). */
-  readonly requestMs: number;
-  /** How long a stop waits for what is still running. */
-  readonly drainMs: number;
-}
-
-export const defaultLimits: Limits = {
-  requestBytesMax: 16 << 20,
-  responseBytesMax: 16 << 20,
-  headerBytesMax: 32 << 10,
-  streamsMax: 1_000,
-  connectionsMax: 20_000,
-  idleMs: 300_000,
-  pingMs: 20_000,
-  headersMs: 15_000,
-  requestMs: 120_000,
-  drainMs: 5_000,
-};
 
 /** sun_path, less the zero at its end. @source unix(7) */
 const socketPathBytesMax = 107;
@@ -62,7 +29,7 @@ export interface OnePort {
   readonly http?: PlainHandler;
   /** Present: TLS, both HTTP versions by ALPN. Asked again at every `reload()`. */
   readonly tls?: () => TlsMaterial | Promise<TlsMaterial>;
-  readonly limits?: Partial<Limits>;
+  readonly limits?: Partial<PortLimits>;
   readonly log: Log;
 }
 
@@ -77,7 +44,8 @@ export interface Listening {
   /** Reads the certificate again; connections that are open keep theirs. Throws, and keeps the old one, when the new is no good. */
   reload(): Promise<void>;
   /**
-   * Takes no new connection or stream, tells running handlers through their signal, waits up to `drainMs` for them, then cuts.
+   * Takes no new connection or call. Streams are told at once, and end as Unavailable; unary calls may go on for `drainMs`, and are told
+   * then. Who has not ended `cutMs` after that is cut off.
    */
   stop(): Promise<void>;
 }
@@ -88,17 +56,14 @@ export interface Listening {
  */
 export async function listen(options: OnePort, where: Where): Promise<Listening> {
   const limits = { ...defaultLimits, ...options.limits };
-  const shutdown = new AbortController();
-  // Every open stream listens for it.
-  setMaxListeners(0, shutdown.signal);
+  const [streams, unary] = [new AbortController(), new AbortController()];
+  // Every open call listens for it.
+  setMaxListeners(0, streams.signal, unary.signal);
   const handler = rpcHandler({
     routes: options.routes,
-    router: {
-      interceptors: [...(options.interceptors ?? [])],
-      readMaxBytes: limits.requestBytesMax,
-      writeMaxBytes: limits.responseBytesMax,
-      shutdownSignal: shutdown.signal,
-    },
+    interceptors: options.interceptors ?? [],
+    limits,
+    stopping: { streams: streams.signal, unary: unary.signal },
     http: options.http,
     log: options.log,
   });
@@ -118,12 +83,15 @@ export async function listen(options: OnePort, where: Where): Promise<Listening>
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    shutdown.abort(new ConnectError("the server is stopping", Code.Unavailable));
+    const reason = new ConnectError("the server is stopping", Code.Unavailable);
+    streams.abort(reason);
     served.drain();
+    const tell = setTimeout(() => unary.abort(reason), limits.drainMs);
     const cut = setTimeout(() => {
       for (const socket of sockets) socket.destroy();
-    }, limits.drainMs);
+    }, limits.drainMs + limits.cutMs);
     await closed;
+    clearTimeout(tell);
     clearTimeout(cut);
   };
   return {
@@ -172,8 +140,8 @@ interface Served {
 type Handler = (req: HttpRequest, res: HttpResponse) => void;
 
 /** The HTTP/1 server accepts, because its time limits only work in a server that listens; HTTP/2 connections are handed on. */
-function plain(handler: Handler, limits: Limits, log: Log): Served {
-  const h1 = http.createServer(http1Options(limits), handler);
+function plain(handler: Handler, limits: PortLimits, log: Log): Served {
+  const h1 = http.createServer({ noDelay: true }, handler);
   const h2 = http2.createServer(http2Options(limits), handler);
   const drainSessions = keepAlive(h2, limits);
   const drainHttp1 = tame(h1, limits);
@@ -181,8 +149,11 @@ function plain(handler: Handler, limits: Limits, log: Log): Served {
   h1.removeAllListeners("connection");
   h1.on("connection", (socket: Socket) => {
     peekProtocol(socket, limits.headersMs, (protocol) => {
-      if (protocol === "h2") h2.emit("connection", socket);
-      else for (const take of takeHttp1) take.call(h1, socket);
+      if (protocol === "h2") {
+        // As HTTP/2's own server has it: a peer that ends its side has left, and so have its streams.
+        socket.allowHalfOpen = false;
+        h2.emit("connection", socket);
+      } else for (const take of takeHttp1) take.call(h1, socket);
     });
   });
   h2.on("sessionError", (error) => log.debug("http2-session-failed", { error }));
@@ -198,7 +169,7 @@ function plain(handler: Handler, limits: Limits, log: Log): Served {
 async function encrypted(
   handler: Handler,
   load: () => TlsMaterial | Promise<TlsMaterial>,
-  limits: Limits,
+  limits: PortLimits,
 ): Promise<Served & { reload: () => Promise<void> }> {
   const context = async () => {
     const { key, certificate, clientCa } = await load();
@@ -213,9 +184,9 @@ async function encrypted(
   const server = http2.createSecureServer(
     {
       ...first,
-      ...http1Options(limits),
       ...http2Options(limits),
       allowHTTP1: true,
+      noDelay: true,
       requestCert: "ca" in first,
       rejectUnauthorized: false,
       handshakeTimeout: limits.headersMs,
@@ -235,29 +206,31 @@ async function encrypted(
   };
 }
 
-const http1Options = (limits: Limits): http.ServerOptions => ({
-  maxHeaderSize: limits.headerBytesMax,
-  headersTimeout: limits.headersMs,
-  requestTimeout: limits.requestMs,
-  keepAliveTimeout: limits.idleMs,
-  noDelay: true,
-});
-
-const http2Options = (limits: Limits): http2.ServerOptions => ({
+const http2Options = (limits: PortLimits): http2.ServerOptions => ({
   settings: {
     maxConcurrentStreams: limits.streamsMax,
     maxHeaderListSize: limits.headerBytesMax,
     // One message of a stream fits without waiting for the other side's leave.
     initialWindowSize: 1 << 20,
   },
+  // Above the limit a call is answered, far above it its stream is reset.
+  maxHeaderListPairs: 2 * limits.headerFieldsMax,
   maxSessionInvalidFrames: 100,
 });
 
-/** Malformed HTTP/1 gets its answer and is cut off; a stop closes what is idle, and the rest when its answer is sent. */
-function tame(server: http.Server, limits: Limits): () => void {
-  server.keepAliveTimeout = limits.idleMs;
-  server.headersTimeout = limits.headersMs;
-  server.requestTimeout = limits.requestMs;
+/** What HTTP/1 is bound by, said here for both servers; a stop closes what is idle, and the rest when its answer is sent. */
+function tame(server: http.Server, limits: PortLimits): () => void {
+  // Properties of both, of which @types/node knows half.
+  Object.assign(server, {
+    maxHeaderSize: limits.headerBytesMax,
+    // Above it fields would be left out without a word; `rpcHandler` refuses them.
+    maxHeadersCount: 0,
+    keepAliveTimeout: limits.idleMs,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    connectionsCheckingInterval: Math.max(1, limits.headersMs / 3),
+  });
+  answerTrouble(server, limits);
   let draining = false;
   server.on("request", (req: HttpRequest, res: HttpResponse) => {
     if (req.httpVersionMajor !== 1) return;

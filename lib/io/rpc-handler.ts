@@ -1,12 +1,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import http2, { type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import { TLSSocket } from "node:tls";
 import {
+  Code,
+  ConnectError,
   type ConnectRouter,
-  type ConnectRouterOptions,
   createConnectRouter,
   createContextValues,
+  type Interceptor,
 } from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import {
   compressionBrotli,
   compressionGzip,
@@ -15,6 +18,8 @@ import {
 } from "@connectrpc/connect-node";
 import type { Log } from "../log.ts";
 import { type Peer, peerKey } from "../rpc/peer.ts";
+import { Arriving, ArrivingRequest, arrivals, arrivingKey } from "./arriving.ts";
+import type { PortLimits } from "./port-limits.ts";
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
@@ -24,65 +29,152 @@ export type PlainHandler = (req: HttpRequest, res: HttpResponse) => boolean | Pr
 
 export interface RpcHandler {
   readonly routes: (router: ConnectRouter) => void;
-  readonly router: ConnectRouterOptions;
+  /** Outermost first. */
+  readonly interceptors: readonly Interceptor[];
+  readonly limits: PortLimits;
+  /** Aborted with the reason that running handlers are given, streams first. */
+  readonly stopping: { readonly streams: AbortSignal; readonly unary: AbortSignal };
   readonly http: PlainHandler | undefined;
   readonly log: Log;
 }
 
 /**
  * One request listener for both HTTP versions: RPCs by path, the rest to the plain handler, else 404.
- * Differs from connect-node's adapter in that nothing in a request line or header can throw through it, and that it logs to our log.
+ * Differs from connect-node's adapter in that nothing in a request line or header can throw through it, that what arrives is bounded
+ * in bytes and time, that calls end in two steps, and that it logs to our log.
  */
 export function rpcHandler(given: RpcHandler): (req: HttpRequest, res: HttpResponse) => void {
-  const router = createConnectRouter({ acceptCompression: [compressionGzip, compressionBrotli], ...given.router });
-  given.routes(router);
-  const handlers = new Map(router.handlers.map((h) => [h.requestPath, h]));
+  const { limits, log } = given;
+  const handlers = handlersByPath(given);
+  const all = new Arriving(limits.arrivingBytesMax);
 
   const serve = async (req: HttpRequest, res: HttpResponse): Promise<void> => {
     const handler = handlers.get(pathOf(req));
     if (handler === undefined) {
-      if ((await given.http?.(req, res)) !== true) refuse(res, 404);
+      if ((await given.http?.(req, res)) !== true) refuse(res, 404, "not found\n");
       return;
     }
-    const universal = universalRequest(req, res);
+    const arriving = new ArrivingRequest(all, limits.requestMs);
+    res.once("close", () => {
+      arriving.isHere();
+      arriving.release();
+    });
+    const universal = universalRequest(req, res, arriving, limits);
     if (universal === undefined) {
-      refuse(res, 400);
+      refuse(res, 400, "bad request\n");
       return;
     }
+    leaveRestOnAnswer(req);
     // Its promise may stay open for ever: it waits for an event that writable streams do not emit. Nothing may wait for it.
     universalResponseToNodeResponse(await handler(universal), res).catch((error: unknown) => {
-      given.log.debug("response-not-written", { path: pathOf(req), error });
+      log.debug("response-not-written", { path: pathOf(req), error });
       res.destroy();
     });
   };
 
   return (req, res) => {
     serve(req, res).catch((error: unknown) => {
-      given.log.warn("request-not-served", { path: pathOf(req), error });
-      refuse(res, 500);
+      log.warn("request-not-served", { path: pathOf(req), error });
+      refuse(res, 500, "internal error\n");
     });
   };
 }
 
+/** Connect tells all handlers of one router of a stop at once, so there are two: of streams, and of the rest. */
+function handlersByPath({ routes, interceptors, limits, stopping }: RpcHandler): Map<string, UniversalHandler> {
+  const routed = (shutdownSignal: AbortSignal) => {
+    const router = createConnectRouter({
+      acceptCompression: [compressionGzip, compressionBrotli],
+      interceptors: [arrivals, endings(shutdownSignal), ...interceptors],
+      readMaxBytes: limits.requestBytesMax,
+      writeMaxBytes: limits.responseBytesMax,
+      shutdownSignal,
+    });
+    routes(router);
+    return router.handlers;
+  };
+  const isUnary = ({ method }: UniversalHandler) => method.methodKind === "unary";
+  const chosen = [
+    ...routed(stopping.unary).filter(isUnary),
+    ...routed(stopping.streams).filter((handler) => !isUnary(handler)),
+  ];
+  return new Map(chosen.map((handler) => [handler.requestPath, handler]));
+}
+
+/** A stream whose handler just returns when it is told of the stop has not said all: the reader must not take that for its end. */
+const endings =
+  (stopping: AbortSignal): Interceptor =>
+  (next) =>
+  async (request) => {
+    const response = await next(request);
+    if (!response.stream) return response;
+    const { message: messages } = response;
+    const ended = async function* () {
+      yield* messages;
+      if (stopping.aborted) throw ConnectError.from(stopping.reason);
+    };
+    return { ...response, message: ended() };
+  };
+
 /** Undefined when host and path do not make a URL. */
-function universalRequest(req: HttpRequest, res: HttpResponse) {
+function universalRequest(req: HttpRequest, res: HttpResponse, arriving: ArrivingRequest, limits: PortLimits) {
+  const values = createContextValues().set(peerKey, peerOf(req)).set(arrivingKey, arriving);
   try {
-    return universalRequestFromNodeRequest(req, res, undefined, createContextValues().set(peerKey, peerOf(req)));
+    return { ...universalRequestFromNodeRequest(req, res, undefined, values), body: bodyOf(req, arriving, limits) };
   } catch {
     return undefined;
   }
 }
 
+/**
+ * Who leaves it before its end leaves the connection open, so that an answer can be sent. What is wrong with the header is thrown here
+ * as well, because from here it gets into the answer in every protocol's own form.
+ */
+async function* bodyOf(
+  req: HttpRequest,
+  arriving: ArrivingRequest,
+  { headerFieldsMax }: PortLimits,
+): AsyncGenerator<Uint8Array> {
+  const fields = req.rawHeaders.length / 2;
+  if (fields > headerFieldsMax)
+    throw new ConnectError(`${fields} header fields exceed ${headerFieldsMax}`, Code.ResourceExhausted);
+  const chunks: AsyncIterator<Uint8Array> = req.iterator({ destroyOnReturn: false });
+  try {
+    for (;;) {
+      const chunk = await Promise.race([chunks.next(), arriving.late]);
+      if (chunk.done) break;
+      arriving.take(chunk.value.length);
+      yield chunk.value;
+    }
+    arriving.isHere();
+  } finally {
+    // What still comes is dropped: a stream that holds something unread is never closed.
+    chunks.return?.().then(
+      () => req.resume(),
+      () => {},
+    );
+  }
+}
+
+/** An answer that goes out before the request is whole ends the request as well. HTTP/1 servers see to it themselves. */
+function leaveRestOnAnswer(req: HttpRequest): void {
+  if (!("stream" in req)) return;
+  const { stream } = req;
+  stream.once("wantTrailers", () => {
+    if (!stream.readableEnded) setImmediate(() => stream.close(http2.constants.NGHTTP2_NO_ERROR));
+  });
+}
+
 const pathOf = (req: HttpRequest): string => (req.url ?? "").split("?", 1)[0] ?? "";
 
-function refuse(res: HttpResponse, status: number): void {
+function refuse(res: HttpResponse, status: number, body: string): void {
   if (res.headersSent) {
     res.destroy();
     return;
   }
   // Two calls, because the types of the two HTTP versions do not chain alike.
   (res as ServerResponse).writeHead(status, { "content-type": "text/plain; charset=utf-8" });
-  res.end(status === 404 ? "not found\n" : status === 400 ? "bad request\n" : "internal error\n");
+  res.end(body);
 }
 
 function peerOf(req: HttpRequest): Peer {

@@ -1,0 +1,61 @@
+import type http from "node:http";
+import type { Socket } from "node:net";
+import type { PortLimits } from "./port-limits.ts";
+import type { HttpRequest, HttpResponse } from "./rpc-handler.ts";
+
+/** What the parser says, or the watch over the time limits. */
+type Trouble = Error & { readonly code?: string };
+
+/**
+ * HTTP/1 that cannot be read to the end of its header is answered with the limit that it exceeds, and its connection is closed; so is one
+ * whose request goes on after its answer.
+ */
+export function answerTrouble(server: http.Server, limits: PortLimits): void {
+  const answering = new WeakSet<object>();
+  server.on("request", (req: HttpRequest, res: HttpResponse) => {
+    const { socket } = req;
+    answering.add(socket);
+    res.once("close", () => answering.delete(socket));
+    if (req.httpVersionMajor !== 1) return;
+    res.once("finish", () => {
+      if (req.complete) return;
+      const cut = setTimeout(() => socket.destroy(), limits.cutMs);
+      req.once("end", () => clearTimeout(cut));
+    });
+  });
+  server.on("clientError", (trouble: Trouble, socket: Socket) => {
+    if (!socket.writable || answering.has(socket)) socket.destroy();
+    else closeWith(socket, answerTo(trouble, limits), limits.cutMs);
+  });
+}
+
+/** What is still coming is read for a moment and dropped: with a reset the client would lose the answer. */
+function closeWith(socket: Socket, text: string, cutMs: number): void {
+  const cut = setTimeout(() => socket.destroy(), cutMs);
+  socket.once("close", () => clearTimeout(cut)).removeAllListeners("data");
+  socket.on("data", () => {}).end(text);
+}
+
+function answerTo({ code }: Trouble, limits: PortLimits): string {
+  switch (code) {
+    case "HPE_HEADER_OVERFLOW":
+      return answer(
+        "431 Request Header Fields Too Large",
+        refusalText("resource_exhausted", `the header of the request exceeds ${limits.headerBytesMax} bytes`),
+      );
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return answer(
+        "408 Request Timeout",
+        refusalText("deadline_exceeded", `the header of the request did not arrive within ${limits.headersMs} ms`),
+      );
+    default:
+      return answer("400 Bad Request", refusalText("invalid_argument", "this is no request of HTTP"));
+  }
+}
+
+const answer = (status: string, body: string): string =>
+  `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+
+/** As Connect's clients read it. */
+const refusalText = (code: "resource_exhausted" | "deadline_exceeded" | "invalid_argument", message: string) =>
+  JSON.stringify({ code, message });
