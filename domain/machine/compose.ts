@@ -1,4 +1,4 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import {
   type Machine,
@@ -10,6 +10,7 @@ import {
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type Partition, PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { type Size, SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
+import { copyOf } from "#lib/message.ts";
 
 /** Where the full content of references is looked up. */
 export interface References {
@@ -36,7 +37,7 @@ export function composeMachine(
     ...(observed?.events && { recentProvisioningEvents: observed.events }),
     status: create(MachineStatusSchema, {
       condition: desired.condition
-        ? clone(MachineConditionSchema, desired.condition)
+        ? copyOf(desired.condition)
         : create(MachineConditionSchema, { state: MachineState.AVAILABLE }),
       liveliness: observed?.liveliness ?? MachineLiveliness.UNKNOWN,
       metalHammerVersion: observed?.installerVersion ?? "",

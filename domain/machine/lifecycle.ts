@@ -1,6 +1,6 @@
 // The provisioning life cycle: which event may follow which, and what an illegal one says.
 // Events are never rejected: a machine did what it did. Illegal ones are kept, marked, and may raise a flag.
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   MachineProvisioningEventType as Event,
@@ -10,6 +10,7 @@ import {
   type MachineRecentProvisioningEvents,
   MachineRecentProvisioningEventsSchema,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { copyOf } from "#lib/message.ts";
 
 /** Events kept per machine; the oldest give way. */
 export const eventsMax = 100;
@@ -74,9 +75,7 @@ export function recordEvent(
   message: string,
   seenMs: number,
 ): MachineRecentProvisioningEvents {
-  const next = log
-    ? clone(MachineRecentProvisioningEventsSchema, log)
-    : create(MachineRecentProvisioningEventsSchema, { state: Flag.UNSPECIFIED });
+  const next = log ? copyOf(log) : create(MachineRecentProvisioningEventsSchema, { state: Flag.UNSPECIFIED });
   const state = stateOf(log);
   const lastMs = next.lastEventTime ? timestampMs(next.lastEventTime) : undefined;
   // An event seen earlier but delivered later must not turn the clock of the log back.
@@ -123,7 +122,7 @@ function marked(
 ): MachineRecentProvisioningEvents {
   const text = `unexpectedly received in ${eventName(state)}`;
   entry.message = entry.message === "" ? text : `${entry.message} (${text})`;
-  log.lastErrorEvent = clone(MachineProvisioningEventSchema, entry);
+  log.lastErrorEvent = copyOf(entry);
   return place === "append" ? appended(log, entry) : log;
 }
 
@@ -131,7 +130,7 @@ function appended(
   log: MachineRecentProvisioningEvents,
   entry: MachineProvisioningEvent,
 ): MachineRecentProvisioningEvents {
-  if (entry.event === Event.CRASHED) log.lastErrorEvent = clone(MachineProvisioningEventSchema, entry);
+  if (entry.event === Event.CRASHED) log.lastErrorEvent = copyOf(entry);
   log.events = [...log.events, entry].slice(-eventsMax);
   return log;
 }

@@ -1,11 +1,6 @@
-import { clone } from "@bufbuild/protobuf";
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
-import {
-  type BmcOrderOutcome,
-  type EffectRecord,
-  type MachineObserved,
-  MachineObservedSchema,
-} from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { BmcOrderOutcome, EffectRecord, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { highestEpoch } from "./epoch.ts";
 
 /**
@@ -15,7 +10,7 @@ import { highestEpoch } from "./epoch.ts";
  */
 export function recollected(own: MachineObserved | undefined, told: MachineObserved): MachineObserved {
   const later = own === undefined || isLater(told, own) ? told : own;
-  const next = clone(MachineObservedSchema, later);
+  const next = copyOf(later);
   // Acts are no signs of life, and what is forgotten of one is done again: all that either knows counts.
   next.outcomes = outcomesOf(own?.outcomes ?? [], told.outcomes);
   next.effects = effectsOf(own?.effects ?? [], told.effects);

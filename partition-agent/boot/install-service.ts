@@ -1,10 +1,11 @@
 // holdfast.install.v1.InstallService: what our installer asks and tells beyond metal-stack's services.
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { hearSign } from "#domain/machine/hear.ts";
 import { homePlan } from "#domain/network/home-plan.ts";
 import type { InstallService } from "#gen/holdfast/install/v1/install_pb.ts";
-import { type InstallStep, InstallStepSchema, MachineProgressSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { type InstallStep, MachineProgressSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { BootFiles } from "./boot-files.ts";
 import { callerOf, inSession, noteInSession } from "./caller.ts";
@@ -82,7 +83,7 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
 
 /** The latest report of a step wins; a step keeps its place. */
 function withStep(steps: readonly InstallStep[], step: InstallStep): InstallStep[] {
-  const next = clone(InstallStepSchema, step);
+  const next = copyOf(step);
   next.name = step.name.slice(0, nameMax);
   next.detail = step.detail.slice(0, textMax);
   next.error = step.error.slice(0, textMax);

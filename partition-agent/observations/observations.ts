@@ -1,13 +1,14 @@
 // What the agent saw of each machine. One writer: this agent.
 // Invariants: what is read here is durable, together with its outbox entry; changes of one machine build on each other in
 // the order in which they were asked for; a write that failed leaves nothing behind, unless a newer one carried it along.
-import { clone, create, equals, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { recollected } from "#domain/machine/recollect.ts";
 import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
+import { copyOf, isSame } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 
@@ -99,9 +100,9 @@ export class Observations {
   ): Promise<MachineObserved> {
     const pending = this.#pending.get(uuid);
     const before = pending?.machine ?? this.#machines.get(uuid);
-    const after = before ? clone(MachineObservedSchema, before) : this.#newcomer(uuid);
+    const after = before ? copyOf(before) : this.#newcomer(uuid);
     change(after);
-    if (before && !isToldAgain && equals(MachineObservedSchema, before, after)) {
+    if (before && !isToldAgain && isSame(before, after)) {
       await pending?.written;
       return before;
     }
