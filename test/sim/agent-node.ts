@@ -1,4 +1,4 @@
-import { type Client, createClient, createRouterTransport, type Interceptor } from "@connectrpc/connect";
+import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { type Agent, composeAgent } from "#agent/agent.ts";
 import type { Bmc } from "#agent/bmc/bmc.ts";
 import type { TokenSigner } from "#agent/boot/boot-token.ts";
@@ -20,6 +20,7 @@ import { DhcpService } from "#pxe-boot/dhcp/service.ts";
 import { ip, subnetOf } from "#pxe-boot/dhcp/testing.ts";
 import { type Centrals, clientAs } from "./central-node.ts";
 import type { SimDisk } from "./disk.ts";
+import { inProcess } from "./in-process.ts";
 import type { Life } from "./life.ts";
 import { type Far, Line, transportOver } from "./line.ts";
 import { type NodePorts, ProcessNode } from "./process-node.ts";
@@ -120,8 +121,7 @@ export class AgentNode extends ProcessNode<Living> {
         if (reply.ok) this.#place.replies(reply.value.xid, bytes);
       },
     });
-    const router = { interceptors: [...agent.interceptors] };
-    this.answers({ life, transport: createRouterTransport(agent.routes, { router }), agent, dhcp });
+    this.answers({ life, transport: inProcess(agent.routes, agent.interceptors), agent, dhcp });
     agent.start();
   }
 
@@ -163,8 +163,7 @@ export class AgentNode extends ProcessNode<Living> {
       address: () => undefined,
       random: this.ports.random.branch(`on site ${this.ports.time.nowMs}`),
     };
-    const router = { interceptors: [...onSiteInterceptors(on, socketAccess)] };
-    const transport = createRouterTransport(onSiteRoutes(on), { router });
+    const transport = inProcess(onSiteRoutes(on), onSiteInterceptors(on, socketAccess));
     const socket = new Line(this.ports.time, this.ports.random.branch("socket"));
     return createClient(
       SiteService,

@@ -1,11 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import {
-  type Client,
-  createClient,
-  createRouterTransport,
-  type Interceptor,
-  type Transport,
-} from "@connectrpc/connect";
+import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import type { Caller } from "#central/access/caller.ts";
 import { rightsOf, unboundedRights } from "#central/access/rights.ts";
 import { composeCentral } from "#central/central.ts";
@@ -18,6 +12,7 @@ import { TokenType } from "#gen/metalstack/api/v2/token_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { validation } from "#lib/rpc/validation.ts";
 import type { Seeded } from "#lib/seeded.ts";
+import { inProcess } from "./in-process.ts";
 import { Life } from "./life.ts";
 import type { Far } from "./line.ts";
 import { type NodePorts, ProcessNode } from "./process-node.ts";
@@ -51,8 +46,7 @@ export class CentralNode extends ProcessNode<Far> {
     const state = await openState({ store, ...ports }, lifetime.signal);
     const version = { version: "0", revision: "sim", gitSha1: "", buildDate: "" };
     const api = composeCentral({ ...ports, state, identity, provider, version, lifetime, validate: sharedValidation });
-    const transport = createRouterTransport(api.routes, { router: { interceptors: [...api.interceptors] } });
-    this.answers({ life, transport });
+    this.answers({ life, transport: inProcess(api.routes, api.interceptors) });
   }
 }
 
