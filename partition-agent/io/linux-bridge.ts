@@ -88,5 +88,8 @@ function editText(edit: SwitchEdit): string {
       return `${edit.kind} ${edit.gateway} ${edit.network}`;
     case "move-port":
       return `move port ${edit.port} to ${edit.network}`;
+    case "enable-port":
+    case "disable-port":
+      return `${edit.kind} ${edit.port}`;
   }
 }

@@ -18,6 +18,7 @@ const owners: Readonly<Record<string, string>> = { [macA]: uuidA, [macB]: uuidB 
 const port = (name: string, network: string | undefined, ...learnedMacs: Mac[]): SwitchPort => ({
   name,
   network,
+  enabled: true,
   up: true,
   mac: "02:ff:00:00:00:01" as Mac, // the port's own, of no meaning here
   learnedMacs,

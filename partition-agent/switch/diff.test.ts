@@ -14,6 +14,7 @@ const running = (
   ports: Object.entries(ports).map(([name, network]) => ({
     name,
     network,
+    enabled: true,
     up: true,
     mac: "02:00:00:00:00:01" as Mac,
     learnedMacs: [],
@@ -34,7 +35,9 @@ const desired = (
 const text = (edit: SwitchEdit): string =>
   edit.kind === "move-port"
     ? `${edit.port} → ${edit.network}`
-    : `${edit.kind} ${"gateway" in edit ? `${edit.gateway} ` : ""}${edit.network}`;
+    : "port" in edit
+      ? `${edit.kind} ${edit.port}`
+      : `${edit.kind} ${"gateway" in edit ? `${edit.gateway} ` : ""}${edit.network}`;
 
 describe("the edits of a switch:", () => {
   const rows: readonly (readonly [string, DesiredSwitch, SwitchState, readonly string[]])[] = [
@@ -75,6 +78,18 @@ describe("the edits of a switch:", () => {
       desired({}, { hf7: [] }, ["hf7"]),
       running({}, { hf7: [] }),
       [],
+    ],
+    [
+      "a port is switched off after it has left its tenant, and one that nobody speaks of stays",
+      {
+        ports: [
+          { name: "p1", network: "prov", enabled: false },
+          { name: "p2", enabled: true },
+        ],
+        networks: [],
+      },
+      running({ p1: "hf7", p2: "prov", p3: "prov" }, { prov: [], hf7: [] }),
+      ["p1 → prov", "disable-port p1"],
     ],
     ["a removed network that is not there is no edit", desired({}, {}, ["hf7"]), running({}), []],
     ["a port that the switch does not have is no edit", desired({ p9: "prov" }), running({ p1: "prov" }), []],

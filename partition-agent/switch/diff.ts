@@ -10,7 +10,8 @@ import {
 
 /**
  * The edits that turn what runs into what is desired, in an order in which no step opens a door: ports leave their tenants
- * first, then addresses go, then networks and addresses come, then ports join tenants, then empty networks go.
+ * first, then addresses go, then networks and addresses come, then ports join tenants and are switched on or off, then empty
+ * networks go.
  * What `desired` does not name is not touched, and neither is a port that the switch does not have (see `missingPorts`).
  */
 export function diffSwitch(desired: DesiredSwitch, running: SwitchState): readonly SwitchEdit[] {
@@ -21,6 +22,7 @@ export function diffSwitch(desired: DesiredSwitch, running: SwitchState): readon
     ...desired.networks.flatMap((n) => surplusGateways(n, running)),
     ...desired.networks.flatMap((n) => additions(n, running)),
     ...moves.filter(joinsTenant),
+    ...switchings(desired, running),
     ...removals(desired, running),
   ];
 }
@@ -32,8 +34,16 @@ export const missingPorts = (desired: DesiredSwitch, running: SwitchState): read
 function movesOf(desired: DesiredSwitch, running: SwitchState) {
   return desired.ports.flatMap(({ name, network }) => {
     const port = running.ports.find((p) => p.name === name);
-    if (port === undefined || port.network === network) return [];
+    if (port === undefined || network === undefined || port.network === network) return [];
     return [{ kind: "move-port" as const, port: name, network }];
+  });
+}
+
+function switchings(desired: DesiredSwitch, running: SwitchState): readonly SwitchEdit[] {
+  return desired.ports.flatMap(({ name, enabled }) => {
+    const port = running.ports.find((p) => p.name === name);
+    if (port === undefined || enabled === undefined || port.enabled === enabled) return [];
+    return [{ kind: enabled ? ("enable-port" as const) : ("disable-port" as const), port: name }];
   });
 }
 

@@ -48,11 +48,12 @@ describe("what iproute2 says", () => {
         {
           name: "tap1",
           network: "prov",
+          enabled: true,
           up: true,
           mac: "02:00:00:00:00:01",
           learnedMacs: ["52:54:00:77:07:01"],
         },
-        { name: "tap2", network: undefined, up: false, mac: "02:00:00:00:00:02", learnedMacs: [] },
+        { name: "tap2", network: undefined, enabled: true, up: false, mac: "02:00:00:00:00:02", learnedMacs: [] },
       ],
       networks: [{ name: "prov", gateways: ["10.0.0.1/24"] }],
     });
@@ -200,6 +201,19 @@ describe("with real bridges,", { skip }, () => {
     assert.ok(gatewayAnswers(1, 3), "the tenant reaches its gateway");
     assert.ok(!gatewayAnswers(2, 1), "the port that stayed does not");
     assert.match(run(leaf, "ip link show dev hf101"), /02:68:66:00:00:65/);
+  });
+
+  test("a port that is switched off has no link, and has one again when it is on", async () => {
+    const shownNow = async () => (await driver.read(signal)).ports.map((p) => [p.name, p.enabled, p.up]);
+    const desired = (enabled: boolean) => ({ ports: [{ name: "p2", enabled }], networks: [] });
+    await driver.apply(diffSwitch(desired(false), await driver.read(signal)), signal);
+    assert.deepEqual(await shownNow(), [
+      ["p1", true, true],
+      ["p2", false, false],
+    ]);
+    assert.deepEqual(diffSwitch(desired(false), await driver.read(signal)), []);
+    await driver.apply(diffSwitch(desired(true), await driver.read(signal)), signal);
+    assert.deepEqual((await shownNow())[1]?.slice(0, 2), ["p2", true]);
   });
 
   test("the same edits again change nothing", async () => {

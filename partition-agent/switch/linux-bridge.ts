@@ -66,7 +66,8 @@ export function bridgeState(id: string, output: BridgeOutput): Result<SwitchStat
       if (!mac.ok) return [];
       const up = link.flags.includes("LOWER_UP");
       const network = bridges.find((b) => b.ifname === link.master)?.ifname;
-      return [{ name: link.ifname, network, up, mac: mac.value, learnedMacs: learned.get(link.ifname) ?? [] }];
+      const enabled = link.flags.includes("UP");
+      return [{ name: link.ifname, network, enabled, up, mac: mac.value, learnedMacs: learned.get(link.ifname) ?? [] }];
     }),
     networks: bridges.map(({ ifname }) => ({
       name: ifname,
@@ -133,10 +134,13 @@ export const ownedState = (state: SwitchState, owned: Owned): SwitchState => ({
  * @returns an error for an edit that this driver must not make
  */
 export function commandsOf(edit: SwitchEdit, state: SwitchState, owned: Owned): Result<readonly (readonly string[])[]> {
-  if (!ownsNetwork(owned, edit.network))
+  if ("network" in edit && !ownsNetwork(owned, edit.network))
     return fail(`network ${edit.network} is neither ${owned.provisioning} nor a tenant's (hf and a number)`);
-  if (edit.kind === "move-port" && !ownsPort(owned, edit.port))
-    return fail(`port ${edit.port} is not among the ports of this switch in its configuration`);
+  if ("port" in edit) {
+    if (!ownsPort(owned, edit.port))
+      return fail(`port ${edit.port} is not among the ports of this switch in its configuration`);
+    if (!state.ports.some((p) => p.name === edit.port)) return fail(`port ${edit.port} does not exist`);
+  }
   if (shows(state, edit)) return ok([]);
   switch (edit.kind) {
     case "create-network":
@@ -150,17 +154,21 @@ export function commandsOf(edit: SwitchEdit, state: SwitchState, owned: Owned): 
     case "remove-gateway":
       return withGateway(edit.gateway, (g) => [["ip", "address", "del", g, "dev", edit.network]]);
     case "move-port":
-      if (!state.ports.some((p) => p.name === edit.port)) return fail(`port ${edit.port} does not exist`);
       return ok([
         ["ip", "link", "set", "dev", edit.port, "master", edit.network],
         ["ip", "link", "set", "dev", edit.port, "type", "bridge_slave", "fdb_flush"],
       ]);
+    case "enable-port":
+      return ok([["ip", "link", "set", "dev", edit.port, "up"]]);
+    case "disable-port":
+      return ok([["ip", "link", "set", "dev", edit.port, "down"]]);
   }
 }
 
 /** Whether the switch shows what the edit asks for. */
 export function shows(state: SwitchState, edit: SwitchEdit): boolean {
-  const network = state.networks.find((n) => n.name === edit.network);
+  const network = "network" in edit ? state.networks.find((n) => n.name === edit.network) : undefined;
+  const port = "port" in edit ? state.ports.find((p) => p.name === edit.port) : undefined;
   switch (edit.kind) {
     case "create-network":
       return network !== undefined;
@@ -171,7 +179,11 @@ export function shows(state: SwitchState, edit: SwitchEdit): boolean {
     case "remove-gateway":
       return !network?.gateways.includes(edit.gateway);
     case "move-port":
-      return state.ports.find((p) => p.name === edit.port)?.network === edit.network;
+      return port?.network === edit.network;
+    case "enable-port":
+      return port?.enabled === true;
+    case "disable-port":
+      return port?.enabled === false;
   }
 }
 

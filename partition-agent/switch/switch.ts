@@ -11,6 +11,8 @@ export interface SwitchPort {
   readonly name: string;
   /** Name of the network that it is a member of; undefined when of none. */
   readonly network: string | undefined;
+  /** Whether it is switched on. */
+  readonly enabled: boolean;
   /** Whether it has a link to whatever is plugged in. */
   readonly up: boolean;
   /** The port's own. */
@@ -31,7 +33,9 @@ export type SwitchEdit =
   | { readonly kind: "remove-network"; readonly network: string }
   | { readonly kind: "add-gateway"; readonly network: string; readonly gateway: string }
   | { readonly kind: "remove-gateway"; readonly network: string; readonly gateway: string }
-  | { readonly kind: "move-port"; readonly port: string; readonly network: string };
+  | { readonly kind: "move-port"; readonly port: string; readonly network: string }
+  | { readonly kind: "enable-port"; readonly port: string }
+  | { readonly kind: "disable-port"; readonly port: string };
 
 export interface SwitchDriver {
   read(signal: AbortSignal): Promise<SwitchState>;
@@ -42,9 +46,17 @@ export interface SwitchDriver {
   apply(edits: readonly SwitchEdit[], signal: AbortSignal): Promise<void>;
 }
 
+export interface DesiredPort {
+  readonly name: string;
+  /** Absent: it stays where it is. */
+  readonly network?: string;
+  /** Absent: it stays on or off. */
+  readonly enabled?: boolean;
+}
+
 /** What a switch shall look like, as far as somebody has said so: what is not named here is not touched. */
 export interface DesiredSwitch {
-  readonly ports: readonly { readonly name: string; readonly network: string }[];
+  readonly ports: readonly DesiredPort[];
   /** Shall exist, with these gateways and no others. */
   readonly networks: readonly SwitchNetwork[];
   /** Names of networks that shall not exist: each goes once no port is in it. */

@@ -19,6 +19,7 @@ export class SimSwitch {
   readonly #random: Seeded;
   readonly #networks = new Map<string, Set<string>>([["prov", new Set()]]);
   readonly #ports = new Map<string, string>();
+  readonly #off = new Set<string>();
   readonly #learned: (port: string) => string | undefined;
   faults: SwitchFaults = { unreachable: 0, errorButApplied: 0 };
 
@@ -63,6 +64,7 @@ export class SimSwitch {
         return {
           name,
           network,
+          enabled: !this.#off.has(name),
           up: mac.ok,
           mac: portMac,
           learnedMacs: mac.ok ? [mac.value] : [],
@@ -88,6 +90,12 @@ export class SimSwitch {
         return;
       case "move-port":
         this.#ports.set(edit.port, edit.network);
+        return;
+      case "enable-port":
+        this.#off.delete(edit.port);
+        return;
+      case "disable-port":
+        this.#off.add(edit.port);
         return;
     }
   }
