@@ -15,6 +15,7 @@ import type { Implementation } from "./services.ts";
 import { sizeServices } from "./size/service.ts";
 import { sizeImageConstraintServices } from "./size-image-constraint/service.ts";
 import { sizeReservationServices } from "./size-reservation/service.ts";
+import { taskService } from "./task/service.ts";
 import { tenantServices } from "./tenant/service.ts";
 import { userService } from "./user/service.ts";
 import { type VersionFacts, versionService } from "./version/service.ts";
@@ -46,5 +47,6 @@ export const catalogServices = (
   ...ipServices(ports),
   ...componentServices(ports),
   ...auditServices(ports),
+  taskService(ports),
   vpnService(),
 ];

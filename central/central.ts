@@ -8,8 +8,10 @@ import { SwitchService as AdminSwitchService } from "#gen/metalstack/admin/v2/sw
 import type { AuditTrace } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Version } from "#gen/metalstack/api/v2/version_pb.ts";
+import { BMCService } from "#gen/metalstack/infra/v2/bmc_pb.ts";
 import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
+import { SwitchService as InfraSwitchService } from "#gen/metalstack/infra/v2/switch_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Lifetime } from "#lib/lifetime.ts";
 import type { Log } from "#lib/log.ts";
@@ -18,6 +20,7 @@ import { type Api, api } from "./api.ts";
 import { auditHealth } from "./audit/health.ts";
 import { Recorder } from "./audit/recorder.ts";
 import type { Retention } from "./audit/retention.ts";
+import { bmcService } from "./bmc/service.ts";
 import { bootService } from "./boot/boot-service.ts";
 import { eventService } from "./boot/event-service.ts";
 import { catalogServices } from "./catalog-services.ts";
@@ -31,6 +34,7 @@ import { holdfastPartitionService } from "./partition/holdfast-service.ts";
 import { implement } from "./services.ts";
 import type { State } from "./store/state.ts";
 import { adminSwitchService } from "./switch/admin-service.ts";
+import { infraSwitchService } from "./switch/infra-service.ts";
 import { CentralSession } from "./sync/central-session.ts";
 import { Connections } from "./sync/connections.ts";
 import { SyncFeed } from "./sync/feed.ts";
@@ -81,11 +85,13 @@ export function composeCentral(given: CentralPorts): Api {
       implement(AdminMachineService, adminMachineService(ports)),
       implement(HoldfastMachineService, holdfastMachineService(ports)),
       implement(HoldfastPartitionService, holdfastPartitionService(ports)),
-      implement(AdminSwitchService, adminSwitchService(state)),
+      implement(AdminSwitchService, adminSwitchService(ports)),
       implement(SyncService, syncService(ports)),
       ...(join ? joinServices({ ...given, ...join }) : []),
       implement(BootService, bootService(ports)),
       implement(EventService, eventService(ports)),
+      implement(InfraSwitchService, infraSwitchService(ports)),
+      implement(BMCService, bmcService(ports)),
     ],
     serving: () => (state.away === undefined ? "serving" : "not-serving"),
     ...(validate && { validate }),

@@ -96,7 +96,7 @@ export async function composeAgent<Cache extends FileCache>(
   const tokens = await BootTokens.open(disk, random, ports.signer);
   const safeMode = await SafeMode.open({ disk, ledger, log, ended: () => wakeAll() });
   if (safeMode.isCopy) await outbox.becomeAnother();
-  const site: Site = { partition, url, ledger, observations, tokens, safeMode, disk, bell, clock, log };
+  const site: Site = { partition, url, ledger, observations, outbox, tokens, safeMode, disk, bell, clock, log };
   const hold = new HoldReport({ partition, ledger, observations, outbox, clock, log });
   const { cache, files } = await filesOf(site, ports);
   await forgetWaiting(observations);
@@ -111,7 +111,7 @@ export async function composeAgent<Cache extends FileCache>(
     log,
   });
   lifetime.onStop("bmcs", () => directory.close());
-  const { control, report } = switchOf(settings, ports, { ledger, observations, outbox });
+  const { control, report } = switchOf(settings, ports, site);
   const audit = new AuditTrail({ disk, outbox, clock, log });
   const orders = new LocalOrders({ site, audit, wake: observed, random });
   const reconciler = reconcilerOf(settings, ports, { site, files, directory, control, orders });
@@ -267,15 +267,16 @@ async function forgetWaiting(observations: Observations): Promise<void> {
 }
 
 function switchOf(
-  { partition, switch: at }: AgentSettings,
-  { switchDriver: driver, clock, log }: AgentPorts,
-  parts: { readonly ledger: Ledger; readonly observations: Observations; readonly outbox: Outbox },
+  { switch: at }: AgentSettings,
+  { switchDriver: driver, clock }: AgentPorts,
+  site: Site,
 ): { readonly control: PortControl; readonly report?: (signal: AbortSignal) => Promise<void> } {
   if (!at || !driver) return { control: unmanaged };
-  const names = switchNames(parts.ledger, at.provisioning);
+  const names = switchNames(site.ledger, at.provisioning);
   return {
-    control: switchControl(driver, names, (mac) => parts.observations.byMac(mac)?.uuid, clock),
-    report: (signal) => reportSwitch({ partition, ...at, driver, names, clock, log, ...parts }, signal),
+    control: switchControl(driver, names, (mac) => site.observations.byMac(mac)?.uuid, clock),
+    report: (signal) =>
+      reportSwitch({ ...site, ...at, driver, names, isTrusted: () => site.safeMode.why === undefined }, signal),
   };
 }
 

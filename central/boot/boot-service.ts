@@ -1,14 +1,19 @@
 // metalstack.infra.v2.BootService for partitions without an agent: their boot service and installers speak to central.
+import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { bootTarget } from "#domain/machine/boot-target.ts";
 import { firstDesired } from "#domain/machine/first-desired.ts";
 import { hear } from "#domain/machine/hear.ts";
 import { noteInstalled, registrationRefusal, takeIn } from "#domain/machine/registration.ts";
+import { cabled } from "#domain/switch/cabling.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { BootService, BootServiceRegisterRequest } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { keepAccess } from "../bmc/reports.ts";
 import { unknown, usable } from "../catalog/catalog.ts";
+import { keepConsolePassword } from "../machine/console-password.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { settleMore } from "../sync/settle.ts";
@@ -54,13 +59,15 @@ export function bootService(ports: BootPorts): ServiceImpl<typeof BootService> {
 
     wait: ({ uuid }, context) => waitForAllocation(ports, uuid, context.signal),
 
-    async installationSucceeded({ uuid }) {
-      await observe(ports, uuid, (m, { allocation, epoch }) => {
+    async installationSucceeded({ uuid, consolePassword: password }) {
+      await observe(ports, uuid, (m, desired, tx) => {
+        const { allocation, epoch } = desired;
         if (!allocation || m.workedEpoch !== epoch) {
           const text = `machine ${uuid} has no allocation that was being installed`;
           throw new Refusal("precondition", text, { reason: "STALE_EPOCH" });
         }
         noteInstalled(m, epoch, clock.wallMs());
+        keepConsolePassword(tx, desired, create(ConsolePasswordSchema, { uuid, epoch, password }));
       });
       log.info("machine-installed", { machine: uuid });
       return {};
@@ -91,9 +98,22 @@ function register(
   checkNotInstalled(machine, known);
   takeIn(machine, request, { sizes: tx.list(kinds.size).map((s) => s.value), nowMs });
   beginBoot(machine, boot);
+  placeAtSwitches(tx, machine);
+  if (request.bmc) keepAccess(tx, uuid, request.bmc);
   const desired = known ?? firstDesired(machine, nowMs);
   if (!known) tx.put(kinds.machineDesired, uuid, desired);
   return { size: machine.size, isUnsettled: enter(tx, machine, desired) };
+}
+
+/** A machine stands where its leaf switches do. */
+function placeAtSwitches(tx: Tx, machine: MachineObserved): void {
+  const { uuid, partition, hardware } = machine;
+  const switches = tx.list(kinds.switch).flatMap(({ value }) => (value.partition === partition ? [value] : []));
+  const { changed, leaves } = cabled(uuid, hardware, switches);
+  for (const next of changed) tx.put(kinds.switch, next.id, next);
+  const [leaf] = leaves;
+  if (leaf?.rack !== undefined) machine.rack = leaf.rack;
+  if (leaf?.room !== undefined) machine.room = leaf.room;
 }
 
 /** @throws Refusal "not-found"; "precondition" where an agent answers */

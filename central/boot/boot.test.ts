@@ -5,6 +5,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
 import { InfraRole, MachineRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import {
@@ -82,6 +83,9 @@ test("a machine lives a whole life by these calls alone, and its release gives e
   await send(Event.INSTALLING);
   for (let i = 0; i < 2; i++) await client.installationSucceeded({ uuid, consolePassword: "geheim" });
   await send(Event.BOOTING_NEW_KERNEL, Event.PHONED_HOME);
+  const admin = central.client(AdminMachineService);
+  const wanted = { uuid, reason: "its network is gone" };
+  assert.equal((await admin.consolePassword(wanted)).password, "geheim");
   const { epoch } = central.desired(uuid);
   const { installedEpoch, installations, phonedHomeEpoch, events } = observed();
   assert.deepEqual(
@@ -91,6 +95,8 @@ test("a machine lives a whole life by these calls alone, and its release gives e
   assert.match(await refused(client.register(registration())), /^MACHINE_INSTALLED: .*must boot from its disk$/);
 
   await central.client(MachineService).delete({ uuid, project: central.project });
+  assert.match(await refused(admin.consolePassword(wanted)), /^NOT_INSTALLED: /);
+  assert.equal(central.state.list(kinds.consolePassword).length, 0);
   await send(Event.PHONED_HOME);
   assert.equal(observed().events?.state, Flag.UNSPECIFIED);
   central.clock.advance(6 * minute);

@@ -21,12 +21,19 @@ export interface BootPorts {
   readonly log: Log;
 }
 
+interface HeardOf {
+  get(kind: typeof kinds.reportCursor, id: string): unknown;
+}
+
+export const hasAgent = (from: HeardOf, partition: string): boolean =>
+  from.get(kinds.reportCursor, partition) !== undefined;
+
 /**
  * What is seen has one writer. An agent that has ever reported is the one of its partition.
  * @throws Refusal "precondition" PARTITION_HAS_AGENT
  */
-export function checkNoAgent(from: { get(kind: typeof kinds.reportCursor, id: string): unknown }, partition: string) {
-  if (from.get(kinds.reportCursor, partition) === undefined) return;
+export function checkNoAgent(from: HeardOf, partition: string): void {
+  if (!hasAgent(from, partition)) return;
   const text =
     `partition ${partition} has an agent, which alone writes what is seen there: send this call to the agent's ` +
     "address in the provisioning network";
@@ -41,13 +48,13 @@ export function checkNoAgent(from: { get(kind: typeof kinds.reportCursor, id: st
 export async function observe<R>(
   { state }: Pick<BootPorts, "state">,
   uuid: string,
-  work: (machine: MachineObserved, desired: MachineDesired) => R,
+  work: (machine: MachineObserved, desired: MachineDesired, tx: Tx) => R,
 ): Promise<R> {
   const { result } = await state.transact((tx) => {
     const desired = tx.get(kinds.machineDesired, uuid) ?? unknown("machine", uuid);
     checkNoAgent(tx, desired.partition);
     const machine = draftOf(tx, uuid, desired);
-    const answer = work(machine, desired);
+    const answer = work(machine, desired, tx);
     return { answer, isUnsettled: enter(tx, machine, desired) };
   });
   if (result.isUnsettled) await settleMore(state, uuid);

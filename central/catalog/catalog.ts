@@ -7,6 +7,7 @@ import { Refusal } from "#lib/refusal.ts";
 import type { Kind, Of } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
+import { deletionTaskId } from "../task/deletion.ts";
 
 export type Thing = Message & { meta?: Meta | undefined };
 
@@ -79,7 +80,7 @@ export function catalog<K extends Kind>(
       const mark = (isMarked: boolean) =>
         state.transact((tx) => {
           const draft = copy(read(tx, id));
-          draft.meta = marked(draft.meta, clock.wallMs(), isMarked ? `${noun}:delete` : undefined);
+          draft.meta = marked(draft.meta, clock.wallMs(), isMarked ? deletionTaskId(kind, id) : undefined);
           tx.put(kind, id, draft);
         });
       await mark(true);
@@ -100,10 +101,10 @@ export function catalog<K extends Kind>(
   };
 }
 
-function marked(before: Meta | undefined, nowMs: number, deletionTaskId: string | undefined): Meta {
+function marked(before: Meta | undefined, nowMs: number, task: string | undefined): Meta {
   const meta = touched(before, nowMs);
-  if (deletionTaskId === undefined) delete meta.deletionTaskId;
-  else meta.deletionTaskId = deletionTaskId;
+  if (task === undefined) delete meta.deletionTaskId;
+  else meta.deletionTaskId = task;
   return meta;
 }
 

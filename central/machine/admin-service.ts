@@ -9,13 +9,14 @@ import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { kinds } from "../store/kinds.ts";
 import { bmcDetails } from "./bmc-details.ts";
+import { consolePasswordOf } from "./console-password.ts";
 import { forget } from "./forget.ts";
 import { giveOrder } from "./order.ts";
 import type { MachinePorts } from "./ports.ts";
 import { inState } from "./set-state.ts";
 import { apiMachine, viewOf, viewsOf } from "./views.ts";
 
-export function adminMachineService(ports: MachinePorts): Partial<ServiceImpl<typeof MachineService>> {
+export function adminMachineService(ports: MachinePorts): ServiceImpl<typeof MachineService> {
   const { state, clock, random } = ports;
   const known = (uuid: string) => {
     const view = viewOf(state, uuid);
@@ -53,6 +54,8 @@ export function adminMachineService(ports: MachinePorts): Partial<ServiceImpl<ty
         .filter((m) => matchesMachine(m, query))
         .map(bmcDetails),
     }),
+
+    consolePassword: ({ uuid }) => ({ uuid, password: consolePasswordOf(state, uuid) }),
 
     async setState({ uuid, state: wanted, description }, context) {
       const { user } = callerOf(context);

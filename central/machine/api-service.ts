@@ -4,8 +4,9 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { matchesMachine } from "#domain/machine/query.ts";
 import { systemTags } from "#domain/machine/tags.ts";
 import { checkLock, touched } from "#domain/meta.ts";
+import { releaseTaskId } from "#domain/task/machine-tasks.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { AdminRole, LabelsSchema, type Meta, type UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
+import { AdminRole, LabelsSchema, type Meta, MetaSchema, type UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { Machine, MachineService, MachineServiceUpdateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
@@ -79,8 +80,9 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
 
     async delete({ uuid, project }) {
       const before = apiMachine(state, ofProject(uuid, project));
-      await state.transact((tx) => release(tx, indexes, { uuid, project, nowMs: clock.wallMs() }));
-      return { machine: before };
+      const { result } = await state.transact((tx) => release(tx, indexes, { uuid, project, nowMs: clock.wallMs() }));
+      const meta = { ...(before.meta ?? create(MetaSchema)), deletionTaskId: releaseTaskId(uuid, result.epoch) };
+      return { machine: { ...before, meta } };
     },
 
     async bMCCommand({ uuid, project, command }, context) {

@@ -19,6 +19,8 @@ export const bmcDetails = ({ desired, observed }: MachineView): MachineBMCDetail
       ...(observed?.bmc && { bmc: observed.bmc }),
       ...(observed?.bios && { bios: observed.bios }),
       ...(observed?.fru && { fru: observed.fru }),
+      ...(observed?.powerMetric && { powerMetric: observed.powerMetric }),
+      powerSupplies: observed?.powerSupplies ?? [],
       ...(observed?.ledState && { ledState: observed.ledState }),
       ...(observed?.bmcUpdatedAt && { updatedAt: observed.bmcUpdatedAt }),
     }),

@@ -203,13 +203,11 @@ describe("a creation is refused", () => {
   test("for an image from the millisecond at which it expires, and its line goes on with the one before", async () => {
     await central.waiting(3);
     const expiresAtMs = central.clock.wallMs() + 1000;
-    await central
-      .client(AdminImageService)
-      .update({
-        id: "debian-13.0.2",
-        updateMeta: { lockingStrategy: Lock.SERVER },
-        expiresAt: timestampFromMs(expiresAtMs),
-      });
+    await central.client(AdminImageService).update({
+      id: "debian-13.0.2",
+      updateMeta: { lockingStrategy: Lock.SERVER },
+      expiresAt: timestampFromMs(expiresAtMs),
+    });
     central.clock.advance(999);
     assert.equal((await central.create()).machine?.allocation?.image?.id, "debian-13.0.2");
     central.clock.advance(1);

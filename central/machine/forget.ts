@@ -1,5 +1,8 @@
+import { create } from "@bufbuild/protobuf";
 import { MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { hasAgent } from "../boot/observe.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 
@@ -24,4 +27,15 @@ export function forget(tx: Tx, uuid: string): void {
   }
   tx.delete(kinds.machineDesired, uuid);
   tx.delete(kinds.machineObserved, uuid);
+  tx.delete(kinds.bmcAccess, uuid);
+  if (!hasAgent(tx, desired.partition)) unplug(tx, uuid);
+}
+
+/** Its port is free for another machine. Where an agent sees the switches, it tells by itself. */
+function unplug(tx: Tx, uuid: string): void {
+  for (const { id, value } of tx.list(kinds.switch)) {
+    const machineConnections = value.machineConnections.filter((c) => c.machineId !== uuid);
+    if (machineConnections.length < value.machineConnections.length)
+      tx.put(kinds.switch, id, create(SwitchSchema, { ...value, machineConnections }));
+  }
 }

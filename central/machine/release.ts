@@ -39,5 +39,6 @@ export function release(
   const asns = [...new Set(allocation.networks.map((n) => n.asn))];
   next.release = create(ReleaseSchema, { epoch: next.epoch, project, ips, allocation: allocation.uuid, asns });
   tx.put(kinds.machineDesired, uuid, next);
+  tx.delete(kinds.consolePassword, uuid);
   return next;
 }

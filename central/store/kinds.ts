@@ -9,6 +9,8 @@ import {
   JoinTokenSchema,
 } from "#gen/holdfast/state/v1/join_pb.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { BmcAccessSchema, ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
+import { SwitchDesiredSchema } from "#gen/holdfast/state/v1/switch_pb.ts";
 import { SigningKeySchema, StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
 import { AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { ComponentSchema } from "#gen/metalstack/api/v2/component_pb.ts";
@@ -56,7 +58,14 @@ export const kinds = {
   ip: kind("ip", IPSchema),
   machineDesired: kind("machine", MachineDesiredSchema),
   machineObserved: kind("machine-observed", MachineObservedSchema),
+  /** What is seen of it. */
   switch: kind("switch", SwitchSchema),
+  /** What people want of it. */
+  switchDesired: kind("switch-desired", SwitchDesiredSchema),
+  /** id: uuid of the machine */
+  consolePassword: kind("console-password", ConsolePasswordSchema),
+  /** id: uuid of the machine */
+  bmcAccess: kind("bmc-access", BmcAccessSchema),
   /** What calls have done. id: time in milliseconds/uuid of the call/phase */
   audit: kind("audit", AuditTraceSchema),
   /** What people on site have done. id: partition/uuid of the act/phase */

@@ -1,5 +1,6 @@
 import { create, type Message, toBinary } from "@bufbuild/protobuf";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { SwitchDesired } from "#gen/holdfast/state/v1/switch_pb.ts";
 import { type DesiredItem, DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { type Kind, kinds } from "../store/kinds.ts";
@@ -12,6 +13,7 @@ export const followed: readonly Kind[] = [
   kinds.filesystemLayout,
   kinds.network,
   kinds.machineDesired,
+  kinds.switchDesired,
   kinds.acceptedHistory,
 ];
 
@@ -30,6 +32,8 @@ export function placesOf(kind: Kind, id: string, value: Message): string {
       return id;
     case kinds.machineDesired.name:
       return (value as MachineDesired).partition;
+    case kinds.switchDesired.name:
+      return (value as SwitchDesired).partition;
     case kinds.network.name:
       return (value as Network).partition ?? everywhere;
     default:

@@ -5,6 +5,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
 import { type ReportEntry, SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
 import { AuditPhase, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
@@ -171,6 +172,23 @@ describe("a report", () => {
       ],
     );
     assert.ok(central.state.get(kinds.switch, "leaf03"));
+  });
+
+  test("of a console's password is kept for the allocation that it belongs to, and for no other", async () => {
+    const password = (sequence: bigint, epoch: bigint, of = uuid) => ({
+      sequence,
+      kind: "console-password",
+      id: of,
+      value: toBinary(ConsolePasswordSchema, create(ConsolePasswordSchema, { uuid: of, epoch, password: `p${epoch}` })),
+    });
+    const kept = () => central.state.list(kinds.consolePassword).map((row) => [row.id, row.value.password]);
+    const allocation = { uuid: machineUuid(7), project: "p" };
+    const desired = create(MachineDesiredSchema, { uuid, partition: "lab", epoch: 2n, allocation });
+    await central.state.transact((tx) => tx.put(kinds.machineDesired, uuid, desired));
+    const { rejected } = await report([password(1n, 1n), password(2n, 2n), password(3n, 2n, machineUuid(9))]);
+    assert.deepEqual([rejected, kept()], [[], [[uuid, "p2"]]]);
+    const bad = await report([{ ...password(4n, 2n), id: machineUuid(3) }]);
+    assert.match(bad.rejected[0]?.reason ?? "", /cannot be read/);
   });
 
   test("of a machine puts it into the agent's partition, whatever it says of itself", async () => {

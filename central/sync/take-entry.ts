@@ -2,10 +2,13 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { firstDesired } from "#domain/machine/first-desired.ts";
 import { HistoryHoldSchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
 import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { keepConsolePassword } from "../machine/console-password.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
+import { enterSwitch } from "../switch/views.ts";
 import { settle } from "./settle.ts";
 import { takeAudit } from "./take-audit.ts";
 
@@ -36,7 +39,7 @@ export function takeEntry(tx: Tx, entry: ReportEntry, partition: string, nowMs: 
       const other = [seen.partition, home].find((p) => p !== partition);
       if (other !== undefined)
         return { rejected: `${what} is in partition ${other.slice(0, shown)}, not ${partition}` };
-      tx.put(kinds.switch, entry.id, seen);
+      enterSwitch(tx, seen, nowMs);
       return {};
     }
     case "history-hold": {
@@ -45,6 +48,14 @@ export function takeEntry(tx: Tx, entry: ReportEntry, partition: string, nowMs: 
         return { rejected: `${what}: the report cannot be read` };
       if (hold.held === "") tx.delete(kinds.historyHold, partition);
       else tx.put(kinds.historyHold, partition, hold);
+      return {};
+    }
+    case "console-password": {
+      const given = decoded(() => fromBinary(ConsolePasswordSchema, entry.value));
+      if (given?.uuid !== entry.id) return { rejected: `${what}: the report cannot be read` };
+      const desired = tx.get(kinds.machineDesired, entry.id);
+      // That of a system which is over by now, or which nothing is known of any more, opens nothing.
+      if (desired?.partition === partition) keepConsolePassword(tx, desired, given);
       return {};
     }
     case "audit":

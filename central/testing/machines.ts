@@ -23,10 +23,13 @@ import {
 import { NetworkService, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { ProjectMemberSchema, ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
 import { SizeConstraintType } from "#gen/metalstack/api/v2/size_pb.ts";
+import { BMCService } from "#gen/metalstack/infra/v2/bmc_pb.ts";
 import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
+import { SwitchService as InfraSwitchService } from "#gen/metalstack/infra/v2/switch_pb.ts";
 import { silentLog } from "#lib/log.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
+import { bmcService } from "../bmc/service.ts";
 import { bootService } from "../boot/boot-service.ts";
 import { eventService } from "../boot/event-service.ts";
 import { issueAgentToken } from "../identity/issue.ts";
@@ -39,6 +42,7 @@ import { implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Store } from "../store/store.ts";
 import { adminSwitchService } from "../switch/admin-service.ts";
+import { infraSwitchService } from "../switch/infra-service.ts";
 import { CentralSession } from "../sync/central-session.ts";
 import { Connections } from "../sync/connections.ts";
 import { SyncFeed } from "../sync/feed.ts";
@@ -90,10 +94,12 @@ export async function machineCentral(store?: Store): Promise<MachineCentral> {
         implement(AdminMachineService, adminMachineService(ports)),
         implement(HoldfastMachineService, holdfastMachineService(ports)),
         implement(HoldfastPartitionService, holdfastPartitionService(ports)),
-        implement(AdminSwitchService, adminSwitchService(ports.state)),
+        implement(AdminSwitchService, adminSwitchService(ports)),
         implement(SyncService, syncService(ports)),
         implement(BootService, bootService(ports)),
         implement(EventService, eventService(ports)),
+        implement(InfraSwitchService, infraSwitchService(ports)),
+        implement(BMCService, bmcService(ports)),
       ];
     },
     { store },

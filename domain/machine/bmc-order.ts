@@ -61,19 +61,27 @@ export function newOrder(
 }
 
 /**
- * Takes back those orders that must not be carried out any more. How they ended stays to be read: their agent may never hear of them.
+ * Takes back those orders that must not be carried out any more.
  * @param desired a draft, its epoch already the one that counts
  */
-export function withdrawStale(desired: MachineDesired, nowMs: number): void {
+export const withdrawStale = (desired: MachineDesired, nowMs: number): void =>
+  withdraw(desired, (order) => staleness(order, desired.epoch, nowMs), nowMs);
+
+/**
+ * Takes orders back. How they ended stays to be read: their agent may never hear of them.
+ * @param desired a draft
+ * @param whyOf why the order is taken back; undefined: it stays
+ */
+export function withdraw(desired: MachineDesired, whyOf: (order: BmcOrder) => string | undefined, nowMs: number): void {
   const { epoch, orders } = desired;
-  const stale = orders.flatMap((order) => {
-    const why = staleness(order, epoch, nowMs);
+  const ended = orders.flatMap((order) => {
+    const why = whyOf(order);
     if (why === undefined) return [];
     const error = `taken back, with nothing told of it yet: ${why}`;
     return [create(BmcOrderOutcomeSchema, { id: order.id, order, epoch, at: timestampFromMs(nowMs), error })];
   });
-  desired.orders = orders.filter(({ id }) => !stale.some((ended) => ended.id === id));
-  desired.withdrawn = [...desired.withdrawn, ...stale].slice(-withdrawnMax);
+  desired.orders = orders.filter(({ id }) => !ended.some((o) => o.id === id));
+  desired.withdrawn = [...desired.withdrawn, ...ended].slice(-withdrawnMax);
 }
 
 /** Why an order must not be carried out: what it had, and what holds now. */

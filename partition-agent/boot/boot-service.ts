@@ -1,10 +1,11 @@
 // metalstack.infra.v2.BootService as the partition serves it: from the ledger, whether or not central can be reached.
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isInstalled } from "#domain/machine/boot-target.ts";
 import { hear } from "#domain/machine/hear.ts";
 import { noteInstalled, registrationRefusal, takeIn } from "#domain/machine/registration.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import {
   type BootService,
@@ -48,8 +49,7 @@ export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof Bo
           reason: "STALE_EPOCH",
         });
       }
-      const value = new TextEncoder().encode(consolePassword);
-      await site.disk.write([{ table: "secret", key: `console-password/${uuid}`, value }]);
+      await tellConsolePassword(site, { uuid, epoch: desired.epoch, password: consolePassword });
       let isNew = false;
       await noteInSession(site, context, uuid, (m) => {
         isNew = noteInstalled(m, desired.epoch, site.clock.wallMs());
@@ -60,6 +60,15 @@ export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof Bo
 
     superUserPassword: () => ({ featureDisabled: true, superUserPassword: "" }),
   };
+}
+
+/** Central's to show: nobody here asks for it. */
+async function tellConsolePassword(
+  { outbox, clock }: Site,
+  given: { readonly uuid: string; readonly epoch: bigint; readonly password: string },
+): Promise<void> {
+  const value = toBinary(ConsolePasswordSchema, create(ConsolePasswordSchema, given));
+  await outbox.put({ kind: "console-password", id: given.uuid, value, seenMs: clock.wallMs() });
 }
 
 /** What is refused here is refused in every boot until its cause is gone, so the machine's status names it. */

@@ -1,7 +1,9 @@
 // The life of a machine as its installer and its system see the agent.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fromBinary } from "@bufbuild/protobuf";
 import { eventName } from "#domain/machine/lifecycle.ts";
+import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import {
@@ -46,6 +48,13 @@ test("an unknown machine is taken in, waits, is installed and phones home", asyn
   assert.equal(plan.imageUrl, `http://10.0.0.1:8080/files/${plan.imageSha256}`);
   assert.equal(plan.kernelCommandline, "console=ttyS0 quiet");
   await installer.succeeded();
+  const told = agent.outbox.pending(100).find((e) => e.kind === "console-password");
+  const {
+    uuid: of,
+    epoch,
+    password,
+  } = fromBinary(ConsolePasswordSchema, told?.value ?? assert.fail("nothing was told"));
+  assert.deepEqual([of, epoch, password], [uuidA, 2n, "secret"]);
   await installer.event(Event.BOOTING_NEW_KERNEL);
   assert.equal(await phoneHome(agent.site, new URL(plan.phoneHomeUrl).searchParams.get("token") ?? ""), "welcome");
   const machine = observed(agent, uuidA);

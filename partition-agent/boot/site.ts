@@ -7,6 +7,7 @@ import type { Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Observations } from "../observations/observations.ts";
+import type { Outbox } from "../outbox/outbox.ts";
 import type { BootTokens } from "./boot-token.ts";
 
 /** What the boot services of a partition share: what is wanted, what was seen, and whom to wake. */
@@ -16,6 +17,7 @@ export interface Site {
   readonly url: string;
   readonly ledger: Ledger;
   readonly observations: Observations;
+  readonly outbox: Outbox;
   readonly tokens: BootTokens;
   /** Whether what is remembered here can be trusted. */
   readonly safeMode: { readonly why: string | undefined };

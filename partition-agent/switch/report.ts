@@ -1,6 +1,7 @@
 // The site's switch as central shows it: its ports, where they belong, and which machine hangs on which.
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type SwitchDesired, SwitchDesiredSchema } from "#gen/holdfast/state/v1/switch_pb.ts";
 import { MetaSchema } from "#gen/metalstack/api/v2/common_pb.ts";
 import {
   MachineConnectionSchema,
@@ -15,9 +16,11 @@ import { equalBytes } from "#lib/bytes.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import { reasonOf } from "#lib/reason-of.ts";
+import type { Ledger } from "../ledger/ledger.ts";
 import type { Observations } from "../observations/observations.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { SwitchNames } from "./control.ts";
+import { diffSwitch } from "./diff.ts";
 import type { SwitchDriver, SwitchState } from "./switch.ts";
 
 export interface SwitchReportPorts {
@@ -26,6 +29,9 @@ export interface SwitchReportPorts {
   readonly managementAddress: string;
   readonly driver: SwitchDriver;
   readonly names: SwitchNames;
+  readonly ledger: Ledger;
+  /** Whether what is remembered of central's wishes can be acted on. */
+  readonly isTrusted: () => boolean;
   readonly observations: Observations;
   readonly outbox: Outbox;
   readonly clock: Clock;
@@ -34,29 +40,52 @@ export interface SwitchReportPorts {
 
 const readEveryMs = 10_000;
 
-/** Reads the switch again and again and reports what is new, until the signal aborts. */
+/** Reads the switch again and again, reports what is new, and keeps its ports as they are wanted, until the signal aborts. */
 export async function reportSwitch(ports: SwitchReportPorts, signal: AbortSignal): Promise<void> {
+  const { driver, observations, ledger, outbox, clock, log } = ports;
   let last: Uint8Array | undefined;
-  let toldHistory = "";
+  let told = { history: "", revision: 0n };
   let lastError = "";
   while (!signal.aborted) {
     try {
-      const state = await ports.driver.read(signal);
+      const state = await driver.read(signal);
       await placeMachines(ports, state);
       const value = toBinary(SwitchSchema, describe(ports, state));
-      if (!last || !equalBytes(last, value) || toldHistory !== ports.observations.toldHistory) {
-        await ports.outbox.put({ kind: "switch", id: state.id, value, seenMs: ports.clock.wallMs() });
+      const wanted = ledger.get("switch-desired", state.id, SwitchDesiredSchema);
+      const { revision } = ledger.cursor;
+      // Central has moved on and does not know the switch, or not any more: somebody has deleted it.
+      const isUnknown = wanted === undefined && revision !== told.revision;
+      if (!last || !equalBytes(last, value) || isUnknown || told.history !== observations.toldHistory) {
+        await outbox.put({ kind: "switch", id: state.id, value, seenMs: clock.wallMs() });
+        told = { history: observations.toldHistory, revision };
       }
       last = value;
-      toldHistory = ports.observations.toldHistory;
+      await keepPorts(ports, state, wanted, signal);
       lastError = "";
     } catch (error) {
       const text = reasonOf(error);
-      if (!signal.aborted && text !== lastError) ports.log.warn("switch-not-read", { error: text });
+      if (!signal.aborted && text !== lastError) log.warn("switch-trouble", { error: text });
       lastError = text;
     }
-    await ports.clock.sleep(readEveryMs, signal).catch(() => {});
+    await clock.sleep(readEveryMs, signal).catch(() => {});
   }
+}
+
+/** Switches ports on and off as people want it; what they said nothing of stays. */
+async function keepPorts(
+  { driver, isTrusted, log }: SwitchReportPorts,
+  state: SwitchState,
+  wanted: SwitchDesired | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const ports = Object.entries(wanted?.ports ?? {}).map(([name, status]) => ({
+    name,
+    enabled: status !== SwitchPortStatus.DOWN,
+  }));
+  const edits = diffSwitch({ ports, networks: [] }, state);
+  if (edits.length === 0 || !isTrusted()) return;
+  await driver.apply(edits, signal);
+  for (const edit of edits) if ("port" in edit) log.info(edit.kind, { switch: state.id, port: edit.port });
 }
 
 /** A machine is in the rack of the switch that it hangs on. */

@@ -118,6 +118,7 @@ export async function openAgent(kept: { disk?: HeldDisk; clock?: VirtualClock; c
     url: "http://10.0.0.1:8080",
     ledger,
     observations,
+    outbox,
     tokens,
     safeMode: { why: undefined },
     disk,
