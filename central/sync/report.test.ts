@@ -144,6 +144,13 @@ describe("a report", () => {
     );
   });
 
+  test("with a time that could not be said again is rejected", async () => {
+    const broken = entry(1, { uuid, heardAt: { seconds: 2n ** 62n } });
+    const { rejected } = await report([broken]);
+    assert.match(rejected[0]?.reason ?? "", /cannot be read/);
+    assert.equal(central.state.get(kinds.machineObserved, uuid), undefined);
+  });
+
   test("of another partition's machine or switch, or of none, is rejected with the reason", async () => {
     await central.state.transact((tx) => {
       tx.put(kinds.machineDesired, uuid, create(MachineDesiredSchema, { uuid, partition: "far" }));

@@ -1,9 +1,9 @@
-import { fromBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { AuditPhase, type AuditTrace, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
+import { decoded } from "./decoded.ts";
 
 /** Traces of one partition's people that are kept; the oldest give way. */
 const tracesMax = 1000;
@@ -12,8 +12,9 @@ const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Takes a trace of what somebody did on site. One that is there already stays as it is: nobody rewrites what was done. */
 export function takeAudit(tx: Tx, entry: ReportEntry, partition: string): { readonly rejected?: string } {
-  const trace = decoded(entry.value);
-  if (!trace) return { rejected: "audit: the trace cannot be read" };
+  const trace = decoded(AuditTraceSchema, entry.value);
+  if (!trace || !uuidForm.test(trace.uuid) || !phases.includes(trace.phase))
+    return { rejected: "audit: the trace cannot be read" };
   const id = `${partition}/${trace.uuid}/${trace.phase}`;
   if (tx.get(kinds.siteAudit, id)) return {};
   const kept = tx.list(kinds.siteAudit).filter((known) => known.id.startsWith(`${partition}/`));
@@ -27,12 +28,3 @@ export function takeAudit(tx: Tx, entry: ReportEntry, partition: string): { read
 }
 
 const timeOf = ({ timestamp }: AuditTrace): number => (timestamp ? timestampMs(timestamp) : 0);
-
-function decoded(value: Uint8Array): AuditTrace | undefined {
-  try {
-    const trace = fromBinary(AuditTraceSchema, value);
-    return uuidForm.test(trace.uuid) && phases.includes(trace.phase) ? trace : undefined;
-  } catch {
-    return undefined;
-  }
-}

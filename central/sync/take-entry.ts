@@ -1,4 +1,3 @@
-import { fromBinary } from "@bufbuild/protobuf";
 import { firstDesired } from "#domain/machine/first-desired.ts";
 import { HistoryHoldSchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
@@ -9,6 +8,7 @@ import { keepConsolePassword } from "../machine/console-password.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { enterSwitch } from "../switch/views.ts";
+import { decoded } from "./decoded.ts";
 import { settle } from "./settle.ts";
 import { takeAudit } from "./take-audit.ts";
 
@@ -28,12 +28,12 @@ export function takeEntry(tx: Tx, entry: ReportEntry, partition: string, nowMs: 
   switch (entry.kind) {
     case "machine": {
       if (!uuidForm.test(entry.id)) return { rejected: `${what}: that is no uuid` };
-      const observed = decoded(() => fromBinary(MachineObservedSchema, entry.value));
+      const observed = decoded(MachineObservedSchema, entry.value);
       if (observed?.uuid !== entry.id) return { rejected: `${what}: the report cannot be read` };
       return takeMachine(tx, observed, partition, nowMs);
     }
     case "switch": {
-      const seen = decoded(() => fromBinary(SwitchSchema, entry.value));
+      const seen = decoded(SwitchSchema, entry.value);
       if (entry.id === "" || seen?.id !== entry.id) return { rejected: `${what}: the report cannot be read` };
       const home = tx.get(kinds.switch, entry.id)?.partition ?? seen.partition;
       const other = [seen.partition, home].find((p) => p !== partition);
@@ -43,7 +43,7 @@ export function takeEntry(tx: Tx, entry: ReportEntry, partition: string, nowMs: 
       return {};
     }
     case "history-hold": {
-      const hold = decoded(() => fromBinary(HistoryHoldSchema, entry.value));
+      const hold = decoded(HistoryHoldSchema, entry.value);
       if (entry.id !== partition || hold?.partition !== partition)
         return { rejected: `${what}: the report cannot be read` };
       if (hold.held === "") tx.delete(kinds.historyHold, partition);
@@ -51,7 +51,7 @@ export function takeEntry(tx: Tx, entry: ReportEntry, partition: string, nowMs: 
       return {};
     }
     case "console-password": {
-      const given = decoded(() => fromBinary(ConsolePasswordSchema, entry.value));
+      const given = decoded(ConsolePasswordSchema, entry.value);
       if (given?.uuid !== entry.id) return { rejected: `${what}: the report cannot be read` };
       const desired = tx.get(kinds.machineDesired, entry.id);
       // That of a system which is over by now, or which nothing is known of any more, opens nothing.
@@ -81,12 +81,4 @@ function takeMachine(tx: Tx, observed: MachineObserved, partition: string, nowMs
   const next = desired ? settle(tx, desired, observed) : isUnknown ? undefined : firstDesired(observed, nowMs);
   if (next) tx.put(kinds.machineDesired, uuid, next);
   return { isUnsettled: next?.release !== undefined && next.release.epoch <= observed.isolatedEpoch };
-}
-
-function decoded<T>(decode: () => T): T | undefined {
-  try {
-    return decode();
-  } catch {
-    return undefined;
-  }
 }

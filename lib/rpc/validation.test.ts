@@ -20,6 +20,10 @@ import {
 } from "#gen/buf/validate/validate_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import * as rules from "#gen/metalstack/api/v2/predefined_rules_pb.ts";
+import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
+import { systemRandom } from "../io/system-random.ts";
+import { silentLog } from "../log.ts";
+import { refusals } from "./refusal-to-connect.ts";
 import { newValidator, validation } from "./validation.ts";
 
 const uuid = "0f86b3b0-5a8c-4a0e-9d5a-3a0f6a0f9d11";
@@ -145,4 +149,16 @@ test("a request that breaks its rules never reaches the handler", async () => {
   assert.equal(calls, 0);
   await client.get({ uuid, project: uuid });
   assert.equal(calls, 1);
+});
+
+test("a request with a time that cannot be never reaches the handler", async () => {
+  const never = () => assert.fail("it was reached");
+  const transport = createRouterTransport((router) => router.service(EventService, { send: never }), {
+    router: { interceptors: [refusals({ log: silentLog, random: systemRandom }), validation([EventService])] },
+  });
+  const refused = createClient(EventService, transport).send({ events: { m1: { time: { seconds: 2n ** 60n } } } });
+  await assert.rejects(
+    refused,
+    (e) => e instanceof ConnectError && e.code === Code.InvalidArgument && /events\[m1\]\.time/.test(e.message),
+  );
 });
