@@ -1,4 +1,5 @@
 import type { Clock } from "#lib/clock.ts";
+import { noLonger } from "#lib/no-longer.ts";
 
 /** Looks again at least this often, because a wall clock that is set forward makes things due early. */
 const lookAgainMs = 60_000;
@@ -34,13 +35,13 @@ export class Expiry {
   }
 
   close(): void {
-    this.#sleep?.abort();
+    this.#sleep?.abort(noLonger);
     this.#atMs.clear();
     this.#nextMs = Number.POSITIVE_INFINITY;
   }
 
   #sleepUntil(atMs: number): void {
-    this.#sleep?.abort();
+    this.#sleep?.abort(noLonger);
     const sleep = new AbortController();
     this.#sleep = sleep;
     this.#nextMs = atMs;

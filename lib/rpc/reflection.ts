@@ -13,8 +13,10 @@ const requestsMax = 10_000;
  * @source grpc.reflection.v1, reflection.proto
  */
 export function reflection(services: readonly DescService[]): (router: ConnectRouter) => void {
-  const index = indexOf([...services, ServerReflection, ServerReflectionAlpha]);
+  let index: Index | undefined;
   const answers = async function* (requests: AsyncIterable<ServerReflectionRequest>) {
+    // Not before somebody asks: it goes through every message of every file.
+    index ??= indexOf([...services, ServerReflection, ServerReflectionAlpha]);
     let count = 0;
     for await (const originalRequest of requests) {
       if (++count > requestsMax) return;

@@ -14,6 +14,7 @@ import {
 } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineBMCCommand as Command } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
+import { noLonger } from "#lib/no-longer.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Site } from "../boot/site.ts";
@@ -118,7 +119,7 @@ export class LocalOrders {
       });
       const slept = restMs === undefined ? rung : clock.sleep(restMs, rest.signal).catch(() => {});
       await Promise.race([rung, slept]);
-      rest.abort(undefined);
+      rest.abort(noLonger);
       rest.unlink();
     }
   }

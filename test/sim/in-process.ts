@@ -10,7 +10,7 @@ import {
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import { linkedSignal } from "#lib/linked-signal.ts";
+import { type LinkedSignal, linkedSignal } from "#lib/linked-signal.ts";
 import { noLonger } from "#lib/no-longer.ts";
 
 type Unary = (request: UnaryRequest) => Promise<UnaryResponse>;
@@ -51,19 +51,21 @@ export function inProcess(routes: (router: ConnectRouter) => void, interceptors:
       const call = unary.get(`${method.parent.typeName}/${method.name}`);
       if (!call) return await whole.unary(method, signal, timeoutMs, header, input, contextValues);
       const message = crossed(method.input, create(method.input, input));
-      const own = linkedSignal(...(signal ? [signal] : []));
+      const own = new CallSignal(signal);
       const request: UnaryRequest = {
         ...{ stream: false, service: method.parent, method, requestMethod: "POST", url: "" },
-        ...{ signal: own.signal, header: new Headers(header), contextValues: createContextValues(), message },
+        ...{ header: new Headers(header), contextValues: createContextValues(), message },
+        get signal() {
+          return own.signal;
+        },
       };
       try {
-        const response = await orAborted(own.signal, call(request));
+        const response = await orAborted(signal, call(request));
         return { ...response, message: crossed(method.output, response.message) } as never; // of the method that was called
       } catch (error) {
         throw error instanceof ConnectError ? error : new ConnectError("internal error", Code.Internal);
       } finally {
-        own.abort(noLonger);
-        own.unlink();
+        own.end();
       }
     },
     stream: (...call) => whole.stream(...call),
@@ -72,14 +74,19 @@ export function inProcess(routes: (router: ConnectRouter) => void, interceptors:
 
 /** A method's implementation behind the interceptors, as connect calls it. */
 function through(interceptors: readonly Interceptor[], own: Implementation, method: DescMethodUnary): Unary {
-  const innermost: Unary = async ({ message, signal, header, contextValues, service, requestMethod, url }) => {
+  const innermost: Unary = async (request) => {
+    const { service, requestMethod, url, header, contextValues } = request;
     const answer = { header: new Headers(), trailer: new Headers() };
     const context = {
-      ...{ method, service, signal, requestMethod, url, requestHeader: header, values: contextValues },
+      ...{ method, service, requestMethod, url, requestHeader: header, values: contextValues },
       ...{ protocolName: "connect", timeoutMs: () => undefined },
       ...{ responseHeader: answer.header, responseTrailer: answer.trailer },
+      get signal() {
+        return request.signal;
+      },
     };
-    return { ...answer, stream: false, service, method, message: create(method.output, await own(message, context)) };
+    const message = create(method.output, await own(request.message, context));
+    return { ...answer, stream: false, service, method, message };
   };
   return interceptors.reduceRight<Unary>((next, interceptor) => interceptor(next as never) as Unary, innermost);
 }
@@ -87,8 +94,32 @@ function through(interceptors: readonly Interceptor[], own: Implementation, meth
 const crossed = <S extends DescMessage>(schema: S, message: Message): Message =>
   fromBinary(schema, toBinary(schema, message as never));
 
+/** A call's own signal, which most of them never ask for: it aborts with the caller's, and when the call is over. */
+class CallSignal {
+  readonly #caller: AbortSignal | undefined;
+  #linked: LinkedSignal | undefined;
+  #isOver = false;
+
+  constructor(caller: AbortSignal | undefined) {
+    this.#caller = caller;
+  }
+
+  get signal(): AbortSignal {
+    this.#linked ??= linkedSignal(...(this.#caller ? [this.#caller] : []));
+    if (this.#isOver) this.end();
+    return this.#linked.signal;
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#linked?.abort(noLonger);
+    this.#linked?.unlink();
+  }
+}
+
 /** Whoever aborts a call does not wait for what becomes of it. */
-function orAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+function orAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (!signal) return work;
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason);
     if (signal.aborted) stop();
