@@ -14,6 +14,7 @@ import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import { first, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
+import { until } from "../testing/until.ts";
 
 const uuid = machineUuid(1);
 const canary = "canary-of-a-password";
@@ -65,8 +66,7 @@ async function installed() {
   await central.client(EventService, infra).send({ events: { [uuid]: { event: Event.WAITING } } });
   const stop = new AbortController();
   const allocation = first(boot.wait({ uuid }, { signal: stop.signal }), 1);
-  for (let i = 0; i < 10_000 && !central.state.get(kinds.machineObserved, uuid)?.value.waiting; i++)
-    await new Promise(setImmediate);
+  await until("it waits", () => central.state.get(kinds.machineObserved, uuid)?.value.waiting === true);
   await central.create();
   await allocation;
   await boot.installationSucceeded({ uuid, consolePassword: "geheim" });

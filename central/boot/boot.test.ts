@@ -17,6 +17,7 @@ import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import { first, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
+import { until } from "../testing/until.ts";
 
 const uuid = machineUuid(1);
 const mac = "52:54:00:00:00:01";
@@ -55,14 +56,8 @@ async function waits() {
   const stop = new AbortController();
   const allocation = first(client.wait({ uuid }, { signal: stop.signal }), 1).then(([answer]) => answer?.allocation);
   allocation.catch(() => undefined);
-  await until(() => observed().waiting);
+  await until("it waits", () => observed().waiting);
   return { client, allocation, stop };
-}
-
-/** Turns of the event loop until it holds; the store is in memory, so a few do. */
-async function until(holds: () => boolean): Promise<void> {
-  for (let i = 0; i < 10_000 && !holds(); i++) await new Promise(setImmediate);
-  assert.ok(holds());
 }
 
 const refused = async (call: Promise<unknown>): Promise<string> => {
@@ -114,7 +109,7 @@ test("an allocation that is not installed yet is sent again at once, and the end
   const { client, allocation, stop } = await waits();
   stop.abort();
   await assert.rejects(allocation);
-  await until(() => !observed().waiting);
+  await until("it waits no more", () => !observed().waiting);
   const next = await waits();
   await central.create();
   const { uuid: sent } = (await next.allocation) ?? assert.fail("none came");

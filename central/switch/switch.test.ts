@@ -20,6 +20,7 @@ import { SwitchService } from "#gen/metalstack/infra/v2/switch_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import { desiredItem, placesOf } from "../sync/projection.ts";
 import { first, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
+import { until } from "../testing/until.ts";
 
 const uuid = machineUuid(1);
 const server = { lockingStrategy: Lock.SERVER };
@@ -82,8 +83,7 @@ async function installedMachine() {
   await events.send({ events: { [uuid]: { event: Event.WAITING } } });
   const stop = new AbortController();
   const allocation = first(boot.wait({ uuid }, { signal: stop.signal }), 1);
-  for (let i = 0; i < 10_000 && !central.state.get(kinds.machineObserved, uuid)?.value.waiting; i++)
-    await new Promise(setImmediate);
+  await until("it waits", () => central.state.get(kinds.machineObserved, uuid)?.value.waiting === true);
   await central.create();
   await allocation;
   await boot.installationSucceeded({ uuid, consolePassword: "geheim" });

@@ -21,8 +21,8 @@ import { catalogServices } from "../catalog-services.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
 import { type KeptIdentity, openIdentity } from "../identity/identity.ts";
 import { newSigningKey } from "../io/new-signing-key.ts";
+import { testStore } from "../io/testing/test-store.ts";
 import { type Implementation, services } from "../services.ts";
-import { MemoryStore } from "../store/memory-store.ts";
 import { openState, type State } from "../store/state.ts";
 import type { Store } from "../store/store.ts";
 
@@ -63,7 +63,7 @@ let sharedValidation: Interceptor | undefined;
 export interface TestCentralOptions {
   /** Silent unless given. */
   readonly log?: Log | undefined;
-  /** One in memory unless given; it stays open. */
+  /** The one that the test is run over unless given; that stays open. */
   readonly store?: Store | undefined;
   /** Given: calls are written down. */
   readonly retention?: Retention;
@@ -82,8 +82,8 @@ export async function testCentral(
   const clock = new VirtualClock();
   const random = systemRandom;
   const stop = new AbortController();
-  const used = store ?? new MemoryStore({ clock, random });
-  const state = await openState({ store: used, clock, random, log }, stop.signal);
+  const used = store ? { store, close: async () => {} } : testStore({ clock, random, log });
+  const state = await openState({ store: used.store, clock, random, log }, stop.signal);
   const provider = "provider";
   sharedKey ??= newSigningKey();
   sharedValidation ??= validation(services);
@@ -136,6 +136,7 @@ export async function testCentral(
     async close() {
       stop.abort();
       await state.close();
+      await used.close();
     },
   };
 }

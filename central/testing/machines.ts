@@ -79,7 +79,7 @@ export interface MachineCentral extends TestCentral {
 
 const testClient = (central: TestCentral) => central.client(MachineService);
 
-/** @param store one in memory unless given; it stays open */
+/** @param store the one that the test is run over unless given; that stays open */
 export async function machineCentral(store?: Store): Promise<MachineCentral> {
   const connections = new Connections(new VirtualClock(), silentLog);
   const stop = new AbortController();
