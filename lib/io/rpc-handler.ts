@@ -18,6 +18,7 @@ import {
 } from "@connectrpc/connect-node";
 import type { Log } from "../log.ts";
 import { type Peer, peerKey } from "../rpc/peer.ts";
+import { unreadable } from "../rpc/unreadable.ts";
 import { Arriving, ArrivingRequest, arrivals, arrivingKey } from "./arriving.ts";
 import type { PortLimits } from "./port-limits.ts";
 
@@ -66,7 +67,7 @@ export function rpcHandler(given: RpcHandler): (req: HttpRequest, res: HttpRespo
     }
     leaveRestOnAnswer(req);
     // Its promise may stay open for ever: it waits for an event that writable streams do not emit. Nothing may wait for it.
-    universalResponseToNodeResponse(await handler(universal), res).catch((error: unknown) => {
+    universalResponseToNodeResponse(await unreadable(await handler(universal)), res).catch((error: unknown) => {
       log.debug("response-not-written", { path: pathOf(req), error });
       res.destroy();
     });
