@@ -7,6 +7,8 @@ import { newSigningKey } from "#central/io/new-signing-key.ts";
 import type { Kind } from "#central/store/kinds.ts";
 import { openState, type State } from "#central/store/state.ts";
 import { InfraRole } from "#gen/metalstack/api/v2/common_pb.ts";
+import { TokenType } from "#gen/metalstack/api/v2/token_pb.ts";
+import { dayMs } from "#lib/durations.ts";
 import { type Listening, listen } from "#lib/io/one-port.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
@@ -18,6 +20,8 @@ export interface BenchCentral {
   readonly url: string;
   /** Speaks for every partition's agent. */
   readonly token: string;
+  /** Has the roles that the store gives to this user's login. */
+  tokenOf(user: string): Promise<string>;
   readonly state: State;
   put(kind: Kind, id: string, value: Message): Promise<void>;
   /** Resolves when a snapshot to that partition begins, with the time. */
@@ -28,7 +32,10 @@ export interface BenchCentral {
   stop(): Promise<void>;
 }
 
-export async function startBenchCentral(endpoints: readonly string[]): Promise<BenchCentral> {
+export async function startBenchCentral(
+  endpoints: readonly string[],
+  { isAudited = false }: { readonly isAudited?: boolean } = {},
+): Promise<BenchCentral> {
   const begun = new Map<string, (atMs: number) => void>();
   const log: Log = {
     ...silentLog,
@@ -40,16 +47,20 @@ export async function startBenchCentral(endpoints: readonly string[]): Promise<B
   const store = new EtcdStore({ clock, random, log }, { endpoints });
   const state = await openState({ store, clock, random, log }, lifetime.signal);
   const identity = await openIdentity({ state, clock, random, newSigningKey, provider: "provider", issuer: "bench" });
-  const grant = { user: "bench", lifetimeMs: 86_400_000, infraRole: InfraRole.EDITOR };
+  const grant = { user: "bench", lifetimeMs: dayMs, infraRole: InfraRole.EDITOR };
   const token = (await identity.issue(grant)).secret.reveal();
   const version = { version: "0", revision: "bench", gitSha1: "", buildDate: "" };
-  const api = composeCentral({ state, identity, provider: "provider", version, lifetime, clock, random, log });
+  const audit = isAudited ? { audit: { retention: { keepMs: 14 * dayMs, bytesMax: 64 << 20 } } } : {};
+  const parts = { state, identity, provider: "provider", version, lifetime, clock, random, log };
+  const api = composeCentral({ ...parts, ...audit });
   const served = { routes: api.routes, interceptors: api.interceptors, log, limits: { drainMs: 100 } };
   let server: Listening = await listen(served, { host: "127.0.0.1", port: 0 });
   const { port } = server;
   return {
     url: `http://127.0.0.1:${port}`,
     token,
+    tokenOf: async (user) =>
+      (await identity.issue({ user, lifetimeMs: dayMs, tokenType: TokenType.USER })).secret.reveal(),
     state,
     put: async (kind, id, value) => void (await state.transact((tx) => tx.put(kind, id, value))),
     snapshotOf: (partition) => new Promise((resolve) => begun.set(partition, resolve)),
