@@ -14,6 +14,7 @@ import type { Caller } from "./access/caller.ts";
 import { access, type Shown } from "./access/interceptor.ts";
 import { auditing } from "./audit/interceptor.ts";
 import type { Recorder } from "./audit/recorder.ts";
+import { once } from "./idempotency/once.ts";
 import type { Identity } from "./identity/identity.ts";
 import { certificateCaller } from "./join/certificate-caller.ts";
 import { rules } from "./rules.ts";
@@ -48,7 +49,11 @@ export function api(ports: {
   const audit = recorder && auditing({ ...ports, rules, recorder });
   const known = new Set(["", ...services.map((s) => s.typeName)]);
   const status = (service: string) => (known.has(service) ? serving(service) : undefined);
-  const all = [routes(ports.implementations), health({ status, clock }), reflection([...services, Health])];
+  const all = [
+    routes(ports.implementations, once(ports)),
+    health({ status, clock }),
+    reflection([...services, Health]),
+  ];
   return {
     routes: (router) => {
       for (const register of all) register(router);

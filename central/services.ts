@@ -1,6 +1,6 @@
 // Every service that central serves. RPCs that nobody has implemented yet answer Unimplemented.
-import type { DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
 import { JoinService } from "#gen/holdfast/join/v1/join_pb.ts";
@@ -103,14 +103,24 @@ export const implement = <S extends DescService>(service: S, handlers: Partial<S
   handlers: { ...handlers },
 });
 
+/** Of a method of any kind: the request or the requests in, the answer or the answers out. */
+export type Handler = (request: unknown, context: HandlerContext) => unknown;
+
+/** What goes around every handler, behind all interceptors. */
+export type Around = (method: DescMethod, handler: Handler) => Handler;
+
 /** Registers every service with the handlers that there are. Several implementations may share a service, but not a method. */
-export function routes(implementations: readonly Implementation[]): (router: ConnectRouter) => void {
+export function routes(
+  implementations: readonly Implementation[],
+  around: Around = (_, handler) => handler,
+): (router: ConnectRouter) => void {
   const handlers = new Map(services.map((s): [DescService, Record<string, unknown>] => [s, {}]));
   for (const given of implementations) {
     const collected = handlers.get(given.service) ?? bug(`${given.service.typeName} is not a service of central`);
     for (const [name, handler] of Object.entries(given.handlers)) {
       if (name in collected) bug(`${given.service.typeName}.${name} is implemented twice`);
-      collected[name] = handler;
+      const method = given.service.method[name] ?? bug(`${given.service.typeName} has no method ${name}`);
+      collected[name] = around(method, handler as Handler); // checked by implement(), where the method's type was still known
     }
   }
   return (router) => {

@@ -33,8 +33,12 @@ export interface InviteRules<K extends InviteKind> {
 }
 
 export interface Invites<K extends InviteKind> {
-  /** @param fields all that is neither secret nor time. @throws Refusal "exhausted" when too many are open */
-  create(fields: MessageInitShape<K["schema"]>): Promise<Of<K>>;
+  /**
+   * @param fields all that is neither secret nor time
+   * @param alongside writes that belong to it
+   * @throws Refusal "exhausted" when too many are open
+   */
+  create(fields: MessageInitShape<K["schema"]>, alongside: (tx: Tx, invite: Of<K>) => void): Promise<Of<K>>;
   /** @throws Refusal "not-found" */
   get(secret: string): Of<K>;
   /** Those that are open. */
@@ -68,7 +72,7 @@ export function invites<K extends InviteKind>(
   return {
     get: (secret) => found(secret)?.value ?? noSuch(noun),
     list: open,
-    async create(fields) {
+    async create(fields, alongside) {
       const secret = hex(random.bytes(secretBytes));
       const expiresAt = timestampFromMs(clock.wallMs() + lifetimeMs);
       // Both kinds' messages have these fields; the compiler does not join the two.
@@ -84,6 +88,7 @@ export function invites<K extends InviteKind>(
           throw new Refusal("exhausted", text, { reason: "INVITES_OPEN" });
         }
         tx.put(kind, id, invite, { ttlMs: lifetimeMs });
+        alongside(tx, invite);
       });
       return invite;
     },

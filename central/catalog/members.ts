@@ -16,7 +16,8 @@ type MemberKind = typeof kinds.tenantMember | typeof kinds.projectMember;
 
 export interface Members<K extends MemberKind> {
   list(of: string): Of<K>[];
-  add(of: string, member: string, role: Of<K>["role"]): Promise<Of<K>>;
+  /** @param alongside writes that belong to it */
+  add(of: string, member: string, role: Of<K>["role"], alongside: (tx: Tx, added: Of<K>) => void): Promise<Of<K>>;
   /** As `add`, as part of something larger. */
   enter(tx: Tx, of: string, member: string, role: Of<K>["role"]): Of<K>;
   setRole(of: string, member: string, role: Of<K>["role"]): Promise<Of<K>>;
@@ -65,7 +66,14 @@ export function members<K extends MemberKind>(
       for (const { id } of rowsOf(tx, of)) tx.delete(kind, id);
     },
     list: (of) => rowsOf(state, of).map((row) => row.value),
-    add: async (of, member, role) => (await state.transact((tx) => enter(tx, of, member, role))).result,
+    async add(of, member, role, alongside) {
+      const { result } = await state.transact((tx) => {
+        const added = enter(tx, of, member, role);
+        alongside(tx, added);
+        return added;
+      });
+      return result;
+    },
     async setRole(of, member, role) {
       wanted(role);
       const { result } = await state.transact((tx) => {

@@ -12,6 +12,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { catalog, unknown, usable } from "../catalog/catalog.ts";
 import { claimTurn } from "../catalog/claim.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -25,9 +26,13 @@ export function filesystemServices(ports: ServicePorts): Implementation[] {
       list: ({ id }) => ({ filesystemLayouts: layouts.list((l) => id === undefined || l.id === id) }),
     }),
     implement(AdminFilesystemService, {
-      async create({ filesystemLayout: layout = create(FilesystemLayoutSchema) }) {
+      async create({ filesystemLayout: layout = create(FilesystemLayoutSchema) }, context) {
         if (layout.id === "") throw new Refusal("invalid", "an id is wanted", { field: "filesystem_layout.id" });
-        return { filesystemLayout: await layouts.create(layout.id, layout, layout.meta?.labels, check) };
+        const made = await layouts.create(layout.id, layout, layout.meta?.labels, (tx, filesystemLayout) => {
+          check(tx, filesystemLayout);
+          keepAnswer(context, tx, { filesystemLayout });
+        });
+        return { filesystemLayout: made };
       },
       update: async (request) => ({
         filesystemLayout: await layouts.update(request.id, { updateMeta: request.updateMeta }, (draft, tx) => {

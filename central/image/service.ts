@@ -14,6 +14,7 @@ import { dayMs } from "#lib/durations.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { type Implementation, implement } from "../services.ts";
 import type { Stored } from "../store/cache.ts";
 import { kinds, type Of } from "../store/kinds.ts";
@@ -36,9 +37,12 @@ export function imageServices(ports: ServicePorts): Implementation[] {
       }),
     }),
     implement(AdminImageService, {
-      async create({ image: given = create(ImageSchema) }) {
-        const image = withDefaults(given, ports.clock.wallMs());
-        return { image: await images.create(image.id, image, image.meta?.labels) };
+      async create({ image: given = create(ImageSchema) }, context) {
+        const wanted = withDefaults(given, ports.clock.wallMs());
+        const image = await images.create(wanted.id, wanted, wanted.meta?.labels, (tx, image) =>
+          keepAnswer(context, tx, { image }),
+        );
+        return { image };
       },
       update: async (request) => ({
         image: await images.update(request.id, request, (draft) => {

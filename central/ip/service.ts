@@ -6,6 +6,7 @@ import { type IP, IPService, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { spaces } from "../network/spaces.ts";
 import { spreader } from "../network/spread.ts";
 import { type Implementation, implement } from "../services.ts";
@@ -30,10 +31,14 @@ export function ipServices(ports: ServicePorts): Implementation[] {
     implement(IPService, {
       get: ({ ip, project, namespace }) => ({ ip: ips.get(idOf(ip, project, namespace)) }),
       list: ({ project, query }) => ({ ips: ips.list((ip) => ip.project === project && ipMatches(ip, query)) }),
-      async create(request) {
+      async create(request, context) {
         const uuid = random.uuid();
         const { result } = await spread((next) =>
-          state.transact((tx) => takeAddress(tx, request, { uuid, addresses, nowMs: clock.wallMs(), spread: next() })),
+          state.transact((tx) => {
+            const ip = takeAddress(tx, request, { uuid, addresses, nowMs: clock.wallMs(), spread: next() });
+            keepAnswer(context, tx, { ip });
+            return ip;
+          }),
         );
         return { ip: result };
       },

@@ -10,6 +10,7 @@ import { AdminRole, LabelsSchema, type Meta, MetaSchema, type UpdateLabels } fro
 import type { Machine, MachineService, MachineServiceUpdateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
+import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { spaces } from "../network/spaces.ts";
 import { spreader } from "../network/spread.ts";
 import { kinds } from "../store/kinds.ts";
@@ -58,9 +59,12 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
         spaces: spaces(state),
       };
       const { result } = await spread((next) =>
-        state.transact((tx) =>
-          allocate(tx, request, resolveCreate(tx, request, nowMs), { ...attempt, spread: next() }),
-        ),
+        state.transact((tx) => {
+          const desired = allocate(tx, request, resolveCreate(tx, request, nowMs), { ...attempt, spread: next() });
+          const observed = tx.get(kinds.machineObserved, desired.uuid);
+          keepAnswer(context, tx, { machine: apiMachine(state, { desired, observed }) });
+          return desired;
+        }),
       );
       return { machine: show(result.uuid) };
     },

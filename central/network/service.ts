@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
 import { consumptionOf } from "#domain/network/consumption.ts";
 import { networkMatches } from "#domain/network/query.ts";
 import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
@@ -12,6 +13,7 @@ import {
 } from "#gen/metalstack/api/v2/network_pb.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -50,13 +52,19 @@ function networkShelf(ports: ServicePorts) {
     return network.project === project ? network : unknown("network", id);
   };
 
-  const add = async (network: Network, labels: Parameters<typeof networks.create>[2], wanted: Wanted) => {
+  const add = async (
+    network: Network,
+    labels: Parameters<typeof networks.create>[2],
+    wanted: Wanted,
+    context: HandlerContext,
+  ) => {
     checkAsked(network);
     if (isChild(network)) network.id = random.uuid();
     const { length, addressFamily } = wanted;
-    const created = await networks.create(network.id, network, labels, (tx, draft) =>
-      settle(tx, draft, { length, addressFamily }, cutting),
-    );
+    const created = await networks.create(network.id, network, labels, (tx, draft) => {
+      settle(tx, draft, { length, addressFamily }, cutting);
+      keepAnswer(context, tx, { network: show(draft) });
+    });
     return show(created);
   };
 
@@ -78,7 +86,7 @@ const userNetworks = ({ networks, shown, show, own, add, remove }: Shelf): Imple
     listBaseNetworks: ({ query }) => ({
       networks: shown(networks.list((n) => isBase(n) && networkMatches(n, query))),
     }),
-    create: async (request) => ({ network: await add(childOf(request), request.labels, request) }),
+    create: async (request, context) => ({ network: await add(childOf(request), request.labels, request, context) }),
     update: async (request) => {
       own(request.id, request.project);
       return {
@@ -100,13 +108,13 @@ const adminNetworks = ({ networks, shown, show, add, remove }: Shelf): Implement
   implement(AdminNetworkService, {
     get: ({ id }) => ({ network: show(networks.get(id)) }),
     list: ({ query }) => ({ networks: shown(networks.list((n) => networkMatches(n, query))) }),
-    create: async (request) => {
+    create: async (request, context) => {
       const { labels, length, addressFamily, $typeName: _, $unknown: __, ...fields } = request;
       const network = create(NetworkSchema, {
         ...withoutAbsent(fields),
         natType: fields.natType ?? (isChild(fields) ? NATType.NAT_TYPE_UNSPECIFIED : NATType.NAT_TYPE_NONE),
       });
-      return { network: await add(network, labels, { length, addressFamily }) };
+      return { network: await add(network, labels, { length, addressFamily }, context) };
     },
     update: async (request) => ({
       network: show(

@@ -8,6 +8,7 @@ import { PartitionSchema, PartitionService } from "#gen/metalstack/api/v2/partit
 import { Refusal } from "#lib/refusal.ts";
 import { catalog } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { viewsOf, viewsOfPartition } from "../machine/views.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
@@ -21,9 +22,12 @@ export function partitionServices(ports: ServicePorts): Implementation[] {
       list: ({ query }) => ({ partitions: partitions.list((p) => partitionMatches(p, query)) }),
     }),
     implement(AdminPartitionService, {
-      async create({ partition = create(PartitionSchema) }) {
-        if (partition.id === "") throw new Refusal("invalid", "a partition's id is wanted", { field: "partition.id" });
-        return { partition: await partitions.create(partition.id, partition, partition.meta?.labels) };
+      async create({ partition: wanted = create(PartitionSchema) }, context) {
+        if (wanted.id === "") throw new Refusal("invalid", "a partition's id is wanted", { field: "partition.id" });
+        const partition = await partitions.create(wanted.id, wanted, wanted.meta?.labels, (tx, partition) =>
+          keepAnswer(context, tx, { partition }),
+        );
+        return { partition };
       },
       // An empty list leaves what is stored: the protocol cannot tell it from none.
       update: async (request) => ({

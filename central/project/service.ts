@@ -17,6 +17,7 @@ import { catalog, usable } from "../catalog/catalog.ts";
 import { type Invites, invites } from "../catalog/invites.ts";
 import { members } from "../catalog/members.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { inheritedRole, membershipId, membershipOf } from "../identity/membership.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
@@ -55,9 +56,10 @@ export function projectServices(ports: ServicePorts): Implementation[] {
         const uuid = ports.random.uuid();
         const { user } = callerOf(context);
         const wanted = { uuid, name, description, tenant, ...(avatarUrl === undefined ? {} : { avatarUrl }) };
-        const project = await projects.create(uuid, create(ProjectSchema, wanted), labels, (tx) => {
+        const project = await projects.create(uuid, create(ProjectSchema, wanted), labels, (tx, project) => {
           usable(tx, kinds.tenant, tenant, "tenant");
           tx.put(kinds.projectMember, membershipId(uuid, user), ownerNow(user, clock.wallMs()));
+          keepAnswer(context, tx, { project });
         });
         return { project };
       },
@@ -74,8 +76,10 @@ export function projectServices(ports: ServicePorts): Implementation[] {
           invitations.forget(tx, uuid);
         }),
       }),
-      addMember: async ({ project, member, role }) => ({
-        projectMember: (await people.add(project, member, role)).role,
+      addMember: async ({ project, member, role }, context) => ({
+        projectMember: (
+          await people.add(project, member, role, (tx, added) => keepAnswer(context, tx, { projectMember: added.role }))
+        ).role,
       }),
       updateMember: async ({ project, member, role }) => ({
         projectMember: await people.setRole(project, member, role),
@@ -103,10 +107,11 @@ function inviteHandlers(
   state: State,
 ): Partial<ServiceImpl<typeof ProjectService>> {
   return {
-    async invite({ project: uuid, role }) {
+    async invite({ project: uuid, role }, context) {
       const { name: projectName, tenant } = projectOf(uuid);
       const tenantName = state.get(kinds.tenant, tenant)?.value.name ?? tenant;
-      return { invite: await invitations.create({ project: uuid, projectName, tenant, tenantName, role }) };
+      const wanted = { project: uuid, projectName, tenant, tenantName, role };
+      return { invite: await invitations.create(wanted, (tx, invite) => keepAnswer(context, tx, { invite })) };
     },
     invitesList: ({ project }) => ({ invites: invitations.list(project) }),
     inviteGet: ({ secret }) => ({ invite: invitations.get(secret) }),

@@ -10,6 +10,7 @@ import {
 import { Refusal } from "#lib/refusal.ts";
 import { catalog, unknown, usable } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 
@@ -28,7 +29,7 @@ export function sizeImageConstraintServices(ports: ServicePorts): Implementation
       },
     }),
     implement(AdminSizeImageConstraintService, {
-      async create({ size, imageConstraints, meta, name, description }) {
+      async create({ size, imageConstraints, meta, name, description }, context) {
         checkConstraints(imageConstraints);
         const wanted = create(SizeImageConstraintSchema, {
           size,
@@ -36,8 +37,9 @@ export function sizeImageConstraintServices(ports: ServicePorts): Implementation
           ...(name !== undefined && { name }),
           ...(description !== undefined && { description }),
         });
-        const made = await constraints.create(size, wanted, meta?.labels, (tx) => {
+        const made = await constraints.create(size, wanted, meta?.labels, (tx, sizeImageConstraint) => {
           usable(tx, kinds.size, size, "size");
+          keepAnswer(context, tx, { sizeImageConstraint });
         });
         return { sizeImageConstraint: made };
       },

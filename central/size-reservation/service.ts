@@ -10,6 +10,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { catalog, unknown, usable } from "../catalog/catalog.ts";
 import { claimTurn } from "../catalog/claim.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -31,13 +32,14 @@ export function sizeReservationServices(ports: ServicePorts): Implementation[] {
       }),
     }),
     implement(AdminSizeReservationService, {
-      async create({ sizeReservation: given = create(SizeReservationSchema) }) {
+      async create({ sizeReservation: given = create(SizeReservationSchema) }, context) {
         const id = given.id === "" ? random.uuid() : given.id;
         const wanted = create(SizeReservationSchema, { ...given, id });
-        const made = await reservations.create(id, wanted, given.meta?.labels, (tx) => {
+        const made = await reservations.create(id, wanted, given.meta?.labels, (tx, sizeReservation) => {
           usable(tx, kinds.project, wanted.project, "project");
           usable(tx, kinds.size, wanted.size, "size");
           checkRoom(tx, wanted);
+          keepAnswer(context, tx, { sizeReservation });
         });
         return { sizeReservation: made };
       },

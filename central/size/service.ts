@@ -7,6 +7,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { catalog } from "../catalog/catalog.ts";
 import { claimTurn } from "../catalog/claim.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -19,9 +20,13 @@ export function sizeServices(ports: ServicePorts): Implementation[] {
       list: ({ query }) => ({ sizes: sizes.list((s) => sizeMatches(s, query)) }),
     }),
     implement(AdminSizeService, {
-      async create({ size = create(SizeSchema) }) {
-        if (size.id === "") throw new Refusal("invalid", "a size's id is wanted", { field: "size.id" });
-        return { size: await sizes.create(size.id, size, size.meta?.labels, checkSize) };
+      async create({ size: wanted = create(SizeSchema) }, context) {
+        if (wanted.id === "") throw new Refusal("invalid", "a size's id is wanted", { field: "size.id" });
+        const size = await sizes.create(wanted.id, wanted, wanted.meta?.labels, (tx, size) => {
+          checkSize(tx, size);
+          keepAnswer(context, tx, { size });
+        });
+        return { size };
       },
       update: async (request) => ({
         size: await sizes.update(request.id, request, (draft, tx) => {

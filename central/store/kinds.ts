@@ -1,5 +1,6 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
+import { KeptAnswerSchema } from "#gen/holdfast/state/v1/answer_pb.ts";
 import { AgentLifeSchema, ReportCursorSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
 import { AcceptedHistorySchema, HistoryHoldSchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import {
@@ -74,6 +75,8 @@ export const kinds = {
   claim: kind("claim", StringValueSchema),
   /** id: number of the type/identifier */
   component: kind("component", ComponentSchema),
+  /** Answers to calls with an idempotency key. id: SHA-256, in hex, of caller, method and key */
+  keptAnswer: kind("kept-answer", KeptAnswerSchema),
   /** id: partition */
   acceptedHistory: kind("accepted-history", AcceptedHistorySchema),
   /** id: partition */

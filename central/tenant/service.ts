@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { newMeta } from "#domain/meta.ts";
 import { page, tenantMatches } from "#domain/tenant/query.ts";
 import { TenantService as AdminTenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
@@ -19,6 +19,7 @@ import { catalog } from "../catalog/catalog.ts";
 import { invites } from "../catalog/invites.ts";
 import { members } from "../catalog/members.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { isReservedUser } from "../identity/identity.ts";
 import { membershipId, membershipOf } from "../identity/membership.ts";
 import { type Implementation, implement } from "../services.ts";
@@ -53,7 +54,7 @@ function tenantShelf(ports: Ports) {
     owner: TenantRole.OWNER,
   });
 
-  const createTenant = (wanted: Wanted, labels: Labels | undefined) => {
+  const createTenant = (wanted: Wanted, labels: Labels | undefined, context: HandlerContext) => {
     const { owner, login, name } = wanted;
     if (isReservedUser(login)) throw new Refusal("invalid", `login ${login} is reserved`, { field: "name" });
     const tenant = create(TenantSchema, {
@@ -71,9 +72,10 @@ function tenantShelf(ports: Ports) {
       createdAt: timestampFromMs(now),
       meta: newMeta(undefined, now),
     };
-    return tenants.create(login, tenant, labels, (tx) =>
-      tx.put(kinds.tenantMember, membershipId(login, owner), create(TenantMemberSchema, member)),
-    );
+    return tenants.create(login, tenant, labels, (tx, tenant) => {
+      tx.put(kinds.tenantMember, membershipId(login, owner), create(TenantMemberSchema, member));
+      keepAnswer(context, tx, { tenant });
+    });
   };
 
   const invitations = invites(ports, {
@@ -91,7 +93,11 @@ function userTenants({ state, random, provider }: Ports, shelf: Shelf): Implemen
   return implement(TenantService, {
     // The id is drawn, so that nobody can take a login that somebody else is known by.
     create: async (request, context) => ({
-      tenant: await createTenant({ ...request, login: random.uuid(), owner: callerOf(context).user }, request.labels),
+      tenant: await createTenant(
+        { ...request, login: random.uuid(), owner: callerOf(context).user },
+        request.labels,
+        context,
+      ),
     }),
     list: ({ query }, context) => {
       const { rights } = callerOf(context);
@@ -130,7 +136,10 @@ function userTenants({ state, random, provider }: Ports, shelf: Shelf): Implemen
         const text = `${member} cannot be given more in tenant ${login} than the caller has there`;
         throw new Refusal("denied", text, { reason: "ROLE_ABOVE_OWN", field: "role" });
       }
-      return { tenantMember: await people.add(login, member, role) };
+      const tenantMember = await people.add(login, member, role, (tx, tenantMember) =>
+        keepAnswer(context, tx, { tenantMember }),
+      );
+      return { tenantMember };
     },
     updateMember: async ({ login, member, role }) => ({ tenantMember: await people.setRole(login, member, role) }),
     removeMember: async ({ login, member }) => ({ tenantMember: await people.remove(login, member) }),
@@ -149,7 +158,8 @@ const inviteHandlers = (state: State, { tenants, invitations }: Shelf): Partial<
     const { user } = callerOf(context);
     const mine = state.get(kinds.tenant, user)?.value;
     const from = { tenant: user, tenantName: mine?.name ?? user };
-    return { invite: await invitations.create({ targetTenant: login, targetTenantName, role, ...from }) };
+    const wanted = { targetTenant: login, targetTenantName, role, ...from };
+    return { invite: await invitations.create(wanted, (tx, invite) => keepAnswer(context, tx, { invite })) };
   },
   invitesList: ({ login }) => ({ invites: invitations.list(login) }),
   inviteGet: ({ secret }) => ({ invite: invitations.get(secret) }),
@@ -182,7 +192,11 @@ function allMembers(state: State, tenant: string, direct: readonly TenantMember[
 const adminTenants = ({ tenants, people, createTenant }: Shelf): Implementation =>
   implement(AdminTenantService, {
     create: async (request, context) => ({
-      tenant: await createTenant({ ...request, login: request.name, owner: callerOf(context).user }, request.labels),
+      tenant: await createTenant(
+        { ...request, login: request.name, owner: callerOf(context).user },
+        request.labels,
+        context,
+      ),
     }),
     list: ({ query }) => {
       const { entries, next } = page(
@@ -191,7 +205,11 @@ const adminTenants = ({ tenants, people, createTenant }: Shelf): Implementation 
       );
       return { tenants: [...entries], ...(next === undefined ? {} : { nextPage: next }) };
     },
-    addMember: async ({ tenant, member, role }) => ({ tenantMember: await people.add(tenant, member, role) }),
+    addMember: async ({ tenant, member, role }, context) => ({
+      tenantMember: await people.add(tenant, member, role, (tx, tenantMember) =>
+        keepAnswer(context, tx, { tenantMember }),
+      ),
+    }),
     removeMember: async ({ tenant, member }) => ({ tenantMember: await people.remove(tenant, member) }),
   });
 

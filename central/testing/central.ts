@@ -65,6 +65,8 @@ export interface TestCentralOptions {
   readonly log?: Log | undefined;
   /** The one that the test is run over unless given; that stays open. */
   readonly store?: Store | undefined;
+  /** One of its own unless given. */
+  readonly clock?: VirtualClock | undefined;
   /** Given: calls are written down. */
   readonly retention?: Retention;
 }
@@ -77,9 +79,8 @@ export async function testCentral(
     random: Random;
     log: Log;
   }) => readonly Implementation[] | Promise<readonly Implementation[]> = () => [],
-  { log = silentLog, store, retention }: TestCentralOptions = {},
+  { log = silentLog, store, clock = new VirtualClock(), retention }: TestCentralOptions = {},
 ): Promise<TestCentral> {
-  const clock = new VirtualClock();
   const random = systemRandom;
   const stop = new AbortController();
   const used = store ? { store, close: async () => {} } : testStore({ clock, random, log });
