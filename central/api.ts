@@ -10,13 +10,12 @@ import { health, type Serving } from "#lib/rpc/health.ts";
 import { reflection } from "#lib/rpc/reflection.ts";
 import { refusals } from "#lib/rpc/refusal-to-connect.ts";
 import { validation } from "#lib/rpc/validation.ts";
-import type { Caller } from "./access/caller.ts";
-import { access, type Shown } from "./access/interceptor.ts";
+import { access } from "./access/interceptor.ts";
 import { auditing } from "./audit/interceptor.ts";
 import type { Recorder } from "./audit/recorder.ts";
 import { once } from "./idempotency/once.ts";
 import type { Identity } from "./identity/identity.ts";
-import { certificateCaller } from "./join/certificate-caller.ts";
+import { callerBy } from "./identity/who-calls.ts";
 import { rules } from "./rules.ts";
 import { type Implementation, routes, services } from "./services.ts";
 import type { State } from "./store/state.ts";
@@ -61,18 +60,9 @@ export function api(ports: {
     interceptors: [
       ...(audit ? [audit.around] : []),
       refusals(ports),
-      access({ rules, open, authenticate: (shown) => callerOf(ports, shown) }),
+      access({ rules, open, authenticate: (shown) => callerBy(ports, shown) }),
       ...(audit ? [audit.begun] : []),
       ports.validate ?? validation(services),
     ],
   };
-}
-
-/** A token is asked first: who sends one, beside whatever certificate a browser shows, means that. */
-async function callerOf(
-  { identity, state, clock }: { readonly identity: Identity; readonly state: State; readonly clock: Clock },
-  { authorization, certificate }: Shown,
-): Promise<Caller | undefined> {
-  if (authorization !== null || certificate === undefined) return await identity.callerOf(authorization);
-  return certificateCaller(state, certificate, clock.wallMs());
 }

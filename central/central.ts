@@ -25,6 +25,7 @@ import { bootService } from "./boot/boot-service.ts";
 import { eventService } from "./boot/event-service.ts";
 import { catalogServices } from "./catalog-services.ts";
 import type { Identity } from "./identity/identity.ts";
+import { whoCalls } from "./identity/who-calls.ts";
 import type { JoinPorts } from "./join/join-service.ts";
 import { joinServices } from "./join/services.ts";
 import { adminMachineService } from "./machine/admin-service.ts";
@@ -40,6 +41,8 @@ import { Connections } from "./sync/connections.ts";
 import { SyncFeed } from "./sync/feed.ts";
 import { machinesHealth } from "./sync/health.ts";
 import { syncService } from "./sync/service.ts";
+import { WatchFeed } from "./watch/feed.ts";
+import { watchService } from "./watch/service.ts";
 
 export interface CentralPorts {
   readonly state: State;
@@ -71,7 +74,9 @@ export function composeCentral(given: CentralPorts): Api {
   const connections = new Connections(clock, log);
   const feed = new SyncFeed(state);
   lifetime.own("sync-feed", feed.run(lifetime.signal));
-  const ports = { ...given, connections, session, feed };
+  const watchFeed = new WatchFeed(state);
+  lifetime.own("watch-feed", watchFeed.run(lifetime.signal));
+  const ports = { ...given, connections, session, feed, watchFeed, whoCalls: whoCalls(given) };
   return api({
     ...ports,
     recorder,
@@ -85,6 +90,7 @@ export function composeCentral(given: CentralPorts): Api {
       implement(AdminMachineService, adminMachineService(ports)),
       implement(HoldfastMachineService, holdfastMachineService(ports)),
       implement(HoldfastPartitionService, holdfastPartitionService(ports)),
+      watchService(ports),
       implement(AdminSwitchService, adminSwitchService(ports)),
       implement(SyncService, syncService(ports)),
       ...(join ? joinServices({ ...given, ...join }) : []),

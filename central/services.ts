@@ -3,6 +3,7 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
+import { WatchService } from "#gen/holdfast/api/v1/watch_pb.ts";
 import { JoinService } from "#gen/holdfast/join/v1/join_pb.ts";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { AuditService as AdminAuditService } from "#gen/metalstack/admin/v2/audit_pb.ts";
@@ -88,6 +89,7 @@ export const services: readonly DescService[] = [
   InfraSwitchService,
   HoldfastMachineService,
   HoldfastPartitionService,
+  WatchService,
   JoinService,
   SyncService,
 ];

@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { consumptionOf } from "#domain/network/consumption.ts";
 import { networkMatches } from "#domain/network/query.ts";
 import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
 import {
@@ -19,11 +18,8 @@ import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { checkAsked, holdersOf, isChild, recheck, settle } from "./change.ts";
 import { spaces } from "./spaces.ts";
+import { isBase, networkView } from "./view.ts";
 import { giveBackVrf } from "./vrf.ts";
-
-/** What everybody may build upon, beside their own networks. */
-export const isBase = (n: Network): boolean =>
-  n.type === NetworkType.CHILD_SHARED || (n.project === undefined && n.type !== NetworkType.UNDERLAY);
 
 export function networkServices(ports: ServicePorts): Implementation[] {
   const shelf = networkShelf(ports);
@@ -38,13 +34,7 @@ function networkShelf(ports: ServicePorts) {
   const networks = catalog(ports, kinds.network, "network");
   const cutting = { spaces: spaces(state), random };
 
-  const ipsOf = state.index(kinds.ip, "network", (ip) => ip.network);
-  const childrenOf = state.index(kinds.network, "parent", (n) => n.parentNetwork);
-  const show = (network: Network): Network => {
-    const ips = state.by(ipsOf, network.id).map((row) => row.value);
-    const children = state.by(childrenOf, network.id).map((row) => row.value);
-    return { ...network, consumption: consumptionOf(network, ips, children) };
-  };
+  const show = networkView(state);
   const shown = (found: readonly Network[]): Network[] => found.map(show);
 
   const own = (id: string, project: string): Network => {

@@ -19,7 +19,7 @@ import { Recorder } from "../audit/recorder.ts";
 import type { Retention } from "../audit/retention.ts";
 import { catalogServices } from "../catalog-services.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
-import { type KeptIdentity, openIdentity } from "../identity/identity.ts";
+import { type Identity, type KeptIdentity, openIdentity } from "../identity/identity.ts";
 import { newSigningKey } from "../io/new-signing-key.ts";
 import { testStore } from "../io/testing/test-store.ts";
 import { type Implementation, services } from "../services.ts";
@@ -78,6 +78,7 @@ export async function testCentral(
     clock: VirtualClock;
     random: Random;
     log: Log;
+    identity: Identity;
   }) => readonly Implementation[] | Promise<readonly Implementation[]> = () => [],
   { log = silentLog, store, clock = new VirtualClock(), retention }: TestCentralOptions = {},
 ): Promise<TestCentral> {
@@ -108,7 +109,7 @@ export async function testCentral(
     ...ports,
     recorder,
     identity,
-    implementations: [...catalog, ...(await more(ports))],
+    implementations: [...catalog, ...(await more({ ...ports, identity }))],
     serving: () => "serving",
     validate: sharedValidation,
   });

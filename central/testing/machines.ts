@@ -34,6 +34,7 @@ import { bootService } from "../boot/boot-service.ts";
 import { eventService } from "../boot/event-service.ts";
 import { issueAgentToken } from "../identity/issue.ts";
 import { membershipId } from "../identity/membership.ts";
+import { whoCalls } from "../identity/who-calls.ts";
 import { adminMachineService } from "../machine/admin-service.ts";
 import { machineService } from "../machine/api-service.ts";
 import { holdfastMachineService } from "../machine/holdfast-service.ts";
@@ -47,6 +48,8 @@ import { CentralSession } from "../sync/central-session.ts";
 import { Connections } from "../sync/connections.ts";
 import { SyncFeed } from "../sync/feed.ts";
 import { syncService } from "../sync/service.ts";
+import { WatchFeed } from "../watch/feed.ts";
+import { watchService } from "../watch/service.ts";
 import { type TestCentral, testCentral } from "./central.ts";
 
 /** An ed25519 key of all zeros, whole in its form. */
@@ -88,12 +91,23 @@ export async function machineCentral(store?: Store): Promise<MachineCentral> {
       const feed = new SyncFeed(given.state);
       void feed.run(stop.signal);
       const session = new CentralSession({ ...given, version: "test" });
-      const ports = { ...given, connections, session, feed };
+      const watchFeed = new WatchFeed(given.state);
+      void watchFeed.run(stop.signal);
+      const ports = {
+        ...given,
+        connections,
+        session,
+        feed,
+        watchFeed,
+        provider: "provider",
+        whoCalls: whoCalls(given),
+      };
       return [
         implement(MachineService, machineService(ports)),
         implement(AdminMachineService, adminMachineService(ports)),
         implement(HoldfastMachineService, holdfastMachineService(ports)),
         implement(HoldfastPartitionService, holdfastPartitionService(ports)),
+        watchService(ports),
         implement(AdminSwitchService, adminSwitchService(ports)),
         implement(SyncService, syncService(ports)),
         implement(BootService, bootService(ports)),

@@ -1,0 +1,199 @@
+// Every kind of thing that the API shows: of what it is made, whose it is, and which calls show it to whom.
+import type { DescMethod, Message } from "@bufbuild/protobuf";
+import type { Thing } from "#gen/holdfast/api/v1/thing_pb.ts";
+import { ComponentService as AdminComponentService } from "#gen/metalstack/admin/v2/component_pb.ts";
+import { IPService as AdminIPService } from "#gen/metalstack/admin/v2/ip_pb.ts";
+import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
+import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
+import { ProjectService as AdminProjectService } from "#gen/metalstack/admin/v2/project_pb.ts";
+import { SizeImageConstraintService as AdminSizeImageConstraintService } from "#gen/metalstack/admin/v2/size_imageconstraint_pb.ts";
+import { SizeReservationService as AdminSizeReservationService } from "#gen/metalstack/admin/v2/size_reservation_pb.ts";
+import { SwitchService as AdminSwitchService } from "#gen/metalstack/admin/v2/switch_pb.ts";
+import { TenantService as AdminTenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
+import { TokenService as AdminTokenService } from "#gen/metalstack/admin/v2/token_pb.ts";
+import type { Meta } from "#gen/metalstack/api/v2/common_pb.ts";
+import { FilesystemService } from "#gen/metalstack/api/v2/filesystem_pb.ts";
+import { ImageService } from "#gen/metalstack/api/v2/image_pb.ts";
+import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { MachineAllocationSchema, MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
+import { PartitionService } from "#gen/metalstack/api/v2/partition_pb.ts";
+import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
+import { SizeService } from "#gen/metalstack/api/v2/size_pb.ts";
+import { SizeReservationService } from "#gen/metalstack/api/v2/size_reservation_pb.ts";
+import { TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
+import { TokenService } from "#gen/metalstack/api/v2/token_pb.ts";
+import { methodName } from "../access/rule.ts";
+import { membershipOf } from "../identity/membership.ts";
+import { apiMachine } from "../machine/views.ts";
+import { isBase, networkView } from "../network/view.ts";
+import { type Kind, kinds, type Of } from "../store/kinds.ts";
+import type { State } from "../store/state.ts";
+import { switchOf } from "../switch/views.ts";
+import { withoutSecrets } from "./without-secrets.ts";
+
+/** Whose a thing is; empty where it is nobody's. */
+export interface About {
+  readonly project: string;
+  readonly tenant: string;
+  readonly user: string;
+  /** Every project may build upon it. */
+  readonly isBase: boolean;
+}
+
+/** A call that shows a thing to those who may make it. */
+export interface Reading {
+  readonly method: string;
+  /** What the call has to be about: the thing's project, its tenant, its owner, or the project that is asked for. */
+  readonly by: "project" | "tenant" | "user" | "asking project" | "anybody";
+}
+
+export interface ThingKind {
+  readonly name: string;
+  /** Says which there are, and whose they are. */
+  readonly kind: Kind;
+  /** What it is made of beside that, under the same id. */
+  readonly halves: readonly Kind[];
+  readonly readings: readonly Reading[];
+  /** Whether things of this kind are somebody's: images are not, machines are, even those that nobody has at the moment. */
+  readonly isOwned: boolean;
+  about(value: Message, id: string): About;
+  labels(state: State, value: Message, id: string): Readonly<Record<string, string>>;
+  /** Undefined where the API shows nothing of it. Nothing secret is in it. */
+  show(state: State, value: Message, id: string): Thing["value"] | undefined;
+}
+
+interface Given<K extends Kind> {
+  readonly halves?: readonly Kind[];
+  readonly readings: readonly Reading[];
+  readonly about?: (value: Of<K>, id: string) => Partial<About>;
+  readonly labels?: (value: Of<K>, state: State, id: string) => readonly (Meta | undefined)[];
+  readonly show: (value: Of<K>, state: State, id: string) => Thing["value"] | undefined;
+}
+
+const nobodys: About = { project: "", tenant: "", user: "", isBase: false };
+
+// A thing kind is only ever given its own kind's values.
+const thing = <K extends Kind>(name: string, kind: K, given: Given<K>): ThingKind => ({
+  name,
+  kind,
+  halves: given.halves ?? [],
+  readings: given.readings,
+  isOwned: given.about !== undefined,
+  about: (value, id) => ({ ...nobodys, ...given.about?.(value as Of<K>, id) }),
+  labels: (state, value, id) => {
+    const metas = given.labels?.(value as Of<K>, state, id) ?? [(value as { readonly meta?: Meta }).meta];
+    return Object.assign({}, ...metas.map((meta) => meta?.labels?.labels));
+  },
+  show: (state, value, id) => given.show(value as Of<K>, state, id),
+});
+
+const to = (by: Reading["by"], method: DescMethod): Reading => ({ method: methodName(method), by });
+
+const { get: getProject } = ProjectService.method;
+const { get: getTenant } = TenantService.method;
+
+export const thingKinds: readonly ThingKind[] = [
+  thing("machine", kinds.machineDesired, {
+    halves: [kinds.machineObserved],
+    readings: [to("project", MachineService.method.get), to("anybody", AdminMachineService.method.get)],
+    about: ({ allocation }) => ({ project: allocation?.project ?? "" }),
+    labels: ({ meta, allocation }) => [meta, allocation?.meta],
+    show: (desired, state, id) => {
+      const machine = apiMachine(state, { desired, observed: state.get(kinds.machineObserved, id)?.value });
+      const allocation = machine.allocation && withoutSecrets(MachineAllocationSchema, machine.allocation);
+      return { case: "machine", value: { ...machine, ...(allocation && { allocation }) } };
+    },
+  }),
+  thing("network", kinds.network, {
+    readings: [
+      to("project", NetworkService.method.get),
+      to("asking project", NetworkService.method.listBaseNetworks),
+      to("anybody", AdminNetworkService.method.get),
+    ],
+    about: (network) => ({ project: network.project ?? "", isBase: isBase(network) }),
+    show: (network, state) => ({ case: "network", value: networkView(state)(network) }),
+  }),
+  thing("ip", kinds.ip, {
+    readings: [to("project", IPService.method.get), to("anybody", AdminIPService.method.list)],
+    about: ({ project }) => ({ project }),
+    show: (value) => ({ case: "ip", value }),
+  }),
+  thing("image", kinds.image, {
+    readings: [to("anybody", ImageService.method.get)],
+    show: (value) => ({ case: "image", value }),
+  }),
+  thing("size", kinds.size, {
+    readings: [to("anybody", SizeService.method.get)],
+    show: (value) => ({ case: "size", value }),
+  }),
+  thing("size-image-constraint", kinds.sizeImageConstraint, {
+    readings: [to("anybody", AdminSizeImageConstraintService.method.get)],
+    show: (value) => ({ case: "sizeImageConstraint", value }),
+  }),
+  thing("size-reservation", kinds.sizeReservation, {
+    readings: [
+      to("project", SizeReservationService.method.get),
+      to("anybody", AdminSizeReservationService.method.list),
+    ],
+    about: ({ project }) => ({ project }),
+    show: (value) => ({ case: "sizeReservation", value }),
+  }),
+  thing("filesystem-layout", kinds.filesystemLayout, {
+    readings: [to("anybody", FilesystemService.method.get)],
+    show: (value) => ({ case: "filesystemLayout", value }),
+  }),
+  thing("partition", kinds.partition, {
+    readings: [to("anybody", PartitionService.method.get)],
+    show: (value) => ({ case: "partition", value }),
+  }),
+  thing("switch", kinds.switch, {
+    halves: [kinds.switchDesired],
+    readings: [to("anybody", AdminSwitchService.method.get)],
+    labels: ({ meta }, state, id) => [state.get(kinds.switchDesired, id)?.value.meta ?? meta],
+    show: (_, state, id) => {
+      const value = switchOf(state, id);
+      return value && { case: "switch", value };
+    },
+  }),
+  thing("project", kinds.project, {
+    readings: [to("project", getProject), to("anybody", AdminProjectService.method.list)],
+    about: ({ uuid, tenant }) => ({ project: uuid, tenant }),
+    show: (value) => ({ case: "project", value }),
+  }),
+  thing("project-member", kinds.projectMember, {
+    readings: [to("project", getProject)],
+    about: (_, id) => ({ project: membershipOf(id).of }),
+    show: (value) => ({ case: "projectMember", value }),
+  }),
+  thing("tenant", kinds.tenant, {
+    readings: [to("tenant", getTenant), to("anybody", AdminTenantService.method.list)],
+    about: ({ login }) => ({ tenant: login }),
+    show: (value) => ({ case: "tenant", value }),
+  }),
+  thing("tenant-member", kinds.tenantMember, {
+    readings: [to("tenant", getTenant)],
+    about: (_, id) => ({ tenant: membershipOf(id).of }),
+    show: (value) => ({ case: "tenantMember", value }),
+  }),
+  thing("token", kinds.token, {
+    readings: [to("user", TokenService.method.get), to("anybody", AdminTokenService.method.list)],
+    about: ({ token }) => ({ user: token?.user ?? "" }),
+    labels: ({ token }) => [token?.meta],
+    show: ({ token, revoked }) => (token === undefined || revoked ? undefined : { case: "token", value: token }),
+  }),
+  thing("component", kinds.component, {
+    readings: [to("anybody", AdminComponentService.method.get)],
+    show: (value) => ({ case: "component", value }),
+  }),
+];
+
+/** Calls that show a project or a tenant itself: who may make one of them may ask for what is of it. */
+export const projectReadings: readonly Reading[] = [
+  to("project", getProject),
+  to("anybody", AdminProjectService.method.list),
+];
+export const tenantReadings: readonly Reading[] = [
+  to("tenant", getTenant),
+  to("anybody", AdminTenantService.method.list),
+];
