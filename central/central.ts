@@ -28,6 +28,7 @@ import type { Identity } from "./identity/identity.ts";
 import { whoCalls } from "./identity/who-calls.ts";
 import type { JoinPorts } from "./join/join-service.ts";
 import { joinServices } from "./join/services.ts";
+import { listService } from "./list/service.ts";
 import { adminMachineService } from "./machine/admin-service.ts";
 import { machineService } from "./machine/api-service.ts";
 import { holdfastMachineService } from "./machine/holdfast-service.ts";
@@ -90,6 +91,7 @@ export function composeCentral(given: CentralPorts): Api {
       implement(AdminMachineService, adminMachineService(ports)),
       implement(HoldfastMachineService, holdfastMachineService(ports)),
       implement(HoldfastPartitionService, holdfastPartitionService(ports)),
+      listService(state),
       watchService(ports),
       implement(AdminSwitchService, adminSwitchService(ports)),
       implement(SyncService, syncService(ports)),

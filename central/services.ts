@@ -1,6 +1,7 @@
 // Every service that central serves. RPCs that nobody has implemented yet answer Unimplemented.
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { ListService } from "#gen/holdfast/api/v1/list_pb.ts";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
 import { WatchService } from "#gen/holdfast/api/v1/watch_pb.ts";
@@ -89,6 +90,7 @@ export const services: readonly DescService[] = [
   InfraSwitchService,
   HoldfastMachineService,
   HoldfastPartitionService,
+  ListService,
   WatchService,
   JoinService,
   SyncService,

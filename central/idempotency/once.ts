@@ -3,6 +3,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { KeptAnswer } from "#gen/holdfast/state/v1/answer_pb.ts";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
+import { messageDigest } from "#lib/message-digest.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { methodName } from "../access/rule.ts";
@@ -10,7 +11,7 @@ import type { Around, Handler } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { bytesKept, isLive, keyedCallKey } from "./kept-answers.ts";
-import { answerId, checkedKey, keyHeader, requestDigest } from "./key.ts";
+import { answerId, checkedKey, keyHeader } from "./key.ts";
 import { keyUse } from "./methods.ts";
 
 /** Header of an answer that was given before. */
@@ -48,7 +49,7 @@ async function keyed(
   const { user } = callerOf(context);
   const method = methodName(context.method);
   const id = await answerId(user, method, key);
-  const digest = await requestDigest(context.method.input, request);
+  const digest = await messageDigest(context.method.input, request);
   const known = (): KeptAnswer | undefined => {
     const kept = state.get(kinds.keptAnswer, id)?.value;
     return kept && isLive(kept, clock.wallMs()) ? kept : undefined;

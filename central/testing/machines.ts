@@ -35,6 +35,7 @@ import { eventService } from "../boot/event-service.ts";
 import { issueAgentToken } from "../identity/issue.ts";
 import { membershipId } from "../identity/membership.ts";
 import { whoCalls } from "../identity/who-calls.ts";
+import { listService } from "../list/service.ts";
 import { adminMachineService } from "../machine/admin-service.ts";
 import { machineService } from "../machine/api-service.ts";
 import { holdfastMachineService } from "../machine/holdfast-service.ts";
@@ -107,6 +108,7 @@ export async function machineCentral(store?: Store): Promise<MachineCentral> {
         implement(AdminMachineService, adminMachineService(ports)),
         implement(HoldfastMachineService, holdfastMachineService(ports)),
         implement(HoldfastPartitionService, holdfastPartitionService(ports)),
+        listService(ports.state),
         watchService(ports),
         implement(AdminSwitchService, adminSwitchService(ports)),
         implement(SyncService, syncService(ports)),

@@ -58,6 +58,8 @@ export interface ThingKind {
   /** Whether things of this kind are somebody's: images are not, machines are, even those that nobody has at the moment. */
   readonly isOwned: boolean;
   about(value: Message, id: string): About;
+  /** Whether its labels hang on its own value alone, not on its halves. */
+  readonly isLabelledItself: boolean;
   labels(state: State, value: Message, id: string): Readonly<Record<string, string>>;
   /** Undefined where the API shows nothing of it. Nothing secret is in it. */
   show(state: State, value: Message, id: string): Thing["value"] | undefined;
@@ -67,7 +69,9 @@ interface Given<K extends Kind> {
   readonly halves?: readonly Kind[];
   readonly readings: readonly Reading[];
   readonly about?: (value: Of<K>, id: string) => Partial<About>;
-  readonly labels?: (value: Of<K>, state: State, id: string) => readonly (Meta | undefined)[];
+  readonly labels?: (value: Of<K>) => readonly (Meta | undefined)[];
+  /** Where labels are kept beside the value, and count instead of its own. */
+  readonly labelsBeside?: (state: State, id: string) => Meta | undefined;
   readonly show: (value: Of<K>, state: State, id: string) => Thing["value"] | undefined;
 }
 
@@ -81,8 +85,11 @@ const thing = <K extends Kind>(name: string, kind: K, given: Given<K>): ThingKin
   readings: given.readings,
   isOwned: given.about !== undefined,
   about: (value, id) => ({ ...nobodys, ...given.about?.(value as Of<K>, id) }),
+  isLabelledItself: given.labelsBeside === undefined,
   labels: (state, value, id) => {
-    const metas = given.labels?.(value as Of<K>, state, id) ?? [(value as { readonly meta?: Meta }).meta];
+    const own = given.labels?.(value as Of<K>) ?? [(value as { readonly meta?: Meta }).meta];
+    const beside = given.labelsBeside?.(state, id);
+    const metas = beside ? [beside] : own;
     return Object.assign({}, ...metas.map((meta) => meta?.labels?.labels));
   },
   show: (state, value, id) => given.show(value as Of<K>, state, id),
@@ -150,7 +157,7 @@ export const thingKinds: readonly ThingKind[] = [
   thing("switch", kinds.switch, {
     halves: [kinds.switchDesired],
     readings: [to("anybody", AdminSwitchService.method.get)],
-    labels: ({ meta }, state, id) => [state.get(kinds.switchDesired, id)?.value.meta ?? meta],
+    labelsBeside: (state, id) => state.get(kinds.switchDesired, id)?.value.meta,
     show: (_, state, id) => {
       const value = switchOf(state, id);
       return value && { case: "switch", value };

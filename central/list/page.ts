@@ -1,0 +1,76 @@
+import { type Message, toBinary } from "@bufbuild/protobuf";
+import type { Thing } from "#gen/holdfast/api/v1/thing_pb.ts";
+import type { Stored } from "../store/cache.ts";
+import type { Kind } from "../store/kinds.ts";
+import type { State } from "../store/state.ts";
+import type { ThingKind } from "../things/kinds.ts";
+import { type Question, thingFor } from "../things/question.ts";
+import type { Sight } from "../things/sight.ts";
+
+/** Of what one page is made, as it is stored; gRPC clients often take no message above 4 MiB. */
+const pageBytesMax = 3_000_000;
+
+export interface Page {
+  readonly things: readonly Thing[];
+  /** Id of the last one; undefined when no more can follow. */
+  readonly lastId: string | undefined;
+}
+
+/** @param after id after which the page begins; undefined for the first page */
+export function pageOf(
+  state: State,
+  question: Question,
+  sight: Sight,
+  { kind, after, size }: { readonly kind: ThingKind; readonly after: string | undefined; readonly size: number },
+): Page {
+  const rows = candidates(state, question, kind);
+  const things: Thing[] = [];
+  let bytes = 0;
+  for (let i = after === undefined ? 0 : firstAfter(rows, after); i < rows.length; i++) {
+    const { id } = rows[i]!;
+    const thing = thingFor(state, question, sight, { kind, id });
+    if (thing === undefined) continue;
+    bytes += storedBytes(state, kind, id);
+    if (things.length > 0 && (things.length === size || bytes > pageBytesMax)) {
+      return { things, lastId: things.at(-1)?.id };
+    }
+    things.push(thing);
+  }
+  return { things, lastId: undefined };
+}
+
+/** In id order: all of the kind, or those that have the first of the labels. */
+function candidates(state: State, { labels }: Question, kind: ThingKind): readonly Stored<Message>[] {
+  const [first] = labels;
+  if (first === undefined || !kind.isLabelledItself) return state.list(kind.kind);
+  const index = state.index(kind.kind, "label", (value) => Object.entries(kind.labels(state, value, "")).map(labelKey));
+  return state.by(index, labelKey(first));
+}
+
+const labelKey = ([name, value]: readonly [string, string]): string => JSON.stringify([name, value]);
+
+/** Index of the first row after the id, which itself may be gone. */
+function firstAfter(rows: readonly { readonly id: string }[], id: string): number {
+  let low = 0;
+  let high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (rows[middle]!.id <= id) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Stored values are shared and never change. */
+const lengths = new WeakMap<Message, number>();
+
+function storedBytes(state: State, { kind, halves }: ThingKind, id: string): number {
+  return [kind, ...halves].reduce((sum, one) => sum + lengthOf(one, state.get(one, id)?.value), 0);
+}
+
+function lengthOf(kind: Kind, value: Message | undefined): number {
+  if (value === undefined) return 0;
+  const length = lengths.get(value) ?? toBinary(kind.schema, value).length;
+  lengths.set(value, length);
+  return length;
+}
