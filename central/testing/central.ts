@@ -8,6 +8,7 @@ import {
 } from "@connectrpc/connect";
 import { dayMs } from "#lib/durations.ts";
 import { systemRandom } from "#lib/io/system-random.ts";
+import { Lifetime } from "#lib/lifetime.ts";
 import { type Log, silentLog } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import { validation } from "#lib/rpc/validation.ts";
@@ -18,6 +19,7 @@ import { type Api, api } from "../api.ts";
 import { Recorder } from "../audit/recorder.ts";
 import type { Retention } from "../audit/retention.ts";
 import { catalogServices } from "../catalog-services.ts";
+import type { CentralPorts } from "../central.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
 import { type Identity, type KeptIdentity, openIdentity } from "../identity/identity.ts";
 import { newSigningKey } from "../io/new-signing-key.ts";
@@ -69,6 +71,10 @@ export interface TestCentralOptions {
   readonly clock?: VirtualClock | undefined;
   /** Given: calls are written down. */
   readonly retention?: Retention;
+  /** The system's unless given. */
+  readonly random?: Random;
+  /** Given: composes the api in place of the catalog's services and `more`. */
+  readonly compose?: (ports: CentralPorts) => Api | Promise<Api>;
 }
 
 /** @param more implementations beside the catalog's, which may use the ports that they are given */
@@ -80,9 +86,16 @@ export async function testCentral(
     log: Log;
     identity: Identity;
   }) => readonly Implementation[] | Promise<readonly Implementation[]> = () => [],
-  { log = silentLog, store, clock = new VirtualClock(), retention }: TestCentralOptions = {},
+  {
+    log = silentLog,
+    store,
+    clock = new VirtualClock(),
+    retention,
+    random = systemRandom,
+    compose,
+  }: TestCentralOptions = {},
 ): Promise<TestCentral> {
-  const random = systemRandom;
+  const lifetime = new Lifetime(log);
   const stop = new AbortController();
   const used = store ? { store, close: async () => {} } : testStore({ clock, random, log });
   const state = await openState({ store: used.store, clock, random, log }, stop.signal);
@@ -103,16 +116,20 @@ export async function testCentral(
   const adminToken = (file.text ?? "").trim();
   const version = { version: "0", revision: "test", gitSha1: "", buildDate: "" };
   const ports = { state, clock, random, log };
-  const catalog = catalogServices({ ...ports, identity, provider, version, health: () => [] });
   const recorder = retention && new Recorder({ ...ports, retention });
-  const served = api({
-    ...ports,
-    recorder,
-    identity,
-    implementations: [...catalog, ...(await more({ ...ports, identity }))],
-    serving: () => "serving",
-    validate: sharedValidation,
-  });
+  const served = compose
+    ? await compose({ ...ports, identity, provider, version, lifetime, validate: sharedValidation })
+    : api({
+        ...ports,
+        recorder,
+        identity,
+        implementations: [
+          ...catalogServices({ ...ports, identity, provider, version, health: () => [] }),
+          ...(await more({ ...ports, identity })),
+        ],
+        serving: () => "serving",
+        validate: sharedValidation,
+      });
   // Each is a whole server with all its routes.
   const transports = new Map<string | undefined, Transport>();
   const transportWith = (token: string | undefined) => {
@@ -136,6 +153,7 @@ export async function testCentral(
       return (await identity.issue({ user, lifetimeMs: dayMs, ...kind })).secret.reveal();
     },
     async close() {
+      await lifetime.stop();
       stop.abort();
       await state.close();
       await used.close();

@@ -62,8 +62,11 @@ export const machineUuid = (n: number): string => `0e6a6e2c-93c4-4a67-9b5f-${Str
 export type ObservedInit = Omit<MessageInitShape<typeof MachineObservedSchema>, "$typeName">;
 export type CreateInit = Omit<MessageInitShape<typeof MachineServiceCreateRequestSchema>, "$typeName">;
 
-export interface MachineCentral extends TestCentral {
+export interface MachineCentral extends CentralWithMachines {
   readonly connections: Connections;
+}
+
+export interface CentralWithMachines extends TestCentral {
   readonly project: string;
   /** Private network of the project: 10.0.0.0/22 at first. */
   readonly network: string;
@@ -120,6 +123,18 @@ export async function machineCentral(store?: Store): Promise<MachineCentral> {
     },
     { store },
   );
+  return {
+    ...(await withMachines(central)),
+    connections,
+    async close() {
+      stop.abort();
+      await central.close();
+    },
+  };
+}
+
+/** Gives a central what a machine needs around it, and an agent's hand. */
+export async function withMachines(central: TestCentral): Promise<CentralWithMachines> {
   await catalogOf(central);
   await central.client(AdminTenantService).create({ name: "acme" });
   const newProject = async (name: string) =>
@@ -143,7 +158,6 @@ export async function machineCentral(store?: Store): Promise<MachineCentral> {
   };
   return {
     ...central,
-    connections,
     project,
     network,
     agentToken,
@@ -166,10 +180,6 @@ export async function machineCentral(store?: Store): Promise<MachineCentral> {
         ...more,
       }),
     desired: (uuid) => central.state.get(kinds.machineDesired, uuid)?.value as MachineDesired, // a test knows that it is there
-    async close() {
-      stop.abort();
-      await central.close();
-    },
   };
 }
 
