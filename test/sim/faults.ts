@@ -21,6 +21,13 @@ export interface Fault {
 }
 
 const storeBackups = new WeakMap<Centrals, Backup[]>();
+/** One of those made before; one is made now, too. */
+function storeBackup(central: Centrals, random: Seeded): Backup | undefined {
+  const backups = storeBackups.get(central) ?? [];
+  storeBackups.set(central, [...backups, central.store.backup()]);
+  return backups[random.below(backups.length + 1)];
+}
+
 const kept = new WeakMap<Datacenter, (readonly Change[])[]>();
 
 /** Every fault that can be, by name. A seed takes some of them. */
@@ -181,11 +188,12 @@ export const faults = {
   "store set back": {
     lastsMs: [60_000, 1_200_000],
     begin: (at, random) => {
-      const backups = storeBackups.get(at.central) ?? [];
-      storeBackups.set(at.central, [...backups, at.central.store.backup()]);
-      const backup = backups[random.below(backups.length + 1)];
+      const backup = storeBackup(at.central, random);
       // The first time, the backup is only made.
       if (!backup) return () => {};
+      // Put up in another place, central is found by people before its datacenters have a way to it.
+      const elsewhere = random.chance(0.5) ? at.world.datacenters.map(({ link }) => link) : [];
+      for (const link of elsewhere) link.cut();
       const desired = new Map(backup.items.map(({ key, value }) => [key, value]));
       at.central.kill();
       at.world.invariants.onStoreRestore((uuid) => {
@@ -196,6 +204,7 @@ export const faults = {
       const up = Promise.all(at.central.all.map((one) => one.revive()));
       // Somebody has looked at what is held, and lets the agent act on it.
       return async () => {
+        for (const link of elsewhere) link.heal();
         await up;
         await Promise.all(at.world.datacenters.map((one) => acceptHistory(one, random.branch(one.partition))));
       };
