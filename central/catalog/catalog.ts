@@ -4,6 +4,7 @@ import { checkLock, newMeta, touched } from "#domain/meta.ts";
 import type { Labels, Meta, UpdateLabels, UpdateMeta } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import { Refusal } from "#lib/refusal.ts";
+import type { Stored } from "../store/cache.ts";
 import type { Kind, Of } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
@@ -19,7 +20,8 @@ export interface Change {
 export interface Catalog<T extends Thing> {
   /** @throws Refusal "not-found" */
   get(id: string): T;
-  list(where?: (thing: T) => boolean): T[];
+  /** @param among the rows to choose from; all of them unless given */
+  list(where?: (thing: T) => boolean, among?: readonly Stored<T>[]): T[];
   /**
    * @param check what must hold in the same transaction; it may also write
    * @throws Refusal "exists"
@@ -52,7 +54,8 @@ export function catalog<K extends Kind>(
   const copy = (thing: T): T => clone(kind.schema, thing) as T;
   return {
     get: (id) => (state.get(kind, id)?.value as T | undefined) ?? unknown(noun, id),
-    list: (where = () => true) => state.list(kind).flatMap(({ value }) => (where(value as T) ? [value as T] : [])),
+    list: (where = () => true, among = state.list(kind) as readonly Stored<T>[]) =>
+      among.flatMap(({ value }) => (where(value) ? [value] : [])),
     async create(id, thing, labels, check) {
       const { result } = await state.transact((tx) => {
         if (tx.get(kind, id) !== undefined) throw exists(noun, id);

@@ -15,16 +15,17 @@ import { Refusal } from "#lib/refusal.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
+import { machineIndexes } from "../machine/indexes.ts";
 import { type Implementation, implement } from "../services.ts";
-import type { Stored } from "../store/cache.ts";
-import { kinds, type Of } from "../store/kinds.ts";
+import { kinds } from "../store/kinds.ts";
 
 /** How long an image is offered when nobody says otherwise. */
 const shelfLifeMs = 90 * dayMs;
 
 export function imageServices(ports: ServicePorts): Implementation[] {
   const images = catalog(ports, kinds.image, "image");
-  const machines = () => ports.state.list(kinds.machineDesired);
+  const { state } = ports;
+  const { byImage } = machineIndexes(state);
   return [
     implement(ImageService, {
       // The short form is understood here as well: it is what people type.
@@ -55,19 +56,16 @@ export function imageServices(ports: ServicePorts): Implementation[] {
         }),
       }),
       delete: async ({ id }) => ({
-        image: await images.remove(id, (tx) => usersOf(id, tx.list(kinds.machineDesired)).map((m) => `machine ${m}`)),
+        image: await images.remove(id, (tx) => tx.by(byImage, id).map((m) => `machine ${m.id}`)),
       }),
       usage: ({ query }) => ({
         imageUsage: images
           .list((i) => imageMatches(i, query))
-          .map((image) => ({ image, usedBy: usersOf(image.id, machines()) })),
+          .map((image) => ({ image, usedBy: state.by(byImage, image.id).map((m) => m.id) })),
       }),
     }),
   ];
 }
-
-const usersOf = (image: string, machines: readonly Stored<Of<typeof kinds.machineDesired>>[]): string[] =>
-  machines.filter((m) => m.value.allocation?.image?.id === image).map((m) => m.id);
 
 function withDefaults(given: Image, nowMs: number): Image {
   const name = parseImageName(given.id);

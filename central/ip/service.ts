@@ -2,7 +2,7 @@ import { machineLabel, machineOf } from "#domain/ip/machine-label.ts";
 import { canonicalIp, ipMatches } from "#domain/ip/query.ts";
 import { IPService as AdminIPService } from "#gen/metalstack/admin/v2/ip_pb.ts";
 import type { UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
-import { type IP, IPService, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { type IP, type IPQuery, IPService, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
@@ -11,6 +11,8 @@ import { spaces } from "../network/spaces.ts";
 import { spreader } from "../network/spread.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
+import { firstLabel, narrowed } from "../store/narrow.ts";
+import { ipIndexes } from "./indexes.ts";
 import { takeAddress } from "./take.ts";
 
 export function ipServices(ports: ServicePorts): Implementation[] {
@@ -21,6 +23,15 @@ export function ipServices(ports: ServicePorts): Implementation[] {
 
   const byOwner = state.index(kinds.ip, "owner", (ip) => `${ip.project}/${ip.ip}`);
 
+  const indexes = ipIndexes(state);
+  const among = ({ machine, labels, network, project }: Partial<IPQuery>) =>
+    narrowed(state, kinds.ip, [
+      [indexes.byMachine, machine],
+      [indexes.byLabel, firstLabel(labels)],
+      [indexes.byNetwork, network],
+      [indexes.byProject, project],
+    ]);
+
   /** Without a namespace: the address outside of namespaces, which comes first, else one in the first of them. */
   const idOf = (ip: string, project: string, namespace: string | undefined): string => {
     const owned = state.by(byOwner, `${project}/${canonicalIp(ip)}`);
@@ -30,7 +41,9 @@ export function ipServices(ports: ServicePorts): Implementation[] {
   return [
     implement(IPService, {
       get: ({ ip, project, namespace }) => ({ ip: ips.get(idOf(ip, project, namespace)) }),
-      list: ({ project, query }) => ({ ips: ips.list((ip) => ip.project === project && ipMatches(ip, query)) }),
+      list: ({ project, query }) => ({
+        ips: ips.list((ip) => ip.project === project && ipMatches(ip, query), among({ ...query, project })),
+      }),
       async create(request, context) {
         const uuid = random.uuid();
         const { result } = await spread((next) =>
@@ -69,7 +82,9 @@ export function ipServices(ports: ServicePorts): Implementation[] {
         return { ip: result };
       },
     }),
-    implement(AdminIPService, { list: ({ query }) => ({ ips: ips.list((ip) => ipMatches(ip, query)) }) }),
+    implement(AdminIPService, {
+      list: ({ query }) => ({ ips: ips.list((ip) => ipMatches(ip, query), among(query ?? {})) }),
+    }),
   ];
 }
 

@@ -2,6 +2,7 @@ import { type Message, toBinary } from "@bufbuild/protobuf";
 import type { Thing } from "#gen/holdfast/api/v1/thing_pb.ts";
 import type { Stored } from "../store/cache.ts";
 import type { Kind } from "../store/kinds.ts";
+import { labelIndex, labelKey } from "../store/narrow.ts";
 import type { State } from "../store/state.ts";
 import type { ThingKind } from "../things/kinds.ts";
 import { type Question, thingFor } from "../things/question.ts";
@@ -43,11 +44,9 @@ export function pageOf(
 function candidates(state: State, { labels }: Question, kind: ThingKind): readonly Stored<Message>[] {
   const [first] = labels;
   if (first === undefined || !kind.isLabelledItself) return state.list(kind.kind);
-  const index = state.index(kind.kind, "label", (value) => Object.entries(kind.labels(state, value, "")).map(labelKey));
+  const index = labelIndex(state, kind.kind, (value) => kind.labels(state, value, ""));
   return state.by(index, labelKey(first));
 }
-
-const labelKey = ([name, value]: readonly [string, string]): string => JSON.stringify([name, value]);
 
 /** Index of the first row after the id, which itself may be gone. */
 function firstAfter(rows: readonly { readonly id: string }[], id: string): number {

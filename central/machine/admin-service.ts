@@ -1,10 +1,11 @@
 // metalstack.admin.v2.MachineService: machines as the operators see and change them.
+import { create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { issueContext, issuesOf } from "#domain/machine/issues.ts";
 import { matchesMachine } from "#domain/machine/query.ts";
 import type { MachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
-import type { MachineIssue, MachineIssuesQuery } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { type MachineIssue, type MachineIssuesQuery, MachineQuerySchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { kinds } from "../store/kinds.ts";
@@ -14,7 +15,7 @@ import { forget } from "./forget.ts";
 import { giveOrder } from "./order.ts";
 import type { MachinePorts } from "./ports.ts";
 import { inState } from "./set-state.ts";
-import { apiMachine, viewOf, viewsOf } from "./views.ts";
+import { apiMachine, viewOf, viewsMatching, viewsOf } from "./views.ts";
 
 export function adminMachineService(ports: MachinePorts): ServiceImpl<typeof MachineService> {
   const { state, clock, random } = ports;
@@ -28,9 +29,8 @@ export function adminMachineService(ports: MachinePorts): ServiceImpl<typeof Mac
     get: ({ uuid }) => ({ machine: apiMachine(state, known(uuid)) }),
 
     list({ query, partition }) {
-      const views = viewsOf(state).filter(
-        (m) => (partition === undefined || m.desired.partition === partition) && matchesMachine(m, query),
-      );
+      const inPartition = partition === undefined ? query : { ...(query ?? create(MachineQuerySchema)), partition };
+      const views = viewsMatching(state, inPartition).filter((m) => matchesMachine(m, query));
       return { machines: views.map((m) => apiMachine(state, m)) };
     },
 
@@ -50,9 +50,7 @@ export function adminMachineService(ports: MachinePorts): ServiceImpl<typeof Mac
     getBMC: ({ uuid }) => ({ bmcDetails: bmcDetails(known(uuid)) }),
 
     listBMC: ({ query }) => ({
-      bmcDetails: viewsOf(state)
-        .filter((m) => matchesMachine(m, query))
-        .map(bmcDetails),
+      bmcDetails: viewsMatching(state, query).map(bmcDetails),
     }),
 
     consolePassword: ({ uuid }) => ({ uuid, password: consolePasswordOf(state, uuid) }),

@@ -1,13 +1,18 @@
 // metalstack.api.v2.MachineService: machines as the members of a project see and change them.
 import { clone, create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { matchesMachine } from "#domain/machine/query.ts";
 import { systemTags } from "#domain/machine/tags.ts";
 import { checkLock, touched } from "#domain/meta.ts";
 import { releaseTaskId } from "#domain/task/machine-tasks.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { AdminRole, LabelsSchema, type Meta, MetaSchema, type UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
-import type { Machine, MachineService, MachineServiceUpdateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
+import {
+  type Machine,
+  MachineAllocationQuerySchema,
+  MachineQuerySchema,
+  type MachineService,
+  type MachineServiceUpdateRequest,
+} from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
@@ -21,7 +26,7 @@ import { machineIndexes } from "./indexes.ts";
 import { giveOrder } from "./order.ts";
 import type { MachinePorts } from "./ports.ts";
 import { release } from "./release.ts";
-import { apiMachine, viewOf, viewsOfProject } from "./views.ts";
+import { apiMachine, viewOf, viewsMatching } from "./views.ts";
 
 export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineService> {
   const { state, clock, random } = ports;
@@ -38,7 +43,9 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
     get: ({ uuid, project }) => ({ machine: apiMachine(state, ofProject(uuid, project)) }),
 
     list({ project, query }) {
-      const mine = viewsOfProject(state, project).filter((m) => matchesMachine(m, query));
+      if ((query?.allocation?.project ?? project) !== project) return { machines: [] };
+      const allocation = { ...(query?.allocation ?? create(MachineAllocationQuerySchema)), project };
+      const mine = viewsMatching(state, { ...(query ?? create(MachineQuerySchema)), allocation });
       return { machines: mine.map((m) => apiMachine(state, m)) };
     },
 

@@ -1,11 +1,15 @@
-import { machineLabel } from "#domain/ip/machine-label.ts";
+import { ipIndexes } from "../ip/indexes.ts";
 import type { Index } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
+import { labelIndex } from "../store/narrow.ts";
 import type { State } from "../store/state.ts";
 
 export interface MachineIndexes {
   readonly byPartition: Index<typeof kinds.machineDesired>;
   readonly byProject: Index<typeof kinds.machineDesired>;
+  /** By each label, of the machine and of its allocation. */
+  readonly byLabel: Index<typeof kinds.machineDesired>;
+  readonly byImage: Index<typeof kinds.machineDesired>;
   readonly ipsByMachine: Index<typeof kinds.ip>;
 }
 
@@ -13,5 +17,10 @@ export interface MachineIndexes {
 export const machineIndexes = (state: State): MachineIndexes => ({
   byPartition: state.index(kinds.machineDesired, "partition", (m) => m.partition),
   byProject: state.index(kinds.machineDesired, "project", (m) => m.allocation?.project),
-  ipsByMachine: state.index(kinds.ip, "machine", (ip) => ip.meta?.labels?.labels[machineLabel]),
+  byLabel: labelIndex(state, kinds.machineDesired, ({ meta, allocation }) => ({
+    ...meta?.labels?.labels,
+    ...allocation?.meta?.labels?.labels,
+  })),
+  byImage: state.index(kinds.machineDesired, "image", (m) => m.allocation?.image?.id),
+  ipsByMachine: ipIndexes(state).byMachine,
 });

@@ -1,9 +1,11 @@
 import { composeMachine } from "#domain/machine/compose.ts";
 import type { MachineView } from "#domain/machine/placement.ts";
+import { matchesMachine } from "#domain/machine/query.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
-import type { Machine } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Machine, MachineQuery } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Stored } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
+import { firstLabel, type Hint, narrowed } from "../store/narrow.ts";
 import type { State } from "../store/state.ts";
 import { machineIndexes } from "./indexes.ts";
 
@@ -18,9 +20,22 @@ const viewsOfRows = (state: State, rows: readonly Stored<MachineDesired>[]): rea
 
 export const viewsOf = (state: State): readonly MachineView[] => viewsOfRows(state, state.list(kinds.machineDesired));
 
-/** Those that are allocated to it. */
-export const viewsOfProject = (state: State, project: string): readonly MachineView[] =>
-  viewsOfRows(state, state.by(machineIndexes(state).byProject, project));
+/** Those for which a query holds. */
+export function viewsMatching(state: State, query: MachineQuery | undefined): readonly MachineView[] {
+  if (query?.uuid !== undefined) {
+    const only = viewOf(state, query.uuid);
+    return only && matchesMachine(only, query) ? [only] : [];
+  }
+  const indexes = machineIndexes(state);
+  const hints: readonly Hint<typeof kinds.machineDesired>[] = [
+    [indexes.byLabel, firstLabel(query?.labels) ?? firstLabel(query?.allocation?.labels)],
+    [indexes.byProject, query?.allocation?.project],
+    [indexes.byImage, query?.allocation?.image],
+    [indexes.byPartition, query?.partition],
+  ];
+  const views = viewsOfRows(state, narrowed(state, kinds.machineDesired, hints));
+  return views.filter((view) => matchesMachine(view, query));
+}
 
 export const viewsOfPartition = (state: State, partition: string): readonly MachineView[] =>
   viewsOfRows(state, state.by(machineIndexes(state).byPartition, partition));

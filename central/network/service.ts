@@ -5,6 +5,7 @@ import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/
 import {
   NATType,
   type Network,
+  type NetworkQuery,
   NetworkSchema,
   NetworkService,
   type NetworkServiceCreateRequest,
@@ -15,8 +16,10 @@ import type { ServicePorts } from "../catalog/ports.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
+import { firstLabel, narrowed } from "../store/narrow.ts";
 import type { Tx } from "../store/tx.ts";
 import { checkAsked, holdersOf, isChild, recheck, settle } from "./change.ts";
+import { networkIndexes } from "./indexes.ts";
 import { spaces } from "./spaces.ts";
 import { isBase, networkView } from "./view.ts";
 import { giveBackVrf } from "./vrf.ts";
@@ -36,6 +39,14 @@ function networkShelf(ports: ServicePorts) {
 
   const show = networkView(state);
   const shown = (found: readonly Network[]): Network[] => found.map(show);
+
+  const indexes = networkIndexes(state);
+  const among = ({ labels, parentNetwork, project }: Partial<NetworkQuery>) =>
+    narrowed(state, kinds.network, [
+      [indexes.byParent, parentNetwork],
+      [indexes.byLabel, firstLabel(labels)],
+      [indexes.byProject, project],
+    ]);
 
   const own = (id: string, project: string): Network => {
     const network = networks.get(id);
@@ -61,17 +72,19 @@ function networkShelf(ports: ServicePorts) {
   const remove = async (id: string) =>
     networks.remove(id, holdersOf, (tx: Tx, network) => giveBackVrf(tx, network.vrf, network.id));
 
-  return { networks, shown, show, own, add, remove };
+  return { networks, among, shown, show, own, add, remove };
 }
 
-const userNetworks = ({ networks, shown, show, own, add, remove }: Shelf): Implementation =>
+const userNetworks = ({ networks, among, shown, show, own, add, remove }: Shelf): Implementation =>
   implement(NetworkService, {
     get: ({ id, project }) => {
       const network = networks.get(id);
       return { network: show(network.project === project || isBase(network) ? network : unknown("network", id)) };
     },
     list: ({ project, query }) => ({
-      networks: shown(networks.list((n) => n.project === project && networkMatches(n, query))),
+      networks: shown(
+        networks.list((n) => n.project === project && networkMatches(n, query), among({ ...query, project })),
+      ),
     }),
     listBaseNetworks: ({ query }) => ({
       networks: shown(networks.list((n) => isBase(n) && networkMatches(n, query))),
@@ -94,10 +107,12 @@ const userNetworks = ({ networks, shown, show, own, add, remove }: Shelf): Imple
     },
   });
 
-const adminNetworks = ({ networks, shown, show, add, remove }: Shelf): Implementation =>
+const adminNetworks = ({ networks, among, shown, show, add, remove }: Shelf): Implementation =>
   implement(AdminNetworkService, {
     get: ({ id }) => ({ network: show(networks.get(id)) }),
-    list: ({ query }) => ({ networks: shown(networks.list((n) => networkMatches(n, query))) }),
+    list: ({ query }) => ({
+      networks: shown(networks.list((n) => networkMatches(n, query), among(query ?? {}))),
+    }),
     create: async (request, context) => {
       const { labels, length, addressFamily, $typeName: _, $unknown: __, ...fields } = request;
       const network = create(NetworkSchema, {

@@ -1,7 +1,8 @@
 import { consumptionOf } from "#domain/network/consumption.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
-import { kinds } from "../store/kinds.ts";
+import { ipIndexes } from "../ip/indexes.ts";
 import type { State } from "../store/state.ts";
+import { networkIndexes } from "./indexes.ts";
 
 /** What everybody may build upon, beside their own networks. */
 export const isBase = (n: Network): boolean =>
@@ -9,11 +10,11 @@ export const isBase = (n: Network): boolean =>
 
 /** As the public API shows it: with what is in use of it. */
 export function networkView(state: State): (network: Network) => Network {
-  const ipsOf = state.index(kinds.ip, "network", (ip) => ip.network);
-  const childrenOf = state.index(kinds.network, "parent", (n) => n.parentNetwork);
+  const { byNetwork } = ipIndexes(state);
+  const { byParent } = networkIndexes(state);
   return (network) => {
-    const ips = state.by(ipsOf, network.id).map((row) => row.value);
-    const children = state.by(childrenOf, network.id).map((row) => row.value);
+    const ips = state.by(byNetwork, network.id).map((row) => row.value);
+    const children = state.by(byParent, network.id).map((row) => row.value);
     return { ...network, consumption: consumptionOf(network, ips, children) };
   };
 }

@@ -14,6 +14,7 @@ import type { SwitchService, SwitchServiceHeartbeatRequest } from "#gen/metalsta
 import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { checkNoAgent } from "../boot/observe.ts";
+import { ipIndexes } from "../ip/indexes.ts";
 import { viewOf } from "../machine/views.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -61,11 +62,11 @@ export function infraSwitchService({
 }
 
 function surroundings(state: State): Surroundings {
-  const ipsByProject = state.index(kinds.ip, "project", (ip) => ip.project);
+  const { byProject } = ipIndexes(state);
   return {
     machine: (uuid) => viewOf(state, uuid),
     network: (id) => state.get(kinds.network, id)?.value,
-    ipsOf: (project) => state.by(ipsByProject, project).map((row) => row.value),
+    ipsOf: (project) => state.by(byProject, project).map((row) => row.value),
   };
 }
 
