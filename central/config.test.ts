@@ -52,6 +52,14 @@ describe("central's configuration:", () => {
     ]);
   });
 
+  test("proxies that are trusted are prefixes", () => {
+    assert.deepEqual(problems("--trustedProxies", "10.0.0.0/24,2001:db8::/64"), []);
+    assert.deepEqual(problems("--trustedProxies", "10.0.0.1,*"), [
+      'trustedProxies.0: "10.0.0.1" (--trustedProxies): an address and a length are wanted, such as 10.0.0.0/24 or 10.0.0.7/32',
+      'trustedProxies.1: "*" (--trustedProxies): an address and a length are wanted, such as 10.0.0.0/24 or 10.0.0.7/32',
+    ]);
+  });
+
   test("a login needs an identity provider, and names nothing that others could read or take", () => {
     const least = [
       "--login.issuer",

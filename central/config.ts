@@ -1,5 +1,6 @@
 // Central's configuration: what may be said, what holds when nothing is said, and what each word means.
 import * as v from "valibot";
+import { parsePrefix } from "#domain/network/prefix.ts";
 import { keptDaysMax } from "./audit/traces.ts";
 import { adminUser } from "./identity/admin-token.ts";
 
@@ -154,6 +155,11 @@ const login = v.strictObject({
   ),
 });
 
+const prefix = v.pipe(
+  v.string(),
+  v.check((s) => parsePrefix(s).ok, "an address and a length are wanted, such as 10.0.0.0/24 or 10.0.0.7/32"),
+);
+
 export const centralConfigSchema = v.strictObject({
   listen: v.optional(
     v.strictObject({
@@ -164,6 +170,13 @@ export const centralConfigSchema = v.strictObject({
       ),
     }),
     {},
+  ),
+  trustedProxies: v.optional(
+    v.pipe(
+      v.array(prefix),
+      v.description("proxies in front of central, which are believed whom they call for (X-Forwarded-For)"),
+    ),
+    [],
   ),
   tls: v.optional(tls),
   login: v.optional(login),

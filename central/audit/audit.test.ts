@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { parsePrefixes } from "#domain/network/rules.ts";
 import { AuditService as AdminAuditService } from "#gen/metalstack/admin/v2/audit_pb.ts";
 import { TenantService as AdminTenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
 import { AuditPhase, AuditService, type AuditTrace, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
@@ -13,6 +15,8 @@ import { TenantMemberSchema, TenantService } from "#gen/metalstack/api/v2/tenant
 import { TokenService } from "#gen/metalstack/api/v2/token_pb.ts";
 import { VersionService } from "#gen/metalstack/api/v2/version_pb.ts";
 import { dayMs, hourMs } from "#lib/durations.ts";
+import { listen } from "#lib/io/one-port.ts";
+import { callerAddress } from "../access/caller-address.ts";
 import { membershipId } from "../identity/membership.ts";
 import { Lines } from "../io/testing/state-rehearsal.ts";
 import { kinds } from "../store/kinds.ts";
@@ -88,6 +92,27 @@ describe("an audited call", () => {
     );
     const traces = await all({ user: "ann" });
     assert.deepEqual(traces.map(words), [`Update ${Code.InvalidArgument} by ann in ann`, "Update asked by ann in ann"]);
+  });
+
+  test("over a socket says where it came from: the peer, or whom a trusted proxy names", async () => {
+    const trusted = parsePrefixes(["127.0.0.1/32"]);
+    assert.ok(trusted.ok);
+    const tables = [
+      { trusted: trusted.value, source: "198.51.100.7" },
+      { trusted: [], source: "127.0.0.1" },
+    ];
+    for (const { trusted, source } of tables) {
+      const from = (peer: string, forwardedFor?: string) => callerAddress(trusted, peer, forwardedFor);
+      const port = await listen({ ...central.api, callerAddress: from, log }, { host: "127.0.0.1", port: 0 });
+      const transport = createConnectTransport({ baseUrl: `http://127.0.0.1:${port.port}`, httpVersion: "1.1" });
+      await createClient(TenantService, transport).update(
+        { login: "ann", description: source, updateMeta: { lockingStrategy: 2 } },
+        { headers: { authorization: `Bearer ${ann}`, "x-forwarded-for": "203.0.113.9, 198.51.100.7" } },
+      );
+      await port.stop();
+      const traces = await all({ method: "/metalstack.api.v2.TenantService/Update", body: source });
+      assert.deepEqual(new Set(traces.map(({ sourceIp }) => sourceIp)), new Set([source]));
+    }
   });
 
   test("that makes a token shows it to nobody", async () => {

@@ -1,6 +1,7 @@
 // Gives central its ports on this host and starts it: the store first, the port last.
 
 import { readFile } from "node:fs/promises";
+import { parsePrefixes } from "#domain/network/rules.ts";
 import type { AuditTrace } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { dayMs, hourMs } from "#lib/durations.ts";
 import { ecdsaKeys as keys } from "#lib/io/ecdsa-keys.ts";
@@ -12,6 +13,7 @@ import type { Lifetime } from "#lib/lifetime.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import type { Log } from "#lib/log.ts";
 import { Secret } from "#lib/secret.ts";
+import { callerAddress } from "../access/caller-address.ts";
 import { auditLine } from "../audit/trace.ts";
 import { composeCentral } from "../central.ts";
 import type { CentralConfig } from "../config.ts";
@@ -59,8 +61,17 @@ export async function startCentral(
   const ports = { state, identity, provider, version: versionFacts(), join, audit, lifetime, clock, random, log };
   const { routes, interceptors } = composeCentral(ports);
   const http = config.login && loginHandler({ ...ports, ...(await loginParts(config.login)) });
+  const trusted = parsePrefixes(config.trustedProxies);
+  if (!trusted.ok) throw new Error(`trustedProxies: ${trusted.error}`);
   const server = await listen(
-    { routes, interceptors, log, ...(http && { http }), ...(tls && { tls: tls.load }) },
+    {
+      routes,
+      interceptors,
+      callerAddress: (peer, forwardedFor) => callerAddress(trusted.value, peer, forwardedFor),
+      log,
+      ...(http && { http }),
+      ...(tls && { tls: tls.load }),
+    },
     config.listen,
   );
   lifetime.onStop("port", () => server.stop());

@@ -37,7 +37,7 @@ before(async () => {
   let serve: ReturnType<typeof loginHandler> | undefined;
   const { routes, interceptors } = central.api;
   port = await listen(
-    { routes, interceptors, log, http: (req, res) => serve?.(req, res) ?? false },
+    { routes, interceptors, log, http: (...args) => serve?.(...args) ?? false },
     { host: "127.0.0.1", port: 0 },
   );
   base = `http://127.0.0.1:${port.port}`;

@@ -8,7 +8,13 @@ import { keepAlive } from "./h2-keep-alive.ts";
 import { answerTrouble } from "./http1-trouble.ts";
 import { peekProtocol } from "./peek-protocol.ts";
 import { defaultLimits, type PortLimits } from "./port-limits.ts";
-import { type HttpRequest, type HttpResponse, type PlainHandler, rpcHandler } from "./rpc-handler.ts";
+import {
+  type CallerAddress,
+  type HttpRequest,
+  type HttpResponse,
+  type PlainHandler,
+  rpcHandler,
+} from "./rpc-handler.ts";
 
 /** sun_path, less the zero at its end. @source unix(7) */
 const socketPathBytesMax = 107;
@@ -27,6 +33,8 @@ export interface OnePort {
   readonly interceptors?: readonly Interceptor[];
   /** Asked for every path that is no RPC. */
   readonly http?: PlainHandler;
+  /** Absent: a call comes from the peer of its connection. */
+  readonly callerAddress?: CallerAddress;
   /** Present: TLS, both HTTP versions by ALPN. Asked again at every `reload()`. */
   readonly tls?: () => TlsMaterial | Promise<TlsMaterial>;
   readonly limits?: Partial<PortLimits>;
@@ -65,6 +73,7 @@ export async function listen(options: OnePort, where: Where): Promise<Listening>
     limits,
     stopping: { streams: streams.signal, unary: unary.signal },
     http: options.http,
+    callerAddress: options.callerAddress,
     log: options.log,
   });
   const served = options.tls

@@ -5,6 +5,7 @@ import {
   Code,
   ConnectError,
   type ConnectRouter,
+  type ContextValues,
   createConnectRouter,
   createContextValues,
   type Interceptor,
@@ -26,7 +27,10 @@ export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
 
 /** Serves paths that are no RPC. `false`: not mine, and nothing was written. */
-export type PlainHandler = (req: HttpRequest, res: HttpResponse) => boolean | Promise<boolean>;
+export type PlainHandler = (req: HttpRequest, res: HttpResponse, peer: Peer) => boolean | Promise<boolean>;
+
+/** Whom a call comes from, if another one than the peer may be believed. @param forwardedFor the header X-Forwarded-For */
+export type CallerAddress = (peer: string, forwardedFor: string | undefined) => string;
 
 export interface RpcHandler {
   readonly routes: (router: ConnectRouter) => void;
@@ -36,6 +40,7 @@ export interface RpcHandler {
   /** Aborted with the reason that running handlers are given, streams first. */
   readonly stopping: { readonly streams: AbortSignal; readonly unary: AbortSignal };
   readonly http: PlainHandler | undefined;
+  readonly callerAddress: CallerAddress | undefined;
   readonly log: Log;
 }
 
@@ -45,14 +50,15 @@ export interface RpcHandler {
  * in bytes and time, that calls end in two steps, and that it logs to our log.
  */
 export function rpcHandler(given: RpcHandler): (req: HttpRequest, res: HttpResponse) => void {
-  const { limits, log } = given;
+  const { limits, callerAddress = (peer) => peer, log } = given;
   const handlers = handlersByPath(given);
   const all = new Arriving(limits.arrivingBytesMax);
 
   const serve = async (req: HttpRequest, res: HttpResponse): Promise<void> => {
     const handler = handlers.get(pathOf(req));
+    const peer = peerOf(req, callerAddress);
     if (handler === undefined) {
-      if ((await given.http?.(req, res)) !== true) refuse(res, 404, "not found\n");
+      if ((await given.http?.(req, res, peer)) !== true) refuse(res, 404, "not found\n");
       return;
     }
     const arriving = new ArrivingRequest(all, limits.requestMs);
@@ -60,7 +66,8 @@ export function rpcHandler(given: RpcHandler): (req: HttpRequest, res: HttpRespo
       arriving.isHere();
       arriving.release();
     });
-    const universal = universalRequest(req, res, arriving, limits);
+    const values = createContextValues().set(peerKey, peer).set(arrivingKey, arriving);
+    const universal = universalRequest(req, res, values, bodyOf(req, arriving, limits));
     if (universal === undefined) {
       refuse(res, 400, "bad request\n");
       return;
@@ -118,10 +125,9 @@ const endings =
   };
 
 /** Undefined when host and path do not make a URL. */
-function universalRequest(req: HttpRequest, res: HttpResponse, arriving: ArrivingRequest, limits: PortLimits) {
-  const values = createContextValues().set(peerKey, peerOf(req)).set(arrivingKey, arriving);
+function universalRequest(req: HttpRequest, res: HttpResponse, values: ContextValues, body: AsyncIterable<Uint8Array>) {
   try {
-    return { ...universalRequestFromNodeRequest(req, res, undefined, values), body: bodyOf(req, arriving, limits) };
+    return { ...universalRequestFromNodeRequest(req, res, undefined, values), body };
   } catch {
     return undefined;
   }
@@ -178,10 +184,11 @@ function refuse(res: HttpResponse, status: number, body: string): void {
   res.end(body);
 }
 
-function peerOf(req: HttpRequest): Peer {
-  const socket = req.socket;
+function peerOf({ socket, headers }: HttpRequest, callerAddress: CallerAddress): Peer {
   const isTls = socket instanceof TLSSocket || "encrypted" in socket;
   const tls = isTls ? (socket as TLSSocket) : undefined;
   const certificate = tls?.getPeerCertificate()?.fingerprint256?.replaceAll(":", "").toLowerCase();
-  return { address: (socket.remoteAddress ?? "").replace(/^::ffff:/, ""), encrypted: isTls, certificate };
+  const address = (socket.remoteAddress ?? "").replace(/^::ffff:/, "");
+  const forwardedFor = headers["x-forwarded-for"]?.toString();
+  return { address: callerAddress(address, forwardedFor), encrypted: isTls, certificate };
 }

@@ -2,7 +2,10 @@ import { type ContextKey, createContextKey } from "@connectrpc/connect";
 
 /** Who is at the other end of the connection, as the transport saw it. */
 export interface Peer {
-  /** Address in text, without port; empty when there is none (in-process calls). */
+  /**
+   * Address in text, without port; empty when there is none (in-process calls). Of who calls, where the other end is a proxy that may
+   * say for whom it does.
+   */
   readonly address: string;
   readonly encrypted: boolean;
   /**
