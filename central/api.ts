@@ -16,6 +16,7 @@ import type { Recorder } from "./audit/recorder.ts";
 import { once } from "./idempotency/once.ts";
 import type { Identity } from "./identity/identity.ts";
 import { callerBy } from "./identity/who-calls.ts";
+import type { RateLimit } from "./rate/rate-limit.ts";
 import { rules } from "./rules.ts";
 import { type Implementation, routes, services } from "./services.ts";
 import type { State } from "./store/state.ts";
@@ -43,8 +44,10 @@ export function api(ports: {
   readonly validate?: Interceptor;
   /** Absent: no call is written down. */
   readonly recorder?: Recorder | undefined;
+  /** Absent: anybody may call as often as they like. */
+  readonly rateLimit?: RateLimit | undefined;
 }): Api {
-  const { clock, serving, recorder } = ports;
+  const { clock, serving, recorder, rateLimit } = ports;
   const audit = recorder && auditing({ ...ports, rules, recorder });
   const known = new Set(["", ...services.map((s) => s.typeName)]);
   const status = (service: string) => (known.has(service) ? serving(service) : undefined);
@@ -60,7 +63,12 @@ export function api(ports: {
     interceptors: [
       ...(audit ? [audit.around] : []),
       refusals(ports),
-      access({ rules, open, authenticate: (shown) => callerBy(ports, shown) }),
+      access({
+        rules,
+        open,
+        authenticate: (shown) => callerBy(ports, shown),
+        count: (call) => rateLimit?.count(call),
+      }),
       ...(audit ? [audit.begun] : []),
       ports.validate ?? validation(services),
     ],

@@ -33,6 +33,7 @@ import { adminMachineService } from "./machine/admin-service.ts";
 import { machineService } from "./machine/api-service.ts";
 import { holdfastMachineService } from "./machine/holdfast-service.ts";
 import { holdfastPartitionService } from "./partition/holdfast-service.ts";
+import type { RateLimit } from "./rate/rate-limit.ts";
 import { implement } from "./services.ts";
 import type { State } from "./store/state.ts";
 import { adminSwitchService } from "./switch/admin-service.ts";
@@ -55,6 +56,8 @@ export interface CentralPorts {
   readonly join?: JoinPorts;
   /** Absent: calls are not written down. */
   readonly audit?: { readonly retention: Retention; readonly tell?: (trace: AuditTrace) => void };
+  /** Absent: anybody may call as often as they like. */
+  readonly rateLimit?: RateLimit;
   /** For those who make many: it takes a moment and can be shared. */
   readonly validate?: Interceptor;
   readonly lifetime: Lifetime;

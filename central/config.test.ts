@@ -52,6 +52,14 @@ describe("central's configuration:", () => {
     ]);
   });
 
+  test("rates have a default, and can be left without a limit", () => {
+    const config = read("--rate.perSecond", "0");
+    assert.ok(config.ok);
+    const { perSecond, burst, anonymousPerSecond, anonymousBurst } = config.value.rate;
+    assert.deepEqual([perSecond, burst, anonymousPerSecond, anonymousBurst], [0, 1_000, 10, 100]);
+    assert.deepEqual(problems("--rate.burst", "0"), ["rate.burst: 0 (--rate.burst): >=1 is wanted"]);
+  });
+
   test("proxies that are trusted are prefixes", () => {
     assert.deepEqual(problems("--trustedProxies", "10.0.0.0/24,2001:db8::/64"), []);
     assert.deepEqual(problems("--trustedProxies", "10.0.0.1,*"), [

@@ -160,6 +160,20 @@ const prefix = v.pipe(
   v.check((s) => parsePrefix(s).ok, "an address and a length are wanted, such as 10.0.0.0/24 or 10.0.0.7/32"),
 );
 
+const perSecond = (meaning: string) => v.pipe(v.number(), v.minValue(0), v.maxValue(100_000), v.description(meaning));
+const burst = (meaning: string) =>
+  v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000_000), v.description(meaning));
+
+const rate = v.strictObject({
+  perSecond: v.optional(perSecond("calls with one token, in the long run; 0: as many as anybody likes"), 100),
+  burst: v.optional(burst("calls with one token at once"), 1_000),
+  anonymousPerSecond: v.optional(
+    perSecond("calls without a good token from one address, or one /64 of IPv6; 0: as many as anybody likes"),
+    10,
+  ),
+  anonymousBurst: v.optional(burst("calls without a good token from there at once"), 100),
+});
+
 export const centralConfigSchema = v.strictObject({
   listen: v.optional(
     v.strictObject({
@@ -178,6 +192,7 @@ export const centralConfigSchema = v.strictObject({
     ),
     [],
   ),
+  rate: v.optional(rate, {}),
   tls: v.optional(tls),
   login: v.optional(login),
   join: v.optional(

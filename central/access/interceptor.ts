@@ -2,6 +2,7 @@ import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { ContextValues, Interceptor } from "@connectrpc/connect";
 import { Refusal } from "#lib/refusal.ts";
 import { peerKey } from "#lib/rpc/peer.ts";
+import type { Call } from "../rate/rate-limit.ts";
 import { type Caller, callerKey } from "./caller.ts";
 import { decide } from "./decide.ts";
 import { methodName, noSubject, type Rule, subjectOf } from "./rule.ts";
@@ -12,6 +13,8 @@ export interface Access {
   readonly open: ReadonlySet<string>;
   /** @throws Refusal "unauthenticated" for a token or a certificate that is no good; undefined without either */
   readonly authenticate: (shown: Shown) => Promise<Caller | undefined>;
+  /** Told of every call once, before anything comes of it. @throws Refusal for one too many */
+  readonly count?: (call: Call) => void;
 }
 
 /** By what a caller may be known. */
@@ -26,44 +29,44 @@ export interface Shown {
  * Lets through what the method's rule allows, and hands the caller to the handler. Streams are decided on their first message
  * before the handler runs, and again with every message, either way: a revoked token or certificate ends its streams.
  */
-export function access({ rules, open, authenticate }: Access): Interceptor {
-  const check = async (
-    method: DescMethod,
-    shown: Shown,
-    request: Message | undefined,
-    contextValues: ContextValues,
-  ) => {
+export function access({ rules, open, authenticate, count = () => {} }: Access): Interceptor {
+  /** @param isFirst of the call, which is counted then, also when nobody could be known */
+  const check = async (asked: Asked, request: Message | undefined, isFirst: boolean) => {
+    const { method, shown, contextValues } = asked;
     const rule = rules.get(methodName(method));
-    const caller = await authenticate(shown).catch((error: unknown) => {
-      // Who may call anyway need not be told that the token is stale.
-      if (rule?.isPublic && error instanceof Refusal) return undefined;
-      throw error;
-    });
+    const { caller, refusal } = await known(authenticate(shown));
     // Also of those who are refused: the handler is not reached, and the records want to know who it was.
     contextValues.set(callerKey, caller);
     const subject = request === undefined ? noSubject : subjectOf(method, request);
     const decision = decide(rule, caller, subject);
+    if (isFirst)
+      count({ method, rule, caller, isAllowed: decision.allowed, address: contextValues.get(peerKey).address });
+    // Who may call anyway need not be told that the token is stale.
+    if (refusal && !rule?.isPublic) throw refusal;
     if (!decision.allowed) throw new Refusal(decision.code, decision.why, { reason: "ACCESS" });
   };
 
   return (next) => async (request) => {
-    if (open.has(request.service.typeName)) return next(request);
     const { method, header, contextValues } = request;
-    const { certificate } = contextValues.get(peerKey);
-    const shown = { authorization: header.get("authorization"), certificate };
+    const { certificate, address } = contextValues.get(peerKey);
+    if (open.has(request.service.typeName)) {
+      count({ method, rule: undefined, caller: undefined, isAllowed: true, address });
+      return next(request);
+    }
+    const asked = { method, shown: { authorization: header.get("authorization"), certificate }, contextValues };
     if (!request.stream) {
-      await check(method, shown, request.message, contextValues);
+      await check(asked, request.message, true);
       return next(request);
     }
     const messages = request.message[Symbol.asyncIterator]();
     const first = await messages.next();
     const firstMessage = first.done ? undefined : first.value;
-    await check(method, shown, firstMessage, contextValues);
+    await check(asked, firstMessage, true);
     const checked = async function* () {
       if (firstMessage === undefined) return;
       yield firstMessage;
       for (let at = await messages.next(); !at.done; at = await messages.next()) {
-        await check(method, shown, at.value, contextValues);
+        await check(asked, at.value, false);
         yield at.value;
       }
     };
@@ -72,10 +75,27 @@ export function access({ rules, open, authenticate }: Access): Interceptor {
     const answers = response.message;
     const guarded = async function* () {
       for await (const answer of answers) {
-        await check(method, shown, firstMessage, contextValues);
+        await check(asked, firstMessage, false);
         yield answer;
       }
     };
     return { ...response, message: guarded() };
   };
+}
+
+interface Asked {
+  readonly method: DescMethod;
+  readonly shown: Shown;
+  readonly contextValues: ContextValues;
+}
+
+async function known(
+  caller: Promise<Caller | undefined>,
+): Promise<{ readonly caller: Caller | undefined; readonly refusal?: Refusal }> {
+  try {
+    return { caller: await caller };
+  } catch (error) {
+    if (error instanceof Refusal) return { caller: undefined, refusal: error };
+    throw error;
+  }
 }

@@ -21,10 +21,12 @@ import { ensureAdminToken } from "../identity/admin-token.ts";
 import { openIdentity } from "../identity/identity.ts";
 import { Authority } from "../join/authority.ts";
 import { callbackPath } from "../login/login.ts";
+import { RateLimit, type Rates } from "../rate/rate-limit.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState } from "../store/state.ts";
 import type { Store } from "../store/store.ts";
 import { EtcdStore } from "./etcd-store.ts";
+import { limitedHttp } from "./limited-http.ts";
 import { LmdbStore } from "./lmdb-store.ts";
 import { loginHandler } from "./login-http.ts";
 import { newSigningKey } from "./new-signing-key.ts";
@@ -58,9 +60,13 @@ export async function startCentral(
     retention: { keepMs: config.audit.days * dayMs, bytesMax: config.audit.megabytes * 1_000_000 },
     ...(config.audit.stdout && { tell: (trace: AuditTrace) => void process.stdout.write(auditLine(trace)) }),
   };
-  const ports = { state, identity, provider, version: versionFacts(), join, audit, lifetime, clock, random, log };
+  const rateLimit = new RateLimit(ratesOf(config), clock);
+  const ports = {
+    ...{ state, identity, provider, version: versionFacts(), join, audit, rateLimit },
+    ...{ lifetime, clock, random, log },
+  };
   const { routes, interceptors } = composeCentral(ports);
-  const http = config.login && loginHandler({ ...ports, ...(await loginParts(config.login)) });
+  const login = config.login && loginHandler({ ...ports, ...(await loginParts(config.login)) });
   const trusted = parsePrefixes(config.trustedProxies);
   if (!trusted.ok) throw new Error(`trustedProxies: ${trusted.error}`);
   const server = await listen(
@@ -69,7 +75,7 @@ export async function startCentral(
       interceptors,
       callerAddress: (peer, forwardedFor) => callerAddress(trusted.value, peer, forwardedFor),
       log,
-      ...(http && { http }),
+      ...(login && { http: limitedHttp(login, rateLimit) }),
       ...(tls && { tls: tls.load }),
     },
     config.listen,
@@ -105,6 +111,14 @@ export async function openStore({ store }: Pick<CentralConfig, "store">, log: Lo
       });
     }
   }
+}
+
+function ratesOf({ rate }: Pick<CentralConfig, "rate">): Rates {
+  const { perSecond, burst, anonymousPerSecond, anonymousBurst } = rate;
+  return {
+    token: perSecond === 0 ? undefined : { perSecond, burst },
+    anonymous: anonymousPerSecond === 0 ? undefined : { perSecond: anonymousPerSecond, burst: anonymousBurst },
+  };
 }
 
 async function loginParts(login: NonNullable<CentralConfig["login"]>) {

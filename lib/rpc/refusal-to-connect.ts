@@ -1,5 +1,6 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
-import { BadRequestSchema, ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { Log } from "../log.ts";
 import type { Random } from "../random.ts";
 import { Refusal, type RefusalCode } from "../refusal.ts";
@@ -19,22 +20,31 @@ const codes: Readonly<Record<RefusalCode, Code>> = {
 
 const domain = "holdfast";
 
-/** The answer for a refusal: its code and text, `reason` as google.rpc.ErrorInfo, `field` as google.rpc.BadRequest. */
+type OutgoingDetail = NonNullable<ConstructorParameters<typeof ConnectError>[3]>[number];
+
+/**
+ * The answer for a refusal: its code and text, `reason` as google.rpc.ErrorInfo, `field` as google.rpc.BadRequest, `retryAfterMs` as
+ * google.rpc.RetryInfo and, in whole seconds, as the header of HTTP.
+ */
 export function connectErrorOf(refusal: Refusal): ConnectError {
-  const { code, message, reason, field } = refusal;
-  return new ConnectError(message, codes[code], undefined, [
-    ...(reason === undefined
-      ? []
-      : [{ desc: ErrorInfoSchema, value: { reason, domain, metadata: field === undefined ? {} : { field } } }]),
-    ...(field === undefined
-      ? []
-      : [
-          {
-            desc: BadRequestSchema,
-            value: { fieldViolations: [{ field, description: message, reason: reason ?? "" }] },
-          },
-        ]),
-  ]);
+  const { code, message, retryAfterMs } = refusal;
+  const headers = retryAfterMs === undefined ? {} : { "retry-after": `${Math.ceil(retryAfterMs / 1_000)}` };
+  return new ConnectError(message, codes[code], headers, detailsOf(refusal));
+}
+
+function detailsOf({ message, reason, field, retryAfterMs }: Refusal): OutgoingDetail[] {
+  const details: OutgoingDetail[] = [];
+  if (reason !== undefined) {
+    const value = { reason, domain, metadata: field === undefined ? {} : { field } };
+    details.push({ desc: ErrorInfoSchema, value });
+  }
+  if (field !== undefined) {
+    const fieldViolations = [{ field, description: message, reason: reason ?? "" }];
+    details.push({ desc: BadRequestSchema, value: { fieldViolations } });
+  }
+  if (retryAfterMs !== undefined)
+    details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(Math.ceil(retryAfterMs)) } });
+  return details;
 }
 
 /** Whether the other side refused for this reason, as `connectErrorOf` tells it. */

@@ -25,11 +25,12 @@ export class WrongTokens {
   check(address: string): void {
     const window = this.#window(address);
     if (!window || window.count < wrongMax) return;
-    const waitSeconds = Math.ceil((window.sinceMs + windowMs - this.#clock.monotonicMs()) / 1000);
+    const retryAfterMs = window.sinceMs + windowMs - this.#clock.monotonicMs();
+    const waitSeconds = Math.ceil(retryAfterMs / 1000);
     throw new Refusal(
       "exhausted",
       `${wrongMax} wrong tokens came from ${address} within ${windowMs / 1000} s: try again in ${waitSeconds} s`,
-      { reason: "TOO_MANY_WRONG_TOKENS" },
+      { reason: "TOO_MANY_WRONG_TOKENS", retryAfterMs },
     );
   }
 
