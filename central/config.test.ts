@@ -52,6 +52,13 @@ describe("central's configuration:", () => {
     ]);
   });
 
+  test("web pages that may call are named by their origins, and never all of them", () => {
+    assert.deepEqual(problems("--origins", "https://console.example,https://a.example:8443,http://localhost:3000"), []);
+    const wanted = "an origin is wanted, such as https://console.example (http only on loopback), and never *";
+    for (const wrong of ["*", "https://console.example/", "http://console.example", "console.example", "null"])
+      assert.deepEqual(problems("--origins", wrong), [`origins.0: ${JSON.stringify(wrong)} (--origins): ${wanted}`]);
+  });
+
   test("rates have a default, and can be left without a limit", () => {
     const config = read("--rate.perSecond", "0");
     assert.ok(config.ok);

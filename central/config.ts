@@ -82,7 +82,9 @@ const tls = v.pipe(
       text("file into which that authority is written, PEM, for clients to trust; not used with certFile"),
       ".holdfast/ca.pem",
     ),
-    certFile: v.optional(text("certificate chain of another authority, PEM; read again on SIGHUP")),
+    certFile: v.optional(
+      text("certificate chain of another authority, PEM; read again on SIGHUP, and within an hour when it has changed"),
+    ),
     keyFile: v.optional(text("its private key, PEM")),
   }),
   v.forward(
@@ -160,6 +162,14 @@ const prefix = v.pipe(
   v.check((s) => parsePrefix(s).ok, "an address and a length are wanted, such as 10.0.0.0/24 or 10.0.0.7/32"),
 );
 
+const origin = v.pipe(
+  v.string(),
+  v.check(
+    (s) => URL.canParse(s) && new URL(s).origin === s && (s.startsWith("https://") || isLoopback(new URL(s))),
+    "an origin is wanted, such as https://console.example (http only on loopback), and never *",
+  ),
+);
+
 const perSecond = (meaning: string) => v.pipe(v.number(), v.minValue(0), v.maxValue(100_000), v.description(meaning));
 const burst = (meaning: string) =>
   v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000_000), v.description(meaning));
@@ -190,6 +200,10 @@ export const centralConfigSchema = v.strictObject({
       v.array(prefix),
       v.description("proxies in front of central, which are believed whom they call for (X-Forwarded-For)"),
     ),
+    [],
+  ),
+  origins: v.optional(
+    v.pipe(v.array(origin), v.description("origins of web pages that may call from browsers (CORS)")),
     [],
   ),
   rate: v.optional(rate, {}),

@@ -17,6 +17,8 @@ import { callerAddress } from "../access/caller-address.ts";
 import { auditLine } from "../audit/trace.ts";
 import { composeCentral } from "../central.ts";
 import type { CentralConfig } from "../config.ts";
+import { keyHeader } from "../idempotency/key.ts";
+import { replayedHeader } from "../idempotency/once.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
 import { openIdentity } from "../identity/identity.ts";
 import { Authority } from "../join/authority.ts";
@@ -74,6 +76,7 @@ export async function startCentral(
       routes,
       interceptors,
       callerAddress: (peer, forwardedFor) => callerAddress(trusted.value, peer, forwardedFor),
+      crossOrigin: { origins: config.origins, ...browserHeaders },
       log,
       ...(login && { http: limitedHttp(login, rateLimit) }),
       ...(tls && { tls: tls.load }),
@@ -112,6 +115,12 @@ export async function openStore({ store }: Pick<CentralConfig, "store">, log: Lo
     }
   }
 }
+
+/** Of our own, that web pages may send and read. */
+const browserHeaders = {
+  requestHeaders: ["authorization", keyHeader],
+  responseHeaders: ["retry-after", replayedHeader],
+};
 
 function ratesOf({ rate }: Pick<CentralConfig, "rate">): Rates {
   const { perSecond, burst, anonymousPerSecond, anonymousBurst } = rate;

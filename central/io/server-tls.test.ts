@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import http2 from "node:http2";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -90,23 +91,83 @@ test("it is another one after a third of its life, while the port goes on", asyn
   assert.equal(reloads, 1);
 });
 
-test("a certificate from files is shown with its chain, and agents know central by the last of it", async () => {
-  const pair = keys.newPair();
-  const leaf = authority.issue({
-    subject: "127.0.0.1",
-    publicKey: pair.publicKey,
-    use: { kind: "server", names: ["127.0.0.1"] },
-    lifeMs: dayMs,
-  });
+/** A certificate of central's authority for loopback, and its key, in files. */
+function files() {
+  const [certFile, keyFile] = [path.join(folder, "c.pem"), path.join(folder, "k.pem")];
   const block = (label: string, bytes: Uint8Array) =>
     `-----BEGIN ${label}-----\n${Buffer.from(bytes).toString("base64")}\n-----END ${label}-----\n`;
   const ca = block("CERTIFICATE", authority.certificate);
-  const [certFile, keyFile] = [path.join(folder, "c.pem"), path.join(folder, "k.pem")];
-  writeFileSync(certFile, block("CERTIFICATE", leaf.certificate) + ca);
-  writeFileSync(keyFile, block("PRIVATE KEY", pair.privateKey));
+  const pair = () => {
+    const { privateKey, publicKey } = keys.newPair();
+    const use = { kind: "server", names: ["127.0.0.1"] } as const;
+    const { certificate } = authority.issue({ subject: "127.0.0.1", publicKey, use, lifeMs: dayMs });
+    return { certificate: block("CERTIFICATE", certificate) + ca, key: block("PRIVATE KEY", privateKey) };
+  };
+  const write = ({ certificate, key }: ReturnType<typeof pair>) => {
+    writeFileSync(certFile, certificate);
+    writeFileSync(keyFile, key);
+  };
+  write(pair());
+  return { certFile, keyFile, ca, pair, write };
+}
+
+test("a certificate from files is shown with its chain, and agents know central by the last of it", async () => {
+  const { certFile, keyFile, ca } = files();
   const made = await served({ certFile, keyFile });
   assert.ok(await visited("127.0.0.1", ca));
   assert.deepEqual(Buffer.from(made.shown()!), Buffer.from(authority.certificate));
   writeFileSync(certFile, "rubbish");
   await assert.rejects(server!.reload(), /tls\.certFile .*c\.pem: no certificate in PEM is in it/);
+});
+
+test("another one in the files is shown after a reload, while open connections and their calls go on", async () => {
+  const { certFile, keyFile, ca, pair, write } = files();
+  await served({ certFile, keyFile });
+  const first = await visited("127.0.0.1", ca);
+  const session = http2.connect(`https://127.0.0.1:${server!.port}`, { ca });
+  await once(session, "connect");
+  write(pair());
+  await server!.reload();
+  assert.notEqual((await visited("127.0.0.1", ca)).serialNumber, first.serialNumber);
+  const stream = session.request({ ":path": "/" });
+  const [headers] = await once(stream, "response");
+  assert.equal(headers[":status"], 404);
+  session.destroy();
+});
+
+test("a key that is not the certificate's changes nothing", async () => {
+  const { certFile, keyFile, ca, pair } = files();
+  const made = await served({ certFile, keyFile });
+  const [first, shown] = [await visited("127.0.0.1", ca), made.shown()];
+  writeFileSync(certFile, pair().certificate);
+  await assert.rejects(server!.reload(), /tls\.keyFile .*k\.pem is not the key of the first certificate/);
+  assert.equal((await visited("127.0.0.1", ca)).serialNumber, first.serialNumber);
+  assert.equal(made.shown(), shown);
+});
+
+test("files that have changed are seen without being told, and trouble with them is waited out", async () => {
+  const { certFile, keyFile, pair, write } = files();
+  const made = await served({ certFile, keyFile });
+  const logged: string[] = [];
+  let looked = (): void => {};
+  const reload = async () => {
+    await server!.reload().finally(() => looked());
+    logged.push("reloaded");
+  };
+  void made.keepFresh(reload, stop.signal);
+  /** The next look that leads to a reload; those that do not are between. */
+  const nextLook = async () => {
+    const isOver = new Promise<void>((resolve) => {
+      looked = resolve;
+    });
+    clock.advance(3_600_000);
+    await isOver;
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  writeFileSync(keyFile, pair().key);
+  await nextLook();
+  assert.deepEqual(logged, []);
+  write(pair());
+  await nextLook();
+  assert.deepEqual(logged, ["reloaded"]);
 });

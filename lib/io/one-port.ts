@@ -4,6 +4,7 @@ import http2 from "node:http2";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { Code, ConnectError, type ConnectRouter, type Interceptor } from "@connectrpc/connect";
 import type { Log } from "../log.ts";
+import type { CrossOrigin } from "./cross-origin.ts";
 import { keepAlive } from "./h2-keep-alive.ts";
 import { answerTrouble } from "./http1-trouble.ts";
 import { peekProtocol } from "./peek-protocol.ts";
@@ -35,6 +36,8 @@ export interface OnePort {
   readonly http?: PlainHandler;
   /** Absent: a call comes from the peer of its connection. */
   readonly callerAddress?: CallerAddress;
+  /** Absent: browsers let no page of another origin call. */
+  readonly crossOrigin?: CrossOrigin;
   /** Present: TLS, both HTTP versions by ALPN. Asked again at every `reload()`. */
   readonly tls?: () => TlsMaterial | Promise<TlsMaterial>;
   readonly limits?: Partial<PortLimits>;
@@ -74,6 +77,7 @@ export async function listen(options: OnePort, where: Where): Promise<Listening>
     stopping: { streams: streams.signal, unary: unary.signal },
     http: options.http,
     callerAddress: options.callerAddress,
+    crossOrigin: options.crossOrigin,
     log: options.log,
   });
   const served = options.tls

@@ -21,6 +21,7 @@ import type { Log } from "../log.ts";
 import { type Peer, peerKey } from "../rpc/peer.ts";
 import { unreadable } from "../rpc/unreadable.ts";
 import { Arriving, ArrivingRequest, arrivals, arrivingKey } from "./arriving.ts";
+import { type CrossOrigin, crossOrigin } from "./cross-origin.ts";
 import type { PortLimits } from "./port-limits.ts";
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
@@ -41,6 +42,7 @@ export interface RpcHandler {
   readonly stopping: { readonly streams: AbortSignal; readonly unary: AbortSignal };
   readonly http: PlainHandler | undefined;
   readonly callerAddress: CallerAddress | undefined;
+  readonly crossOrigin: CrossOrigin | undefined;
   readonly log: Log;
 }
 
@@ -61,6 +63,7 @@ export function rpcHandler(given: RpcHandler): (req: HttpRequest, res: HttpRespo
       if ((await given.http?.(req, res, peer)) !== true) refuse(res, 404, "not found\n");
       return;
     }
+    if (given.crossOrigin && crossOrigin(given.crossOrigin, req, res)) return;
     const arriving = new ArrivingRequest(all, limits.requestMs);
     res.once("close", () => {
       arriving.isHere();
