@@ -1,14 +1,18 @@
 // Answers to calls with a key: put into the very transaction that carries the call out, so that both are stored or neither is.
-import { create, type Message, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMethod, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
+import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type ContextKey, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { type KeptAnswer, KeptAnswerSchema } from "#gen/holdfast/state/v1/answer_pb.ts";
+import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
 import { dayMs } from "#lib/durations.ts";
 import { Refusal } from "#lib/refusal.ts";
+import type { Identity } from "../identity/identity.ts";
 import type { Fold } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
+import { answersSecret } from "./methods.ts";
 
 /** How long the same key gets the same answer. */
 export const keptMs = dayMs;
@@ -23,37 +27,72 @@ export interface KeyedCall {
   readonly method: string;
   readonly requestDigest: Uint8Array;
   readonly clock: Clock;
+  /** As it came. */
+  readonly key: string;
+  readonly seals: Identity["seals"];
 }
 
 export const keyedCallKey: ContextKey<KeyedCall | undefined> = createContextKey<KeyedCall | undefined>(undefined, {
   description: "the call, if it came with an idempotency key",
 });
 
+type Context = Pick<HandlerContext, "values" | "method">;
+/** Fields of the method's response message. */
+type Answer = Readonly<Record<string, unknown>>;
+
 /**
  * To be called in the transaction of every method that takes a key, with the answer that the method will give. Without a key it does
  * nothing.
- * @param answer fields of the method's response message
  * @throws Refusal "conflict" when the same call was carried out meanwhile; `once` knows its answer
  */
-export function keepAnswer(
-  { values, method }: Pick<HandlerContext, "values" | "method">,
-  tx: Tx,
-  answer: Readonly<Record<string, unknown>>,
-): void {
+export function keepAnswer({ values, method }: Context, tx: Tx, answer: Answer): void {
+  if (answersSecret(method)) bug(`the answer of ${method.name} holds a secret, and is to be sealed`);
   const call = values.get(keyedCallKey);
-  if (call === undefined) return;
-  const { id, user, clock, requestDigest } = call;
+  if (call !== undefined) keep(call, tx, { answer: bytesOf(method, answer) });
+}
+
+/**
+ * As `keepAnswer`, for answers with a secret: only who comes with the same key can have it opened.
+ * @returns what is to be called in the transaction
+ */
+export async function sealedAnswer({ values, method }: Context, answer: Answer): Promise<(tx: Tx) => void> {
+  const call = values.get(keyedCallKey);
+  if (call === undefined) return () => undefined;
+  const content = { answer: base64Encode(bytesOf(method, answer)) };
+  const sealed = await call.seals.seal(purpose, content, keptMs + slackMs, call.key);
+  return (tx) => keep(call, tx, { sealedAnswer: sealed });
+}
+
+/** The response message. @param key that the call came with */
+export async function answerIn(
+  { answer, sealedAnswer: sealed }: KeptAnswer,
+  method: DescMethod,
+  { seals, key }: Pick<KeyedCall, "seals" | "key">,
+): Promise<Message> {
+  if (sealed === "") return fromBinary(method.output, answer);
+  const opened = (await seals.open(purpose, sealed, key)) as { readonly answer: string }; // as it was sealed, or it does not open
+  return fromBinary(method.output, base64Decode(opened.answer));
+}
+
+const purpose = "answer to an idempotency key";
+/** A seal's end has whole seconds, and another central's clock. */
+const slackMs = 60_000;
+
+const bytesOf = ({ output }: DescMethod, answer: Answer): Uint8Array =>
+  toBinary(output, create(output, answer) as Message);
+
+function keep(
+  call: KeyedCall,
+  tx: Tx,
+  answer: { readonly answer: Uint8Array } | { readonly sealedAnswer: string },
+): void {
+  const { id, user, method, requestDigest, clock } = call;
   const before = tx.get(kinds.keptAnswer, id);
   if (before !== undefined && isLive(before, clock.wallMs())) {
     throw new Refusal("conflict", "this call was carried out meanwhile", { reason: "ANSWERED_MEANWHILE" });
   }
-  const kept = create(KeptAnswerSchema, {
-    user,
-    method: call.method,
-    requestDigest,
-    answer: toBinary(method.output, create(method.output, answer) as Message),
-    answeredAt: timestampFromMs(clock.wallMs()),
-  });
+  const answeredAt = timestampFromMs(clock.wallMs());
+  const kept = create(KeptAnswerSchema, { user, method, requestDigest, answeredAt, ...answer });
   tx.put(kinds.keptAnswer, id, kept, { ttlMs: keptMs });
   checkRoom(tx, user);
 }
@@ -63,7 +102,7 @@ export const isLive = ({ answeredAt }: KeptAnswer, nowMs: number): boolean =>
   answeredAt !== undefined && nowMs < timestampMs(answeredAt) + keptMs;
 
 /** What one answer counts: itself, and all else of its row at a flat rate. */
-const answerBytes = ({ answer }: KeptAnswer): number => answer.length + 512;
+const answerBytes = ({ answer, sealedAnswer: sealed }: KeptAnswer): number => answer.length + sealed.length + 512;
 
 const everybody = "";
 const groupOf = (user: string): string => `user ${user}`;

@@ -14,6 +14,7 @@ import { bounded, type Grants, rightsOf } from "../access/rights.ts";
 import type { Stored } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
+import type { Tx } from "../store/tx.ts";
 import { Jwts, refusedToken } from "./jwt.ts";
 import { keepIdentity } from "./keep.ts";
 import { Keyring } from "./keyring.ts";
@@ -57,13 +58,16 @@ export interface Identity {
    */
   callerOf(authorization: string | null): Promise<Caller | undefined>;
   /** @throws Refusal "exhausted" when the user has `userTokensMax` already */
-  issue(wanted: Wanted): Promise<Issued>;
+  issue(wanted: Wanted, keep?: Keep): Promise<Issued>;
   /** @throws Refusal "not-found" when the user has no such token */
   revoke(uuid: string, user: string): Promise<void>;
+  readonly seals: Pick<Seals, "seal" | "open">;
 }
 
+/** Makes, of what was issued, writes that belong to the issuing. */
+export type Keep = (issued: Issued) => Promise<(tx: Tx) => void>;
+
 export interface KeptIdentity extends Identity {
-  readonly seals: Seals;
   /** Rotates the keys and takes spent tokens away, until the signal. */
   keep(log: Log, signal: AbortSignal): Promise<void>;
 }
@@ -102,7 +106,7 @@ export async function openIdentity(ports: IdentityPorts): Promise<KeptIdentity> 
       return callerWith(state, provider, stored, token);
     },
 
-    async issue(wanted) {
+    async issue(wanted, keep = async () => () => undefined) {
       const now = clock.wallMs();
       const { lifetimeMs, labels, tokenType, adminRole, infraRole, ...rest } = wanted;
       const token = create(TokenSchema, {
@@ -118,9 +122,11 @@ export async function openIdentity(ports: IdentityPorts): Promise<KeptIdentity> 
       });
       const secret = await jwts.sign(token);
       const stored = create(StoredTokenSchema, { token });
+      const alongside = await keep({ token, secret });
       await state.transact((tx) => {
         if (tx.by(byUser, token.user).length >= userTokensMax) throw tooMany(token.user);
         tx.put(kinds.token, token.uuid, stored, { ttlMs: lifetimeMs });
+        alongside(tx);
       });
       return { token, secret };
     },

@@ -18,22 +18,25 @@ export class Seals {
     this.#clock = clock;
   }
 
-  /** @param purpose what is sealed for one is not opened for another */
-  async seal(purpose: string, content: JWTPayload, lifetimeMs: number): Promise<string> {
+  /**
+   * @param purpose what is sealed for one is not opened for another
+   * @param holder what must be known to open it, beside the stored key
+   */
+  async seal(purpose: string, content: JWTPayload, lifetimeMs: number, holder = ""): Promise<string> {
     const key = this.#keyring.today();
     return new EncryptJWT(content)
       .setProtectedHeader({ alg: algorithm, enc: encryption, kid: key.id })
       .setAudience(purpose)
       .setExpirationTime(Math.floor((this.#clock.wallMs() + lifetimeMs) / 1000))
-      .encrypt(await sealKey(key));
+      .encrypt(await sealKey(key, holder));
   }
 
-  /** @throws Refusal "invalid" for what was not sealed for this purpose, or is over */
-  async open(purpose: string, text: string): Promise<JWTPayload> {
+  /** @throws Refusal "invalid" for what was not sealed for this purpose and holder, or is over */
+  async open(purpose: string, text: string, holder = ""): Promise<JWTPayload> {
     const keyOf = async ({ kid }: { readonly kid?: string }) => {
       const key = this.#keyring.key(kid ?? "");
       if (key === undefined) throw new errors.JWEDecryptionFailed();
-      return sealKey(key);
+      return sealKey(key, holder);
     };
     try {
       const { payload } = await jwtDecrypt(text, keyOf, {
@@ -54,10 +57,10 @@ export class Seals {
 }
 
 /** A key for this alone, out of the one that signs. @source RFC 5869 */
-async function sealKey(key: SigningKey): Promise<Uint8Array> {
+async function sealKey(key: SigningKey, holder: string): Promise<Uint8Array> {
   const text = new TextEncoder();
   const secret = await crypto.subtle.importKey("raw", text.encode(key.privateJwk), "HKDF", false, ["deriveBits"]);
-  const info = text.encode("holdfast seal");
+  const info = text.encode(`holdfast seal${holder}`);
   const parameters = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(32), info };
   return new Uint8Array(await crypto.subtle.deriveBits(parameters, secret, 256));
 }

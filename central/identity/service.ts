@@ -1,5 +1,6 @@
 import { clone } from "@bufbuild/protobuf";
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext } from "@connectrpc/connect";
 import { checkLock, touched } from "#domain/meta.ts";
 import { type AskedPermission, flatPermissions } from "#domain/token/permission.ts";
 import { tokenMatches } from "#domain/token/query.ts";
@@ -18,12 +19,13 @@ import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { sealedAnswer } from "../idempotency/kept-answers.ts";
 import { rules } from "../rules.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { checkHolds, checkMethods } from "./holds.ts";
-import { type Identity, type Issued, isReservedUser, type Wanted } from "./identity.ts";
+import { type Identity, type Issued, isReservedUser, type Keep, type Wanted } from "./identity.ts";
 import { liveGrants } from "./live-grants.ts";
 import { tokensOf } from "./tokens-of.ts";
 
@@ -67,7 +69,7 @@ const ownTokens = ({ state, clock, identity }: Ports, { rules, list, own, live }
       const caller = callerOf(context);
       const permissions = flatPermissions(request.permissions);
       checkHolds(caller, request, permissions, rules);
-      return reveal(await identity.issue(wantedBy(request, permissions, caller.user)));
+      return reveal(await identity.issue(wantedBy(request, permissions, caller.user), kept(context)));
     },
     async update(request, context) {
       const caller = callerOf(context);
@@ -89,7 +91,7 @@ const ownTokens = ({ state, clock, identity }: Ports, { rules, list, own, live }
       const { meta, expires, issuedAt, $typeName, ...token } = live(own(uuid, user));
       if (expires === undefined || issuedAt === undefined) return unknown("token", uuid);
       const lifetimeMs = timestampMs(expires) - timestampMs(issuedAt);
-      return reveal(await identity.issue({ ...token, lifetimeMs, labels: meta?.labels }));
+      return reveal(await identity.issue({ ...token, lifetimeMs, labels: meta?.labels }, kept(context)));
     },
   });
 
@@ -110,7 +112,7 @@ const allTokens = ({ state, identity }: Ports, { rules, list }: Shelf): Implemen
       if (isReservedUser(owner) && state.get(kinds.partition, partitionOf(owner)) === undefined) {
         return unknown("partition", partitionOf(owner));
       }
-      return reveal(await identity.issue(wantedBy(request, permissions, owner)));
+      return reveal(await identity.issue(wantedBy(request, permissions, owner), kept(context)));
     },
   });
 
@@ -143,6 +145,11 @@ function changed(
 }
 
 const partitionOf = (user: string): string => user.slice(user.indexOf(":") + 1);
+
+const kept =
+  (context: HandlerContext): Keep =>
+  (issued) =>
+    sealedAnswer(context, reveal(issued));
 
 const reveal = ({ token, secret }: Issued) => ({ token, secret: secret.reveal() });
 

@@ -10,6 +10,7 @@ import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { usable } from "../catalog/catalog.ts";
+import { sealedAnswer } from "../idempotency/kept-answers.ts";
 import { kinds } from "../store/kinds.ts";
 import { revoke } from "./agent-certificates.ts";
 import type { JoinServicePorts } from "./join-service.ts";
@@ -42,9 +43,14 @@ export function joinAdministration(ports: AdministrationPorts): Administration {
         lifetimeMs: checkedLifetime(wanted === undefined ? lifetime.usualMs : durationMs(wanted)),
       };
       const made = newJoinToken(init, ports, clock.wallMs());
-      await state.transact((tx) => putNew(tx, made, clock.wallMs()));
+      const answer = { token: made.token, joinString: made.text.reveal() };
+      const keep = await sealedAnswer(context, answer);
+      await state.transact((tx) => {
+        putNew(tx, made, clock.wallMs());
+        keep(tx);
+      });
       log.info("join-token-created", { partition, token: made.token.id, user });
-      return { token: made.token, joinString: made.text.reveal() };
+      return answer;
     },
 
     listJoinTokens: ({ partition }) => ({

@@ -17,6 +17,7 @@ import { systemRandom } from "#lib/io/system-random.ts";
 import { type Log, type LogFields, silentLog } from "#lib/log.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { callerOf } from "../access/caller.ts";
+import { keyHeader } from "../idempotency/key.ts";
 import { implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import { MemoryStore } from "../store/memory-store.ts";
@@ -93,6 +94,15 @@ test("an expired or revoked token, one of another partition, and one with anothe
   await assert.rejects(garbage, (e: ConnectError) => e.code === Code.InvalidArgument);
   // None of it has used the token up.
   assert.ok(await central.enrol(other, pair));
+});
+
+test("a join token that is made again under its idempotency key is the same one", async () => {
+  const make = (key: string) =>
+    partitions().createJoinToken({ partition: "lab", endpoint }, { headers: { [keyHeader]: key } });
+  const made = await make("k");
+  assert.deepEqual(await make("k"), made);
+  assert.notEqual((await make("other")).joinString, made.joinString);
+  assert.equal(central.state.list(kinds.joinToken).length, 2);
 });
 
 test("what never was stored or logged is the secret; of the token only its hash is kept", async () => {

@@ -77,6 +77,10 @@ export class Centrals {
   }
 }
 
+async function notSimulated(): Promise<never> {
+  throw new Refusal("unavailable", "tokens are not simulated");
+}
+
 /** Carries who calls as it is: what tokens prove is not what is simulated. */
 const identity: Identity = {
   async callerOf(authorization) {
@@ -84,10 +88,9 @@ const identity: Identity = {
     if (who === undefined) throw new Refusal("unauthenticated", "nobody calls");
     return callerNamed(who);
   },
-  async issue() {
-    throw new Refusal("unavailable", "tokens are not simulated");
-  },
+  issue: notSimulated,
   async revoke() {},
+  seals: { seal: notSimulated, open: notSimulated },
 };
 
 function callerNamed(who: string): Caller {

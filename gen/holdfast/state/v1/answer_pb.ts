@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/state/v1/answer.proto.
  */
 export const file_holdfast_state_v1_answer: GenFile = /*@__PURE__*/
-  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9hbnN3ZXIucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIoMBCgpLZXB0QW5zd2VyEgwKBHVzZXIYASABKAkSDgoGbWV0aG9kGAIgASgJEhYKDnJlcXVlc3RfZGlnZXN0GAMgASgMEg4KBmFuc3dlchgEIAEoDBIvCgthbnN3ZXJlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9hbnN3ZXIucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIpoBCgpLZXB0QW5zd2VyEgwKBHVzZXIYASABKAkSDgoGbWV0aG9kGAIgASgJEhYKDnJlcXVlc3RfZGlnZXN0GAMgASgMEg4KBmFuc3dlchgEIAEoDBIvCgthbnN3ZXJlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNc2VhbGVkX2Fuc3dlchgGIAEoCWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * What a call with an idempotency key was answered. Stored in the same commit as what the call made, and gone after 24 hours.
@@ -52,6 +52,13 @@ export type KeptAnswer = Message<"holdfast.state.v1.KeptAnswer"> & {
    * @generated from field: google.protobuf.Timestamp answered_at = 5;
    */
   answeredAt?: Timestamp | undefined;
+
+  /**
+   * Instead of `answer`, where that shows a secret: opened by a key of central's together with the idempotency key.
+   *
+   * @generated from field: string sealed_answer = 6;
+   */
+  sealedAnswer: string;
 };
 
 /**

@@ -17,7 +17,7 @@ export const file_holdfast_state_v1_token: GenFile = /*@__PURE__*/
   fileDesc("Ch1ob2xkZmFzdC9zdGF0ZS92MS90b2tlbi5wcm90bxIRaG9sZGZhc3Quc3RhdGUudjEiRwoLU3RvcmVkVG9rZW4SJwoFdG9rZW4YASABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlbhIPCgdyZXZva2VkGAIgASgIIl0KClNpZ25pbmdLZXkSCgoCaWQYASABKAkSEwoLcHJpdmF0ZV9qd2sYAiABKAkSLgoKc2lnbnNfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBiBnByb3RvMw", [file_google_protobuf_timestamp, file_metalstack_api_v2_token]);
 
 /**
- * A token as stored: what it may, and whether it still may. The secret itself is never stored.
+ * A token as stored: what it may, and whether it still may. The secret itself is never stored, but sealed in the answer to an idempotency key.
  *
  * @generated from message holdfast.state.v1.StoredToken
  */
