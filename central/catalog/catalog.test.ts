@@ -17,6 +17,7 @@ import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
 import { SizeService, SizeConstraintType as Type } from "#gen/metalstack/api/v2/size_pb.ts";
 import { TenantSchema, TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import { VersionService } from "#gen/metalstack/api/v2/version_pb.ts";
+import { ensurePersonalTenant } from "../login/personal-tenant.ts";
 import { kinds } from "../store/kinds.ts";
 import { type TestCentral, testCentral } from "../testing/central.ts";
 
@@ -307,6 +308,36 @@ describe("tenants and projects", () => {
     await add(TenantRole.EDITOR);
     const agent = add(TenantRole.VIEWER, "partition-agent:lab");
     await assert.rejects(agent, refusedWith(Code.InvalidArgument, /no person/));
+  });
+
+  test("a member of a project by its tenant is changed at the tenant", async () => {
+    const admin = central.client(AdminTenantService);
+    await admin.create({ name: "acme" });
+    for (const [member, role] of [
+      ["ed", TenantRole.EDITOR],
+      ["gus", TenantRole.GUEST],
+    ] as const)
+      await admin.addMember({ tenant: "acme", member, role });
+    const projects = central.client(ProjectService);
+    const { project } = await projects.create({ login: "acme", name: "first", description: "" });
+    const of = { project: project!.uuid };
+    const inherited = refusedWith(Code.FailedPrecondition, /ed is a member of project .+ by tenant acme/);
+    await assert.rejects(projects.removeMember({ ...of, member: "ed" }), inherited);
+    await assert.rejects(projects.updateMember({ ...of, member: "ed", role: ProjectRole.VIEWER }), inherited);
+    await assert.rejects(projects.removeMember({ ...of, member: "gus" }), refusedWith(Code.NotFound));
+    await projects.addMember({ ...of, member: "ed", role: ProjectRole.OWNER });
+    await projects.removeMember({ ...of, member: "ed" });
+  });
+
+  test("whose own a tenant is stays its owner, also beside another one", async () => {
+    await ensurePersonalTenant(central, { login: "ann", name: "Ann", email: "", avatarUrl: "" });
+    const admin = central.client(AdminTenantService);
+    await admin.addMember({ tenant: "ann", member: "bob", role: TenantRole.OWNER });
+    const fixed = refusedWith(Code.FailedPrecondition, /own one of user ann/);
+    await assert.rejects(admin.removeMember({ tenant: "ann", member: "ann" }), fixed);
+    const bob = central.client(TenantService, await central.tokenFor("bob"));
+    await assert.rejects(bob.updateMember({ login: "ann", member: "ann", role: TenantRole.VIEWER }), fixed);
+    await admin.removeMember({ tenant: "ann", member: "bob" });
   });
 
   test("a user's own tenant stays", async () => {

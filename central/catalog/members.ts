@@ -1,11 +1,10 @@
 // Who belongs to a tenant or a project. One of them is always an owner.
-import { clone, create, type MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { newMeta, touched } from "#domain/meta.ts";
+import { clone } from "@bufbuild/protobuf";
+import { touched } from "#domain/meta.ts";
 import type { Clock } from "#lib/clock.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { isReservedUser } from "../identity/identity.ts";
-import { membershipId, membershipOf } from "../identity/membership.ts";
+import { membershipId, membershipOf, newMembership } from "../identity/membership.ts";
 import type { kinds, Of } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
@@ -33,6 +32,8 @@ export function members<K extends MemberKind>(
     readonly kind: K;
     readonly noun: string;
     readonly owner: Of<K>["role"];
+    /** Why this member can neither be removed nor be less than an owner; undefined when nothing is against it. */
+    readonly isFixed: (tx: Tx, of: string, member: string) => Refusal | undefined;
   },
 ): Members<K> {
   const { kind, noun } = given;
@@ -40,6 +41,10 @@ export function members<K extends MemberKind>(
     tx.get(kind, membershipId(of, member)) ?? unknown(`member of ${noun} ${of}:`, member);
   const rowsOf = (reads: Pick<Tx, "list">, of: string) =>
     reads.list(kind).filter((row) => membershipOf(row.id).of === of);
+  const checkLoose = (tx: Tx, of: string, member: string): void => {
+    const refusal = given.isFixed(tx, of, member);
+    if (refusal) throw refusal;
+  };
   const keepAnOwner = (tx: Tx, of: string, member: string): void => {
     claimTurn(tx, `members/${of}`);
     if (rowsOf(tx, of).some((row) => row.value.role === given.owner && row.value.id !== member)) return;
@@ -51,10 +56,7 @@ export function members<K extends MemberKind>(
       const text = `${member} is no person: agents come by join tokens`;
       throw new Refusal("invalid", text, { field: "member", reason: "NO_PERSON" });
     }
-    const now = clock.wallMs();
-    const fields = { id: member, role, createdAt: timestampFromMs(now), meta: newMeta(undefined, now) };
-    // Both kinds' messages have these fields; the compiler does not join the two.
-    const added = create(kind.schema, fields as unknown as MessageInitShape<K["schema"]>) as Of<K>;
+    const added = newMembership(kind, { id: member, role }, clock.wallMs());
     usable(tx, given.of, of, noun);
     if (tx.get(kind, membershipId(of, member)) !== undefined) throw exists(`member of ${noun} ${of}:`, member);
     tx.put(kind, membershipId(of, member), added);
@@ -77,6 +79,7 @@ export function members<K extends MemberKind>(
     async setRole(of, member, role) {
       wanted(role);
       const { result } = await state.transact((tx) => {
+        if (role !== given.owner) checkLoose(tx, of, member);
         const draft = clone(kind.schema, found(tx, of, member)) as Of<K>;
         if (role !== given.owner) keepAnOwner(tx, of, member);
         draft.role = role;
@@ -88,6 +91,7 @@ export function members<K extends MemberKind>(
     },
     async remove(of, member) {
       const { result } = await state.transact((tx) => {
+        checkLoose(tx, of, member);
         const removed = found(tx, of, member);
         keepAnOwner(tx, of, member);
         tx.delete(kind, membershipId(of, member));

@@ -1,8 +1,7 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { newMeta } from "#domain/meta.ts";
 import { AdminRole, InfraRole, MachineRole, ProjectRole, TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
-import { TenantMemberSchema, TenantSchema } from "#gen/metalstack/api/v2/tenant_pb.ts";
+import { TenantSchema } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import { dayMs } from "#lib/durations.ts";
 import type { Log } from "#lib/log.ts";
@@ -12,7 +11,7 @@ import { everything, type Grants } from "../access/rights.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Identity, Issued } from "./identity.ts";
-import { membershipId, membershipRights } from "./membership.ts";
+import { membershipId, membershipRights, newMembership } from "./membership.ts";
 
 const lifetimeMs = 365 * dayMs;
 
@@ -101,12 +100,7 @@ async function ensureProvider(ports: {
       meta: newMeta(undefined, now),
     };
     tx.put(kinds.tenant, provider, create(TenantSchema, tenant));
-    const member = {
-      id: adminUser,
-      role: TenantRole.OWNER,
-      createdAt: timestampFromMs(now),
-      meta: newMeta(undefined, now),
-    };
-    tx.put(kinds.tenantMember, membershipId(provider, adminUser), create(TenantMemberSchema, member));
+    const owner = newMembership(kinds.tenantMember, { id: adminUser, role: TenantRole.OWNER }, now);
+    tx.put(kinds.tenantMember, membershipId(provider, adminUser), owner);
   });
 }

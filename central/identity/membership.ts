@@ -1,12 +1,26 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { newMeta } from "#domain/meta.ts";
 import { AdminRole, InfraRole, MachineRole, ProjectRole, TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { Project } from "#gen/metalstack/api/v2/project_pb.ts";
 import { noRights, type Rights, stronger, unboundedRights } from "../access/rights.ts";
-import { kinds } from "../store/kinds.ts";
+import { kinds, type Of } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 
 /** Id of a membership. Logins may contain anything, so both parts are escaped. @param of tenant login or project uuid */
 export const membershipId = (of: string, member: string): string =>
   `${encodeURIComponent(of)}/${encodeURIComponent(member)}`;
+
+/** Of either kind. */
+export function newMembership<K extends typeof kinds.tenantMember | typeof kinds.projectMember>(
+  kind: K,
+  { id, role }: { readonly id: string; readonly role: Of<K>["role"] },
+  nowMs: number,
+): Of<K> {
+  const fields = { id, role, createdAt: timestampFromMs(nowMs), meta: newMeta(undefined, nowMs) };
+  // Both kinds' messages have these fields; the compiler does not join the two.
+  return create(kind.schema, fields as unknown as MessageInitShape<K["schema"]>) as Of<K>;
+}
 
 /** @returns tenant login or project uuid, and the member's login */
 export function membershipOf(id: string): { readonly of: string; readonly member: string } {
@@ -36,9 +50,15 @@ const administrators = new Map<TenantRole, AdminRole>([
  */
 export function membershipRights(state: State, provider: string, user: string): Rights {
   if (user === "") return noRights;
+  // Looked up when it is first asked for: lists ask about many tenants.
+  let visited: ReadonlySet<string> | undefined;
+  const isGuest = (tenant: string): boolean => {
+    visited ??= new Set(projectsOf(state, user).map((project) => project.tenant));
+    return visited.has(tenant);
+  };
   const tenantRole = (tenant: string): TenantRole =>
     state.get(kinds.tenantMember, membershipId(tenant, user))?.value.role ??
-    (projectsOf(state, user).some((project) => project.tenant === tenant) ? TenantRole.GUEST : TenantRole.UNSPECIFIED);
+    (isGuest(tenant) ? TenantRole.GUEST : TenantRole.UNSPECIFIED);
   return {
     tenantRole,
     projectRole(project) {

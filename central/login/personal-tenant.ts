@@ -1,11 +1,10 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { newMeta } from "#domain/meta.ts";
 import { TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
-import { TenantMemberSchema, TenantSchema } from "#gen/metalstack/api/v2/tenant_pb.ts";
+import { TenantSchema } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { membershipId } from "../identity/membership.ts";
+import { membershipId, newMembership } from "../identity/membership.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Person } from "./person.ts";
@@ -31,8 +30,8 @@ export async function ensurePersonalTenant(
     const meta = newMeta(undefined, now);
     const tenant = { login, name, email, avatarUrl, description: "", createdBy: login, meta };
     tx.put(kinds.tenant, login, create(TenantSchema, tenant));
-    const member = { id: login, role: TenantRole.OWNER, createdAt: timestampFromMs(now), meta };
-    tx.put(kinds.tenantMember, membership, create(TenantMemberSchema, member));
+    const owner = newMembership(kinds.tenantMember, { id: login, role: TenantRole.OWNER }, now);
+    tx.put(kinds.tenantMember, membership, owner);
     return true;
   });
   return result;

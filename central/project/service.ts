@@ -1,10 +1,8 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { newMeta } from "#domain/meta.ts";
 import { projectMatches } from "#domain/project/query.ts";
 import { ProjectService as AdminProjectService } from "#gen/metalstack/admin/v2/project_pb.ts";
-import { ProjectRole } from "#gen/metalstack/api/v2/common_pb.ts";
+import { ProjectRole, TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import {
   type Project,
   type ProjectMember,
@@ -12,13 +10,14 @@ import {
   ProjectSchema,
   ProjectService,
 } from "#gen/metalstack/api/v2/project_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { catalog, usable } from "../catalog/catalog.ts";
 import { type Invites, invites } from "../catalog/invites.ts";
 import { members } from "../catalog/members.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
-import { inheritedRole, membershipId, membershipOf } from "../identity/membership.ts";
+import { inheritedRole, membershipId, membershipOf, newMembership } from "../identity/membership.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -32,6 +31,7 @@ export function projectServices(ports: ServicePorts): Implementation[] {
     kind: kinds.projectMember,
     noun: "project",
     owner: ProjectRole.OWNER,
+    isFixed: memberByTenant,
   });
   const invitations = invites(ports, {
     kind: kinds.projectInvite,
@@ -58,7 +58,11 @@ export function projectServices(ports: ServicePorts): Implementation[] {
         const wanted = { uuid, name, description, tenant, ...(avatarUrl === undefined ? {} : { avatarUrl }) };
         const project = await projects.create(uuid, create(ProjectSchema, wanted), labels, (tx, project) => {
           usable(tx, kinds.tenant, tenant, "tenant");
-          tx.put(kinds.projectMember, membershipId(uuid, user), ownerNow(user, clock.wallMs()));
+          tx.put(
+            kinds.projectMember,
+            membershipId(uuid, user),
+            newMembership(kinds.projectMember, { id: user, role: ProjectRole.OWNER }, clock.wallMs()),
+          );
           keepAnswer(context, tx, { project });
         });
         return { project };
@@ -145,6 +149,16 @@ const held = (tx: Tx, { uuid }: Project): string[] => [
     .map((m) => `machine ${m.id}`),
 ];
 
+/** Whoever is a member by the project's tenant alone. */
+function memberByTenant(tx: Tx, uuid: string, member: string): Refusal | undefined {
+  if (tx.get(kinds.projectMember, membershipId(uuid, member))) return undefined;
+  const tenant = tx.get(kinds.project, uuid)?.tenant ?? "";
+  const role = tx.get(kinds.tenantMember, membershipId(tenant, member))?.role ?? TenantRole.UNSPECIFIED;
+  if (inheritedRole(role) === ProjectRole.UNSPECIFIED) return undefined;
+  const text = `${member} is a member of project ${uuid} by tenant ${tenant}: change the membership there`;
+  return new Refusal("precondition", text, { reason: "INHERITED", field: "member" });
+}
+
 /** Direct members, and those of the tenant who are not. */
 function allMembers(state: State, project: Project, direct: readonly ProjectMember[]): ProjectMember[] {
   const known = new Set(direct.map((m) => m.id));
@@ -161,11 +175,3 @@ function allMembers(state: State, project: Project, direct: readonly ProjectMemb
     );
   return [...direct, ...inherited.filter((m) => m.role !== ProjectRole.UNSPECIFIED)];
 }
-
-const ownerNow = (id: string, nowMs: number): ProjectMember =>
-  create(ProjectMemberSchema, {
-    id,
-    role: ProjectRole.OWNER,
-    createdAt: timestampFromMs(nowMs),
-    meta: newMeta(undefined, nowMs),
-  });

@@ -12,14 +12,14 @@ import { viewOf, viewsOf, viewsOfPartition } from "../machine/views.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
-import { centralQueue, deletionTask } from "./deletion.ts";
+import { centralQueue, deletionTasks, endDeletion } from "./deletion.ts";
 
 const pageSize = 100;
 const pageSizeMax = 1000;
 
 export function taskService(ports: ServicePorts): Implementation {
   const { state, clock } = ports;
-  const deletions = deletionsOf(state);
+  const deletions = () => deletionTasks(state, clock.wallMs());
   const found = (id: string, queue: string): TaskInfo => {
     const task = machineTask(state, id) ?? deletions().find((t) => t.id === id);
     if (task && (queue === "" || task.queue === queue)) return task;
@@ -42,8 +42,12 @@ export function taskService(ports: ServicePorts): Implementation {
     async delete({ taskId, queue }, context) {
       const task = found(taskId, queue);
       const uuid = machineOfTask(taskId);
-      if (task.state === TaskState.ACTIVE || uuid === undefined) {
+      if (task.state === TaskState.ACTIVE) {
         throw new Refusal("precondition", `task ${taskId} is being worked on`, { reason: "ACTIVE" });
+      }
+      if (uuid === undefined) {
+        await state.transact((tx) => endDeletion(tx, taskId, clock.wallMs()));
+        return {};
       }
       if (task.type === "machine:delete") {
         const text = `task ${taskId}: the machine's release cannot be taken back, and nothing is kept of it that could be forgotten`;
@@ -71,30 +75,6 @@ function tasksOf(state: State, queue: string | undefined, deletions: () => TaskI
   if (queue === centralQueue) return deletions();
   if (!state.get(kinds.partition, queue)) unknown("queue", queue);
   return viewsOfPartition(state, queue).flatMap(machineTasks);
-}
-
-/** Kinds whose things are deleted in two steps. */
-const deletable = [
-  kinds.tenant,
-  kinds.project,
-  kinds.partition,
-  kinds.size,
-  kinds.sizeImageConstraint,
-  kinds.sizeReservation,
-  kinds.image,
-  kinds.filesystemLayout,
-  kinds.network,
-  kinds.ip,
-] as const;
-
-function deletionsOf(state: State): () => TaskInfo[] {
-  const marked = deletable.map((kind) => ({
-    kind,
-    index: state.index(kind, "being-deleted", (thing) =>
-      thing.meta?.deletionTaskId === undefined ? undefined : "yes",
-    ),
-  }));
-  return () => marked.flatMap(({ kind, index }) => state.by(index, "yes").map(({ id }) => deletionTask(kind, id)));
 }
 
 /** An order that has not begun is taken back, and stays to be read as that; the end of one is not told any more. */

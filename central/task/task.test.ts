@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { clone, enumToJson } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { type TaskInfo, TaskService, TaskStateSchema } from "#gen/metalstack/admin/v2/task_pb.ts";
@@ -99,6 +100,7 @@ test("the queues are the partitions and central's own, in which things that are 
   assert.deepEqual(queues, ["central:deletions", "lab"]);
   const going = clone(kinds.image.schema, central.state.get(kinds.image, "debian-13.0.2")!.value);
   going.meta!.deletionTaskId = deletionTaskId(kinds.image, "debian-13.0.2");
+  going.meta!.updatedAt = timestampFromMs(central.clock.wallMs());
   await central.state.transact((tx) => tx.put(kinds.image, "debian-13.0.2", going));
   const taskId = "image:delete:debian-13.0.2";
   assert.deepEqual(said((await tasks.get({ taskId })).task), ["image:delete", "central:deletions", "ACTIVE"]);
@@ -106,6 +108,12 @@ test("the queues are the partitions and central's own, in which things that are 
   await assert.rejects(tasks.delete({ taskId }), refusedWith(Code.FailedPrecondition, /worked on/));
   assert.equal((await listed({ queue: "central:deletions" })).length, 1);
   assert.equal((await listed({ queue: "lab" })).length, 0);
+  central.clock.advance(60_001);
+  const { task } = await tasks.get({ taskId });
+  assert.deepEqual([said(task), task?.isOrphaned], [["image:delete", "central:deletions", "ARCHIVED"], true]);
+  await assert.rejects(central.create(), refusedWith(Code.FailedPrecondition, /being deleted/));
+  await tasks.delete({ taskId });
+  assert.equal((await central.create()).machine?.allocation?.image?.id, "debian-13.0.2", "it can be used again");
   await assert.rejects(listed({ queue: "mars" }), refusedWith(Code.NotFound, /queue mars/));
 });
 

@@ -1,7 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { newMeta } from "#domain/meta.ts";
 import { page, tenantMatches } from "#domain/tenant/query.ts";
 import { TenantService as AdminTenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
 import { type Labels, TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
@@ -21,7 +19,7 @@ import { members } from "../catalog/members.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { isReservedUser } from "../identity/identity.ts";
-import { membershipId, membershipOf } from "../identity/membership.ts";
+import { membershipId, membershipOf, newMembership } from "../identity/membership.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -52,6 +50,7 @@ function tenantShelf(ports: Ports) {
     kind: kinds.tenantMember,
     noun: "tenant",
     owner: TenantRole.OWNER,
+    isFixed: ownerOfOwn,
   });
 
   const createTenant = (wanted: Wanted, labels: Labels | undefined, context: HandlerContext) => {
@@ -65,15 +64,9 @@ function tenantShelf(ports: Ports) {
       email: wanted.email ?? "",
       avatarUrl: wanted.avatarUrl ?? "",
     });
-    const now = clock.wallMs();
-    const member = {
-      id: owner,
-      role: TenantRole.OWNER,
-      createdAt: timestampFromMs(now),
-      meta: newMeta(undefined, now),
-    };
     return tenants.create(login, tenant, labels, (tx, tenant) => {
-      tx.put(kinds.tenantMember, membershipId(login, owner), create(TenantMemberSchema, member));
+      const member = newMembership(kinds.tenantMember, { id: owner, role: TenantRole.OWNER }, clock.wallMs());
+      tx.put(kinds.tenantMember, membershipId(login, owner), member);
       keepAnswer(context, tx, { tenant });
     });
   };
@@ -120,7 +113,7 @@ function userTenants({ state, random, provider }: Ports, shelf: Shelf): Implemen
       if (login === provider) {
         throw new Refusal("precondition", `tenant ${login} runs this installation`, { reason: "PROVIDER" });
       }
-      if (tenants.get(login).createdBy === login) {
+      if (isPersonal(tenants.get(login))) {
         const text = `tenant ${login} is the own one of user ${login}: it stays as long as the user`;
         throw new Refusal("precondition", text, { reason: "PERSONAL" });
       }
@@ -149,6 +142,17 @@ function userTenants({ state, random, provider }: Ports, shelf: Shelf): Implemen
     },
     ...inviteHandlers(state, shelf),
   });
+}
+
+/** A user's own, made when they came for the first time. */
+const isPersonal = ({ login, createdBy }: Tenant): boolean => createdBy === login;
+
+/** Whoever a personal tenant belongs to. */
+function ownerOfOwn(tx: Tx, login: string, member: string): Refusal | undefined {
+  const tenant = tx.get(kinds.tenant, login);
+  if (member !== login || !tenant || !isPersonal(tenant)) return undefined;
+  const text = `tenant ${login} is the own one of user ${login}, who stays its owner`;
+  return new Refusal("precondition", text, { reason: "PERSONAL", field: "member" });
 }
 
 /** The calls about invitations. */
