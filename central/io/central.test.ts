@@ -1,63 +1,23 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import http from "node:http";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { afterEach, beforeEach, test } from "node:test";
+import { afterEach, test } from "node:test";
 import tls from "node:tls";
 import type { DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { UserService } from "#gen/metalstack/api/v2/user_pb.ts";
 import { VersionService } from "#gen/metalstack/api/v2/version_pb.ts";
-import { readConfig } from "#lib/config.ts";
-import { Lifetime } from "#lib/lifetime.ts";
-import type { Log, LogFields } from "#lib/log.ts";
-import { centralConfigSchema } from "../config.ts";
-import { startCentral } from "./central.ts";
+import { type StartedCentral, startedCentral } from "./testing/started-central.ts";
 
-let folder: string;
-let lifetime: Lifetime;
-beforeEach(() => {
-  folder = mkdtempSync(path.join(tmpdir(), "holdfast-central-"));
-});
-afterEach(async () => {
-  await lifetime.stop();
-  rmSync(folder, { recursive: true });
-});
+let central: StartedCentral;
+afterEach(() => central.stop());
 
-/** Central as it is started by this configuration, on a free port of loopback, over a store in memory. */
-async function started(
-  yaml: string,
-): Promise<{ readonly baseUrl: string; readonly token: string; readonly heard: Heard }> {
-  const adminTokenFile = path.join(folder, "admin-token");
-  const text = `{listen: {port: 0}, store: {kind: memory}, adminTokenFile: ${adminTokenFile}, ${yaml}}`;
-  const config = readConfig(centralConfigSchema, { argv: [], env: {}, file: { name: "central.yaml", text } });
-  assert.ok(config.ok, config.ok ? "" : config.error.join("\n"));
-  const heard = new Heard();
-  lifetime = new Lifetime(heard.log);
-  await startCentral(config.value, { log: heard.log, lifetime });
-  const { url } = await heard.event("listening");
-  return { baseUrl: String(url), token: readFileSync(adminTokenFile, "utf8").trim(), heard };
-}
-
-/** A log whose events can be waited for. */
-class Heard {
-  readonly #events = new Map<string, LogFields>();
-  readonly #waiting = new Map<string, (fields: LogFields) => void>();
-  readonly #note = (event: string, fields: LogFields = {}) => {
-    this.#events.set(event, fields);
-    this.#waiting.get(event)?.(fields);
-  };
-  readonly log: Log = {
-    ...{ debug: this.#note, info: this.#note, warn: this.#note, error: this.#note },
-    child: () => this.log,
-  };
-
-  async event(name: string): Promise<LogFields> {
-    return this.#events.get(name) ?? (await new Promise((resolve) => this.#waiting.set(name, resolve)));
-  }
+/** @param yaml entries of a flow mapping */
+async function started(yaml: string): Promise<StartedCentral> {
+  central = await startedCentral(yaml);
+  return central;
 }
 
 const exhausted = (error: unknown) => error instanceof ConnectError && error.code === Code.ResourceExhausted;
@@ -97,8 +57,7 @@ test("pages of configured origins may call, with a token", async () => {
 });
 
 test("SIGHUP gives the port another certificate while it goes on", async () => {
-  const caFile = path.join(folder, "ca.pem");
-  const { baseUrl, heard } = await started(`tls: {names: [127.0.0.1], caFile: ${caFile}}`);
+  const { baseUrl, heard, caFile } = await started("tls: {names: [127.0.0.1]}");
   const shown = async () => {
     const socket = tls.connect({ host: "127.0.0.1", port: Number(new URL(baseUrl).port), ca: readFileSync(caFile) });
     await once(socket, "secureConnect");
