@@ -23,6 +23,7 @@ import type { Retention } from "./audit/retention.ts";
 import { bmcService } from "./bmc/service.ts";
 import { bootService } from "./boot/boot-service.ts";
 import { eventService } from "./boot/event-service.ts";
+import type { UrlProbe } from "./catalog/url.ts";
 import { catalogServices } from "./catalog-services.ts";
 import type { Identity } from "./identity/identity.ts";
 import { whoCalls } from "./identity/who-calls.ts";
@@ -58,6 +59,8 @@ export interface CentralPorts {
   readonly audit?: { readonly retention: Retention; readonly tell?: (trace: AuditTrace) => void };
   /** Absent: anybody may call as often as they like. */
   readonly rateLimit?: RateLimit;
+  /** Absent: URLs are taken as they are. */
+  readonly probeUrl?: UrlProbe;
   /** For those who make many: it takes a moment and can be shared. */
   readonly validate?: Interceptor;
   readonly lifetime: Lifetime;

@@ -229,6 +229,15 @@ export const centralConfigSchema = v.strictObject({
     ".holdfast/admin-token",
   ),
   provider: v.optional(text("login of the tenant whose members run the installation"), "provider"),
+  probeUrls: v.optional(
+    v.pipe(
+      v.boolean(),
+      v.description(
+        "whether URLs of images and boot files must be there when they are given; false where central cannot reach them",
+      ),
+    ),
+    true,
+  ),
   audit: v.optional(
     v.strictObject({
       days: v.optional(

@@ -14,6 +14,7 @@ import { dayMs } from "#lib/durations.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { checkUrl } from "../catalog/url.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { machineIndexes } from "../machine/indexes.ts";
 import { type Implementation, implement } from "../services.ts";
@@ -40,21 +41,24 @@ export function imageServices(ports: ServicePorts): Implementation[] {
     implement(AdminImageService, {
       async create({ image: given = create(ImageSchema) }, context) {
         const wanted = withDefaults(given, ports.clock.wallMs());
+        await checkUrl(ports, { what: `image ${wanted.id}`, url: wanted.url, field: "image.url" });
         const image = await images.create(wanted.id, wanted, wanted.meta?.labels, (tx, image) =>
           keepAnswer(context, tx, { image }),
         );
         return { image };
       },
-      update: async (request) => ({
-        image: await images.update(request.id, request, (draft) => {
+      async update(request) {
+        await checkUrl(ports, { what: `image ${request.id}`, url: request.url ?? "", field: "url" });
+        const image = await images.update(request.id, request, (draft) => {
           if (request.url !== undefined) draft.url = request.url;
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
           if (request.features.length > 0) draft.features = request.features;
           if (request.classification !== ImageClassification.UNSPECIFIED) draft.classification = request.classification;
           if (request.expiresAt !== undefined) draft.expiresAt = request.expiresAt;
-        }),
-      }),
+        });
+        return { image };
+      },
       delete: async ({ id }) => ({
         image: await images.remove(id, (tx) => tx.by(byImage, id).map((m) => `machine ${m.id}`)),
       }),

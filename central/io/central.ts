@@ -34,6 +34,7 @@ import { loginHandler } from "./login-http.ts";
 import { newSigningKey } from "./new-signing-key.ts";
 import { oidcProvider } from "./oidc-provider.ts";
 import { serverTls } from "./server-tls.ts";
+import { urlProbe } from "./url-probe.ts";
 import { versionFacts } from "./version-facts.ts";
 
 export const tokenIssuer = "holdfast";
@@ -65,6 +66,7 @@ export async function startCentral(
   const rateLimit = new RateLimit(ratesOf(config), clock);
   const ports = {
     ...{ state, identity, provider, version: versionFacts(), join, audit, rateLimit },
+    ...(config.probeUrls && { probeUrl: urlProbe() }),
     ...{ lifetime, clock, random, log },
   };
   const { routes, interceptors } = composeCentral(ports);

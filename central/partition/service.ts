@@ -4,10 +4,15 @@ import type { MachineView } from "#domain/machine/placement.ts";
 import { partitionCapacity } from "#domain/partition/capacity.ts";
 import { partitionMatches } from "#domain/partition/query.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
-import { PartitionSchema, PartitionService } from "#gen/metalstack/api/v2/partition_pb.ts";
+import {
+  type PartitionBootConfiguration,
+  PartitionSchema,
+  PartitionService,
+} from "#gen/metalstack/api/v2/partition_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { catalog } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { checkUrl } from "../catalog/url.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { viewsOf, viewsOfPartition } from "../machine/views.ts";
 import { type Implementation, implement } from "../services.ts";
@@ -24,21 +29,24 @@ export function partitionServices(ports: ServicePorts): Implementation[] {
     implement(AdminPartitionService, {
       async create({ partition: wanted = create(PartitionSchema) }, context) {
         if (wanted.id === "") throw new Refusal("invalid", "a partition's id is wanted", { field: "partition.id" });
+        await checkBootFiles(ports, wanted.id, wanted.bootConfiguration, "partition.boot_configuration");
         const partition = await partitions.create(wanted.id, wanted, wanted.meta?.labels, (tx, partition) =>
           keepAnswer(context, tx, { partition }),
         );
         return { partition };
       },
       // An empty list leaves what is stored: the protocol cannot tell it from none.
-      update: async (request) => ({
-        partition: await partitions.update(request.id, request, (draft) => {
+      async update(request) {
+        await checkBootFiles(ports, request.id, request.bootConfiguration, "boot_configuration");
+        const partition = await partitions.update(request.id, request, (draft) => {
           if (request.description !== undefined) draft.description = request.description;
           if (request.bootConfiguration !== undefined) draft.bootConfiguration = request.bootConfiguration;
           if (request.dnsServers.length > 0) draft.dnsServers = request.dnsServers;
           if (request.ntpServers.length > 0) draft.ntpServers = request.ntpServers;
           if (request.mgmtServiceAddresses.length > 0) draft.mgmtServiceAddresses = request.mgmtServiceAddresses;
-        }),
-      }),
+        });
+        return { partition };
+      },
       capacity: ({ id, size, project }) => {
         const wanted = id === undefined ? partitions.list().map((p) => p.id) : [partitions.get(id).id];
         const reservations = state.list(kinds.sizeReservation).map((row) => row.value);
@@ -83,4 +91,16 @@ export function partitionServices(ports: ServicePorts): Implementation[] {
       }),
     }),
   ];
+}
+
+async function checkBootFiles(
+  ports: ServicePorts,
+  id: string,
+  given: PartitionBootConfiguration | undefined,
+  field: string,
+): Promise<void> {
+  if (!given) return;
+  const what = `partition ${id}`;
+  await checkUrl(ports, { what, url: given.kernelUrl, field: `${field}.kernel_url` });
+  await checkUrl(ports, { what, url: given.imageUrl, field: `${field}.image_url` });
 }

@@ -18,6 +18,7 @@ import type { Grants } from "../access/rights.ts";
 import { type Api, api } from "../api.ts";
 import { Recorder } from "../audit/recorder.ts";
 import type { Retention } from "../audit/retention.ts";
+import type { UrlProbe } from "../catalog/url.ts";
 import { catalogServices } from "../catalog-services.ts";
 import type { CentralPorts } from "../central.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
@@ -71,6 +72,8 @@ export interface TestCentralOptions {
   readonly clock?: VirtualClock | undefined;
   /** Given: calls are written down. */
   readonly retention?: Retention;
+  /** Given: URLs are probed by it. */
+  readonly probeUrl?: UrlProbe;
   /** The system's unless given. */
   readonly random?: Random;
   /** Given: composes the api in place of the catalog's services and `more`. */
@@ -91,6 +94,7 @@ export async function testCentral(
     store,
     clock = new VirtualClock(),
     retention,
+    probeUrl,
     random = systemRandom,
     compose,
   }: TestCentralOptions = {},
@@ -115,7 +119,7 @@ export async function testCentral(
   await ensureAdminToken({ state, identity, clock, log, provider, file });
   const adminToken = (file.text ?? "").trim();
   const version = { version: "0", revision: "test", gitSha1: "", buildDate: "" };
-  const ports = { state, clock, random, log };
+  const ports = { state, clock, random, log, ...(probeUrl && { probeUrl }) };
   const recorder = retention && new Recorder({ ...ports, retention });
   const served = compose
     ? await compose({ ...ports, identity, provider, version, lifetime, validate: sharedValidation })
