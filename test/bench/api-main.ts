@@ -73,6 +73,11 @@ async function main(): Promise<number> {
   }
 }
 
+interface Measured extends Load {
+  /** What one call costs the server in computing. */
+  readonly serverUs: number;
+}
+
 interface Round {
   readonly echo: BenchServer;
   readonly central: BenchServer;
@@ -95,19 +100,25 @@ async function compare({ echo, central, store, calls, machines, many }: Round): 
   };
   const { machines: page } = await kinds.list();
   if (page.length !== labelled) throw new Error(`the list has ${page.length} machines instead of ${labelled}`);
-  const measured = async (calls: number, call: (i: number) => Promise<unknown>): Promise<Load> => {
+  const measured = async (
+    calls: number,
+    call: (i: number) => Promise<unknown>,
+    by?: BenchServer,
+  ): Promise<Measured> => {
     // The compiler's part.
     await load(Math.ceil(calls / 5), many, (i) => call(i + calls));
-    return load(calls, many, call);
+    const before = (await by?.computedUs()) ?? 0;
+    const figures = await load(calls, many, call);
+    return { ...figures, serverUs: (((await by?.computedUs()) ?? 0) - before) / calls };
   };
-  const echoed = await measured(calls, kinds.echo);
-  const got = await measured(calls, kinds.get);
-  const again = await measured(calls, kinds.echo);
-  const listed = await measured(Math.ceil(calls / 10), kinds.list);
+  const echoed = await measured(calls, kinds.echo, echo);
+  const got = await measured(calls, kinds.get, central);
+  const again = await measured(calls, kinds.echo, echo);
+  const listed = await measured(Math.ceil(calls / 10), kinds.list, central);
   const raw = await measured(calls, kinds.raw);
-  const made = await measured(calls, kinds.create);
+  const made = await measured(calls, kinds.create, central);
   const peer = Math.max(echoed.perSecond, again.perSecond);
-  console.log(row([`\n${many} in flight`, "calls/s", "p50 ms", "p99 ms", "ratio"]));
+  console.log(row([`\n${many} in flight`, "calls/s", "p50 ms", "p99 ms", "server µs", "ratio"]));
   show("echo", echoed);
   show("Machine.Get", got, `${(got.perSecond / peer).toFixed(2)} × echo`);
   show(`Machine.List, ${labelled} by label`, listed, `p99 ${(listed.p99 / got.p99).toFixed(1)} × Get`);
@@ -134,8 +145,8 @@ async function putRaw(store: EtcdStore, name: string): Promise<void> {
   if (!committed.ok) throw new Error(`raw commit ${name} met a conflict: ${committed.conflicts.join(", ")}`);
 }
 
-function show(name: string, { perSecond, p50, p99 }: Load, ratio = ""): void {
-  console.log(row([name, perSecond.toFixed(0), p50.toFixed(2), p99.toFixed(2), ratio]));
+function show(name: string, { perSecond, p50, p99, serverUs }: Measured, ratio = ""): void {
+  console.log(row([name, perSecond.toFixed(0), p50.toFixed(2), p99.toFixed(2), serverUs.toFixed(0), ratio]));
 }
 
 process.exitCode = await main();

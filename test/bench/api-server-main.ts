@@ -1,5 +1,5 @@
 // A server of bench:api in a process of its own: `echo`, whose answer is empty, or the shipped central over the etcd at this address.
-// Tells its parent where it listens, and stops when the parent disconnects.
+// Tells its parent where it listens and, when asked, how long it has computed, and stops when the parent disconnects.
 import http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -23,4 +23,5 @@ async function start(what: string): Promise<{ readonly address: ServerAddress; r
 
 const { address, stop } = await start(process.argv[2] ?? "echo");
 process.send?.(address);
+process.on("message", () => process.send?.(process.cpuUsage()));
 process.once("disconnect", () => void stop().finally(() => process.exit()));

@@ -9,6 +9,8 @@ export interface ServerAddress {
 }
 
 export interface BenchServer extends ServerAddress {
+  /** Microseconds that it has computed in all. */
+  computedUs(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -23,6 +25,12 @@ export async function startServer(what: string): Promise<BenchServer> {
   if (first instanceof Error) throw first;
   return {
     ...(first[0] as ServerAddress),
+    async computedUs() {
+      const answer = once(child, "message");
+      child.send("cpu");
+      const [{ user, system }] = (await answer) as [NodeJS.CpuUsage];
+      return user + system;
+    },
     async stop() {
       child.disconnect();
       await gone;
