@@ -24,8 +24,9 @@ export function answerTrouble(server: http.Server, limits: PortLimits): void {
     });
   });
   server.on("clientError", (trouble: Trouble, socket: Socket) => {
-    if (!socket.writable || answering.has(socket)) socket.destroy();
-    else closeWith(socket, answerTo(trouble, limits), limits.cutMs);
+    const answer = answerTo(trouble, limits);
+    if (answer === undefined || !socket.writable || answering.has(socket)) socket.destroy();
+    else closeWith(socket, answer, limits.cutMs);
   });
 }
 
@@ -36,21 +37,23 @@ function closeWith(socket: Socket, text: string, cutMs: number): void {
   socket.on("data", () => {}).end(text);
 }
 
-function answerTo({ code }: Trouble, limits: PortLimits): string {
-  switch (code) {
-    case "HPE_HEADER_OVERFLOW":
-      return answer(
-        "431 Request Header Fields Too Large",
-        refusalText("resource_exhausted", `the header of the request exceeds ${limits.headerBytesMax} bytes`),
-      );
-    case "ERR_HTTP_REQUEST_TIMEOUT":
-      return answer(
-        "408 Request Timeout",
-        refusalText("deadline_exceeded", `the header of the request did not arrive within ${limits.headersMs} ms`),
-      );
-    default:
-      return answer("400 Bad Request", refusalText("invalid_argument", "this is no request of HTTP"));
-  }
+/**
+ * Undefined for trouble that is not HTTP's, such as a TLS handshake's: nothing may be written there, for the handshake may yet come to
+ * its end, and give the same socket to HTTP/2.
+ */
+function answerTo({ code = "" }: Trouble, limits: PortLimits): string | undefined {
+  if (code === "HPE_HEADER_OVERFLOW")
+    return answer(
+      "431 Request Header Fields Too Large",
+      refusalText("resource_exhausted", `the header of the request exceeds ${limits.headerBytesMax} bytes`),
+    );
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT")
+    return answer(
+      "408 Request Timeout",
+      refusalText("deadline_exceeded", `the header of the request did not arrive within ${limits.headersMs} ms`),
+    );
+  if (!code.startsWith("HPE_")) return undefined;
+  return answer("400 Bad Request", refusalText("invalid_argument", "this is no request of HTTP"));
 }
 
 const answer = (status: string, body: string): string =>

@@ -126,6 +126,28 @@ test("a header that does not come to its end in time is answered with the limit,
   await server.stop();
 });
 
+test("who says nothing, or no TLS, is cut off at once and without a word, also before a handshake and after it", async () => {
+  // A connection that is written to before its handshake has ended would stay for this long, and could still become HTTP/2.
+  const server = await listening({ headersMs: 40, pingMs: 40, cutMs: 600_000 }, { tls: material });
+  for (const text of ["", "POST / HTTP/1.1\r\nhost: a\r\n\r\n"]) {
+    const socket = net.connect(server.port, "127.0.0.1");
+    let heard = "";
+    socket
+      .on("error", () => {})
+      .on("data", (bytes) => {
+        heard += bytes.toString("latin1");
+      });
+    if (text !== "") socket.write(text);
+    await once(socket, "close");
+    assert.doesNotMatch(heard, /HTTP/);
+  }
+  const ALPNProtocols = ["h2"];
+  const shaken = tls.connect({ port: server.port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols });
+  shaken.on("error", () => {}).resume();
+  await once(shaken, "close");
+  await server.stop();
+});
+
 test("streams above the limit of a connection are refused, and those below it are served", async () => {
   const server = await listening({ streamsMax: 2 });
   const raw = await RawHttp2.connect(server.port);
