@@ -22,6 +22,7 @@ import { type Peer, peerKey } from "../rpc/peer.ts";
 import { unreadable } from "../rpc/unreadable.ts";
 import { Arriving, ArrivingRequest, arrivals, arrivingKey } from "./arriving.ts";
 import { type CrossOrigin, crossOrigin } from "./cross-origin.ts";
+import { decompressingInTurn } from "./decompression.ts";
 import type { PortLimits } from "./port-limits.ts";
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
@@ -93,9 +94,10 @@ export function rpcHandler(given: RpcHandler): (req: HttpRequest, res: HttpRespo
 
 /** Connect tells all handlers of one router of a stop at once, so there are two: of streams, and of the rest. */
 function handlersByPath({ routes, interceptors, limits, stopping }: RpcHandler): Map<string, UniversalHandler> {
+  const acceptCompression = decompressingInTurn([compressionGzip, compressionBrotli]);
   const routed = (shutdownSignal: AbortSignal) => {
     const router = createConnectRouter({
-      acceptCompression: [compressionGzip, compressionBrotli],
+      acceptCompression,
       interceptors: [arrivals, endings(shutdownSignal), ...interceptors],
       readMaxBytes: limits.requestBytesMax,
       writeMaxBytes: limits.responseBytesMax,
