@@ -2,11 +2,14 @@
 // method's options say so. Expectations are made from the options here, not by the code that decides.
 // The store is sealed: whoever is let in reaches the handler, which finds everything as it was made.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { type DescMethod, getOption, type Message, toJsonString } from "@bufbuild/protobuf";
-import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { ListService } from "#gen/holdfast/api/v1/list_pb.ts";
+import { type Thing, ThingSchema } from "#gen/holdfast/api/v1/thing_pb.ts";
+import { WatchService } from "#gen/holdfast/api/v1/watch_pb.ts";
 import {
   admin_roles,
   infra_roles,
@@ -21,9 +24,11 @@ import { VirtualClock } from "#lib/virtual-clock.ts";
 import { services } from "../services.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { heard, turns } from "../testing/heard.ts";
+import type { CentralWithMachines } from "../testing/machines.ts";
 import { SealedStore } from "../testing/sealed-store.ts";
 import { type Side, type TwoTenants, twoTenants } from "../testing/two-tenants.ts";
 import { wholeCentral } from "../testing/whole.ts";
+import { thingKinds } from "../things/kinds.ts";
 import { type Requests, requests, subjectNames } from "./testing/requests.ts";
 import { nameOf, type Over, permitted, type Walker, walkers } from "./testing/walkers.ts";
 
@@ -112,7 +117,7 @@ function leak(
 ): string | undefined {
   // A secret proves the right to what it was made for.
   if (method.input.fields.every((f) => !subjectNames.includes(f.name)) && "secret" in request) return undefined;
-  const isTheirs = (text: string) => Object.values(theirs).some((word) => text.includes(word));
+  const isTheirs = (text: string) => isOf(theirs, text);
   const said = answer === undefined ? "" : toJsonString(method.output, answer);
   if (subject === "crossed" && said !== "" && method.methodKind === "unary") return `it gets an answer: ${said}`;
   if (isTheirs(said)) return `it is told what is theirs: ${said}`;
@@ -123,21 +128,37 @@ function leak(
   return touched.filter(isTheirs).map((text) => `it writes what is theirs: ${text}`)[0];
 }
 
-test("every caller is let in exactly where a method's options say so, and sees and changes nothing of others", async () => {
-  const inner = new MemoryStore({ clock: new VirtualClock(), random });
-  const store = new SealedStore(inner);
-  const central = await wholeCentral({ store });
-  const world = await twoTenants(central);
-  const everybody = await walkers(central, world);
-  const single = await permitted(central, world, methods);
-  const requestOf = requests(world);
+const isOf = (side: Side, text: string): boolean => Object.values(side).some((word) => text.includes(word));
+
+/** Who has no part in what is theirs, by whatever role. */
+const isStranger = (who: Walker): boolean => (who.theirs ?? who.admin ?? who.infra ?? who.owner?.admin) === undefined;
+
+const inner = new MemoryStore({ clock: new VirtualClock(), random });
+const store = new SealedStore(inner);
+let central: CentralWithMachines;
+let world: TwoTenants;
+let everybody: readonly Walker[];
+let single: Awaited<ReturnType<typeof permitted>>;
+let transport: Transport;
+before(async () => {
+  central = await wholeCentral({ store });
+  world = await twoTenants(central);
+  everybody = await walkers(central, world);
+  single = await permitted(central, world, methods);
   const { routes, interceptors } = central.api;
-  const transport = createRouterTransport(routes, { router: { interceptors: [...interceptors] } });
+  transport = createRouterTransport(routes, { router: { interceptors: [...interceptors] } });
   // From here on the signatures of those who are known need not be looked at again.
   for (const { authorization } of [...everybody, ...[...single.values()].flat()])
     await central.identity.callerOf(authorization ?? null).catch(() => undefined);
   store.seal();
+});
+after(async () => {
+  await central.close();
+  await inner.close();
+});
 
+test("every caller is let in exactly where a method's options say so, and sees and changes nothing of others", async () => {
+  const requestOf = requests(world);
   const surprises: string[] = [];
   const combinations = { public: 0, own: 0 };
   for (const [at, method] of methods.entries()) {
@@ -153,21 +174,52 @@ test("every caller is let in exactly where a method's options say so, and sees a
           patience: right === "let in" ? aFewTurns : seconds,
         });
         const outcome = { answer, error: error === undefined ? undefined : ConnectError.from(error) };
-        const isStranger = (who.theirs ?? who.admin ?? who.infra ?? who.owner?.admin) === undefined;
         const wrong =
           surprise(right, outcome, store.attempts.length) ??
-          (isStranger ? leak(method, { subject, request }, outcome, store, world.theirs) : undefined);
+          (isStranger(who) ? leak(method, { subject, request }, outcome, store, world.theirs) : undefined);
         if (wrong !== undefined) surprises.push(`${options.name} by ${who.name} about ${subject}: ${wrong}`);
         combinations[isContract(method) ? "public" : "own"]++;
       }
     }
   }
-  await central.close();
-  await inner.close();
   const rpcs = methods.filter(isContract).length;
   console.log(`${methods.length - rpcs} RPCs of our own, ${combinations.own} combinations`);
   console.log(`${rpcs} RPCs, ${combinations.public} combinations, ${surprises.length} surprises`);
   assert.deepEqual(surprises, []);
+});
+
+test("of no kind of thing strangers are listed or told what is theirs, whatever they ask for", async () => {
+  const asked = [
+    {},
+    { project: world.ours.project },
+    { project: world.theirs.project },
+    { tenant: world.theirs.login },
+  ];
+  let seen = 0;
+  for (const who of everybody.filter(isStranger)) {
+    const options = who.authorization === undefined ? {} : { headers: { authorization: who.authorization } };
+    const list = async (kind: string, query: object) =>
+      (await createClient(ListService, transport).list({ kind, query }, options)).things;
+    const watched = async (query: object) => {
+      const things: Thing[] = [];
+      for await (const { event } of createClient(WatchService, transport).watch({ query }, options)) {
+        if (event.case === "bookmark") break;
+        if (event.case === "put") things.push(event.value);
+      }
+      return things;
+    };
+    for (const query of asked) {
+      const calls = [...thingKinds.map(({ name }) => list(name, query)), watched(query)];
+      // Who may not ask at all is told nothing.
+      const answers = await Promise.allSettled(calls);
+      for (const thing of answers.flatMap((a) => (a.status === "fulfilled" ? a.value : []))) {
+        const said = toJsonString(ThingSchema, thing);
+        assert.ok(!isOf(world.theirs, said), `${who.name} asks for ${JSON.stringify(query)}: ${said}`);
+        seen++;
+      }
+    }
+  }
+  assert.ok(seen > 500, `${seen}`);
 });
 
 /** The requests of a method that differ from each other. */
