@@ -11,6 +11,7 @@ import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin
 import { AuditPhase, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { ServiceStatus } from "#gen/metalstack/api/v2/health_pb.ts";
 import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import { first, type MachineCentral, machineCentral, machineUuid, type ObservedInit } from "../testing/machines.ts";
@@ -149,6 +150,20 @@ describe("a report", () => {
     const { rejected } = await report([broken]);
     assert.match(rejected[0]?.reason ?? "", /cannot be read/);
     assert.equal(central.state.get(kinds.machineObserved, uuid), undefined);
+  });
+
+  test("of an epoch after which there is none is rejected, and the machine can be released", async () => {
+    await central.waiting(1);
+    await central.create();
+    const { epoch } = central.desired(uuid);
+    const last = 2n ** 64n - 1n;
+    const { rejected } = await report([entry(1, { uuid, epoch, wipedEpoch: last }), entry(2, { uuid, epoch: last })]);
+    assert.deepEqual(
+      rejected.map(({ reason }) => reason),
+      Array(2).fill(`machine ${uuid}: epoch ${last} exceeds ${2n ** 53n}`),
+    );
+    await central.client(MachineService).delete({ uuid, project: central.project });
+    assert.equal(central.desired(uuid).epoch, epoch + 1n);
   });
 
   test("of another partition's machine or switch, or of none, is rejected with the reason", async () => {

@@ -1,3 +1,4 @@
+import { epochMax, highestEpoch } from "#domain/machine/epoch.ts";
 import { firstDesired } from "#domain/machine/first-desired.ts";
 import { HistoryHoldSchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
@@ -71,6 +72,8 @@ function takeMachine(tx: Tx, observed: MachineObserved, partition: string, nowMs
   if (desired && desired.partition !== partition) {
     return { rejected: `machine ${uuid} belongs to partition ${desired.partition}, not ${partition}` };
   }
+  const epoch = highestEpoch(observed);
+  if (epoch > epochMax) return { rejected: `machine ${uuid}: epoch ${epoch} exceeds ${epochMax}` };
   observed.partition = partition;
   // Agents do not send it; if one did, it would be in every answer that shows the machine.
   if (observed.bmc) observed.bmc.password = "";

@@ -3,6 +3,7 @@ import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/mac
 /** Every epoch that the agent remembers of a machine. */
 const remembered = (observed: MachineObserved): readonly bigint[] => [
   observed.epoch,
+  observed.wipedEpoch,
   observed.installedEpoch,
   observed.phonedHomeEpoch,
   observed.isolatedEpoch,
@@ -11,6 +12,9 @@ const remembered = (observed: MachineObserved): readonly bigint[] => [
   observed.diskBootEpoch,
   observed.heldOffEpoch,
 ];
+
+/** Epochs rise by one with each allocation and each release: who says to be beyond this is mistaken, and the next would not fit. */
+export const epochMax: bigint = 2n ** 53n;
 
 /** The highest epoch that the agent remembers; 0 when it remembers none. */
 export const highestEpoch = (observed: MachineObserved): bigint =>
