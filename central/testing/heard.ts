@@ -8,17 +8,22 @@ export interface Heard {
   readonly error?: unknown;
 }
 
+export interface How {
+  readonly authorization: string | undefined;
+  /** How long a stream is listened to. */
+  readonly patience: () => Promise<unknown>;
+  /** Other headers. */
+  readonly more?: Readonly<Record<string, string>>;
+}
+
 /** Any method's call: the answer, or a stream's first message. A stream is left after that, and when patience is over. */
 export async function heard(
   transport: Transport,
   method: DescMethod,
   request: Message,
-  {
-    authorization,
-    patience,
-  }: { readonly authorization: string | undefined; readonly patience: () => Promise<unknown> },
+  { authorization, patience, more = {} }: How,
 ): Promise<Heard> {
-  const headers = authorization === undefined ? undefined : { authorization };
+  const headers: Record<string, string> = { ...more, ...(authorization !== undefined && { authorization }) };
   const failed = (error: unknown): Heard => ({ error });
   // The compiler does not know that the request is the method's own.
   const asked = request as never;
@@ -44,7 +49,7 @@ async function firstOf(
     left,
     headers,
     asked,
-  }: { readonly left: AbortSignal; readonly headers: Record<string, string> | undefined; readonly asked: never },
+  }: { readonly left: AbortSignal; readonly headers: Record<string, string>; readonly asked: never },
 ): Promise<Message | undefined> {
   async function* one() {
     yield asked;
