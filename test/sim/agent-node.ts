@@ -44,6 +44,8 @@ export interface AgentPlace {
   readonly switchDriver: (life: Life) => SwitchDriver;
   /** Takes a DHCP reply to whoever has the transaction. */
   readonly replies: (xid: number, bytes: Uint8Array) => void;
+  /** Told of every call of a server that has arrived. @returns to be told when it is answered */
+  readonly hears: (uuid: string, life: Life) => () => void;
   /** Images that can be fetched right now, by URL. */
   readonly imagesUp: () => boolean;
   readonly skewMs: () => number;
@@ -140,13 +142,34 @@ export class AgentNode extends ProcessNode<Living> {
     if (!far) return undefined;
     const { site, files } = far.agent;
     const random = this.ports.random.branch(`script ${this.ports.time.nowMs}`);
-    return await orNothing(caller, far.life, bootScript(site, files, random, client));
+    const answered = this.#place.hears(client.uuid, far.life);
+    return await orNothing(caller, far.life, bootScript(site, files, random, client).finally(answered));
   }
 
   /** POST /phone-home; undefined: no answer, or a refusal. */
-  async phoneHome(caller: Life, token: string): Promise<"welcome" | "gone" | undefined> {
+  async phoneHome(caller: Life, uuid: string, token: string): Promise<"welcome" | "gone" | undefined> {
     const far = this.far;
-    return far && (await orNothing(caller, far.life, phoneHome(far.agent.site, token)));
+    if (!far) return undefined;
+    const answered = this.#place.hears(uuid, far.life);
+    return await orNothing(caller, far.life, phoneHome(far.agent.site, token).finally(answered));
+  }
+
+  /** What it serves to a server's installer. */
+  servedTo(uuid: string): Far | undefined {
+    const { far } = this;
+    if (!far) return undefined;
+    const { life, transport } = far;
+    const heard = <T>(answer: () => Promise<T>): Promise<T> => {
+      const answered = this.#place.hears(uuid, life);
+      return answer().finally(answered);
+    };
+    return {
+      life,
+      transport: {
+        unary: (...call) => heard(() => transport.unary(...call)),
+        stream: (...call) => heard(() => transport.stream(...call)),
+      },
+    };
   }
 
   /** For somebody on site, by the agent's socket. @throws when no agent lives there */

@@ -29,15 +29,26 @@ export interface Chassis {
 
 const timeOutMs = 15_000;
 
+/** Who looks on. */
+export interface BmcWitness {
+  /** Told of every request, before its answer. */
+  readonly onRequest: () => void;
+  /** Told when it answers. */
+  readonly onSaid: () => void;
+  readonly onClose: () => void;
+}
+
 /** A BMC as one life of the agent talks to it. What has reached it happens, whether or not somebody waits for the answer. */
 export function simBmc(
   chassis: Chassis,
   life: Life,
   random: Seeded,
   quirks: () => BmcQuirks,
+  witness: BmcWitness,
 ): Bmc & { close(): Promise<void> } {
   let before = chassis.power;
   const asked = async () => {
+    witness.onRequest();
     const { dead, slow, full } = quirks();
     if (random.chance(dead)) {
       await life.after(timeOutMs);
@@ -45,6 +56,7 @@ export function simBmc(
     }
     await life.after(random.chance(slow) ? 10_000 : random.between(20, 200));
     if (random.chance(full)) throw new Error("the BMC refused: no session is free");
+    witness.onSaid();
   };
   const done = () => life.after(random.between(5, 50));
   return {
@@ -88,6 +100,8 @@ export function simBmc(
         close: async () => {},
       };
     },
-    async close() {},
+    async close() {
+      witness.onClose();
+    },
   };
 }

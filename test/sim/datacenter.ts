@@ -1,3 +1,4 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { State } from "#central/store/state.ts";
 import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ipv4Text } from "#lib/net/ipv4.ts";
@@ -93,6 +94,7 @@ export class Datacenter {
         this.#checkAcknowledged(bytes);
         for (const client of [...this.servers, ...this.visitors]) client.hears(xid, bytes);
       },
+      hears: (uuid, life) => world.invariants.sightings.hears(uuid, life),
       imagesUp: () => this.imagesUp,
       skewMs: () => this.skewMs,
     };
@@ -125,14 +127,17 @@ export class Datacenter {
       // One that stood still believes to follow a stream that central has left long ago.
       const isAwake = time.nowMs - this.agent.runsSinceMs > 60_000;
       const isBeside = isAwake && this.agent.agent?.link.state.phase === "following";
-      if (event === "link-up") invariants.excuses.copyLetIn = true;
+      if (event === "link-up") invariants.onLetIn(this.partition, "copy");
       if (event === "machine-effect" && isBeside) invariants.onCopyActs(String(fields.effect));
     }
     if (!who.startsWith(`agent-${this.partition}#`)) return;
+    if (event === "link-up") invariants.onLetIn(this.partition, "agent");
     if (event === "machine-effect") {
       const uuid = String(fields.machine);
       const known = this.agent.agent?.site.ledger.get("machine", uuid, MachineDesiredSchema)?.epoch;
       invariants.onEffect(uuid, String(fields.effect), String(fields.epoch), known);
+      invariants.onEffectOf(this.partition, uuid);
+      if (fields.effect === "carry-out-order") this.#checkOrder(uuid, String(fields.op));
       const { op, effect, epoch } = fields;
       if (op !== undefined)
         invariants.onOperation(String(op), `${effect} of ${uuid} under ${epoch}`, effect === "carry-out-order");
@@ -165,12 +170,33 @@ export class Datacenter {
     this.world.invariants.onAcknowledged(ipv4Text(yiaddr), isDurable);
   }
 
+  /** An order that is about to be carried out. */
+  #checkOrder(uuid: string, id: string): void {
+    const { agent } = this.agent;
+    if (!agent) return;
+    const told = agent.site.ledger.get("machine", uuid, MachineDesiredSchema)?.orders ?? [];
+    const order = [...told, ...agent.onSite.orders.of(uuid)].find((one) => one.id === id);
+    if (order?.deadline) this.world.invariants.onOrder(id, agent.site.clock.wallMs() - timestampMs(order.deadline));
+  }
+
   #bmcOf(server: SimServer) {
+    const { invariants } = this.world;
+    const { name } = server.plan;
+    const sessions = new Map<Life, number>();
     let calls = 0;
     return (life: Life) => {
-      const random = this.random.branch(`bmc ${server.plan.name} ${++calls}`);
-      const quirks = () => (this.pluggedIn.has(server.plan.name) ? this.quirks : { ...this.quirks, dead: 1 });
-      return simBmc(server, life, random, quirks);
+      const random = this.random.branch(`bmc ${name} ${++calls}`);
+      const quirks = () => (this.pluggedIn.has(name) ? this.quirks : { ...this.quirks, dead: 1 });
+      const count = (change: number) => {
+        sessions.set(life, (sessions.get(life) ?? 0) + change);
+        invariants.onSession(name, life.name, sessions.get(life) ?? 0);
+      };
+      count(1);
+      return simBmc(server, life, random, quirks, {
+        onRequest: () => invariants.onRequest(name, life.name),
+        onSaid: () => invariants.sightings.saw("bmc", server.uuid, life.wallMs()),
+        onClose: () => count(-1),
+      });
     };
   }
 }

@@ -1,8 +1,10 @@
 // What must hold after every event, whatever went wrong. The numbers are those of the research's list.
+import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { kinds } from "#central/store/kinds.ts";
 import type { State } from "#central/store/state.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { SimServer } from "./server.ts";
+import { type Sight, Sightings } from "./sightings.ts";
 
 export interface Seen {
   /** What central's store holds, whoever is alive. */
@@ -18,8 +20,6 @@ export interface Seen {
 export interface Excuses {
   agentDiskRestored: boolean;
   storeRestored: boolean;
-  /** A copy of an agent was let in: what it did, the agent itself learns only from central. */
-  copyLetIn: boolean;
 }
 
 export const invariants = {
@@ -30,7 +30,10 @@ export const invariants = {
   6: "what an agent has applied, and what central has taken, never goes back",
   8: "a machine is installed once for one allocation, and what counts as installed is on its disk",
   9: "nothing is done under an epoch that is over, or twice under one id",
+  10: "status is not newer than what was seen",
+  11: "an agent has one session with a BMC, and does not flood it",
   12: "no secret is said",
+  13: "who comes back sends no burst, and carries out no order whose time is over",
   14: "no more is handed out than there is to hand out",
   15: "nothing is done without end",
   16: "every machine can be given back, whatever it has been through",
@@ -39,6 +42,11 @@ export const invariants = {
 } as const;
 
 const effectsAnHourMax = 120;
+const minuteMs = 60_000;
+/** Of one machine, in the first minute after the link was up again. */
+const effectsOfReturnMax = 20;
+/** Of one agent to one BMC. */
+const requestsAMinuteMax = 60;
 /** What the agents' signed tokens hold: seen anywhere that people read, a secret was said. */
 const canary = /canary-[0-9a-f]{4}|Y2FuYXJ5/;
 
@@ -49,7 +57,8 @@ type Number = keyof typeof invariants;
 
 export class Invariants {
   readonly #seen: Seen;
-  readonly excuses: Excuses = { agentDiskRestored: false, storeRestored: false, copyLetIn: false };
+  readonly sightings = new Sightings();
+  readonly excuses: Excuses = { agentDiskRestored: false, storeRestored: false };
   /** Epoch that a machine worked for when the store forgot it, by uuid: nobody has given it back since. */
   readonly #forgotten = new Map<string, bigint>();
   /** Epoch of an allocation that the store has forgotten, by uuid: it goes on until somebody gives it back. */
@@ -58,11 +67,21 @@ export class Invariants {
   readonly #givenBack = new Map<string, bigint>();
   /** Machines whose ports have been away from home since before the store was set back. */
   readonly #away = new Set<string>();
+  /** Partitions where a copy of the agent was let in, and the agent itself not since. */
+  readonly #copyIn = new Set<string>();
+  /** Machines that are allocated, or not yet given back. */
+  readonly #held = new Set<string>();
+  /** Epoch of a machine that was given back on a copy's word, by uuid: the agent itself learns of it only from central. */
+  readonly #freedByCopy = new Map<string, bigint>();
   readonly #installs = new Map<string, number>();
   readonly #leases = new Map<string, { readonly server: string; readonly untilMs: number }>();
   readonly #effects = new Map<string, number[]>();
   #checkedRevision = -1n;
   readonly #taken = new Map<string, { readonly outbox: string; readonly sequence: bigint }>();
+  /** When the agent's link was up last, by partition (virtual milliseconds), and what was done since to each machine, by uuid. */
+  readonly #returns = new Map<string, { readonly atMs: number; readonly effects: Map<string, number> }>();
+  /** Requests of the minute that began then, by BMC and life of an agent. */
+  readonly #requests = new Map<string, { readonly sinceMs: number; count: number }>();
   /** What was done under which id. */
   readonly #operations = new Map<string, string>();
   readonly #appliedAt = new Map<string, { readonly history: string; readonly revision: bigint }>();
@@ -180,6 +199,48 @@ export class Invariants {
     if (recent.length > effectsAnHourMax) this.#fail(15, `machine ${uuid}: ${recent.length} effects within an hour`);
   }
 
+  /** Central follows an agent of the partition from now on. */
+  onLetIn(partition: string, who: "agent" | "copy"): void {
+    if (who === "copy") this.#copyIn.add(partition);
+    else this.#copyIn.delete(partition);
+    if (who === "agent") this.#returns.set(partition, { atMs: this.#seen.nowMs(), effects: new Map() });
+  }
+
+  /** An agent begins to do something to a machine. */
+  onEffectOf(partition: string, uuid: string): void {
+    const back = this.#returns.get(partition);
+    if (!back || this.#seen.nowMs() - back.atMs > minuteMs) return;
+    const count = (back.effects.get(uuid) ?? 0) + 1;
+    back.effects.set(uuid, count);
+    this.checks++;
+    if (count > effectsOfReturnMax)
+      this.#fail(13, `machine ${uuid}: ${count} effects in the minute after the link was up again`);
+  }
+
+  /** An order is about to be carried out. @param lateMs how long its deadline has passed, by the clock of its agent; negative before */
+  onOrder(id: string, lateMs: number): void {
+    this.checks++;
+    if (lateMs > 0) this.#fail(13, `order ${id} is carried out ${lateMs} ms after its deadline`);
+  }
+
+  /** @param sessions that the life of an agent has with the BMC by now */
+  onSession(bmc: string, life: string, sessions: number): void {
+    this.checks++;
+    if (sessions > 1) this.#fail(11, `${life} has ${sessions} sessions with ${bmc}`);
+  }
+
+  /** The life of an agent asks something of a BMC. */
+  onRequest(bmc: string, life: string): void {
+    const key = `${bmc} ${life}`;
+    const nowMs = this.#seen.nowMs();
+    const known = this.#requests.get(key);
+    const minute = known && nowMs - known.sinceMs < minuteMs ? known : { sinceMs: nowMs, count: 0 };
+    minute.count++;
+    this.#requests.set(key, minute);
+    this.checks++;
+    if (minute.count > requestsAMinuteMax) this.#fail(11, `${life} asks ${bmc} ${minute.count} times within a minute`);
+  }
+
   /** A copy of the agent does something while the agent itself is connected. */
   onCopyActs(effect: string): void {
     this.checks++;
@@ -207,11 +268,16 @@ export class Invariants {
     const holders = new Map<string, string>();
     for (const { value } of truth.list(kinds.machineDesired)) {
       for (const network of value.allocation?.networks ?? []) {
-        for (const ip of network.ips) this.#held(holders, `${network.vrf ?? 0} ${ip}`, value.uuid);
+        for (const ip of network.ips) this.#owned(holders, `${network.vrf ?? 0} ${ip}`, value.uuid);
       }
     }
-    for (const server of this.#seen.servers) this.#checkPort(server);
+    for (const server of this.#seen.servers) {
+      this.#noteFreed(server);
+      this.#checkPort(server);
+    }
     for (const { value } of truth.list(kinds.machineObserved)) {
+      this.#checkSeen("bmc", value.uuid, value.bmcUpdatedAt);
+      this.#checkSeen("word", value.uuid, value.heardAt);
       if (value.phonedHomeEpoch > value.installedEpoch)
         this.#fail(
           8,
@@ -219,6 +285,11 @@ export class Invariants {
         );
     }
     for (const { id } of truth.list(kinds.partition).map(({ value }) => value)) this.#checkTaken(id);
+  }
+
+  #checkSeen(sight: Sight, uuid: string, shown: Timestamp | undefined): void {
+    const newerByMs = shown ? this.sightings.newerByMs(sight, uuid, timestampMs(shown)) : 0;
+    if (newerByMs > 0) this.#fail(10, `machine ${uuid} is shown as seen (${sight}) ${newerByMs} ms later than it was`);
   }
 
   #checkTaken(partition: string): void {
@@ -230,10 +301,17 @@ export class Invariants {
     this.#taken.set(partition, { outbox: cursor.outbox, sequence: cursor.sequence });
   }
 
-  #held(holders: Map<string, string>, ip: string, uuid: string): void {
+  #owned(holders: Map<string, string>, ip: string, uuid: string): void {
     const other = holders.get(ip);
     if (other !== undefined && other !== uuid) this.#fail(3, `${ip} belongs to ${other} and to ${uuid}`);
     holders.set(ip, uuid);
+  }
+
+  #noteFreed(server: SimServer): void {
+    const desired = this.#desired(server);
+    if (desired?.allocation || desired?.release) this.#held.add(server.uuid);
+    else if (this.#held.delete(server.uuid) && desired && this.#copyIn.has(desired.partition))
+      this.#freedByCopy.set(server.uuid, desired.epoch);
   }
 
   /** Free, with nothing left to give back: then its port is home. */
@@ -244,7 +322,7 @@ export class Invariants {
     // What the store has forgotten is left where it is, until somebody looks.
     if (!desired || desired.allocation || desired.release || this.#away.has(server.uuid)) return;
     if (desired.epoch <= (this.#orphans.get(server.uuid) ?? -1n)) return;
-    if (network !== "prov" && !this.excuses.copyLetIn)
+    if (network !== "prov" && this.#freedByCopy.get(server.uuid) !== desired.epoch)
       this.#fail(4, `${server.plan.name} is free and its port is in ${network}`);
   }
 }

@@ -128,4 +128,39 @@ export const mutants: readonly Mutant[] = [
     from: "present.agent !== agent && tx.get(kinds.centralSession, present.session)",
     to: "present.agent !== agent",
   },
+  {
+    name: "an order is carried out after its deadline",
+    file: "domain/machine/bmc-order.ts",
+    from: "  deadline !== undefined && timestampMs(deadline) < nowMs;",
+    to: "  deadline !== undefined && timestampMs(deadline) < nowMs - 3_600_000;",
+  },
+  {
+    name: "a look at a machine counts as a word from it",
+    file: "partition-agent/machine/reconciler.ts",
+    from: "m.epoch = facts.desired?.epoch ?? 0n;",
+    to: "m.epoch = facts.desired?.epoch ?? 0n; m.heardAt = timestampFromMs(clock.wallMs());",
+  },
+  {
+    name: "a BMC that is silent counts as seen",
+    file: "partition-agent/bmc/directory.ts",
+    from: "      this.#errors.set(address, text);",
+    to: `      this.#errors.set(address, text);
+      for (const [uuid, at] of this.#addressOf)
+        if (at === address)
+          void this.#ports.observations
+            .update(uuid, (m) => void (m.bmcUpdatedAt = timestampFromMs(this.#ports.clock.wallMs())))
+            .catch(() => {});`,
+  },
+  {
+    name: "every question to a BMC opens a session of its own",
+    file: "partition-agent/bmc/directory.ts",
+    from: "undefined : this.#bmcs.get(address);",
+    to: "undefined : this.#ports.connect(address);",
+  },
+  {
+    name: "a BMC is asked again at once",
+    file: "partition-agent/bmc/directory.ts",
+    from: "found ? this.#ports.pollMs : this.#ports.searchMs",
+    to: "500",
+  },
 ];

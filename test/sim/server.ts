@@ -169,7 +169,9 @@ export class SimServer implements Chassis {
     const boot = bootArguments(commandline);
     if (!boot.ok) return;
     this.doing = "installer";
-    const inner = transportOver(this.wire, life, () => (this.#isIn("prov") ? this.#place.agent().far : undefined));
+    const inner = transportOver(this.wire, life, () =>
+      this.#isIn("prov") ? this.#place.agent().servedTo(this.uuid) : undefined,
+    );
     const authorization = { authorization: `Bearer ${boot.value.token.reveal()}` };
     const transport: typeof inner = {
       unary: (method, signal, ms, _header, input, values) =>
@@ -257,7 +259,7 @@ export class SimServer implements Chassis {
     const url = String(this.disk.files.get("/etc/holdfast/phone-home-url")?.content ?? "").trim();
     const token = URL.canParse(url) ? (new URL(url).searchParams.get("token") ?? "") : "";
     for (;;) {
-      const answer = this.#isIn("") ? undefined : await this.#place.agent().phoneHome(life, token);
+      const answer = this.#isIn("") ? undefined : await this.#place.agent().phoneHome(life, this.uuid, token);
       this.doing = answer === undefined ? "system, unheard" : `system, ${answer}`;
       await life.after(answer === "welcome" ? this.#place.homeEveryMs : 5_000);
     }
