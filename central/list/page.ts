@@ -1,9 +1,8 @@
 import { type Message, toBinary } from "@bufbuild/protobuf";
 import type { Thing } from "#gen/holdfast/api/v1/thing_pb.ts";
-import type { Stored } from "../store/cache.ts";
 import type { Kind } from "../store/kinds.ts";
-import { labelIndex, labelKey } from "../store/narrow.ts";
 import type { State } from "../store/state.ts";
+import { candidates } from "../things/candidates.ts";
 import type { ThingKind } from "../things/kinds.ts";
 import { type Question, thingFor } from "../things/question.ts";
 import type { Sight } from "../things/sight.ts";
@@ -38,14 +37,6 @@ export function pageOf(
     things.push(thing);
   }
   return { things, lastId: undefined };
-}
-
-/** In id order: all of the kind, or those that have the first of the labels. */
-function candidates(state: State, { labels }: Question, kind: ThingKind): readonly Stored<Message>[] {
-  const [first] = labels;
-  if (first === undefined || !kind.isLabelledItself) return state.list(kind.kind);
-  const index = labelIndex(state, kind.kind, (value) => kind.labels(state, value, ""));
-  return state.by(index, labelKey(first));
 }
 
 /** Index of the first row after the id, which itself may be gone. */

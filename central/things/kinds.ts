@@ -25,8 +25,11 @@ import { TenantService } from "#gen/metalstack/api/v2/tenant_pb.ts";
 import { TokenService } from "#gen/metalstack/api/v2/token_pb.ts";
 import { methodName } from "../access/rule.ts";
 import { membershipOf } from "../identity/membership.ts";
+import { ipIndexes } from "../ip/indexes.ts";
+import { machineIndexes } from "../machine/indexes.ts";
 import { apiMachine } from "../machine/views.ts";
 import { isBase, networkView } from "../network/view.ts";
+import type { Index } from "../store/cache.ts";
 import { type Kind, kinds, type Of } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { switchOf } from "../switch/views.ts";
@@ -57,6 +60,8 @@ export interface ThingKind {
   readonly readings: readonly Reading[];
   /** Whether things of this kind are somebody's: images are not, machines are, even those that nobody has at the moment. */
   readonly isOwned: boolean;
+  /** Where there is an index of those that belong to a project. */
+  readonly byProject: ((state: State) => Index) | undefined;
   about(value: Message, id: string): About;
   /** Whether its labels hang on its own value alone, not on its halves. */
   readonly isLabelledItself: boolean;
@@ -69,6 +74,7 @@ interface Given<K extends Kind> {
   readonly halves?: readonly Kind[];
   readonly readings: readonly Reading[];
   readonly about?: (value: Of<K>, id: string) => Partial<About>;
+  readonly byProject?: (state: State) => Index<K>;
   readonly labels?: (value: Of<K>) => readonly (Meta | undefined)[];
   /** Where labels are kept beside the value, and count instead of its own. */
   readonly labelsBeside?: (state: State, id: string) => Meta | undefined;
@@ -84,6 +90,7 @@ const thing = <K extends Kind>(name: string, kind: K, given: Given<K>): ThingKin
   halves: given.halves ?? [],
   readings: given.readings,
   isOwned: given.about !== undefined,
+  byProject: given.byProject as ThingKind["byProject"],
   about: (value, id) => ({ ...nobodys, ...given.about?.(value as Of<K>, id) }),
   isLabelledItself: given.labelsBeside === undefined,
   labels: (state, value, id) => {
@@ -105,6 +112,7 @@ export const thingKinds: readonly ThingKind[] = [
     halves: [kinds.machineObserved],
     readings: [to("project", MachineService.method.get), to("anybody", AdminMachineService.method.get)],
     about: ({ allocation }) => ({ project: allocation?.project ?? "" }),
+    byProject: (state) => machineIndexes(state).byProject,
     labels: ({ meta, allocation }) => [meta, allocation?.meta],
     show: (desired, state, id) => {
       const machine = apiMachine(state, { desired, observed: state.get(kinds.machineObserved, id)?.value });
@@ -124,6 +132,7 @@ export const thingKinds: readonly ThingKind[] = [
   thing("ip", kinds.ip, {
     readings: [to("project", IPService.method.get), to("anybody", AdminIPService.method.list)],
     about: ({ project }) => ({ project }),
+    byProject: (state) => ipIndexes(state).byProject,
     show: (value) => ({ case: "ip", value }),
   }),
   thing("image", kinds.image, {

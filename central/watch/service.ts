@@ -14,8 +14,9 @@ import type { WhoCalls } from "../identity/who-calls.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
+import { candidates } from "../things/candidates.ts";
 import type { ThingKind } from "../things/kinds.ts";
-import { checkOpen, type Question, questionOf, thingFor, thingKey } from "../things/question.ts";
+import { checkOpen, isMeant, type Question, questionOf, thingFor, thingKey } from "../things/question.ts";
 import { Sight } from "../things/sight.ts";
 import type { Watcher, WatchFeed } from "./feed.ts";
 import { bookmark, type Shown, shownBefore, tell } from "./tell.ts";
@@ -93,11 +94,8 @@ function beginAll(state: State, question: Question, watcher: Watcher): void {
   }
 }
 
-function* rowsOf(state: State, { kinds: wanted, ids }: Question): Generator<readonly [ThingKind, string]> {
-  for (const kind of wanted) {
-    if (ids === undefined) for (const { id } of state.list(kind.kind)) yield [kind, id];
-    else for (const id of ids) if (state.get(kind.kind, id) !== undefined) yield [kind, id];
-  }
+function* rowsOf(state: State, question: Question): Generator<readonly [ThingKind, string]> {
+  for (const kind of question.kinds) for (const { id } of candidates(state, question, kind)) yield [kind, id];
 }
 
 interface Resumed extends WatchPorts {
@@ -124,7 +122,9 @@ function resume({ question, caller, sight, watcher, shown, ...ports }: Resumed, 
     if (!question.kinds.includes(kind) || question.ids?.has(id) === false) continue;
     watcher.begin({ key, kind, id, revision });
     // Whether it fitted the query then is not known: telling of what the reader does not hold that it is gone does no harm.
-    const wasSeen = owners.some(({ about, until }) => until > after.revision && sight.sees(kind, about));
+    const wasSeen = owners.some(
+      ({ about, until }) => until > after.revision && isMeant(state, question, kind, about) && sight.sees(kind, about),
+    );
     if (wasSeen || shown.has(key)) shown.set(key, shownBefore);
   }
 }
