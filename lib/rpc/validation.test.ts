@@ -162,3 +162,32 @@ test("a request with a time that cannot be never reaches the handler", async () 
     (e) => e instanceof ConnectError && e.code === Code.InvalidArgument && /events\[m1\]\.time/.test(e.message),
   );
 });
+
+test("people's texts are looked at, and what machines tell of themselves is taken as it is", async () => {
+  const heard: string[] = [];
+  const transport = createRouterTransport(
+    (router) => {
+      router.service(MachineService, { create: () => assert.fail("it was reached") });
+      router.service(EventService, {
+        send({ events }) {
+          heard.push(...Object.values(events).map((e) => e.message));
+          return {};
+        },
+      });
+    },
+    {
+      router: {
+        interceptors: [refusals({ log: silentLog, random: systemRandom }), validation([MachineService, EventService])],
+      },
+    },
+  );
+  const asked = { project: uuid, name: "wеb", image: "debian-13", networks: [{ network: "n1" }] };
+  await assert.rejects(
+    createClient(MachineService, transport).create(asked),
+    (e) => e instanceof ConnectError && e.code === Code.InvalidArgument && /name: the word wеb mixes/.test(e.message),
+  );
+  await createClient(EventService, transport).send({
+    events: { [uuid]: { event: 1, message: "disk\u0000\u001b[1m" } },
+  });
+  assert.deepEqual(heard, ["disk\u0000\u001b[1m"]);
+});

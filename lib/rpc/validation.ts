@@ -1,9 +1,18 @@
-import { create, createRegistry, type DescMessage, type DescService, type Message } from "@bufbuild/protobuf";
+import {
+  create,
+  createRegistry,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  type Message,
+} from "@bufbuild/protobuf";
 import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
 import { createValidateInterceptor } from "@connectrpc/validate";
 import { file_metalstack_api_v2_predefined_rules } from "#gen/metalstack/api/v2/predefined_rules_pb.ts";
 import { Refusal } from "../refusal.ts";
+import type { Objection } from "./fields.ts";
+import { badText } from "./texts.ts";
 import { badTime } from "./times.ts";
 
 /** Checks messages against the rules in their .proto files, our predefined rules included. */
@@ -12,7 +21,7 @@ export const newValidator = (): Validator =>
 
 /**
  * Refuses requests that break the rules of their messages, as InvalidArgument with the violations as detail, and those with times
- * that cannot be.
+ * that cannot be, or, from people, texts that are not what they seem.
  * @param services their request messages' rules are compiled here and now, because the first use of each costs milliseconds
  */
 export function validation(services: readonly DescService[], validator: Validator = newValidator()): Interceptor {
@@ -24,19 +33,29 @@ export function validation(services: readonly DescService[], validator: Validato
 }
 
 const possible: Interceptor = (next) => (request) => {
-  const { input } = request.method;
-  if (!request.stream) checkTimes(input, request.message);
-  return next(request.stream ? { ...request, message: checked(input, request.message) } : request);
+  const objection = objectionTo(request.method);
+  if (!request.stream) check(objection, request.message);
+  return next(request.stream ? { ...request, message: checked(objection, request.message) } : request);
 };
 
-async function* checked<M extends Message>(input: DescMessage, messages: AsyncIterable<M>): AsyncIterable<M> {
+/** Packages in which machines speak: what stands on their labels and in their firmware is taken as it is. */
+const ofMachines = /^(metalstack\.infra|holdfast\.(install|sync))\./;
+
+type ObjectionTo = (message: Message) => Objection | undefined;
+
+function objectionTo({ input, parent }: DescMethod): ObjectionTo {
+  if (ofMachines.test(parent.typeName)) return (message) => badTime(input, message);
+  return (message) => badTime(input, message) ?? badText(input, message);
+}
+
+async function* checked<M extends Message>(objection: ObjectionTo, messages: AsyncIterable<M>): AsyncIterable<M> {
   for await (const message of messages) {
-    checkTimes(input, message);
+    check(objection, message);
     yield message;
   }
 }
 
-function checkTimes(input: DescMessage, message: Message): void {
-  const field = badTime(input, message);
-  if (field !== undefined) throw new Refusal("invalid", `${field}: there is no such time`, { field });
+function check(objection: ObjectionTo, message: Message): void {
+  const found = objection(message);
+  if (found) throw new Refusal("invalid", `${found.field}: ${found.why}`, { field: found.field });
 }
