@@ -33,9 +33,11 @@ import { listService } from "./list/service.ts";
 import { adminMachineService } from "./machine/admin-service.ts";
 import { machineService } from "./machine/api-service.ts";
 import { holdfastMachineService } from "./machine/holdfast-service.ts";
+import { ipamHealth } from "./network/health.ts";
 import { holdfastPartitionService } from "./partition/holdfast-service.ts";
 import type { RateLimit } from "./rate/rate-limit.ts";
 import { implement } from "./services.ts";
+import { storeHealth } from "./store/health.ts";
 import type { State } from "./store/state.ts";
 import { adminSwitchService } from "./switch/admin-service.ts";
 import { infraSwitchService } from "./switch/infra-service.ts";
@@ -44,6 +46,7 @@ import { Connections } from "./sync/connections.ts";
 import { SyncFeed } from "./sync/feed.ts";
 import { machinesHealth } from "./sync/health.ts";
 import { syncService } from "./sync/service.ts";
+import { tasksHealth } from "./task/health.ts";
 import { WatchFeed } from "./watch/feed.ts";
 import { watchService } from "./watch/service.ts";
 
@@ -91,7 +94,13 @@ export function composeCentral(given: CentralPorts): Api {
       ...catalogServices({
         ...ports,
         version,
-        health: () => [machinesHealth(state, connections), ...(recorder ? [auditHealth(recorder)] : [])],
+        health: () => [
+          storeHealth(state),
+          machinesHealth(state, connections),
+          ipamHealth(state),
+          tasksHealth(state, clock.wallMs()),
+          ...(recorder ? [auditHealth(recorder)] : []),
+        ],
       }),
       implement(MachineService, machineService(ports)),
       implement(AdminMachineService, adminMachineService(ports)),

@@ -8,13 +8,14 @@ import type { Tx } from "../store/tx.ts";
 /** Private ASNs that machines get (RFC 6996): 4210000001 to 4210131072. */
 const first = 4_210_000_001;
 const count = 131_072;
+const last = first + count - 1;
+export const asnPool = { first: BigInt(first), last: BigInt(last) };
 
 const claimOf = (asn: number): string => `asn/${asn}`;
 
 /** @param from where in the pool the search begins, so that a number that was given back is not used again at once */
 export function takeAsn(tx: Tx, { numbers }: Spaces, allocation: string, from: number): number {
-  const last = first + count - 1;
-  const asn = freeNumber(tx.folded(numbers, "asn"), { first: BigInt(first), last: BigInt(last) }, from);
+  const asn = freeNumber(tx.folded(numbers, "asn"), asnPool, from);
   if (asn === undefined) {
     const text = `all ${count} ASNs are taken, ${first} to ${last}: each allocation has one`;
     throw new Refusal("exhausted", text, { reason: "NO_ASN" });

@@ -6,6 +6,9 @@ import { claim, holderOf, unclaim } from "../catalog/claim.ts";
 import type { Tx } from "../store/tx.ts";
 import type { Spaces } from "./spaces.ts";
 
+/** Those that are given to networks which ask for none. */
+export const vrfNumbers = { first: 1n, last: BigInt(vrfPool) };
+
 const claimOf = (vrf: number): string => `vrf/${vrf}`;
 
 /** Takes this very VRF for a network. */
@@ -19,8 +22,7 @@ export function takeVrf(tx: Tx, vrf: number, network: string): void {
 
 /** Takes some free VRF of the pool. The search begins anywhere, so that a VRF given back is not reused at once. */
 export function takeAnyVrf(tx: Tx, { numbers }: Spaces, network: string, random: Random): number {
-  const pool = { first: 1n, last: BigInt(vrfPool) };
-  const vrf = freeNumber(tx.folded(numbers, "vrf"), pool, random.below(vrfPool));
+  const vrf = freeNumber(tx.folded(numbers, "vrf"), vrfNumbers, random.below(vrfPool));
   if (vrf === undefined) {
     throw new Refusal("exhausted", `all ${vrfPool} VRFs are taken, 1 to ${vrfPool}: delete networks that have one`, {
       reason: "VRFS_EXHAUSTED",
