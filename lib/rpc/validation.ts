@@ -14,6 +14,7 @@ import { Refusal } from "../refusal.ts";
 import type { Objection } from "./fields.ts";
 import { badText } from "./texts.ts";
 import { badTime } from "./times.ts";
+import { brief } from "./violations.ts";
 
 /** Checks messages against the rules in their .proto files, our predefined rules included. */
 export const newValidator = (): Validator =>
@@ -28,7 +29,7 @@ export function validation(services: readonly DescService[], validator: Validato
   for (const input of new Set(services.flatMap((s) => s.methods.map((m): DescMessage => m.input)))) {
     validator.validate(input, create(input));
   }
-  const byRules = createValidateInterceptor({ validator });
+  const byRules = createValidateInterceptor({ validator: brief(validator) });
   return (next) => byRules(possible(next));
 }
 
