@@ -2,7 +2,8 @@
 import { create, type DescMessage, type Message, type MessageShape, toJson } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { reasonOf } from "#lib/reason-of.ts";
-import { isSecret, struck, whole } from "./secret-fields.ts";
+import { whole } from "#lib/whole.ts";
+import { isSecret, struck } from "./secret-fields.ts";
 
 /** Characters of a body; of one text in it; and entries of one list or map in it. What is more is left out. */
 export const bodyMax = 8192;

@@ -1,5 +1,6 @@
 // Which fields of requests and answers hold secrets: decided by their descriptors, so that a field that is added tomorrow is judged too.
 import { type DescField, type DescMessage, type DescService, ScalarType } from "@bufbuild/protobuf";
+import { whole } from "#lib/whole.ts";
 
 /** Last words of the names of text fields that are secret wherever they are. */
 const secretNames = /(^|_)(secret|password|passphrase|userdata|auth_key|private_key|join_string|credentials?)$/;
@@ -41,9 +42,4 @@ export function struck(text: string, charactersMax: number): string {
   let left = text.slice(0, lookedAtMax);
   for (const [form, by] of secretForms) left = left.replace(form, by);
   return text.length > lookedAtMax || left.length > charactersMax ? `${whole(left, charactersMax)}…` : left;
-}
-
-/** Cut so that no character is split in two. */
-export function whole(text: string, charactersMax: number): string {
-  return text.slice(0, charactersMax).replace(/[\ud800-\udbff]$/, "");
 }

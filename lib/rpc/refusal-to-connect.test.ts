@@ -55,6 +55,16 @@ test("a refusal keeps its code and text and says reason and field, in calls and 
   assert.equal(error.findDetails(BadRequestSchema)[0]?.fieldViolations[0]?.field, "uuid");
 });
 
+test("a refusal in words of the caller's is cut, and can be sent by every protocol", async () => {
+  const halves = `project ${"a\ud83d\ude00".repeat(3_000).slice(0, 4)}`;
+  for (const text of [halves, "\ud83d\ude00".repeat(100_000)]) {
+    const error = await failureOf(failing(new Refusal("not-found", text, { field: text })));
+    assert.ok(error.rawMessage.length <= 1_024, `${error.rawMessage.length}`);
+    assert.ok(encodeURIComponent(error.rawMessage).length > 0);
+    assert.ok((error.findDetails(BadRequestSchema)[0]?.fieldViolations[0]?.field.length ?? 0) <= 256);
+  }
+});
+
 test("any other failure tells the caller only where to find it in the log", async () => {
   const logged: LogFields[] = [];
   const error = await failureOf(failing(new TypeError("the secret is 42")), logged);

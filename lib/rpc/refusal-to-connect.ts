@@ -4,6 +4,7 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "#gen/google/
 import type { Log } from "../log.ts";
 import type { Random } from "../random.ts";
 import { Refusal, type RefusalCode } from "../refusal.ts";
+import { whole } from "../whole.ts";
 
 const codes: Readonly<Record<RefusalCode, Code>> = {
   invalid: Code.InvalidArgument,
@@ -27,12 +28,18 @@ type OutgoingDetail = NonNullable<ConstructorParameters<typeof ConnectError>[3]>
  * google.rpc.RetryInfo and, in whole seconds, as the header of HTTP.
  */
 export function connectErrorOf(refusal: Refusal): ConnectError {
-  const { code, message, retryAfterMs } = refusal;
+  const { code, retryAfterMs } = refusal;
+  const message = whole(refusal.message, textMax);
   const headers = retryAfterMs === undefined ? {} : { "retry-after": `${Math.ceil(retryAfterMs / 1_000)}` };
-  return new ConnectError(message, codes[code], headers, detailsOf(refusal));
+  return new ConnectError(message, codes[code], headers, detailsOf(refusal, message));
 }
 
-function detailsOf({ message, reason, field, retryAfterMs }: Refusal): OutgoingDetail[] {
+/** Characters of a text and of a field's path: they travel in gRPC's trailers, and callers may have given words for them. */
+const textMax = 1_024;
+const fieldMax = 256;
+
+function detailsOf({ reason, field: path, retryAfterMs }: Refusal, message: string): OutgoingDetail[] {
+  const field = path === undefined ? undefined : whole(path, fieldMax);
   const details: OutgoingDetail[] = [];
   if (reason !== undefined) {
     const value = { reason, domain, metadata: field === undefined ? {} : { field } };
