@@ -27,22 +27,25 @@ export class Arriving {
 /** One request on its way in: what is held of it, and until when it has to be here. */
 export class ArrivingRequest {
   readonly #all: Arriving;
-  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #late: Promise<never>;
+  #timer: NodeJS.Timeout | undefined;
   #bytes = 0;
-  /** Rejects with DeadlineExceeded when the time is over; until then, and when it arrived in time, it stays open. */
-  readonly late: Promise<never>;
 
   constructor(all: Arriving, withinMs: number) {
     this.#all = all;
-    let timer: NodeJS.Timeout | undefined;
-    this.late = new Promise((_, reject) => {
-      timer = setTimeout(() => {
+    this.#late = new Promise((_, reject) => {
+      this.#timer = setTimeout(() => {
         reject(new ConnectError(`the request did not arrive within ${withinMs} ms`, Code.DeadlineExceeded));
       }, withinMs);
     });
-    this.#timer = timer;
     // It may come when nobody waits for a chunk.
-    this.late.catch(() => {});
+    this.#late.catch(() => {});
+  }
+
+  /** The same promise, but it rejects with DeadlineExceeded when the time is over before as much is here as is waited for. */
+  inTime<T>(chunk: Promise<T>): Promise<T> {
+    // Whatever is raced with a promise stays with it, and streams that have begun go on for days.
+    return this.#timer === undefined ? chunk : Promise.race([chunk, this.#late]);
   }
 
   take(bytes: number): void {
@@ -59,6 +62,7 @@ export class ArrivingRequest {
   /** All of it is here, or as much as is waited for. */
   isHere(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 }
 

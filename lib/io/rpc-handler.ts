@@ -151,20 +151,28 @@ async function* bodyOf(
   if (fields > headerFieldsMax)
     throw new ConnectError(`${fields} header fields exceed ${headerFieldsMax}`, Code.ResourceExhausted);
   const chunks: AsyncIterator<Uint8Array> = req.iterator({ destroyOnReturn: false });
+  let isWhole = false;
   try {
     for (;;) {
-      const chunk = await Promise.race([chunks.next(), arriving.late]);
+      const chunk = await arriving.inTime(chunks.next());
+      isWhole = chunk.done === true;
       if (chunk.done) break;
       arriving.take(chunk.value.length);
       yield chunk.value;
     }
     arriving.isHere();
   } finally {
-    // What still comes is dropped: a stream that holds something unread is never closed.
-    chunks.return?.().then(
-      () => req.resume(),
-      () => {},
-    );
+    if (!isWhole) void dropRest(req, chunks);
+  }
+}
+
+/** A stream that holds something unread is never closed. */
+async function dropRest(req: HttpRequest, chunks: AsyncIterator<Uint8Array>): Promise<void> {
+  try {
+    await chunks.return?.();
+    req.resume();
+  } catch {
+    // The peer has gone, and so has the rest.
   }
 }
 
