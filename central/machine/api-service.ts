@@ -16,12 +16,10 @@ import {
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
-import { spaces } from "../network/spaces.ts";
-import { spreader } from "../network/spread.ts";
 import { kinds } from "../store/kinds.ts";
-import { allocate } from "./allocate.ts";
 import { bmcDetails } from "./bmc-details.ts";
-import { checkSshKeys, resolveCreate } from "./create.ts";
+import { checkSshKeys } from "./create.ts";
+import { creator } from "./creator.ts";
 import { machineIndexes } from "./indexes.ts";
 import { giveOrder } from "./order.ts";
 import type { MachinePorts } from "./ports.ts";
@@ -31,7 +29,7 @@ import { apiMachine, viewOf, viewsMatching } from "./views.ts";
 export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineService> {
   const { state, clock, random } = ports;
   const indexes = machineIndexes(state);
-  const spread = spreader(random);
+  const createMachine = creator(ports);
   const ofProject = (uuid: string, project: string) => {
     const view = viewOf(state, uuid);
     if (view?.desired.allocation?.project === project) return view;
@@ -54,26 +52,14 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
       if (request.uuid !== undefined && caller.rights.adminRole !== AdminRole.EDITOR) {
         throw new Refusal("denied", "only administrators may name the machine that they get", { field: "uuid" });
       }
-      const nowMs = clock.wallMs();
-      const attempt = {
+      const made = await createMachine(request, {
         user: caller.user,
-        nowMs,
-        allocation: random.uuid(),
-        newUuid: () => random.uuid(),
-        seed: random.below(2 ** 31),
-        peek: state,
-        indexes,
-        spaces: spaces(state),
-      };
-      const { result } = await spread((next) =>
-        state.transact((tx) => {
-          const desired = allocate(tx, request, resolveCreate(tx, request, nowMs), { ...attempt, spread: next() });
+        keep(tx, desired) {
           const observed = tx.get(kinds.machineObserved, desired.uuid);
           keepAnswer(context, tx, { machine: apiMachine(state, { desired, observed }) });
-          return desired;
-        }),
-      );
-      return { machine: show(result.uuid) };
+        },
+      });
+      return { machine: show(made.uuid) };
     },
 
     async update(request) {

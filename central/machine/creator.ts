@@ -1,0 +1,50 @@
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Clock } from "#lib/clock.ts";
+import type { Random } from "#lib/random.ts";
+import { spaces } from "../network/spaces.ts";
+import { spreader } from "../network/spread.ts";
+import type { State } from "../store/state.ts";
+import type { Tx } from "../store/tx.ts";
+import { allocate } from "./allocate.ts";
+import { resolveCreate } from "./create.ts";
+import { machineIndexes } from "./indexes.ts";
+
+export interface CreateBy {
+  /** Login of whoever asks. */
+  readonly user: string;
+  /** Writes that belong to the creation. */
+  readonly keep: (tx: Tx, made: MachineDesired) => void;
+}
+
+/** Gives machines away, each in one commit that is chosen and checked anew after a lost race. */
+export function creator(ports: {
+  readonly state: State;
+  readonly clock: Clock;
+  readonly random: Random;
+}): (request: MachineServiceCreateRequest, by: CreateBy) => Promise<MachineDesired> {
+  const { state, clock, random } = ports;
+  const indexes = machineIndexes(state);
+  const spread = spreader(random);
+  return async (request, { user, keep }) => {
+    const nowMs = clock.wallMs();
+    const attempt = {
+      user,
+      nowMs,
+      allocation: random.uuid(),
+      newUuid: () => random.uuid(),
+      seed: random.below(2 ** 31),
+      peek: state,
+      indexes,
+      spaces: spaces(state),
+    };
+    const { result } = await spread((next) =>
+      state.transact((tx) => {
+        const made = allocate(tx, request, resolveCreate(tx, request, nowMs), { ...attempt, spread: next() });
+        keep(tx, made);
+        return made;
+      }),
+    );
+    return result;
+  };
+}
