@@ -1,7 +1,7 @@
 // A central of its own and calls from one seed: the same seed gives the same calls.
 import { type DescMessage, type DescMethod, type Message, toJsonString } from "@bufbuild/protobuf";
 import { isReflectMessage, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
-import { Code, ConnectError, createRouterTransport, type Transport } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { nameOf } from "#central/access/testing/walkers.ts";
 import { isSecret } from "#central/audit/secret-fields.ts";
 import { keyHeader } from "#central/idempotency/key.ts";
@@ -27,6 +27,7 @@ import { type GoodRequests, goodRequests, yard } from "./good-requests.ts";
 import { idName, Messages } from "./messages.ts";
 import { SeenState } from "./seen-state.ts";
 import { canaryTraits, Texts } from "./texts.ts";
+import { type Way, ways } from "./transports.ts";
 
 export const methods = services.flatMap((s): DescMethod[] => s.methods);
 /** The methods by which things come and go are called more often. */
@@ -113,7 +114,7 @@ class Run {
   readonly #messages: Messages;
   readonly #good: GoodRequests;
   readonly #callers: Callers;
-  readonly #transports: { readonly binary: Transport; readonly json: Transport };
+  readonly #ways: readonly Way[];
 
   constructor(
     central: CentralWithMachines,
@@ -129,13 +130,7 @@ class Run {
     const nowMs = () => central.clock.wallMs();
     this.#messages = new Messages({ random: random.branch("messages"), texts: this.#texts, validator, nowMs });
     this.#good = goodRequests({ central, world, random: random.branch("good"), texts: this.#texts });
-    const { routes, interceptors } = central.api;
-    const over = (useBinaryFormat: boolean) =>
-      createRouterTransport(routes, {
-        transport: { useBinaryFormat },
-        router: { interceptors: [...interceptors] },
-      });
-    this.#transports = { binary: over(true), json: over(false) };
+    this.#ways = ways(central.api);
     for (const { ours: side } of [world, { ours: world.theirs }]) this.#learnSide(side);
   }
 
@@ -147,13 +142,13 @@ class Run {
     const own = () => (side !== undefined && random.chance(0.9) ? side : random.pick([ours, theirs]));
     const [subject, thing] = [own(), own()];
     const request = this.#messages.request(method.input, this.#good(method, { subject, thing }));
-    const isJson = random.chance(0.3) && canBeJson(method.input, request);
+    const isSayable = canBeJson(method.input, request);
+    const { transport, name: way } = random.pick(this.#ways.filter(({ isJson }) => !isJson || isSayable));
     const called = nameOf(method);
-    const what = `${called} by ${name}${isJson ? " in JSON" : ""}: ${shown(method.input, request)}`;
+    const what = `${called} by ${name} over ${way}: ${shown(method.input, request)}`;
     if (random.chance(0.05)) this.#central.clock.advance(random.below(random.chance(0.1) ? 3_600_000 : 30_000));
     // Few keys, so that they come again with other requests and from other callers.
     const more = random.chance(0.1) ? { [keyHeader]: random.pick(keysAgain) } : {};
-    const transport = isJson ? this.#transports.json : this.#transports.binary;
     const ended = await endOf(
       heard(transport, method, request, { authorization, patience, more }),
       this.#central.clock,

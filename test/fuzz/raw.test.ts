@@ -62,10 +62,12 @@ test("spoilt requests over the port are refused with an error of a kind, tell no
   const about = { subject: world.ours, thing: world.ours };
   // By default a session of node's takes no more answers once one request of 10 MB was on its way.
   const session = http2.connect(`http://127.0.0.1:${port.port}`, { maxSessionMemory: 100 });
+  // Who may everything, and who is told of things that are not theirs to see.
+  const tokens = [central.adminToken, central.ownerToken];
   const kinds = new Map<string, number>();
   for (let at = 0; at < calls; at++) {
     const method = random.pick(methods);
-    const request = rawRequest(method, requestOf(method, about), random, `Bearer ${central.adminToken}`);
+    const request = rawRequest(method, requestOf(method, about), random, `Bearer ${random.pick(tokens)}`);
     const answer = await withinTime(
       request.protocol === "grpc" ? overHttp2(session, request) : overHttp1(request),
       method,

@@ -63,6 +63,10 @@ const jsons: Readonly<Record<string, (good: string, random: Seeded) => string>> 
   "ten thousand objects deep": () => `${'{"query":'.repeat(10_000)}1${"}".repeat(10_000)}`,
   "5 MB of one text": () => `{"project":"${"x".repeat(big)}"}`,
   "5 MB of labels": () => `{"labels":{"labels":{${Array.from({ length: 200_000 }, (_, i) => `"label-${i}":"${i}"`)}}}}`,
+  "a key of a million characters": () => `{"labels":{"labels":{"${"k".repeat(1_000_000)}":""}}}`,
+  "three thousand wrong things": () =>
+    `{"hardware":{"nics":[${Array(3_000).fill('{"mac":"x"}')}]},"prefixes":[${Array(3_000).fill('"x"')}]}`,
+  "emoji that cuts divide": () => `{"project":"a${"\u{1f600}".repeat(500)}","login":"a${"\u{1f600}".repeat(500)}"}`,
   "no JSON": () => "<xml/>",
   "unknown names of enums": () => '{"role":"KING","type":99999999999,"command":"EXPLODE"}',
   "times that are none": () => '{"expires":"soon","startedAt":"yesterday","updatedAt":"9999-99-99T00:00:00Z"}',

@@ -71,6 +71,9 @@ const strange: readonly string[] = [
   "é",
   "e\u0301",
   "\ud83d\ude00",
+  // Whoever cuts it at an even place cuts a character in two.
+  `a${"\u{1f600}".repeat(60)}`,
+  `a${"\u{1f600}".repeat(300)}`,
   "line\nbreak\r\n",
   "'; DROP TABLE machines; --",
   "{{7*7}}",
