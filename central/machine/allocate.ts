@@ -25,6 +25,7 @@ import { takeAsn } from "./asn.ts";
 import type { Resolved } from "./create.ts";
 import type { MachineIndexes } from "./indexes.ts";
 import { joinNetwork } from "./join-network.ts";
+import type { Picks } from "./picks.ts";
 import { checkTold } from "./told.ts";
 
 /** Host name of an allocation that names none; metal-stack's clients know it. */
@@ -43,6 +44,7 @@ export interface AllocationContext {
   readonly spaces: Spaces;
   /** How far beyond the lowest free address this attempt begins to search. */
   readonly spread: number;
+  readonly picks: Picks;
 }
 
 export function allocate(
@@ -107,7 +109,10 @@ function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Al
     const text = `no machine of size ${size} can be had in partition ${partition}: of ${machines.length} machines ${unfitText(placement.reasons)}`;
     throw new Refusal("exhausted", text, { reason: "NO_MACHINE" });
   }
-  const [best = bug("candidates without one")] = placement.machines;
+  const { machines: ranked } = placement;
+  const best =
+    ranked.find((m) => !context.picks.isPicked(m.desired.uuid)) ?? ranked[0] ?? bug("candidates without one");
+  context.picks.pick(context.allocation, best.desired.uuid);
   keepReserved(tx, { partition, size }, project, machines, placement.machines.length);
   return held(tx, best.desired);
 }

@@ -9,6 +9,7 @@ import type { Tx } from "../store/tx.ts";
 import { allocate } from "./allocate.ts";
 import { resolveCreate } from "./create.ts";
 import { machineIndexes } from "./indexes.ts";
+import { Picks } from "./picks.ts";
 
 export interface CreateBy {
   /** Login of whoever asks. */
@@ -26,6 +27,7 @@ export function creator(ports: {
   const { state, clock, random } = ports;
   const indexes = machineIndexes(state);
   const spread = spreader(random);
+  const picks = new Picks();
   return async (request, { user, keep }) => {
     const nowMs = clock.wallMs();
     const attempt = {
@@ -37,14 +39,20 @@ export function creator(ports: {
       peek: state,
       indexes,
       spaces: spaces(state),
+      picks,
     };
-    const { result } = await spread((next) =>
-      state.transact((tx) => {
-        const made = allocate(tx, request, resolveCreate(tx, request, nowMs), { ...attempt, spread: next() });
-        keep(tx, made);
-        return made;
-      }),
-    );
-    return result;
+    try {
+      const { result } = await spread((next) =>
+        state.transact((tx) => {
+          picks.done(attempt.allocation);
+          const made = allocate(tx, request, resolveCreate(tx, request, nowMs), { ...attempt, spread: next() });
+          keep(tx, made);
+          return made;
+        }),
+      );
+      return result;
+    } finally {
+      picks.done(attempt.allocation);
+    }
   };
 }
