@@ -7,7 +7,7 @@ import { isSecret } from "../audit/secret-fields.ts";
 const makesAnew = /^(Create|Add|Invite$|Refresh$)/;
 
 export const takesKey = (method: DescMethod): boolean =>
-  method.methodKind === "unary" && !ruleOf(method).isPublic && makesAnew.test(method.name);
+  method.methodKind === "unary" && makesAnew.test(method.name) && !ruleOf(method).isPublic;
 
 /** Whether its answer shows, this once, a secret that is stored nowhere. */
 export const answersSecret = ({ output }: DescMethod): boolean => output.fields.some(isSecret);
