@@ -220,7 +220,7 @@ async function life(rack: Rack, central: Central, disk: MemoryDisk, seed: number
     client: central.client(rack.clock, () => isAlive),
     openCache: async () => new FakeCache(),
     connectBmc: (address) => rack.bmc(settings.bmc.addresses.indexOf(address), () => isAlive),
-    signer: () => ({ sign: never, verify: never }),
+    signer: () => ({ sign: never, verify: never, read: () => undefined, digest: never }),
     lifetime,
     clock: rack.clock,
     random: new Seeded(seed),

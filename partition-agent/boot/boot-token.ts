@@ -1,5 +1,6 @@
 // What an installer and an installed system show to prove which machine they are. Signed by the agent, checked by the agent:
 // no part of it needs central.
+import { equalBytes } from "#lib/bytes.ts";
 import type { Disk } from "#lib/disk.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -28,6 +29,10 @@ export interface TokenSigner {
   sign(claims: Readonly<Record<string, string>>, audience: string): Promise<string>;
   /** @throws when it was not signed by this key for this audience; the message says which */
   verify(token: string, audience: string): Promise<Readonly<Record<string, unknown>>>;
+  /** What a token claims, whoever made it; undefined for what is no token. */
+  read(token: string): Readonly<Record<string, unknown>> | undefined;
+  /** SHA-256. */
+  digest(token: string): Promise<Uint8Array>;
 }
 
 const bootAudience = "holdfast-boot";
@@ -56,8 +61,10 @@ export class BootTokens {
     );
   }
 
-  forHome({ uuid, epoch }: HomeClaims): Promise<string> {
-    return this.#signer.sign({ uuid, epoch: `${epoch}` }, homeAudience);
+  /** @returns the token, and the digest by which it is known when the key is lost */
+  async forHome({ uuid, epoch }: HomeClaims): Promise<{ readonly token: string; readonly digest: Uint8Array }> {
+    const token = await this.#signer.sign({ uuid, epoch: `${epoch}` }, homeAudience);
+    return { token, digest: await this.#signer.digest(token) };
   }
 
   /** @throws Refusal "unauthenticated" */
@@ -72,9 +79,17 @@ export class BootTokens {
     };
   }
 
-  /** @throws Refusal "unauthenticated" */
-  async home(token: string): Promise<HomeClaims> {
-    const { uuid, epoch } = await this.#claims(token, homeAudience);
+  /**
+   * @param digestOf of the token that was made for the machine last, where that is known: it stands for a key that was lost
+   * @throws Refusal "unauthenticated"
+   */
+  async home(token: string, digestOf: (uuid: string) => Uint8Array | undefined): Promise<HomeClaims> {
+    const { uuid, epoch } = await this.#claims(token, homeAudience).catch(async (refusal: unknown) => {
+      const claims = this.#signer.read(token);
+      const known = typeof claims?.uuid === "string" ? digestOf(claims.uuid) : undefined;
+      if (!claims || !known || !equalBytes(known, await this.#signer.digest(token))) throw refusal;
+      return claims;
+    });
     if (typeof uuid !== "string" || typeof epoch !== "string" || !/^\d+$/.test(epoch)) throw unreadable();
     return { uuid, epoch: BigInt(epoch) };
   }

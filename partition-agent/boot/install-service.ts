@@ -26,12 +26,13 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
       if (!desired || !allocation?.image) {
         throw new Refusal("precondition", `machine ${uuid} has no allocation`, { reason: "NOT_ALLOCATED" });
       }
+      const { token, digest } = await site.tokens.forHome({ uuid, epoch: desired.epoch });
       await noteInSession(site, context, uuid, (m) => {
         m.workedEpoch = desired.epoch;
+        m.homeTokenSha256 = digest;
         hearSign(m, site.clock.wallMs());
       });
       const image = await files.image(allocation.image.url);
-      const token = await site.tokens.forHome({ uuid, epoch: desired.epoch });
       const partition = partitionOf(site);
       return {
         epoch: desired.epoch,

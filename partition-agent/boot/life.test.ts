@@ -1,11 +1,14 @@
 // The life of a machine as its installer and its system see the agent.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fromBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { eventName } from "#domain/machine/lifecycle.ts";
+import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
+import { ReportEntrySchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { HeldDisk } from "../testing/held-disk.ts";
 import {
   installed,
   macA,
@@ -26,6 +29,13 @@ import {
   waitingAgain,
 } from "../testing/site.ts";
 import { phoneHome } from "./phone-home.ts";
+
+/** A new disk, but for a key of tokens that is no other agent's. */
+async function diskWithKey(byte: number): Promise<HeldDisk> {
+  const disk = new HeldDisk();
+  await disk.write([{ table: "secret", key: "boot-token-key", value: new Uint8Array(32).fill(byte) }]);
+  return disk;
+}
 
 const eventsOf = (agent: TestAgent, uuid = uuidA) =>
   observed(agent, uuid).events?.events.map((e) => eventName(e.event));
@@ -306,10 +316,26 @@ test("a phone-home of an allocation that is over is turned away, and is no sign 
 
 test("a phone-home that nothing is known of is to be tried again, not turned away", async () => {
   const agent = await openAgent();
-  const token = await agent.site.tokens.forHome({ uuid: uuidA, epoch: 2n });
+  const { token } = await agent.site.tokens.forHome({ uuid: uuidA, epoch: 2n });
   await assert.rejects(phoneHome(agent.site, token), (e) => e instanceof Refusal && e.code === "unavailable");
   assert.equal(agent.observations.get(uuidA), undefined);
   await assert.rejects(phoneHome(agent.site, "garbage"), (e) => e instanceof Refusal && e.code === "unauthenticated");
+});
+
+test("a system that was installed before the agent lost its disk is welcome again by what central gives back", async () => {
+  const { agent, central } = await start();
+  const { home } = await installed(agent, central);
+  const value = toBinary(MachineObservedSchema, observed(agent, uuidA));
+  const bare = await openAgent({ disk: await diskWithKey(70) });
+  await central.allocate(bare, uuidA, 2n);
+  const isRefused = (e: unknown) => e instanceof Refusal && e.code === "unauthenticated";
+  await assert.rejects(phoneHome(bare.site, home), isRefused);
+  await bare.observations.recollect([create(ReportEntrySchema, { kind: "machine", id: uuidA, value })]);
+  assert.equal(await phoneHome(bare.site, home), "welcome");
+  // Whatever else claims to be that machine is not the token whose digest was told.
+  const another = await openAgent({ disk: await diskWithKey(80) });
+  const { token } = await another.site.tokens.forHome({ uuid: uuidA, epoch: 2n });
+  await assert.rejects(phoneHome(bare.site, token), isRefused);
 });
 
 test("store wiped at the edge: an allocated machine of which no record is left is not installed over", async () => {

@@ -14,7 +14,7 @@ export type HomeAnswer = "welcome" | "gone";
  * @throws Refusal "unauthenticated"; "precondition" for a system whose installation did not end; "unavailable" while nothing is known here of what the machine is for
  */
 export async function phoneHome(site: Site, token: string): Promise<HomeAnswer> {
-  const { uuid, epoch } = await site.tokens.home(token);
+  const { uuid, epoch } = await site.tokens.home(token, (id) => site.observations.get(id)?.homeTokenSha256);
   const desired = desiredOf(site, uuid);
   const nowMs = site.clock.wallMs();
   if (!desired)

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { type Agent, composeAgent } from "#agent/agent.ts";
 import type { Bmc } from "#agent/bmc/bmc.ts";
@@ -251,13 +252,17 @@ function orNothing<T>(caller: Life, other: Life, work: Promise<T>): Promise<T | 
 /** As honest as a signature, and without another thread: the key is part of the text. */
 const signer = (key: Uint8Array): TokenSigner => {
   const mark = Buffer.from(key).toString("hex").slice(0, 16);
+  const said = (token: string) =>
+    JSON.parse(Buffer.from(token, "base64url").toString()) as Readonly<Record<string, unknown>>;
   return {
     sign: async (claims, audience) =>
       Buffer.from(JSON.stringify({ claims, audience, mark: `canary-${mark}` })).toString("base64url"),
     verify: async (token, audience) => {
-      const said = JSON.parse(Buffer.from(token, "base64url").toString()) as Record<string, unknown>;
-      if (said.mark !== `canary-${mark}` || said.audience !== audience) throw new Error("it is signed by another key");
-      return said.claims as Record<string, unknown>;
+      const { mark: by, audience: of, claims } = said(token);
+      if (by !== `canary-${mark}` || of !== audience) throw new Error("it is signed by another key");
+      return claims as Record<string, unknown>;
     },
+    read: (token) => (token === "" ? undefined : (said(token).claims as Record<string, unknown>)),
+    digest: async (token) => createHash("sha256").update(token).digest(),
   };
 };

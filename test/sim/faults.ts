@@ -100,6 +100,15 @@ export const faults = {
       return () => at.agent.revive();
     },
   },
+  "agent's disk lost": {
+    lastsMs: [1_000, 60_000],
+    begin: (at) => {
+      at.agent.kill();
+      at.agentDisk.restore([]);
+      at.world.invariants.excuses.agentDiskRestored = true;
+      return () => at.agent.revive();
+    },
+  },
   "agent's disk loses a row": {
     lastsMs: [1, 1],
     begin: ({ agentDisk }, random) => {

@@ -163,4 +163,10 @@ export const mutants: readonly Mutant[] = [
     from: "found ? this.#ports.pollMs : this.#ports.searchMs",
     to: "500",
   },
+  {
+    name: "a system of before the agent's disk was lost is not let in",
+    file: "partition-agent/boot/boot-token.ts",
+    from: "if (!claims || !known || ",
+    to: "if (claims || ",
+  },
 ];

@@ -58,6 +58,7 @@ function unsettledServer({ world: { truth }, leaf }: Datacenter, server: SimServ
 function unsettledTenant(desired: MachineDesired, observed: MachineObserved, server: SimServer, network: string) {
   if (observed.phonedHomeEpoch !== desired.epoch)
     return `epoch ${desired.epoch} has not phoned home: ${observed.progress?.why}`;
+  if (server.doing === "system, unheard") return "its system phones home, and nobody lets it in";
   if (network === "prov") return "its port is not in its tenant's network";
   if (server.disk.epoch !== desired.epoch) return `its disk is of epoch ${server.disk.epoch}`;
   const { uuid } = desired.allocation!;
