@@ -24,6 +24,11 @@ const consequences: readonly (readonly [string, Parameters<typeof machineDiffere
   [
     "a machine that was released since the backup",
     { inForce: wanted(7n), held: wanted(6n, "a"), seen: seen({ wipedEpoch: 7n }) },
+    /it is left as it is/,
+  ],
+  [
+    "a free machine that the restored central has given to somebody",
+    { inForce: wanted(7n), held: wanted(8n, "a"), seen: seen({ wipedEpoch: 7n }) },
     /it is installed for project a/,
   ],
   [
