@@ -149,10 +149,10 @@ class Run {
     if (random.chance(0.05)) this.#central.clock.advance(random.below(random.chance(0.1) ? 3_600_000 : 30_000));
     // Few keys, so that they come again with other requests and from other callers.
     const more = random.chance(0.1) ? { [keyHeader]: random.pick(keysAgain) } : {};
-    const ended = await endOf(
-      heard(transport, method, request, { authorization, patience, more }),
-      this.#central.clock,
-    );
+    const once = () => heard(transport, method, request, { authorization, patience, more });
+    // Sometimes somebody else is as quick.
+    const calls = random.chance(0.1) ? [once(), once()] : [once()];
+    const [ended = {}, twin = {}] = await Promise.all(calls.map((each) => endOf(each, this.#central.clock)));
     if (random.chance(0.02)) await turns(3);
     if (ended.answer !== undefined) this.#learn(method.output, ended.answer);
     const end =
@@ -161,7 +161,9 @@ class Run {
       method: called,
       what,
       end,
-      wrong: [wrongWith(ended), this.#log.wrong()].filter((one) => one !== undefined).join("\n  ") || undefined,
+      wrong:
+        [wrongWith(ended), wrongWith(twin), this.#log.wrong()].filter((one) => one !== undefined).join("\n  ") ||
+        undefined,
     };
   }
 
