@@ -1,7 +1,7 @@
 // The daemon that talks to BMCs, in a partition without an agent.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import { type Client, Code } from "@connectrpc/connect";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { InfraRole, MachineRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import {
@@ -14,6 +14,7 @@ import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import { first, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
+import { refusedWith } from "../testing/refused-with.ts";
 import { until } from "../testing/until.ts";
 
 const uuid = machineUuid(1);
@@ -32,11 +33,6 @@ beforeEach(async () => {
 });
 afterEach(() => central.close());
 
-const refusedWith = (code: Code, text: RegExp) => (e: unknown) => {
-  assert.ok(e instanceof ConnectError, String(e));
-  assert.deepEqual([Code[e.code], text.test(e.message)], [Code[code], true], e.message);
-  return true;
-};
 const update = (...uuids: string[]) =>
   daemon.updateBMCInfo({ partition: "lab", bmcReports: uuids.map((id) => ({ uuid: id, bmc })) });
 const order = (bmcCommand: Command) => admin.bMCCommand({ uuid, command: bmcCommand });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
-import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import { type Client, Code } from "@connectrpc/connect";
 import { SwitchDesiredSchema } from "#gen/holdfast/state/v1/switch_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { SwitchService as AdminSwitchService } from "#gen/metalstack/admin/v2/switch_pb.ts";
@@ -20,6 +20,7 @@ import { SwitchService } from "#gen/metalstack/infra/v2/switch_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import { desiredItem, placesOf } from "../sync/projection.ts";
 import { first, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
+import { refusedWith } from "../testing/refused-with.ts";
 import { until } from "../testing/until.ts";
 
 const uuid = machineUuid(1);
@@ -36,12 +37,6 @@ beforeEach(async () => {
   admin = central.client(AdminSwitchService);
 });
 afterEach(() => central.close());
-
-const refusedWith = (code: Code, text: RegExp) => (e: unknown) => {
-  assert.ok(e instanceof ConnectError, String(e));
-  assert.deepEqual([Code[e.code], text.test(e.message)], [Code[code], true], e.message);
-  return true;
-};
 
 type SwitchInit = Omit<MessageInitShape<typeof SwitchSchema>, "$typeName">;
 const leaf = (id: string, more: SwitchInit = {}): SwitchInit => ({

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { clone, enumToJson } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import { type Client, Code } from "@connectrpc/connect";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { type TaskInfo, TaskService, TaskStateSchema } from "#gen/metalstack/admin/v2/task_pb.ts";
 import { MachineBMCCommand as Command, MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import { aWaiting, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
+import { refusedWith } from "../testing/refused-with.ts";
 import { deletionTaskId } from "./deletion.ts";
 
 const uuid = machineUuid(1);
@@ -22,11 +23,6 @@ beforeEach(async () => {
 });
 afterEach(() => central.close());
 
-const refusedWith = (code: Code, text: RegExp) => (e: unknown) => {
-  assert.ok(e instanceof ConnectError, String(e));
-  assert.deepEqual([Code[e.code], text.test(e.message)], [Code[code], true], e.message);
-  return true;
-};
 const listed = async (query: { queue?: string; count?: number; page?: number } = {}) => (await tasks.list(query)).tasks;
 const said = (t: TaskInfo | undefined) => [
   t?.type,

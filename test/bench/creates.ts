@@ -19,6 +19,7 @@ import { dayMs } from "#lib/durations.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import { silentLog as log } from "#lib/log.ts";
+import { countedStore } from "./counted-store.ts";
 import { type Load, load } from "./load.ts";
 
 export interface Amount {
@@ -72,20 +73,11 @@ export async function giveAway(
   let commit: Commit | undefined;
   const stop = new AbortController();
   setMaxListeners(0, stop.signal);
-  const counted = (store: Store): Store => ({
-    history: () => store.history(),
-    read: (key) => store.read(key),
-    list: (prefix) => store.list(prefix),
-    watch: (wanted, signal) => store.watch(wanted, signal),
-    compact: (revision) => store.compact(revision),
-    close: () => store.close(),
-    async commit(given) {
-      const committed = await store.commit(given);
-      if (committed.ok) commit = given;
+  const counted = (store: Store) =>
+    countedStore(store, (given, isDone) => {
+      if (isDone) commit = given;
       else lost++;
-      return committed;
-    },
-  });
+    });
   const states: State[] = [];
   for (const store of stores) states.push(await openState({ store: counted(store), clock, random, log }, stop.signal));
   const creators = states.map((state) => creator({ state, clock, random }));

@@ -14,6 +14,7 @@ import { ProjectSchema } from "#gen/metalstack/api/v2/project_pb.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import { silentLog as log } from "#lib/log.ts";
+import { countedStore } from "./counted-store.ts";
 import { nowMs } from "./protocol.ts";
 
 export interface Amount {
@@ -34,19 +35,10 @@ export async function takeDurably(stores: readonly Store[], amount: Amount): Pro
   let lost = 0;
   const stop = new AbortController();
   setMaxListeners(0, stop.signal);
-  const counted = (store: Store): Store => ({
-    history: () => store.history(),
-    read: (key) => store.read(key),
-    list: (prefix) => store.list(prefix),
-    watch: (wanted, signal) => store.watch(wanted, signal),
-    compact: (revision) => store.compact(revision),
-    close: () => store.close(),
-    async commit(commit) {
-      const committed = await store.commit(commit);
-      if (!committed.ok) lost++;
-      return committed;
-    },
-  });
+  const counted = (store: Store) =>
+    countedStore(store, (_commit, isDone) => {
+      if (!isDone) lost++;
+    });
   const states: State[] = [];
   for (const store of stores) states.push(await openState({ store: counted(store), clock, random, log }, stop.signal));
   await states[0]?.transact((tx) => {
