@@ -3,7 +3,7 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
-import { type MachineView, placeMachine, unavailability, unfitText } from "#domain/machine/placement.ts";
+import { type MachineView, placeMachine, unavailability, unfitText, type Wanted } from "#domain/machine/placement.ts";
 import { asnTag, rackTag, systemTags } from "#domain/machine/tags.ts";
 import { newMeta, touched } from "#domain/meta.ts";
 import { type Pool, reservedIn } from "#domain/size/reservation.ts";
@@ -18,12 +18,13 @@ import { bug } from "#lib/bug.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Spaces } from "../network/spaces.ts";
 import { inTurn } from "../size-reservation/service.ts";
+import type { Stored } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 import { takeAsn } from "./asn.ts";
 import type { Resolved } from "./create.ts";
-import type { MachineIndexes } from "./indexes.ts";
+import { type MachineIndexes, placeKey } from "./indexes.ts";
 import { joinNetwork } from "./join-network.ts";
 import type { Picks } from "./picks.ts";
 import { checkTold } from "./told.ts";
@@ -90,36 +91,44 @@ function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Al
   if (request.uuid !== undefined) return namedMachine(tx, request.uuid);
   const { peek, indexes, seed } = context;
   const { partition = "", size = "", project } = request;
-  const machines = peek.by(indexes.byPartition, partition).map(({ id, value }) => ({
-    desired: value,
-    observed: peek.get(kinds.machineObserved, id)?.value,
-  }));
-  const placement = placeMachine(
-    machines,
-    {
-      partition,
-      size,
-      project,
-      role: MachineAllocationType.MACHINE,
-      placementLabels: request.placementLabels?.labels ?? {},
-    },
-    (uuid) => shuffle(uuid, seed),
-  );
-  if (placement.kind === "none") {
-    const text = `no machine of size ${size} can be had in partition ${partition}: of ${machines.length} machines ${unfitText(placement.reasons)}`;
-    throw new Refusal("exhausted", text, { reason: "NO_MACHINE" });
-  }
+  const wanted = {
+    partition,
+    size,
+    project,
+    role: MachineAllocationType.MACHINE,
+    placementLabels: request.placementLabels?.labels ?? {},
+  };
+  const views = (rows: readonly Stored<MachineDesired>[]): MachineView[] =>
+    rows.map(({ id, value }) => ({ desired: value, observed: peek.get(kinds.machineObserved, id)?.value }));
+  const waiting = peek.by(indexes.waiting, placeKey({ partition, size })).flatMap(({ id, value }): MachineView[] => {
+    const desired = peek.get(kinds.machineDesired, id)?.value;
+    return desired ? [{ desired, observed: value }] : [];
+  });
+  const ofProject = views(peek.by(indexes.byProject, project));
+  const placement = placeMachine(waiting, wanted, (uuid) => shuffle(uuid, seed), ofProject);
+  const all = () => views(peek.by(indexes.byPartition, partition));
+  if (placement.kind === "none") throw noMachine(all(), wanted);
   const { machines: ranked } = placement;
   const best =
     ranked.find((m) => !context.picks.isPicked(m.desired.uuid)) ?? ranked[0] ?? bug("candidates without one");
   context.picks.pick(context.allocation, best.desired.uuid);
-  keepReserved(tx, { partition, size }, project, machines, placement.machines.length);
+  keepReserved(tx, { partition, size }, project, all, ranked.length);
   return held(tx, best.desired);
 }
 
+/** Says for which reasons how many fell, of all that there are. */
+function noMachine(machines: readonly MachineView[], wanted: Wanted): Refusal {
+  const placement = placeMachine(machines, wanted, () => 0);
+  const why = placement.kind === "none" ? unfitText(placement.reasons) : "there was none until now";
+  const text = `no machine of size ${wanted.size} can be had in partition ${wanted.partition}: of ${machines.length} machines ${why}`;
+  return new Refusal("exhausted", text, { reason: "NO_MACHINE" });
+}
+
 /** @throws Refusal "exhausted" when all that is left is kept for other projects */
-function keepReserved(tx: Tx, pool: Pool, project: string, machines: readonly MachineView[], fit: number): void {
+function keepReserved(tx: Tx, pool: Pool, project: string, all: () => readonly MachineView[], fit: number): void {
   const reservations = tx.list(kinds.sizeReservation).map((row) => row.value);
+  if (reservations.length === 0) return;
+  const machines = all();
   const isIn = ({ desired, observed }: MachineView) =>
     desired.partition === pool.partition && observed?.size === pool.size;
   const usedBy = (one: string) => machines.filter((m) => m.desired.allocation?.project === one && isIn(m)).length;

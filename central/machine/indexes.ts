@@ -1,3 +1,4 @@
+import { MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { ipIndexes } from "../ip/indexes.ts";
 import type { Index } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
@@ -9,9 +10,14 @@ export interface MachineIndexes {
   readonly byProject: Index<typeof kinds.machineDesired>;
   /** By each label, of the machine and of its allocation. */
   readonly byLabel: Index<typeof kinds.machineDesired>;
+  /** Those that wait and live, by `placeKey`. */
+  readonly waiting: Index<typeof kinds.machineObserved>;
   readonly byImage: Index<typeof kinds.machineDesired>;
   readonly ipsByMachine: Index<typeof kinds.ip>;
 }
+
+export const placeKey = ({ partition, size }: { readonly partition: string; readonly size: string }): string =>
+  JSON.stringify([partition, size]);
 
 /** Asked more than once it gives the same indexes. */
 export const machineIndexes = (state: State): MachineIndexes => ({
@@ -21,6 +27,9 @@ export const machineIndexes = (state: State): MachineIndexes => ({
     ...meta?.labels?.labels,
     ...allocation?.meta?.labels?.labels,
   })),
+  waiting: state.index(kinds.machineObserved, "waiting", (m) =>
+    m.waiting && m.liveliness === MachineLiveliness.ALIVE ? placeKey(m) : undefined,
+  ),
   byImage: state.index(kinds.machineDesired, "image", (m) => m.allocation?.image?.id),
   ipsByMachine: ipIndexes(state).byMachine,
 });

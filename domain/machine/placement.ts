@@ -33,11 +33,14 @@ export type Placement =
 /**
  * Machines that can take the allocation, best first: fewest machines of the project with the same placement labels in the
  * rack, then fewest of the project with the same role and size, then by `shuffle` (a seeded number per uuid).
+ * @param machines to choose from
+ * @param neighbors among which all of the project's machines are; the same ones unless given
  */
 export function placeMachine(
   machines: readonly MachineView[],
   wanted: Wanted,
   shuffle: (uuid: string) => number,
+  neighbors: readonly MachineView[] = machines,
 ): Placement {
   const reasons = new Map<Unfit, number>();
   const fit = machines.filter((m) => {
@@ -46,7 +49,7 @@ export function placeMachine(
     return unfit === undefined;
   });
   if (fit.length === 0) return { kind: "none", reasons };
-  const score = rackScore(machines, wanted);
+  const score = rackScore(neighbors, wanted);
   const ranked = fit
     .map((machine) => ({ machine, score: score(machine), tie: shuffle(machine.desired.uuid) }))
     .sort((a, b) => a.score[0] - b.score[0] || a.score[1] - b.score[1] || a.tie - b.tie);
