@@ -146,7 +146,7 @@ test("a page token is good for its own list only, whatever the order of labels",
     refusedFor("PAGE_TOKEN_OF_ANOTHER_LIST"),
   );
   assert.equal((await list({ kind: "image", query, pageToken, pageSize: 7 })).things[0]?.id, "debian-13.0.2");
-  for (const text of ["%", "AAAA", "////", `${pageToken}\u0000`, "x"]) {
+  for (const text of ["%", "AAAA", "////", `${pageToken}x`, "x"]) {
     await assert.rejects(list({ kind: "image", query, pageToken: text }), refusedFor("PAGE_TOKEN_INVALID"), text);
   }
 });

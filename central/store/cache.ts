@@ -6,6 +6,7 @@ import { fromBinary, type Message } from "@bufbuild/protobuf";
 import { bug } from "#lib/bug.ts";
 import type { Log } from "#lib/log.ts";
 import { type Kind, keyOf, kinds, type Of } from "./kinds.ts";
+import { OrderedRows } from "./ordered-rows.ts";
 import type { Batch, Item, Listing, StoreChange } from "./store.ts";
 
 /** One thing as stored: its value and the revisions of its last change and of its first. */
@@ -65,10 +66,8 @@ export type Row<K extends Kind = Kind> = Pick<Stored<Of<K>>, "id" | "value">;
 
 interface Table {
   readonly kind: Kind;
-  readonly rows: Map<string, Stored<Message>>;
-  /** `rows` in id order; undefined after a change, until someone asks. */
-  sorted: readonly Stored<Message>[] | undefined;
-  readonly indexes: Map<string, { readonly index: Index; readonly ids: Map<string, Set<string>> }>;
+  readonly rows: OrderedRows<Stored<Message>>;
+  readonly indexes: Map<string, IndexEntry>;
   readonly folds: Map<string, FoldEntry>;
 }
 
@@ -107,9 +106,7 @@ export class Cache {
   }
 
   list<K extends Kind>(kind: K): readonly Stored<Of<K>>[] {
-    const table = this.#table(kind);
-    table.sorted ??= [...table.rows.values()].sort(byId);
-    return table.sorted as readonly Stored<Of<K>>[]; // as above
+    return this.#table(kind).rows.inOrder() as readonly Stored<Of<K>>[]; // as above
   }
 
   /** Registers an index, computed over what is there and kept from then on. Asking twice for a name gives the same one. */
@@ -118,17 +115,16 @@ export class Cache {
     const known = indexes.get(name);
     if (known !== undefined) return known.index as unknown as Index<K>; // registered under the same kind
     const index: Index<K> = { kind, name, keysOf };
-    const entry = { index: index as unknown as Index, ids: new Map<string, Set<string>>() }; // only ever given its kind's values
+    const entry: IndexEntry = { index: index as unknown as Index, byKey: new Map() }; // only ever given its kind's values
     indexes.set(name, entry);
-    for (const row of rows.values()) enter(entry, row.id, row.value);
+    for (const row of rows.values()) enter(entry, row);
     return index;
   }
 
   /** In id order. */
   by<K extends Kind>(index: Index<K>, key: string): readonly Stored<Of<K>>[] {
-    const { indexes, rows } = this.#table(index.kind);
-    const ids = indexes.get(index.name)?.ids.get(key) ?? [];
-    return Array.from(ids, (id) => rows.get(id) as Stored<Of<K>>).sort(byId); // an index names only rows that are there
+    const found = this.#table(index.kind).indexes.get(index.name)?.byKey.get(key);
+    return (found?.inOrder() ?? []) as readonly Stored<Of<K>>[]; // as above
   }
 
   /** Registers a fold, computed over what is there and kept from then on. Asking twice for a name gives the same one. */
@@ -160,7 +156,7 @@ export class Cache {
   replace({ items, revision }: Listing): readonly Change[] {
     const listed = new Set(items.map((item) => item.key));
     const held = [...this.#tables.values()].flatMap(({ kind, rows }) =>
-      Array.from(rows.keys(), (id) => keyOf(kind, id)),
+      Array.from(rows.ids(), (id) => keyOf(kind, id)),
     );
     const gone = [...held, ...this.#unreadable.keys()].filter((key) => !listed.has(key));
     const fresh = items.filter((item) => this.revisionOf(item.key) !== item.revision);
@@ -176,8 +172,7 @@ export class Cache {
   clear(): void {
     for (const table of this.#tables.values()) {
       table.rows.clear();
-      table.sorted = undefined;
-      for (const { ids } of table.indexes.values()) ids.clear();
+      for (const { byKey } of table.indexes.values()) byKey.clear();
       for (const { sums } of table.folds.values()) sums.clear();
     }
     this.#unreadable.clear();
@@ -224,43 +219,44 @@ export class Cache {
 
 const emptyTable = (kind: Kind): Table => ({
   kind,
-  rows: new Map(),
-  sorted: undefined,
+  rows: new OrderedRows(),
   indexes: new Map(),
   folds: new Map(),
 });
 
-const byId = (a: { readonly id: string }, b: { readonly id: string }) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
-
 function set(table: Table, id: string, row: Stored<Message> | undefined): void {
   const before = table.rows.get(id);
   for (const entry of table.indexes.values()) {
-    if (before !== undefined) leave(entry, id, before.value);
-    if (row !== undefined) enter(entry, id, row.value);
+    if (before !== undefined) leave(entry, before);
+    if (row !== undefined) enter(entry, row);
   }
   for (const entry of table.folds.values()) {
     if (before !== undefined) count(entry, before, "without");
     if (row !== undefined) count(entry, row, "with");
   }
   if (row === undefined) table.rows.delete(id);
-  else table.rows.set(id, row);
-  table.sorted = undefined;
+  else table.rows.set(row);
 }
 
-type IndexEntry = { readonly index: Index; readonly ids: Map<string, Set<string>> };
+interface IndexEntry {
+  readonly index: Index;
+  /** Only keys that some row has. */
+  readonly byKey: Map<string, OrderedRows<Stored<Message>>>;
+}
 
-function enter({ index, ids }: IndexEntry, id: string, value: Message): void {
-  for (const key of keysOf(index, value)) {
-    const under = ids.get(key) ?? new Set();
-    ids.set(key, under.add(id));
+function enter({ index, byKey }: IndexEntry, row: Stored<Message>): void {
+  for (const key of keysOf(index, row.value)) {
+    const under = byKey.get(key) ?? new OrderedRows();
+    under.set(row);
+    byKey.set(key, under);
   }
 }
 
-function leave({ index, ids }: IndexEntry, id: string, value: Message): void {
-  for (const key of keysOf(index, value)) {
-    const under = ids.get(key);
-    under?.delete(id);
-    if (under?.size === 0) ids.delete(key);
+function leave({ index, byKey }: IndexEntry, row: Stored<Message>): void {
+  for (const key of keysOf(index, row.value)) {
+    const under = byKey.get(key);
+    under?.delete(row.id);
+    if (under?.size === 0) byKey.delete(key);
   }
 }
 
