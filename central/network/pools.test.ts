@@ -1,10 +1,7 @@
-// On every store: after random operations on networks, addresses and machines what is free is what a plain list says, nothing was
+// After random operations on networks, addresses and machines what is free is what a plain list says, nothing was
 // given twice, and when all is given back all is free.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { addressBlock, familySpace, prefixBlock } from "#domain/network/free.ts";
 import { take } from "#domain/network/ipam.ts";
@@ -15,40 +12,16 @@ import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/
 import { type IP, IPAddressFamily, IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type Network, NetworkService, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
-import { systemClock } from "#lib/io/system-clock.ts";
-import { systemRandom } from "#lib/io/system-random.ts";
-import { silentLog } from "#lib/log.ts";
 import { Seeded } from "#lib/seeded.ts";
-import { EtcdStore } from "../io/etcd-store.ts";
-import { LmdbStore } from "../io/lmdb-store.ts";
-import { etcdMissing, startEtcd } from "../io/testing/etcd-process.ts";
 import { kinds } from "../store/kinds.ts";
-import { MemoryStore } from "../store/memory-store.ts";
-import type { Store } from "../store/store.ts";
 import { aWaiting, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
 import { spaceName, spaces } from "./spaces.ts";
 
 const operations = 10_000;
 const machines = 6;
-const ports = { clock: systemClock, random: systemRandom, log: silentLog };
-const folder = mkdtempSync(path.join(tmpdir(), "holdfast-pools-"));
-after(() => rmSync(folder, { recursive: true }));
 
-test(`${operations} operations in memory`, () => exercise(new MemoryStore(ports)));
-
-test(`${operations} operations on the embedded store`, () => exercise(new LmdbStore(ports, { folder })));
-
-test(`${operations} operations on etcd`, { skip: etcdMissing() ?? false }, async () => {
-  const etcd = await startEtcd({ dataDir: path.join(folder, "etcd"), flush: "none" });
-  try {
-    await exercise(new EtcdStore(ports, { endpoints: etcd.endpoints }));
-  } finally {
-    await etcd.stop();
-  }
-});
-
-async function exercise(store: Store): Promise<void> {
-  const central = await machineCentral(store);
+test(`${operations} operations`, async () => {
+  const central = await machineCentral();
   try {
     const world = await World.made(central);
     for (let done = 0, checked = 0; done < operations; ) {
@@ -61,9 +34,8 @@ async function exercise(store: Store): Promise<void> {
     world.check();
   } finally {
     await central.close();
-    await store.close();
   }
-}
+});
 
 const known = <T extends { readonly ok: boolean }>(parsed: T): Extract<T, { ok: true }> => {
   assert.ok(parsed.ok);
