@@ -76,7 +76,7 @@ export class Datacenter {
     this.world = world;
     this.random = ports.random.branch(partition);
     this.#homeEveryMs = homeEveryMs;
-    this.agentDisk = new SimDisk(this.random.branch("agent's disk"));
+    this.agentDisk = new SimDisk(this.random.branch("agent's disk"), "disk");
     this.link = new Line(world.time, this.random.branch("link"));
     const plans = Array.from({ length: servers }, (_, i) => planOf(firstServer + i, this.random.branch(`plan ${i}`)));
     const onAt = (port: string) => this.servers.find((s) => s.plan.port === port && s.power === "on")?.plan.mac;

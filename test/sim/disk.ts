@@ -19,10 +19,13 @@ export class SimDisk {
   #tables = new Set<string>();
   #copies = 0;
   readonly #random: Seeded;
+  readonly #name: string;
   readonly faults: DiskFaults = { writeMsMax: 5, full: 0 };
 
-  constructor(random: Seeded) {
+  /** @param name that no other disk has which its content may come to */
+  constructor(random: Seeded, name: string) {
     this.#random = random;
+    this.#name = name;
   }
 
   /** As one life of a process sees it. */
@@ -42,7 +45,7 @@ export class SimDisk {
       await life.after(0.05);
     };
     return {
-      identity: `disk ${this.#copies}`,
+      identity: `${this.#name} ${this.#copies}`,
       get: (table, key) => this.#rows.get(table, key),
       entries: (table, prefix) => this.#rows.entries(table, prefix),
       write: (changes) => {

@@ -119,7 +119,7 @@ export const faults = {
   "agent copied": {
     lastsMs: [10_000, 600_000],
     begin: (at, random) => {
-      const disk = new SimDisk(random.branch("copy's disk"));
+      const disk = new SimDisk(random.branch("copy's disk"), "copy's disk");
       disk.restore(at.agentDisk.copy());
       const line = new Line(at.world.time, random.branch("copy's line"));
       // It may be alone with what it remembers: nobody at central can tell it then that it is one too many.
