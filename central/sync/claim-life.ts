@@ -61,7 +61,10 @@ export class LifeClaim {
       if (known && equals(AgentLifeSchema, known, mine)) return;
       await state.transact((tx) => {
         const present = tx.get(kinds.agentLife, partition);
-        if (present && present.agent !== agent && tx.get(kinds.centralSession, present.session))
+        // Here no other life is connected: whoever claims has been let in (connections.ts). What a stream of this central could not give
+        // back when it ended, or what a restored store brought back, is void.
+        const isElsewhere = present !== undefined && present.session !== session.id;
+        if (isElsewhere && present.agent !== agent && tx.get(kinds.centralSession, present.session))
           throw alreadyLive(partition, present.agent);
         tx.put(kinds.agentLife, partition, mine);
       });
@@ -75,7 +78,7 @@ export class LifeClaim {
     }
   }
 
-  /** Gives it back, unless another stream has it. What fails is made up for by time. */
+  /** Gives it back, unless another stream has it. What fails is made up for by the next claim here, and by time elsewhere. */
   leave(): void {
     const { state, log } = this.#ports;
     const gaveBack = async () => {

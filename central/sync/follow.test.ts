@@ -254,6 +254,20 @@ describe("a live stream", () => {
     await untilBeat(elsewhere("b", stop.signal));
   });
 
+  test("is not kept out by what another life at the same central could not give back", async () => {
+    const mine = new AbortController();
+    const stream = follow({}, mine.signal);
+    await untilBeat(stream);
+    const claimed = state.get(kinds.agentLife, "p1")!.value;
+    mine.abort();
+    await turns();
+    // As from a restored store.
+    await state.transact((tx) => tx.put(kinds.agentLife, "p1", claimed));
+    assert.ok(state.get(kinds.centralSession, claimed.session));
+    await untilBeat(follow({ agent: "b" }));
+    assert.equal(state.get(kinds.agentLife, "p1")?.value.agent, "b");
+  });
+
   test("loses its claim when its central's session has ended, and says so when another agent has taken its place", async () => {
     const other = { ...ports, connections: new Connections(clock, log), session: newSession() };
     const stream = follow();
