@@ -1,5 +1,6 @@
 // Child of npm run bench:sync: many agents in one process, each with the shipped link, ledger and outbox, a connection and a disk of its own.
 // Told by the parent what to do, it tells when each revision came and when it was durable, on the clock that all processes share.
+import { setMaxListeners } from "node:events";
 import path from "node:path";
 import { syncClient } from "#agent/io/sync-client.ts";
 import { Ledger } from "#agent/ledger/ledger.ts";
@@ -14,6 +15,8 @@ import { type AgentOrders, nowMs, type Seen, tell } from "./protocol.ts";
 
 const orders = JSON.parse(process.argv[2] ?? "") as AgentOrders;
 const stop = new AbortController();
+// All agents of this process hang on it.
+setMaxListeners(0, stop.signal);
 let seen: Seen[] = [];
 let following = 0;
 
