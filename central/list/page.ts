@@ -1,5 +1,6 @@
 import { type Message, toBinary } from "@bufbuild/protobuf";
 import type { Thing } from "#gen/holdfast/api/v1/thing_pb.ts";
+import { firstIndex } from "#lib/first-index.ts";
 import type { Kind } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { candidates } from "../things/candidates.ts";
@@ -26,7 +27,8 @@ export function pageOf(
   const rows = candidates(state, question, kind);
   const things: Thing[] = [];
   let bytes = 0;
-  for (let i = after === undefined ? 0 : firstAfter(rows, after); i < rows.length; i++) {
+  // What the last page ended with may be gone.
+  for (let i = after === undefined ? 0 : firstIndex(rows, (row) => row.id > after); i < rows.length; i++) {
     const { id } = rows[i]!;
     const thing = thingFor(state, question, sight, { kind, id });
     if (thing === undefined) continue;
@@ -37,18 +39,6 @@ export function pageOf(
     things.push(thing);
   }
   return { things, lastId: undefined };
-}
-
-/** Index of the first row after the id, which itself may be gone. */
-function firstAfter(rows: readonly { readonly id: string }[], id: string): number {
-  let low = 0;
-  let high = rows.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (rows[middle]!.id <= id) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** Stored values are shared and never change. */

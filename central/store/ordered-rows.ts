@@ -1,5 +1,6 @@
 // Rows by id, and in id order for whoever asks. What was put in order once is kept: a few changes since then are worked into a copy of
 // it, which costs far less than to sort everything anew for each.
+import { firstIndex } from "#lib/first-index.ts";
 
 /** Changes beyond which sorting anew is the better way. */
 const changesMax = 32;
@@ -61,7 +62,7 @@ export class OrderedRows<R extends { readonly id: string }> {
   #workedIn(before: readonly R[]): readonly R[] {
     const rows = [...before];
     for (const id of this.#changed) {
-      const at = placeOf(rows, id);
+      const at = firstIndex(rows, (row) => row.id >= id);
       const isThere = rows[at]?.id === id;
       const row = this.#rows.get(id);
       if (row !== undefined) rows.splice(at, isThere ? 1 : 0, row);
@@ -72,15 +73,3 @@ export class OrderedRows<R extends { readonly id: string }> {
 }
 
 const byId = (a: { readonly id: string }, b: { readonly id: string }) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
-
-/** Index of the first row whose id is not before this one. */
-function placeOf(rows: readonly { readonly id: string }[], id: string): number {
-  let low = 0;
-  let high = rows.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (rows[middle]!.id < id) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
