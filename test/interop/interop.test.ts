@@ -65,15 +65,8 @@ for (const [name, yaml] of [
 
       test("reads a stream for as long as it likes", async () => {
         const client = clientOf(central);
-        const { input, output } = MachineService.method.watch;
-        const stream = client.makeServerStreamRequest(
-          pathOf(MachineService.method.watch),
-          (message: MessageShape<typeof input>) => Buffer.from(toBinary(input, message)),
-          (bytes) => fromBinary(output, bytes),
-          create(input, {}),
-          authorized(central),
-        );
-        const [first] = (await once(stream, "data")) as [MessageShape<typeof output>];
+        const stream = watchMachines(client, central);
+        const [first] = (await once(stream, "data")) as [MessageShape<typeof MachineService.method.watch.output>];
         assert.equal(first.initialDone, true);
         stream.cancel();
         const [error] = (await once(stream, "error")) as [grpc.ServiceError];
@@ -107,14 +100,7 @@ for (const [name, yaml] of [
       test("sees its stream end as unavailable when central stops", async () => {
         const stopping = await startedCentral(yaml);
         const client = clientOf(stopping);
-        const { input, output } = MachineService.method.watch;
-        const stream = client.makeServerStreamRequest(
-          pathOf(MachineService.method.watch),
-          (message: MessageShape<typeof input>) => Buffer.from(toBinary(input, message)),
-          (bytes) => fromBinary(output, bytes),
-          create(input, {}),
-          authorized(stopping),
-        );
+        const stream = watchMachines(client, stopping);
         await once(stream, "data");
         const ended = once(stream, "error") as Promise<[grpc.ServiceError]>;
         await stopping.stop();
@@ -209,6 +195,17 @@ async function textOf(chunks: AsyncIterable<Buffer>): Promise<string> {
 }
 
 const pathOf = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
+
+function watchMachines(client: grpc.Client, central: StartedCentral) {
+  const { input, output } = MachineService.method.watch;
+  return client.makeServerStreamRequest(
+    pathOf(MachineService.method.watch),
+    (message: MessageShape<typeof input>) => Buffer.from(toBinary(input, message)),
+    (bytes) => fromBinary(output, bytes),
+    create(input, {}),
+    authorized(central),
+  );
+}
 
 function clientOf({ baseUrl, caFile }: StartedCentral): grpc.Client {
   const { protocol, host } = new URL(baseUrl);
