@@ -23,7 +23,9 @@ export function bmcService(ports: BootPorts): ServiceImpl<typeof BMCService> {
     async bMCCommandDone({ commandId, error }) {
       const unknown = () =>
         new Refusal("not-found", `command ${commandId.slice(0, 128)} was never given`, { field: "command_id" });
-      const { uuid, id } = parseCommandId(commandId) ?? fail(unknown());
+      const command = parseCommandId(commandId);
+      if (!command) throw unknown();
+      const { uuid, id } = command;
       // Said without words it is an error all the same.
       const text = error === undefined ? "" : error.slice(0, errorMax) || "failed, with no reason told";
       await observe(ports, uuid, (m, desired) => {
@@ -33,8 +35,4 @@ export function bmcService(ports: BootPorts): ServiceImpl<typeof BMCService> {
       return {};
     },
   };
-}
-
-function fail(error: Error): never {
-  throw error;
 }

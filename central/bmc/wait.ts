@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { dueCommands } from "#domain/machine/due-commands.ts";
+import type { MachineView } from "#domain/machine/placement.ts";
 import { MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type WaitForBMCCommandResponse, WaitForBMCCommandResponseSchema } from "#gen/metalstack/infra/v2/bmc_pb.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
@@ -31,12 +32,14 @@ export async function* waitForCommands(
   /** By machine: what is due and was sent already. */
   const sent = new Map<string, readonly string[]>();
   try {
-    for (const { desired } of viewsOfPartition(state, partition)) yield* fresh(ports, desired.uuid, sent);
+    for (const view of viewsOfPartition(state, partition)) yield* fresh(ports, view, sent);
     for await (const batch of changes) {
       checkNoAgent(state, partition);
       const uuids = new Set(batch.changes.filter((c) => concerned.includes(c.kind.name)).map((c) => c.id));
-      for (const uuid of uuids)
-        if (viewOf(state, uuid)?.desired.partition === partition) yield* fresh(ports, uuid, sent);
+      for (const uuid of uuids) {
+        const view = viewOf(state, uuid);
+        if (view?.desired.partition === partition) yield* fresh(ports, view, sent);
+      }
     }
   } finally {
     own.abort(new Error("the stream has ended"));
@@ -48,11 +51,11 @@ const concerned: readonly string[] = [kinds.machineDesired.name, kinds.machineOb
 
 function* fresh(
   { state, clock }: BootPorts,
-  uuid: string,
+  view: MachineView,
   sent: Map<string, readonly string[]>,
 ): Generator<WaitForBMCCommandResponse> {
-  const view = viewOf(state, uuid);
-  const due = view ? dueCommands(view, clock.wallMs()) : [];
+  const { uuid } = view.desired;
+  const due = dueCommands(view, clock.wallMs());
   const before = sent.get(uuid) ?? [];
   if (due.length === 0) sent.delete(uuid);
   else
@@ -61,7 +64,7 @@ function* fresh(
       due.map((c) => c.id),
     );
   const { user = "", password = "" } = state.get(kinds.bmcAccess, uuid)?.value ?? {};
-  const machineBmc = create(MachineBMCSchema, { ...(view?.observed?.bmc ?? create(MachineBMCSchema)), user, password });
+  const machineBmc = create(MachineBMCSchema, { ...(view.observed?.bmc ?? create(MachineBMCSchema)), user, password });
   for (const { id, command } of due) {
     if (before.includes(id)) continue;
     const commandId = commandIdOf(uuid, id);

@@ -29,9 +29,9 @@ export function adminMachineService(ports: MachinePorts): ServiceImpl<typeof Mac
     get: ({ uuid }) => ({ machine: apiMachine(state, known(uuid)) }),
 
     list({ query, partition }) {
+      if (partition !== undefined && (query?.partition ?? partition) !== partition) return { machines: [] };
       const inPartition = partition === undefined ? query : { ...(query ?? create(MachineQuerySchema)), partition };
-      const views = viewsMatching(state, inPartition).filter((m) => matchesMachine(m, query));
-      return { machines: views.map((m) => apiMachine(state, m)) };
+      return { machines: viewsMatching(state, inPartition).map((m) => apiMachine(state, m)) };
     },
 
     async delete({ uuid }) {

@@ -22,7 +22,7 @@ import { apiMachine, viewOf } from "../machine/views.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { migrate } from "./migrate.ts";
-import { type SwitchView, switchesOf, switchOf, switchView, unknownSwitch } from "./views.ts";
+import { isReplaced, type SwitchView, switchesOf, switchOf, switchView, unknownSwitch } from "./views.ts";
 
 export interface SwitchPorts {
   readonly state: State;
@@ -110,8 +110,6 @@ function apply(draft: SwitchDesired, observed: Switch, request: SwitchServiceUpd
   }
   draft.os = os;
 }
-
-const isReplaced = ({ replaceMode }: SwitchDesired): boolean => replaceMode === SwitchReplaceMode.REPLACE;
 
 /** Ports with a machine; with a query, only those whose machine it is for. */
 function withMachines(state: State, s: Switch, query: MachineQuery | undefined): SwitchWithMachines {

@@ -15,7 +15,7 @@ import { checkNoAgent } from "../boot/observe.ts";
 import { usable } from "../catalog/catalog.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
-import { enterSwitch, type SwitchView, switchView } from "./views.ts";
+import { enterSwitch, isReplaced, type SwitchView, switchView } from "./views.ts";
 
 /**
  * Enters a switch as its daemon sees it. Which networks its ports are in is not the daemon's to say, and who hangs on them stays.
@@ -39,7 +39,7 @@ export function registerSwitch(tx: Tx, seen: Switch, nowMs: number): void {
   const kept = { ...(lastSync && { lastSync }), ...(lastSyncError && { lastSyncError }) };
   const machineConnections = connectionsOf(tx, before, fresh);
   enterSwitch(tx, create(SwitchSchema, { ...fresh, ...kept, machineConnections }), nowMs);
-  if (!isReplaced(before)) return;
+  if (!isReplaced(before.desired)) return;
   const draft = clone(SwitchDesiredSchema, before.desired);
   draft.replaceMode = SwitchReplaceMode.OPERATIONAL;
   draft.ports = portsTakenOver(draft.ports, before.observed, fresh);
@@ -47,8 +47,6 @@ export function registerSwitch(tx: Tx, seen: Switch, nowMs: number): void {
   draft.meta = touched(draft.meta, nowMs);
   tx.put(kinds.switchDesired, seen.id, draft);
 }
-
-const isReplaced = ({ desired }: SwitchView): boolean => desired.replaceMode === SwitchReplaceMode.REPLACE;
 
 function checkSame(before: SwitchView, seen: Switch): void {
   const { observed } = before;
@@ -64,7 +62,7 @@ function checkSame(before: SwitchView, seen: Switch): void {
   if (observed.rack !== seen.rack && observed.machineConnections.length > 0) {
     throw wrong(`has machines of rack ${observed.rack ?? "(none)"} at its ports`, "MACHINES_CONNECTED", "rack");
   }
-  if (vendorOf(observed) !== vendorOf(seen) && !isReplaced(before)) {
+  if (vendorOf(observed) !== vendorOf(seen) && !isReplaced(before.desired)) {
     throw wrong("is of another vendor now: set its replace_mode to REPLACE first", "NOT_REPLACED", "os.vendor");
   }
 }
@@ -72,7 +70,7 @@ function checkSame(before: SwitchView, seen: Switch): void {
 /** Of the switch itself; of one that is replaced and has none, those of its twin, whose machines are at the same ports of both. */
 function connectionsOf(tx: Tx, before: SwitchView, seen: Switch): MachineConnection[] {
   const { observed } = before;
-  if (observed.machineConnections.length > 0 || !isReplaced(before)) return takenOver(observed, seen);
+  if (observed.machineConnections.length > 0 || !isReplaced(before.desired)) return takenOver(observed, seen);
   const isTwin = (s: Switch) => s.id !== seen.id && s.partition === seen.partition && s.rack === seen.rack;
   const twins = tx.list(kinds.switch).flatMap(({ value }) => (isTwin(value) ? [value] : []));
   const [twin, other] = twins.filter((s) => s.machineConnections.length > 0);

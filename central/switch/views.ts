@@ -1,7 +1,7 @@
 // A switch has two halves, as a machine has: what people want of it, and what is seen of it.
 import { composeSwitch, firstSwitch } from "#domain/switch/compose.ts";
 import type { SwitchDesired } from "#gen/holdfast/state/v1/switch_pb.ts";
-import type { Switch } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { type Switch, SwitchReplaceMode } from "#gen/metalstack/api/v2/switch_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -24,6 +24,9 @@ export interface SwitchView {
   readonly desired: SwitchDesired;
   readonly observed: Switch;
 }
+
+/** The next switch that registers under its id takes its place. */
+export const isReplaced = ({ replaceMode }: SwitchDesired): boolean => replaceMode === SwitchReplaceMode.REPLACE;
 
 /** Both halves, to be changed. @throws Refusal "not-found" */
 export function switchView(tx: Tx, id: string, nowMs: number, field?: string): SwitchView {
