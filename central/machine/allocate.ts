@@ -2,6 +2,7 @@
 // What is only looked at to choose comes from the state, without a condition; what is chosen is read through the transaction.
 import { clone, create } from "@bufbuild/protobuf";
 import { withdrawStale } from "#domain/machine/bmc-order.ts";
+import type { Resolved } from "#domain/machine/create.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { type MachineView, placeMachine, unavailability, unfitText, type Wanted } from "#domain/machine/placement.ts";
 import { asnTag, rackTag, systemTags } from "#domain/machine/tags.ts";
@@ -23,7 +24,6 @@ import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 import { takeAsn } from "./asn.ts";
-import type { Resolved } from "./create.ts";
 import { type MachineIndexes, placeKey } from "./indexes.ts";
 import { joinNetwork } from "./join-network.ts";
 import type { Picks } from "./picks.ts";

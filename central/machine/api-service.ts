@@ -1,6 +1,7 @@
 // metalstack.api.v2.MachineService: machines as the members of a project see and change them.
 import { clone, create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { checkSshKeys } from "#domain/machine/create.ts";
 import { systemTags } from "#domain/machine/tags.ts";
 import { checkLock, touched } from "#domain/meta.ts";
 import { releaseTaskId } from "#domain/task/machine-tasks.ts";
@@ -18,7 +19,6 @@ import { callerOf } from "../access/caller.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { kinds } from "../store/kinds.ts";
 import { bmcDetails } from "./bmc-details.ts";
-import { checkSshKeys } from "./create.ts";
 import { creator } from "./creator.ts";
 import { machineIndexes } from "./indexes.ts";
 import { giveOrder } from "./order.ts";

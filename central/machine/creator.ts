@@ -1,3 +1,4 @@
+import { resolveCreate } from "#domain/machine/create.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -7,7 +8,7 @@ import { spreader } from "../network/spread.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 import { allocate } from "./allocate.ts";
-import { resolveCreate } from "./create.ts";
+import { createReads } from "./create-reads.ts";
 import { machineIndexes } from "./indexes.ts";
 import { Picks } from "./picks.ts";
 
@@ -45,7 +46,10 @@ export function creator(ports: {
       const { result } = await spread((next) =>
         state.transact((tx) => {
           picks.done(attempt.allocation);
-          const made = allocate(tx, request, resolveCreate(tx, request, nowMs), { ...attempt, spread: next() });
+          const made = allocate(tx, request, resolveCreate(createReads(tx), request, nowMs), {
+            ...attempt,
+            spread: next(),
+          });
           keep(tx, made);
           return made;
         }),

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { resolveImage } from "#domain/image/version.ts";
-import { badImageConstraints, imageConstraintMatches, imageRefusal } from "#domain/size/image-constraint.ts";
+import { checkImageOfSize } from "#domain/machine/create.ts";
+import { badImageConstraints, imageConstraintMatches } from "#domain/size/image-constraint.ts";
 import { SizeImageConstraintService as AdminSizeImageConstraintService } from "#gen/metalstack/admin/v2/size_imageconstraint_pb.ts";
 import {
   type ImageConstraint,
@@ -58,12 +59,6 @@ export function sizeImageConstraintServices(ports: ServicePorts): Implementation
       list: ({ query }) => ({ sizeImageConstraints: constraints.list((c) => imageConstraintMatches(c, query)) }),
     }),
   ];
-}
-
-/** @throws Refusal "precondition" when the size does not take the image */
-export function checkImageOfSize(...asked: Parameters<typeof imageRefusal>): void {
-  const why = imageRefusal(...asked);
-  if (why !== undefined) throw new Refusal("precondition", why, { reason: "IMAGE_NOT_FOR_SIZE", field: "image" });
 }
 
 function checkConstraints(wanted: readonly ImageConstraint[]): void {

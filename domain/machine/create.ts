@@ -1,18 +1,38 @@
-// From a create request to what can be allocated: everything that it names is looked up and checked here. What is found is read
-// through the transaction, so that nothing goes away or changes between the check and the commit.
+// From a create request to what can be allocated: everything that it names is looked up and checked here, for all who give machines away.
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import { matchingLayouts } from "#domain/filesystem/match.ts";
-import { isExpired, resolveImage } from "#domain/image/version.ts";
-import { checkSshKey } from "#domain/machine/ssh-key.ts";
 import type { FilesystemLayout } from "#gen/metalstack/api/v2/filesystem_pb.ts";
 import { type Image, ImageFeature } from "#gen/metalstack/api/v2/image_pb.ts";
 import { MachineAllocationType, type MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import type { Partition } from "#gen/metalstack/api/v2/partition_pb.ts";
+import type { Project } from "#gen/metalstack/api/v2/project_pb.ts";
+import type { SizeImageConstraint } from "#gen/metalstack/api/v2/size_imageconstraint_pb.ts";
+import type { Size } from "#gen/metalstack/api/v2/size_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { usable } from "../catalog/catalog.ts";
-import { checkImageOfSize } from "../size-image-constraint/service.ts";
-import { type Kind, kinds, type Of } from "../store/kinds.ts";
-import type { Tx } from "../store/tx.ts";
+import { matchingLayouts } from "../filesystem/match.ts";
+import { isExpired, resolveImage } from "../image/version.ts";
+import { imageRefusal } from "../size/image-constraint.ts";
+import { checkSshKey } from "./ssh-key.ts";
+
+/** The kinds of things that a creation names, as stored. */
+export interface NamedThings {
+  readonly project: Project;
+  readonly partition: Partition;
+  readonly size: Size;
+  readonly image: Image;
+  readonly filesystemLayout: FilesystemLayout;
+  readonly network: Network;
+}
+
+/** What whoever gives machines away knows. Central reads through a transaction, so that nothing changes between check and commit. */
+export interface CreateReads {
+  /** @throws Refusal "not-found", or "precondition" for what is about to go */
+  usable<K extends keyof NamedThings>(kind: K, id: string, noun: string): NamedThings[K];
+  list<K extends "image" | "filesystemLayout">(kind: K): readonly NamedThings[K][];
+  imageConstraint(size: string): SizeImageConstraint | undefined;
+  /** Undefined: there is no such machine. */
+  placeOf(uuid: string): Place | undefined;
+}
 
 export interface Resolved {
   readonly image: Image;
@@ -22,7 +42,7 @@ export interface Resolved {
 }
 
 /** Where the machine stands and what it is, asked for or given by its uuid. */
-interface Place {
+export interface Place {
   readonly partition: string;
   readonly size: string;
 }
@@ -31,16 +51,16 @@ interface Place {
  * @param nowMs Unix time
  * @throws Refusal that names the field and the value
  */
-export function resolveCreate(tx: Tx, request: MachineServiceCreateRequest, nowMs: number): Resolved {
+export function resolveCreate(reads: CreateReads, request: MachineServiceCreateRequest, nowMs: number): Resolved {
   checkSpec(request);
   checkSshKeys(request.sshPublicKeys);
-  named(tx, kinds.project, request.project, "project", "project");
-  const place = placeWanted(tx, request);
-  const image = imageWanted(tx, request.image, nowMs);
-  checkImageOfSize(tx.get(kinds.sizeImageConstraint, place.size), image.id);
-  const layout = layoutWanted(tx, request.filesystemLayout, place.size, image);
+  named(reads, "project", request.project, "project", "project");
+  const place = placeWanted(reads, request);
+  const image = imageWanted(reads, request.image, nowMs);
+  checkImageOfSize(reads.imageConstraint(place.size), image.id);
+  const layout = layoutWanted(reads, request.filesystemLayout, place.size, image);
   const networks = request.networks.map(({ network, ips }) => ({
-    network: networkWanted(tx, network, request.project, place.partition),
+    network: networkWanted(reads, network, request.project, place.partition),
     ips,
   }));
   checkNetworks(networks.map((n) => n.network));
@@ -76,25 +96,27 @@ export function checkSshKeys(keys: readonly string[]): void {
   }
 }
 
-function placeWanted(tx: Tx, { uuid, partition = "", size = "" }: MachineServiceCreateRequest): Place {
-  if (uuid === undefined) {
-    named(tx, kinds.partition, partition, "partition", "partition");
-    named(tx, kinds.size, size, "size", "size");
-    return { partition, size };
-  }
-  const desired = tx.get(kinds.machineDesired, uuid);
-  if (!desired) throw new Refusal("not-found", `machine ${uuid} does not exist`, { field: "uuid" });
-  named(tx, kinds.partition, desired.partition, "partition", "uuid");
-  return { partition: desired.partition, size: tx.get(kinds.machineObserved, uuid)?.size ?? "" };
+/** @throws Refusal "precondition" when the size does not take the image */
+export function checkImageOfSize(...asked: Parameters<typeof imageRefusal>): void {
+  const why = imageRefusal(...asked);
+  if (why !== undefined) throw new Refusal("precondition", why, { reason: "IMAGE_NOT_FOR_SIZE", field: "image" });
 }
 
-function imageWanted(tx: Tx, id: string, nowMs: number): Image {
-  const found = resolveImage(
-    tx.list(kinds.image).map((i) => i.value),
-    id,
-    nowMs,
-  );
-  const image = named(tx, kinds.image, found?.id ?? id, "image", "image");
+function placeWanted(reads: CreateReads, { uuid, partition = "", size = "" }: MachineServiceCreateRequest): Place {
+  if (uuid === undefined) {
+    named(reads, "partition", partition, "partition", "partition");
+    named(reads, "size", size, "size", "size");
+    return { partition, size };
+  }
+  const place = reads.placeOf(uuid);
+  if (!place) throw new Refusal("not-found", `machine ${uuid} does not exist`, { field: "uuid" });
+  named(reads, "partition", place.partition, "partition", "uuid");
+  return place;
+}
+
+function imageWanted(reads: CreateReads, id: string, nowMs: number): Image {
+  const found = resolveImage(reads.list("image"), id, nowMs);
+  const image = named(reads, "image", found?.id ?? id, "image", "image");
   if (!image.features.includes(ImageFeature.MACHINE)) {
     throw new Refusal("precondition", `image ${image.id} is not for machines: it lacks the feature MACHINE`, {
       field: "image",
@@ -107,13 +129,13 @@ function imageWanted(tx: Tx, id: string, nowMs: number): Image {
   return image;
 }
 
-function layoutWanted(tx: Tx, id: string | undefined, size: string, image: Image): FilesystemLayout {
+function layoutWanted(reads: CreateReads, id: string | undefined, size: string, image: Image): FilesystemLayout {
   const field = "filesystem_layout";
-  if (id !== undefined) return named(tx, kinds.filesystemLayout, id, "filesystem layout", field);
-  const layouts = tx.list(kinds.filesystemLayout).map((l) => l.value);
+  if (id !== undefined) return named(reads, "filesystemLayout", id, "filesystem layout", field);
+  const layouts = reads.list("filesystemLayout");
   const matching = matchingLayouts(layouts, size, image.id);
   const [only] = matching;
-  if (only && matching.length === 1) return named(tx, kinds.filesystemLayout, only.id, "filesystem layout", field);
+  if (only && matching.length === 1) return named(reads, "filesystemLayout", only.id, "filesystem layout", field);
   const what = `size ${size || "(unknown)"} with image ${image.id}`;
   const why = only
     ? `filesystem layouts ${matching.map((l) => l.id).join(", ")} all match ${what}: name one`
@@ -121,9 +143,9 @@ function layoutWanted(tx: Tx, id: string | undefined, size: string, image: Image
   throw new Refusal("precondition", why, { field });
 }
 
-function networkWanted(tx: Tx, id: string, project: string, partition: string): Network {
+function networkWanted(reads: CreateReads, id: string, project: string, partition: string): Network {
   const field = "networks";
-  const network = named(tx, kinds.network, id, "network", field);
+  const network = named(reads, "network", id, "network", field);
   const isOpen = network.type === NetworkType.CHILD_SHARED || network.project === undefined;
   if (network.project !== project && !isOpen) {
     throw new Refusal("not-found", `network ${id} does not exist in project ${project}`, { field });
@@ -158,9 +180,15 @@ function checkNetworks(networks: readonly Network[]): void {
 }
 
 /** A thing that the request names: there, not about to go, and still so at the commit. */
-function named<K extends Kind>(tx: Tx, kind: K, id: string, noun: string, field: string): Of<K> {
+function named<K extends keyof NamedThings>(
+  reads: CreateReads,
+  kind: K,
+  id: string,
+  noun: string,
+  field: string,
+): NamedThings[K] {
   try {
-    return usable(tx, kind, id, noun);
+    return reads.usable(kind, id, noun);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     const { code, message, reason } = error;
