@@ -3,6 +3,7 @@ import { canonicalIp, ipMatches } from "#domain/ip/query.ts";
 import { IPService as AdminIPService } from "#gen/metalstack/admin/v2/ip_pb.ts";
 import type { UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
 import { type IP, type IPQuery, IPService, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
@@ -12,6 +13,7 @@ import { spreader } from "../network/spread.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import { firstLabel, narrowed } from "../store/narrow.ts";
+import type { Tx } from "../store/tx.ts";
 import { ipIndexes } from "./indexes.ts";
 import { takeAddress } from "./take.ts";
 
@@ -58,10 +60,10 @@ export function ipServices(ports: ServicePorts): Implementation[] {
       async update(request) {
         const id = idOf(request.ip, request.project, undefined);
         checkLabels(request.labels);
-        const ip = await ips.update(id, request, (draft, _tx, before) => {
+        const ip = await ips.update(id, request, (draft, tx, before) => {
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
-          if (request.type !== undefined) draft.type = retyped(before, request.type);
+          if (request.type !== undefined) draft.type = retyped(tx, before, request.type);
           if (request.labels?.strategy.case === "replace" && machineOf(before) !== undefined) {
             throw new Refusal("precondition", `address ${before.ip} is in use: patch its labels`, { field: "labels" });
           }
@@ -99,9 +101,14 @@ function checkLabels(change: UpdateLabels | undefined): void {
   throw new Refusal("invalid", `label ${machineLabel} cannot be set or removed by hand`, { field: "labels" });
 }
 
-function retyped(before: IP, wanted: IPType): IPType {
+function retyped(tx: Tx, before: IP, wanted: IPType): IPType {
   if (before.type === IPType.IP_TYPE_STATIC && wanted === IPType.IP_TYPE_EPHEMERAL) {
     throw new Refusal("precondition", `address ${before.ip} is static, and stays so`, { field: "type" });
+  }
+  // Else a project could keep an address of the fabric's beyond the firewall that it was for.
+  if (wanted === IPType.IP_TYPE_STATIC && tx.get(kinds.network, before.network)?.type === NetworkType.UNDERLAY) {
+    const text = `address ${before.ip} is in underlay network ${before.network}, and goes with its firewall`;
+    throw new Refusal("precondition", text, { field: "type" });
   }
   return wanted === IPType.IP_TYPE_UNSPECIFIED ? before.type : wanted;
 }

@@ -2,7 +2,7 @@
 // What is only looked at to choose comes from the state, without a condition; what is chosen is read through the transaction.
 import { clone, create } from "@bufbuild/protobuf";
 import { withdrawStale } from "#domain/machine/bmc-order.ts";
-import type { Resolved } from "#domain/machine/create.ts";
+import { type Resolved, roleOf } from "#domain/machine/create.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { type MachineView, placeMachine, unavailability, unfitText, type Wanted } from "#domain/machine/placement.ts";
 import { asnTag, rackTag, systemTags } from "#domain/machine/tags.ts";
@@ -10,11 +10,7 @@ import { newMeta, touched } from "#domain/meta.ts";
 import { type Pool, reservedIn } from "#domain/size/reservation.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
-import {
-  MachineAllocationSchema,
-  MachineAllocationType,
-  type MachineServiceCreateRequest,
-} from "#gen/metalstack/api/v2/machine_pb.ts";
+import { MachineAllocationSchema, type MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { bug } from "#lib/bug.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Spaces } from "../network/spaces.ts";
@@ -78,7 +74,8 @@ export function allocate(
     hostname: request.hostname ?? hostnameDefault,
     sshPublicKeys: request.sshPublicKeys,
     userdata: request.userdata ?? "",
-    allocationType: MachineAllocationType.MACHINE,
+    allocationType: resolved.role,
+    ...(resolved.firewallRules && { firewallRules: resolved.firewallRules }),
     dnsServers: request.dnsServers,
     ntpServers: request.ntpServers,
     ...(request.placementLabels && { placementLabels: request.placementLabels }),
@@ -95,7 +92,7 @@ function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Al
     partition,
     size,
     project,
-    role: MachineAllocationType.MACHINE,
+    role: roleOf(request),
     placementLabels: request.placementLabels?.labels ?? {},
   };
   const views = (rows: readonly Stored<MachineDesired>[]): MachineView[] =>

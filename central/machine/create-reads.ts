@@ -7,7 +7,7 @@ import type { Tx } from "../store/tx.ts";
 export const createReads = (tx: Tx): CreateReads => ({
   usable: <K extends keyof NamedThings>(kind: K, id: string, noun: string) =>
     usable(tx, kinds[kind] as Kind, id, noun) as unknown as NamedThings[K], // the compiler does not join the two maps
-  list: <K extends "image" | "filesystemLayout">(kind: K) =>
+  list: <K extends "image" | "filesystemLayout" | "network">(kind: K) =>
     tx.list(kinds[kind] as Kind).map(({ value }) => value as unknown as NamedThings[K]), // as above
   imageConstraint: (size) => tx.get(kinds.sizeImageConstraint, size),
   placeOf(uuid) {

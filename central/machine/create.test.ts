@@ -165,7 +165,6 @@ describe("a creation is refused", () => {
 
   test("for what contradicts itself", async () => {
     const bad: [CreateInit, Code, RegExp][] = [
-      [{ allocationType: MachineAllocationType.FIREWALL }, Code.Unimplemented, /firewalls/],
       [{ uuid: one, size: "small" }, Code.InvalidArgument, /no partition and no size/],
       [{ networks: [{ network: central.network }, { network: central.network }] }, Code.InvalidArgument, /named twice/],
       [{ networks: [{ network: "super" }] }, Code.InvalidArgument, /super/],

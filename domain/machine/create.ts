@@ -2,7 +2,11 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { FilesystemLayout } from "#gen/metalstack/api/v2/filesystem_pb.ts";
 import { type Image, ImageFeature } from "#gen/metalstack/api/v2/image_pb.ts";
-import { MachineAllocationType, type MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
+import {
+  type FirewallRules,
+  MachineAllocationType,
+  type MachineServiceCreateRequest,
+} from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import type { Partition } from "#gen/metalstack/api/v2/partition_pb.ts";
 import type { Project } from "#gen/metalstack/api/v2/project_pb.ts";
@@ -12,6 +16,8 @@ import { Refusal } from "#lib/refusal.ts";
 import { matchingLayouts } from "../filesystem/match.ts";
 import { isExpired, resolveImage } from "../image/version.ts";
 import { imageRefusal } from "../size/image-constraint.ts";
+import { checkFirewallRules } from "./firewall-rules.ts";
+import { badJoin } from "./joinable.ts";
 import { checkSshKey } from "./ssh-key.ts";
 
 /** The kinds of things that a creation names, as stored. */
@@ -28,7 +34,7 @@ export interface NamedThings {
 export interface CreateReads {
   /** @throws Refusal "not-found", or "precondition" for what is about to go */
   usable<K extends keyof NamedThings>(kind: K, id: string, noun: string): NamedThings[K];
-  list<K extends "image" | "filesystemLayout">(kind: K): readonly NamedThings[K][];
+  list<K extends "image" | "filesystemLayout" | "network">(kind: K): readonly NamedThings[K][];
   imageConstraint(size: string): SizeImageConstraint | undefined;
   /** Undefined: there is no such machine. */
   placeOf(uuid: string): Place | undefined;
@@ -37,9 +43,17 @@ export interface CreateReads {
 export interface Resolved {
   readonly image: Image;
   readonly layout: FilesystemLayout;
-  /** In the order of the request. */
+  readonly role: Role;
+  readonly firewallRules: FirewallRules | undefined;
+  /** In the order of the request; of a firewall the fabric's underlay comes last. */
   readonly networks: readonly { readonly network: Network; readonly ips: readonly string[] }[];
 }
+
+export type Role = typeof MachineAllocationType.MACHINE | typeof MachineAllocationType.FIREWALL;
+
+/** What the machine is wanted as; a machine unless said otherwise. */
+export const roleOf = ({ allocationType }: MachineServiceCreateRequest): Role =>
+  allocationType === MachineAllocationType.FIREWALL ? MachineAllocationType.FIREWALL : MachineAllocationType.MACHINE;
 
 /** Where the machine stands and what it is, asked for or given by its uuid. */
 export interface Place {
@@ -54,25 +68,28 @@ export interface Place {
 export function resolveCreate(reads: CreateReads, request: MachineServiceCreateRequest, nowMs: number): Resolved {
   checkSpec(request);
   checkSshKeys(request.sshPublicKeys);
+  const role = roleOf(request);
+  const firewallRules = rulesWanted(request);
   named(reads, "project", request.project, "project", "project");
   const place = placeWanted(reads, request);
-  const image = imageWanted(reads, request.image, nowMs);
+  const image = imageWanted(reads, request.image, role, nowMs);
   checkImageOfSize(reads.imageConstraint(place.size), image.id);
   const layout = layoutWanted(reads, request.filesystemLayout, place.size, image);
   const networks = request.networks.map(({ network, ips }) => ({
     network: networkWanted(reads, network, request.project, place.partition),
     ips,
   }));
-  checkNetworks(networks.map((n) => n.network));
-  return { image, layout, networks };
+  const wrong = badJoin(
+    role,
+    networks.map((n) => n.network),
+  );
+  if (wrong !== undefined) throw new Refusal("invalid", wrong, { field: "networks" });
+  const fabric =
+    role === MachineAllocationType.FIREWALL ? [{ network: underlayOf(reads, place.partition), ips: [] }] : [];
+  return { role, firewallRules, image, layout, networks: [...networks, ...fabric] };
 }
 
 function checkSpec(request: MachineServiceCreateRequest): void {
-  if (request.allocationType === MachineAllocationType.FIREWALL || request.firewallSpec) {
-    throw new Refusal("unimplemented", "firewalls cannot be created yet: only machines can", {
-      field: "allocation_type",
-    });
-  }
   if (request.uuid === undefined && (request.partition === undefined || request.size === undefined)) {
     throw new Refusal("invalid", "either a uuid, or a partition and a size are wanted", {
       field: request.partition === undefined ? "partition" : "size",
@@ -86,6 +103,20 @@ function checkSpec(request: MachineServiceCreateRequest): void {
   const ids = request.networks.map((n) => n.network);
   const twice = ids.find((id, i) => ids.indexOf(id) !== i);
   if (twice !== undefined) throw new Refusal("invalid", `network ${twice} is named twice`, { field: "networks" });
+}
+
+/** @throws Refusal "invalid" that names the rule and its field */
+function rulesWanted(request: MachineServiceCreateRequest): FirewallRules | undefined {
+  const field = "firewall_spec";
+  if (!request.firewallSpec) return undefined;
+  if (roleOf(request) !== MachineAllocationType.FIREWALL) {
+    const text = "only firewalls have a firewall_spec: leave it out, or ask for allocation_type FIREWALL";
+    throw new Refusal("invalid", text, { field });
+  }
+  const { firewallRules } = request.firewallSpec;
+  const checked = firewallRules && checkFirewallRules(firewallRules);
+  if (!checked || checked.ok) return checked?.value;
+  throw new Refusal("invalid", checked.error.why, { field: `${field}.firewall_rules.${checked.error.field}` });
 }
 
 /** @throws Refusal "invalid" that names the key */
@@ -114,13 +145,14 @@ function placeWanted(reads: CreateReads, { uuid, partition = "", size = "" }: Ma
   return place;
 }
 
-function imageWanted(reads: CreateReads, id: string, nowMs: number): Image {
+function imageWanted(reads: CreateReads, id: string, role: Role, nowMs: number): Image {
   const found = resolveImage(reads.list("image"), id, nowMs);
   const image = named(reads, "image", found?.id ?? id, "image", "image");
-  if (!image.features.includes(ImageFeature.MACHINE)) {
-    throw new Refusal("precondition", `image ${image.id} is not for machines: it lacks the feature MACHINE`, {
-      field: "image",
-    });
+  const [feature, name] =
+    role === MachineAllocationType.FIREWALL ? [ImageFeature.FIREWALL, "firewall"] : [ImageFeature.MACHINE, "machine"];
+  if (!image.features.includes(feature)) {
+    const text = `image ${image.id} is not for ${name}s: it lacks the feature ${name.toUpperCase()}`;
+    throw new Refusal("precondition", text, { field: "image" });
   }
   if (image.expiresAt && isExpired(image, nowMs)) {
     const text = `image ${image.id} expired at ${timestampDate(image.expiresAt).toISOString()}: take a newer one, or give it a later expires_at`;
@@ -157,26 +189,13 @@ function networkWanted(reads: CreateReads, id: string, project: string, partitio
   return network;
 }
 
-const never: ReadonlySet<NetworkType> = new Set([
-  NetworkType.UNDERLAY,
-  NetworkType.SUPER,
-  NetworkType.SUPER_NAMESPACED,
-  NetworkType.UNSPECIFIED,
-]);
-
-/** A machine lives in exactly one private network; the fabric's own networks are not for machines. */
-function checkNetworks(networks: readonly Network[]): void {
-  const field = "networks";
-  const wrong = networks.find((n) => never.has(n.type));
-  if (wrong) {
-    throw new Refusal("invalid", `network ${wrong.id} is a super or underlay network: machines cannot join it`, {
-      field,
-    });
-  }
-  const homes = networks.filter((n) => n.type === NetworkType.CHILD || n.type === NetworkType.CHILD_SHARED);
-  if (homes.length === 1) return;
-  const text = `exactly one private network (CHILD or CHILD_SHARED) is wanted, ${homes.length} are named`;
-  throw new Refusal("invalid", text, { field });
+/** In which firewalls are reached by the fabric; of several the first by its id, so that there is one to enlarge. */
+function underlayOf(reads: CreateReads, partition: string): Network {
+  const isHere = ({ type, partition: its }: Network) => type === NetworkType.UNDERLAY && its === partition;
+  const underlay = reads.list("network").find(isHere);
+  if (underlay) return named(reads, "network", underlay.id, "network", "allocation_type");
+  const text = `partition ${partition} has no underlay network, in which a firewall gets an address: create one`;
+  throw new Refusal("precondition", text, { field: "allocation_type", reason: "NO_UNDERLAY" });
 }
 
 /** A thing that the request names: there, not about to go, and still so at the commit. */
