@@ -1,9 +1,17 @@
 // How a switch that asks central shall be configured: each port's network, and what its machine may announce there.
 import { create } from "@bufbuild/protobuf";
 import type { IP } from "#gen/metalstack/api/v2/ip_pb.ts";
-import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
-import { BGPFilterSchema, type Switch, type SwitchNic, SwitchNicSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { type MachineAllocation, MachineAllocationType } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import {
+  type BGPFilter,
+  BGPFilterSchema,
+  type Switch,
+  type SwitchNic,
+  SwitchNicSchema,
+} from "#gen/metalstack/api/v2/switch_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { machineOf } from "../ip/machine-label.ts";
 import type { MachineView } from "../machine/placement.ts";
 import { portNetwork, provisioning } from "../machine/port-network.ts";
 import { addressBlock } from "../network/free.ts";
@@ -16,6 +24,9 @@ export interface Surroundings {
   ipsOf(project: string): readonly IP[];
 }
 
+/** Not a tenant's: a firewall is a neighbour of the fabric itself, with a tunnel end for each of its networks. */
+const towardsFirewalls = "default";
+
 /**
  * A port without a VRF is in the network where machines are provisioned; so are ports without a machine.
  * @throws Refusal "unavailable" when a machine's network cannot be told: what the switch has now is to stay
@@ -27,6 +38,10 @@ export function configured(s: Switch, around: Surroundings): SwitchNic[] {
     const machine = uuid === undefined ? undefined : around.machine(uuid);
     const id = machine ? portNetwork(machine.desired, machine.observed) : provisioning;
     if (!machine || id === provisioning) return create(SwitchNicSchema, nic);
+    const { allocation } = machine.desired;
+    if (allocation?.allocationType === MachineAllocationType.FIREWALL) {
+      return create(SwitchNicSchema, { ...nic, vrf: towardsFirewalls, bgpFilter: firewallFilter(allocation) });
+    }
     const network = around.network(id);
     if (!network?.vrf) {
       const text = `network ${id} of machine ${uuid} at port ${nic.name} of switch ${s.id} has no VRF that is known`;
@@ -41,14 +56,23 @@ export function configured(s: Switch, around: Surroundings): SwitchNic[] {
   });
 }
 
-/** Its home network, what the network above allows beside it, and the project's addresses anywhere; none within another. */
+/** Its own address in the underlay, and the routes of its networks: those can be told apart by their numbers alone, not by prefixes. */
+function firewallFilter({ networks }: MachineAllocation): BGPFilter {
+  const isUnderlay = ({ networkType }: (typeof networks)[number]) => networkType === NetworkType.UNDERLAY;
+  const own = networks.filter(isUnderlay).flatMap((n) => n.ips.flatMap(hostPrefixes));
+  const vrfs = new Set(networks.filter((n) => !isUnderlay(n)).map((n) => Number(n.vrf)));
+  const vnis = [...vrfs].sort((a, b) => a - b).map(String);
+  return create(BGPFilterSchema, { cidrs: own.map(prefixText).sort(), vnis });
+}
+
+/** Its home network, what the network above allows beside it, and the project's addresses anywhere but at firewalls; none within another. */
 function announcable(home: Network, { desired }: MachineView, around: Surroundings): readonly Prefix[] {
   const parent = home.parentNetwork === undefined ? undefined : around.network(home.parentNetwork);
   const given = [...home.prefixes, ...(parent?.additionalAnnouncableCidrs ?? [])];
-  const addresses = around.ipsOf(desired.allocation?.project ?? "").flatMap(({ ip }) => {
-    const address = parseAddress(ip);
-    return address.ok ? [hostPrefix(address.value)] : [];
-  });
+  const isAtFirewall = (ip: IP) =>
+    around.machine(machineOf(ip) ?? "")?.desired.allocation?.allocationType === MachineAllocationType.FIREWALL;
+  const others = around.ipsOf(desired.allocation?.project ?? "").filter((ip) => !isAtFirewall(ip));
+  const addresses = others.flatMap(({ ip }) => hostPrefixes(ip));
   const all = [...knownPrefixes(given), ...addresses];
   return all.filter(
     (prefix, i) =>
@@ -56,7 +80,9 @@ function announcable(home: Network, { desired }: MachineView, around: Surroundin
   );
 }
 
-const hostPrefix = (address: Parameters<typeof addressBlock>[0]): Prefix => {
-  const { base, length } = addressBlock(address);
-  return { family: address.family, network: base, length };
-};
+function hostPrefixes(ip: string): Prefix[] {
+  const address = parseAddress(ip);
+  if (!address.ok) return [];
+  const { base, length } = addressBlock(address.value);
+  return [{ family: address.value.family, network: base, length }];
+}
