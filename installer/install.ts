@@ -10,6 +10,7 @@ import type { BootArguments } from "./boot-arguments.ts";
 import { biosBootLoader, chooseKernel, grubConfig, kernelCommandLine } from "./boot-loader.ts";
 import type { Facts } from "./facts.ts";
 import { type FilesystemPlan, filesystemPlan } from "./filesystems.ts";
+import { isFirewall, nftablesUnit } from "./firewall-files.ts";
 import { imageKind } from "./image-kind.ts";
 import { decodeUserdata, type OsFile, osFiles } from "./os-files.ts";
 import { biosBootNumber, type DiskPlan, partitionPlan, sfdiskScript } from "./partitions.ts";
@@ -180,7 +181,18 @@ function writeOsFiles(decided: Decisions, { allocation }: InstallInputs, { serve
   );
   const inputs = { machine: uuid, allocation, plan: decided.plan, fstab: decided.filesystems.fstab, users };
   server.writeFiles(sure("os-files", osFiles(inputs, random)));
+  if (isFirewall(allocation)) enableRules(allocation.image?.id ?? "", server);
   if (server.list("/etc/ssh").length > 0) server.writeFiles(hostKey(allocation.hostname || uuid, server, random));
+}
+
+/** A firewall whose rules nobody loads would let everything through. */
+function enableRules(image: string, server: Server): void {
+  const { link, target, program } = nftablesUnit;
+  if (!server.list(program.folder).includes(program.name)) {
+    const wanted = "an image for firewalls has Debian's package nftables";
+    throw new StepFailed("os-files", `image ${image} has no ${program.folder}/${program.name}: ${wanted}`);
+  }
+  server.link(link, target);
 }
 
 function hostKey(hostname: string, server: Server, random: Random): OsFile[] {

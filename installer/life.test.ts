@@ -173,6 +173,25 @@ test("a disk too small, a missing disk, bad userdata and a UEFI server without a
   }
 });
 
+test("a firewall's rules are loaded at its start, and an image that cannot do so never becomes bootable", async () => {
+  const { uuid } = someFacts().smbios;
+  const agent = { allocation: { uuid, hostname: "gate-1", filesystemLayout: aLayout(), allocationType: 2 as const } };
+  const links: string[] = [];
+  const list = (path: string) => (path === "/usr/sbin" ? ["nft"] : path === "/" ? ["vmlinuz", "initrd.img"] : []);
+  const { files, events } = await lived({
+    agent,
+    server: { list, link: (path, target) => void links.push(`${path} ${target}`) },
+  });
+  assert.deepEqual(events, good);
+  assert.ok(files.has("/etc/nftables.conf") && files.has("/etc/sysctl.d/90-holdfast-firewall.conf"));
+  assert.deepEqual(links, [
+    "/etc/systemd/system/sysinit.target.wants/nftables.service /lib/systemd/system/nftables.service",
+  ]);
+  const { did, heard } = await lived({ agent });
+  assert.match(crash(heard) ?? "", /os-files: image .* has no \/usr\/sbin\/nft/);
+  assert.ok(!did.includes("success accepted"));
+});
+
 test("a kernel that cannot be started from here is started by a reboot, after the success was accepted", async () => {
   const run: Server["run"] = async (commands) => {
     if (commands.some((c) => c.program === "/sbin/kexec")) throw new Error("not permitted");

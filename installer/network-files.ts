@@ -8,22 +8,38 @@ import type { OsFile } from "./os-files.ts";
 export function networkFiles(interfaces: readonly Interface[]): Result<readonly OsFile[]> {
   const files: OsFile[] = [];
   for (const [i, one] of interfaces.entries()) {
-    const mac = parseMac(one.mac);
-    if (!mac.ok) return fail(`interface ${i}: ${mac.error}`);
+    const matched = matchOf(one);
+    if (!matched.ok) return fail(`interface ${i}: ${matched.error}`);
     const bad = [...one.addresses, ...one.routes.flatMap((r) => [r.destination, r.gateway])].find(
       (v) => !/^[0-9a-fA-F.:/]*$/.test(v),
     );
-    if (bad !== undefined) return fail(`interface ${one.mac}: ${bad} is no address`);
+    if (bad !== undefined) return fail(`interface ${one.mac || one.name}: ${bad} is no address`);
     files.push({
-      path: `/etc/systemd/network/10-holdfast-${mac.value.replaceAll(":", "")}.network`,
-      content: networkFile({ ...one, mac: mac.value }),
+      path: `/etc/systemd/network/10-holdfast-${matched.value.file}.network`,
+      content: networkFile(one, matched.value.match),
       mode: 0o644,
     });
   }
   return ok(files);
 }
 
-function networkFile(one: Interface): string {
+interface Matched {
+  readonly match: string;
+  /** Of the file's name. */
+  readonly file: string;
+}
+
+/** @source Linux IFNAMSIZ: names are of at most 15 bytes */
+function matchOf({ mac, name }: Interface): Result<Matched> {
+  if (mac === "" && name !== "") {
+    const isName = /^[a-z][a-z0-9.-]{0,14}$/.test(name);
+    return isName ? ok({ match: `Name=${name}`, file: name }) : fail(`${name} is no name of an interface`);
+  }
+  const parsed = parseMac(mac);
+  return parsed.ok ? ok({ match: `MACAddress=${parsed.value}`, file: parsed.value.replaceAll(":", "") }) : parsed;
+}
+
+function networkFile(one: Interface, match: string): string {
   const mtu = one.mtu > 0 ? ["[Link]", `MTUBytes=${one.mtu}`, ""] : [];
   const routes = one.routes.flatMap((r) => [
     "",
@@ -34,7 +50,7 @@ function networkFile(one: Interface): string {
       : [`Gateway=${r.gateway}`, ...(isOnLink(one.addresses, r.gateway) ? [] : ["GatewayOnLink=yes"])]),
   ]);
   return [
-    ["[Match]", `MACAddress=${one.mac}`, ""],
+    ["[Match]", match, ""],
     mtu,
     ["[Network]", ...one.addresses.map((a) => `Address=${a}`)],
     // Addresses stay while networkd restarts, so that a login survives its upgrade.

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { PlanResponseSchema } from "#gen/holdfast/install/v1/install_pb.ts";
 import { MachineAllocationSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { networkFiles } from "./network-files.ts";
 import { decodeUserdata, osFiles } from "./os-files.ts";
 import { countingRandom } from "./testing/builders.ts";
 
@@ -75,6 +76,30 @@ Gateway=10.3.0.1
 GatewayOnLink=yes
 `,
   );
+});
+
+test("an interface without a MAC is known by its name, which is no way into the file", () => {
+  const network = (name: string) =>
+    networkFiles(create(PlanResponseSchema, { interfaces: [{ name, addresses: ["10.255.0.2/32"] }] }).interfaces);
+  assert.deepEqual(network("lo"), {
+    ok: true,
+    value: [
+      {
+        path: "/etc/systemd/network/10-holdfast-lo.network",
+        content: `[Match]
+Name=lo
+
+[Network]
+Address=10.255.0.2/32
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+KeepConfiguration=static
+`,
+        mode: 0o644,
+      },
+    ],
+  });
+  assert.deepEqual(network("lo\n[Network]").ok, false);
 });
 
 test("an image becomes this machine by hostname, keys, userdata, a machine id and the address to call", () => {

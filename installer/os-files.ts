@@ -3,6 +3,7 @@ import type { MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { hex } from "#lib/bytes.ts";
 import type { Random } from "#lib/random.ts";
 import { fail, ok, type Result } from "#lib/result.ts";
+import { firewallFiles, isFirewall } from "./firewall-files.ts";
 import { networkFiles, resolvConf } from "./network-files.ts";
 
 /** A file of the installed system; `owner` is a user's name there, root when absent. */
@@ -30,6 +31,8 @@ export function osFiles(inputs: OsFileInputs, random: Random): Result<readonly O
     return fail(`hostname ${hostname}: letters, digits, dots and dashes are wanted`);
   const network = networkFiles(plan.interfaces);
   if (!network.ok) return network;
+  const firewall = isFirewall(allocation) ? firewallFiles(allocation) : ok([]);
+  if (!firewall.ok) return firewall;
   const userdata = decodeUserdata(allocation.userdata);
   if (!userdata.ok) return fail(`userdata: ${userdata.error}`);
   const facts = {
@@ -51,6 +54,7 @@ export function osFiles(inputs: OsFileInputs, random: Random): Result<readonly O
     // Carries a credential.
     { path: "/etc/holdfast/phone-home-url", content: `${plan.phoneHomeUrl}\n`, mode: 0o600 },
     ...network.value,
+    ...firewall.value,
     ...timeServers(plan.ntpServers),
     ...authorizedKeys(allocation.sshPublicKeys, inputs.users),
     ...userdataFiles(userdata.value, facts),

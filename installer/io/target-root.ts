@@ -41,6 +41,7 @@ export function writeTarget(files: readonly OsFile[]): void {
 
 export function linkTarget(name: string, target: string): void {
   const full = path.join(targetRoot, name);
+  makeFolder(path.dirname(full), { uid: 0, gid: 0, isPrivate: false });
   if (lstatSync(full, { throwIfNoEntry: false }) === undefined) symlinkSync(target, full);
 }
 

@@ -41,7 +41,7 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
         imageBytes: BigInt(image.sizeBytes),
         imageSeal: await files.seal(image),
         phoneHomeUrl: `${site.url}/phone-home?token=${token}`,
-        interfaces: [homePlan(allocation, mac)],
+        interfaces: homePlan(allocation, mac),
         dnsServers: (allocation.dnsServers.length > 0 ? allocation.dnsServers : (partition?.dnsServers ?? [])).map(
           (d) => d.ip,
         ),
