@@ -1,7 +1,11 @@
 // The commands against a server on a real socket: what goes out, what is shown, how it ends.
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { MachineBMCCommand } from "#gen/metalstack/api/v2/machine_pb.ts";
+import {
+  MachineAllocationType,
+  MachineBMCCommand,
+  type MachineServiceCreateRequest,
+} from "#gen/metalstack/api/v2/machine_pb.ts";
 import { app } from "./app.ts";
 import type { Cli } from "./cli.ts";
 import { proposals } from "./command/propose.ts";
@@ -70,6 +74,29 @@ describe("the command line", () => {
     assert.equal(ran.out, "s3cret\n");
     const request = fake.asked[0]?.request as { expires: { seconds: bigint }; projectRoles: object; adminRole: number };
     assert.deepEqual([request.expires.seconds, request.projectRoles, request.adminRole], [1800n, { [project]: 1 }, 2]);
+  });
+
+  test("creates a firewall with the rules of a file, and names the field of one that is wrong", async () => {
+    const create = ["machine", "create", "--size", "small", "--partition", "lab", "--image", "firewall-3"];
+    const line = [...create, "--network", "n", "--name", "gate", "--project", project];
+    const rule = "egress:\n- {protocol: IP_PROTOCOL_TCP, ports: [443], to: [0.0.0.0/0], comment: https}\n";
+    const files = { good: rule, bad: "egress: [{port: 443}]\n", two: `${rule}---\n${rule}` };
+    assert.equal((await holdfast([...line, "--firewall", "--rules", "good"], { files })).out, `${uuid}\n`);
+    const { allocationType, firewallSpec } = fake.asked[0]!.request as MachineServiceCreateRequest;
+    assert.equal(allocationType, MachineAllocationType.FIREWALL);
+    const [asked] = firewallSpec?.firewallRules?.egress ?? [];
+    assert.deepEqual([asked?.protocol, asked?.ports, asked?.to, asked?.comment], [1, [443], ["0.0.0.0/0"], "https"]);
+    const refused: [string[], RegExp][] = [
+      [["--firewall", "--rules", "bad"], /^holdfast: bad: .*port/],
+      [["--firewall", "--rules", "two"], /^holdfast: two: one document is wanted/],
+      [["--rules", "good"], /--firewall is needed/],
+    ];
+    for (const [flags, text] of refused) {
+      const ran = await holdfast([...line, ...flags], { files });
+      assert.equal(ran.code, 2);
+      assert.match(ran.err, text);
+    }
+    assert.equal(fake.asked.length, 1);
   });
 
   test("tells why a machine waits", async () => {

@@ -1,6 +1,7 @@
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import {
   type Machine,
+  MachineAllocationTypeSchema,
   MachineLivelinessSchema,
   MachineSchema,
   MachineService,
@@ -24,6 +25,7 @@ export const kind = shown({
     { title: "WHEN", of: (m) => ageText(newestEvent(m)?.time, nowMs) },
     { title: "STATE", of: stateText },
     { title: "IPS", of: (m) => m.allocation?.networks.flatMap((n) => n.ips).join(",") ?? "", wide: true },
+    { title: "TYPE", of: (m) => enumText(MachineAllocationTypeSchema, m.allocation?.allocationType ?? 0), wide: true },
     { title: "PROJECT", of: (m) => m.allocation?.project ?? "", wide: true },
     { title: "RACK", of: (m) => m.rack, wide: true },
     { title: "LIVELINESS", of: (m) => enumText(MachineLivelinessSchema, m.status?.liveliness ?? 0), wide: true },

@@ -1,15 +1,17 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
+  FirewallRulesSchema,
   type Machine,
   MachineAllocationType,
   MachineSchema,
   MachineService,
   type MachineServiceCreateRequestSchema,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { fail } from "#lib/result.ts";
 import { type AskedNetwork, encodeUserdata, parseLabels, parseNetwork, sshKeys } from "../argument.ts";
-import { type Api, type Cli, note, say, valueOrFile, wanted, withApi } from "../cli.ts";
+import { type Api, type Cli, note, readFile, say, valueOrFile, wanted, withApi } from "../cli.ts";
 import { given } from "../command/create.ts";
-import { createdText } from "../command/from-file.ts";
+import { createdText, readDocuments } from "../command/from-file.ts";
 import { Failure } from "../failure.ts";
 import type { ConnectFlags, OutputFlags, WaitFlags } from "../flags.ts";
 import { durationText, timestampMs } from "../view/time.ts";
@@ -32,6 +34,8 @@ export type CreateFlags = ConnectFlags &
     readonly sshKey?: readonly string[] | undefined;
     readonly userdata?: string | undefined;
     readonly label?: readonly string[] | undefined;
+    readonly firewall: boolean;
+    readonly rules?: string | undefined;
   };
 
 type CreateRequest = MessageInitShape<typeof MachineServiceCreateRequestSchema>;
@@ -59,7 +63,7 @@ async function readContent(cli: Cli, flags: CreateFlags): Promise<Omit<CreateReq
   return {
     name: flags.name,
     image: flags.image,
-    allocationType: MachineAllocationType.MACHINE,
+    ...(await readRole(cli, flags)),
     networks: flags.network.map((asked) => toNetwork(wanted(parseNetwork(asked)))),
     sshPublicKeys: [...new Set(keys.flatMap(sshKeys))],
     labels: { labels: wanted(parseLabels(flags.label ?? [])) },
@@ -72,6 +76,18 @@ async function readContent(cli: Cli, flags: CreateFlags): Promise<Omit<CreateReq
     ...given("userdata", userdata),
   };
 }
+
+async function readRole(cli: Cli, { firewall, rules }: CreateFlags): Promise<Role> {
+  if (!firewall && rules !== undefined) throw new Failure("--rules are a firewall's: --firewall is needed", 2);
+  if (!firewall) return { allocationType: MachineAllocationType.MACHINE };
+  if (rules === undefined) return { allocationType: MachineAllocationType.FIREWALL };
+  const read = readDocuments(FirewallRulesSchema, await readFile(cli, rules));
+  const [firewallRules, ...more] = wanted(read.ok ? read : fail(`${rules}: ${read.error}`));
+  if (!firewallRules || more.length > 0) throw new Failure(`${rules}: one document is wanted, with all rules`, 2);
+  return { allocationType: MachineAllocationType.FIREWALL, firewallSpec: { firewallRules } };
+}
+
+type Role = Pick<CreateRequest, "allocationType" | "firewallSpec">;
 
 const toNetwork = ({ network, ips }: AskedNetwork) => ({ network, ips: [...ips] });
 

@@ -22,6 +22,8 @@ const createFlags = {
   sshKey: several("Public key, or @FILE with some; may be given several times", "KEY"),
   userdata: text("Cloud-init or ignition, or @FILE with it; at most 24 KiB", "TEXT"),
   label: several("Label, may be given several times", "KEY=VALUE"),
+  firewall: { kind: "boolean", default: false, brief: "As a firewall, between its private and external networks" },
+  rules: text("YAML or JSON of what the firewall lets through: egress and ingress; all else is dropped", "FILE"),
   ...waitFlags,
   ...outputFlag("table"),
   ...connectFlags,
