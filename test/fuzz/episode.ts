@@ -8,6 +8,7 @@ import { keyHeader } from "#central/idempotency/key.ts";
 import { services } from "#central/services.ts";
 import { kinds } from "#central/store/kinds.ts";
 import { MemoryStore } from "#central/store/memory-store.ts";
+import { roomForFirewalls } from "#central/testing/firewalls.ts";
 import { type Heard, heard, turns } from "#central/testing/heard.ts";
 import type { CentralWithMachines } from "#central/testing/machines.ts";
 import { type TwoTenants, twoTenants } from "#central/testing/two-tenants.ts";
@@ -67,6 +68,7 @@ export async function episode(
   const central = await wholeCentral({ store, log, random: random.branch("central"), retention, watch });
   const world = await twoTenants(central);
   await central.waiting(12);
+  await roomForFirewalls(central);
   await central.client(AdminPartitionService).create({ partition: { id: yard } });
   const run = new Run(central, world, { random, log, callers: await callers(central, world) });
   const failures: Failure[] = [];

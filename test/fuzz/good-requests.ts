@@ -4,6 +4,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { requests } from "#central/access/testing/requests.ts";
 import { nameOf } from "#central/access/testing/walkers.ts";
 import { kinds } from "#central/store/kinds.ts";
+import { firewallImage } from "#central/testing/firewalls.ts";
 import {
   aLayout,
   aWaiting,
@@ -13,6 +14,7 @@ import {
 } from "#central/testing/machines.ts";
 import type { Side, TwoTenants } from "#central/testing/two-tenants.ts";
 import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { IPProtocol, MachineAllocationType } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { SizeConstraintType } from "#gen/metalstack/api/v2/size_pb.ts";
 import { ecdsaKeys as keys } from "#lib/io/ecdsa-keys.ts";
@@ -66,6 +68,7 @@ function table(ports: Ports): Readonly<Record<string, (side: Side) => object>> {
       size: "small",
       networks: [{ network: own }, ...(random.chance(0.2) ? [network()] : [])],
       userdata: Buffer.from(canary).toString("base64"),
+      ...(random.chance(0.3) && firewall(own)),
     }),
     "api.v2.MachineService/Delete": ({ project, machine }) => {
       const own = central.state.list(kinds.machineDesired, (m) => m.allocation?.project === project);
@@ -156,6 +159,15 @@ function table(ports: Ports): Readonly<Record<string, (side: Side) => object>> {
     },
   };
 }
+
+const firewall = (network: string) => ({
+  image: firewallImage,
+  allocationType: MachineAllocationType.FIREWALL,
+  networks: [{ network }, { network: "internet" }],
+  firewallSpec: {
+    firewallRules: { egress: [{ protocol: IPProtocol.IP_PROTOCOL_TCP, ports: [443], to: ["0.0.0.0/0"] }] },
+  },
+});
 
 let sequence = 1_000n;
 
