@@ -46,6 +46,7 @@ import { Connections } from "./sync/connections.ts";
 import { SyncFeed } from "./sync/feed.ts";
 import { machinesHealth } from "./sync/health.ts";
 import { syncService } from "./sync/service.ts";
+import { endBrokenOff } from "./task/deletion.ts";
 import { tasksHealth } from "./task/health.ts";
 import { WatchFeed } from "./watch/feed.ts";
 import { watchService } from "./watch/service.ts";
@@ -86,6 +87,7 @@ export function composeCentral(given: CentralPorts): Api {
   lifetime.own("sync-feed", feed.run(lifetime.signal));
   const watchFeed = new WatchFeed(state);
   lifetime.own("watch-feed", watchFeed.run(lifetime.signal));
+  lifetime.own("broken-off-deletions", endBrokenOff(given, lifetime.signal));
   const ports = { ...given, connections, session, feed, watchFeed, whoCalls: whoCalls(given) };
   return api({
     ...ports,

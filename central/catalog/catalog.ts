@@ -31,7 +31,7 @@ export interface Catalog<T extends Thing> {
   update(id: string, lock: Change, change: (draft: T, tx: Tx, before: T) => void): Promise<T>;
   /**
    * In two steps, so that nothing can begin to use the thing in between: first it is marked, which `usable` refuses, then, with a
-   * view that is surely complete, it goes, unless somebody holds it.
+   * view that is surely complete, it goes, unless somebody holds it. Who dies in between has not deleted it: `endBrokenOff`.
    * @param holders who still needs the thing, in words
    * @param alongside writes that belong to the deletion
    */
@@ -90,6 +90,7 @@ export function catalog<K extends Kind>(
       try {
         const { result } = await state.transact((tx) => {
           const thing = read(tx, id);
+          checkMarked(thing.meta, deletionTaskId(kind, id), `${noun} ${id}`);
           checkUnheld(noun, id, holders(tx, thing));
           alongside?.(tx, thing);
           tx.delete(kind, id);
@@ -128,6 +129,14 @@ export function unknown(noun: string, id: string): never {
 
 export const exists = (noun: string, id: string): Refusal =>
   new Refusal("exists", `${noun} ${id} exists already`, { reason: "EXISTS" });
+
+/** Without the mark something may have begun to use it. Another deletion of the same thing may have taken it away, and so ended both. */
+function checkMarked(meta: Meta | undefined, task: string, what: string): void {
+  if (meta?.deletionTaskId === task) return;
+  throw new Refusal("conflict", `the deletion of ${what} was ended by somebody else: try again`, {
+    reason: "CONFLICT",
+  });
+}
 
 const shown = 5;
 

@@ -1,10 +1,13 @@
 // Things that are being deleted carry the id of the task that does it. A deletion is one call; a mark that outlives it is of a central
-// that died in between, or could not reach its store, and keeps the thing from being used until somebody deletes the task or the thing.
+// that died in between, or could not reach its store. It keeps the thing from being used until some central takes it away, or somebody
+// deletes the task or the thing.
 import { clone, create, type Message } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { touched } from "#domain/meta.ts";
 import { type TaskInfo, TaskInfoSchema, TaskState } from "#gen/metalstack/admin/v2/task_pb.ts";
 import type { Meta } from "#gen/metalstack/api/v2/common_pb.ts";
+import type { Clock } from "#lib/clock.ts";
+import type { Log } from "#lib/log.ts";
 import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
@@ -14,6 +17,8 @@ export const centralQueue = "central:deletions";
 
 /** No deletion takes as long. */
 const deletionMs = 60_000;
+/** How often it is looked for deletions that were broken off. */
+const lookMs = 60_000;
 
 /** Kinds whose things are deleted in two steps. */
 const deletable: readonly Kind[] = [
@@ -43,8 +48,12 @@ export function deletionTasks(state: State, nowMs: number): TaskInfo[] {
 
 const metaOf = (thing: Message): Meta | undefined => (thing as Message & { readonly meta?: Meta }).meta;
 
+/** A central whose clock is wrong may think so of a deletion that goes on: that one then ends with a conflict. */
+const isBrokenOff = (meta: Meta | undefined, nowMs: number): boolean =>
+  meta?.updatedAt !== undefined && timestampMs(meta.updatedAt) < nowMs - deletionMs;
+
 function taskOf(kind: Kind, id: string, meta: Meta | undefined, nowMs: number): TaskInfo {
-  const isOrphaned = meta?.updatedAt !== undefined && timestampMs(meta.updatedAt) < nowMs - deletionMs;
+  const isOrphaned = isBrokenOff(meta, nowMs);
   return create(TaskInfoSchema, {
     id: deletionTaskId(kind, id),
     queue: centralQueue,
@@ -52,16 +61,39 @@ function taskOf(kind: Kind, id: string, meta: Meta | undefined, nowMs: number): 
     payload: new TextEncoder().encode(JSON.stringify({ id })),
     state: isOrphaned ? TaskState.ARCHIVED : TaskState.ACTIVE,
     isOrphaned,
-    lastError: isOrphaned ? "whoever deleted it is gone: delete it again, or this task, and it can be used again" : "",
+    lastError: isOrphaned
+      ? "whoever deleted it is gone: in a minute, or when this task is deleted, it can be used again"
+      : "",
   });
 }
 
-/** Lets the thing be used again. */
+/** Lets the things be used again whose deletion was broken off, until the signal. */
+export async function endBrokenOff(
+  { state, clock, log }: { readonly state: State; readonly clock: Clock; readonly log: Log },
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(lookMs, signal).catch(() => undefined);
+    if (signal.aborted) return;
+    for (const { id, isOrphaned } of deletionTasks(state, clock.wallMs())) {
+      if (!isOrphaned) continue;
+      try {
+        await state.transact((tx) => endDeletion(tx, id, clock.wallMs()));
+        log.warn("deletion-broken-off", { task: id });
+      } catch (error) {
+        log.warn("deletion-not-ended", { task: id, error });
+      }
+    }
+  }
+}
+
+/** Lets the thing be used again, unless somebody deletes it anew. */
 export function endDeletion(tx: Tx, taskId: string, nowMs: number): void {
   for (const kind of deletable) {
     const id = taskId.slice(deletionTaskId(kind, "").length);
     const thing = taskId === deletionTaskId(kind, id) ? tx.get<Kind>(kind, id) : undefined;
     if (thing === undefined || metaOf(thing)?.deletionTaskId !== taskId) continue;
+    if (!isBrokenOff(metaOf(thing), nowMs)) continue;
     const draft = clone(kind.schema, thing) as Message & { meta?: Meta };
     draft.meta = touched(draft.meta, nowMs);
     delete draft.meta.deletionTaskId;

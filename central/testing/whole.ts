@@ -4,6 +4,7 @@ import { dayMs } from "#lib/durations.ts";
 import { ecdsaKeys as keys } from "#lib/io/ecdsa-keys.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
+import type { VirtualClock } from "#lib/virtual-clock.ts";
 import type { Retention } from "../audit/retention.ts";
 import { composeCentral } from "../central.ts";
 import { Authority } from "../join/authority.ts";
@@ -17,6 +18,7 @@ export interface WholeOptions {
   /** One in memory unless given; it stays open. */
   readonly store?: Store;
   readonly random?: Random;
+  readonly clock?: VirtualClock;
   /** Given: calls are written down. */
   readonly retention?: Retention;
   /** May stand before the state that services are given. */
