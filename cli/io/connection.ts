@@ -1,5 +1,6 @@
 import { createClient, type Interceptor } from "@connectrpc/connect";
-import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { ClientSessions } from "#lib/io/client-sessions.ts";
 import type { Api } from "../cli.ts";
 import type { Target } from "../settings.ts";
 
@@ -10,7 +11,7 @@ const callTimeoutMs = 30_000;
  * @param ca PEM text of the CA, when it is not one that the system trusts
  */
 export function connect(target: Target, ca: string | undefined): Api & { close(): void } {
-  const sessions = new Http2SessionManager(
+  const sessions = new ClientSessions(
     target.server,
     { pingIntervalMs: 20_000, pingTimeoutMs: 10_000 },
     ca === undefined ? {} : { ca },

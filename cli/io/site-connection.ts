@@ -1,6 +1,7 @@
 import net from "node:net";
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
-import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { ClientSessions } from "#lib/io/client-sessions.ts";
 import { reasonOf } from "#lib/reason-of.ts";
 import { userHeader } from "#lib/rpc/user-header.ts";
 import type { Api } from "../cli.ts";
@@ -13,7 +14,7 @@ const callTimeoutMs = 30_000;
 export async function connectSite(place: SitePlace, signal: AbortSignal): Promise<Api & { close(): void }> {
   const baseUrl = place.kind === "socket" ? "http://agent" : place.server;
   const connection = await connected(place, signal);
-  const sessions = new Http2SessionManager(
+  const sessions = new ClientSessions(
     baseUrl,
     { pingIntervalMs: 20_000, pingTimeoutMs: 10_000 },
     { createConnection: () => connection },

@@ -1,6 +1,7 @@
 import { type Client, createClient } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { JoinService } from "#gen/holdfast/join/v1/join_pb.ts";
+import { ClientSessions } from "#lib/io/client-sessions.ts";
 import type { JoinClient } from "../identity/joiner.ts";
 import { type CentralTls, pinned, tlsOf } from "./central-tls.ts";
 
@@ -30,7 +31,7 @@ async function over<T>(
   tls: CentralTls,
   call: (client: Client<typeof JoinService>) => Promise<T>,
 ): Promise<T> {
-  const sessionManager = new Http2SessionManager(url, {}, tls);
+  const sessionManager = new ClientSessions(url, {}, tls);
   try {
     return await call(createClient(JoinService, createGrpcTransport({ baseUrl: url, sessionManager })));
   } finally {

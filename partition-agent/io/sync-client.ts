@@ -1,6 +1,7 @@
 import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { ClientSessions } from "#lib/io/client-sessions.ts";
 import type { SyncClient } from "../link/link.ts";
 import type { CentralTls } from "./central-tls.ts";
 
@@ -25,13 +26,15 @@ export function syncClient(options: {
       return await next(request);
     };
   };
-  const transport = createGrpcTransport({
-    baseUrl: url,
+  const pings = {
     pingIntervalMs: pingMs,
     pingTimeoutMs,
     pingIdleConnection: true,
     idleConnectionTimeoutMs: idleMs,
-    nodeOptions: tls,
+  };
+  const transport = createGrpcTransport({
+    baseUrl: url,
+    sessionManager: new ClientSessions(url, pings, tls),
     interceptors: token ? [authorize(token)] : [],
   });
   const client = createClient(SyncService, transport);
