@@ -49,7 +49,9 @@ export class LmdbDisk implements Disk {
       if (bytes === 0 || bytes > keyBytesMax)
         throw new Error(`disk key of ${bytes} bytes in table ${table}: 1 to ${keyBytesMax} can be stored`);
     }
-    await this.#root.transaction(() => {
+    // A batch is a transaction that LMDB's own thread carries out. `transaction` would come back into this one for it, and let that
+    // one wait meanwhile.
+    await this.#root.batch(() => {
       for (const { table, key, value } of changes) {
         if (value === undefined) void this.#table(table).remove(key);
         else void this.#table(table).put(key, Buffer.from(value));
