@@ -211,27 +211,36 @@ export class Link {
   }
 }
 
-/** Calls `bark` once when it was not fed for `ms`. */
+/** Calls `bark` once when it was not fed for `ms`. It looks when that could be so, instead of setting its alarm anew at each feeding. */
 class Watchdog {
   readonly #clock: Clock;
   readonly #ms: number;
   readonly #bark: () => void;
-  #timer = new AbortController();
+  readonly #timer = new AbortController();
+  #fedMs: number;
 
   constructor(clock: Clock, ms: number, bark: () => void) {
     this.#clock = clock;
     this.#ms = ms;
     this.#bark = bark;
-    this.feed();
+    this.#fedMs = clock.monotonicMs();
+    this.#look(ms);
   }
 
   feed(): void {
-    this.#timer.abort(noLonger);
-    this.#timer = new AbortController();
-    this.#clock.sleep(this.#ms, this.#timer.signal).then(this.#bark, () => {});
+    this.#fedMs = this.#clock.monotonicMs();
   }
 
   stop(): void {
     this.#timer.abort(noLonger);
+  }
+
+  #look(inMs: number): void {
+    const look = () => {
+      const leftMs = this.#fedMs + this.#ms - this.#clock.monotonicMs();
+      if (leftMs > 0) this.#look(leftMs);
+      else this.#bark();
+    };
+    this.#clock.sleep(inMs, this.#timer.signal).then(look, () => {});
   }
 }
