@@ -143,21 +143,49 @@ describe("an agent that comes back", () => {
 });
 
 describe("a live stream", () => {
-  test("beats every five seconds, also while there is much to do elsewhere", async () => {
+  /** Seconds at which each stream beats, from now on. */
+  const beatsOf = (streams: readonly AsyncIterator<FollowResponse>[], beganMs = clock.monotonicMs()) =>
+    streams.map((stream) => {
+      const seconds: number[] = [];
+      const read = async (): Promise<void> => {
+        const { value } = await stream.next();
+        if (value?.event.case === "heartbeat") seconds.push((clock.monotonicMs() - beganMs) / 1_000);
+        if (value) await read();
+      };
+      void read().catch(() => {});
+      return seconds;
+    });
+
+  test("beats within five seconds of its last word, also while there is much to do elsewhere", async () => {
     const stream = follow();
     await untilBeat(stream);
-    let beats = 0;
-    const reading = (async () => {
-      while ((await stream.next()).value?.event.case === "heartbeat") beats++;
-    })();
+    const [beats = []] = beatsOf([stream]);
     for (let second = 0; second < 20; second++) {
       await putMachine(2, "p2", { epoch: BigInt(second) });
       clock.advance(1_000);
       await turns();
     }
-    assert.equal(beats, 4);
-    stop.abort();
-    await reading;
+    const silences = beats.map((second, i) => second - (beats[i - 1] ?? 0));
+    assert.ok(beats.at(-1)! >= 15);
+    assert.ok(
+      silences.every((seconds) => seconds > 3 && seconds <= 5),
+      `${silences}`,
+    );
+  });
+
+  test("does not beat at the same time as all others that were told of the same change", async () => {
+    const streams = Array.from({ length: 40 }, () => follow());
+    for (const stream of streams) await untilBeat(stream);
+    const beats = beatsOf(streams);
+    await putSize("shared");
+    await turns();
+    for (let tenths = 0; tenths < 60; tenths++) {
+      clock.advance(100);
+      await turns();
+    }
+    const firsts = beats.map(([first = 0]) => first);
+    assert.ok(new Set(firsts).size > 5, `${firsts}`);
+    assert.ok(Math.max(...firsts) <= 5, `${firsts}`);
   });
 
   test("tells what the agent must hold a minute after it came and every ten minutes, when nothing is on its way", async () => {

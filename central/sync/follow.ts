@@ -21,6 +21,8 @@ const firstDigestMs = 60_000;
 const beatingProtocol = 2;
 /** Longest silence on a stream. An agent takes central for gone after four of these without a word. */
 const heartbeatMs = 5_000;
+/** Of it, up to so much is left out by chance: all that were told of one change at once must not be due at once again. */
+const earlierMs = 2_000;
 
 export interface FollowPorts {
   readonly state: State;
@@ -104,9 +106,14 @@ async function* live(
   reader: Reader,
   { partition, agent, present, claim, signal }: LiveStream,
 ): AsyncGenerator<FollowResponse> {
-  const { state, clock, connections } = ports;
+  const { state, clock, random, connections } = ports;
   // Since the last word to this agent, not since the last change: what happens elsewhere is no word.
   let spokeMs = clock.monotonicMs();
+  let silenceMs = heartbeatMs;
+  const spoke = (): void => {
+    spokeMs = clock.monotonicMs();
+    silenceMs = heartbeatMs - random.below(earlierMs);
+  };
   let digestMs = spokeMs + firstDigestMs;
   let claimMs = spokeMs + checkEveryMs;
   // One alarm for many changes: to set one for each costs more than to send it.
@@ -130,18 +137,18 @@ async function* live(
     }
     if (next) {
       yield response({ case: "delta", value: { revision: next.revision, items: [...next.items] } });
-      spokeMs = clock.monotonicMs();
+      spoke();
       if (next.items.some((item) => isPartition(item, partition) && item.deleted)) throw noPartition(partition);
-    } else if (!isCurrent || nowMs - spokeMs >= heartbeatMs) {
+    } else if (!isCurrent || nowMs - spokeMs >= silenceMs) {
       isCurrent ||= reader.at >= present;
       connections.cutSilent(partition, agent);
       // Only when nothing is on its way: the agent has been sent all that is digested.
       const isDigestDue = isCurrent && nowMs >= digestMs && reader.at === state.revision;
       if (isDigestDue) digestMs = nowMs + digestEveryMs;
       yield isDigestDue ? digestOf(state, partition) : heartbeat(ports, reader.at);
-      spokeMs = clock.monotonicMs();
+      spoke();
     } else {
-      setAlarm(spokeMs + heartbeatMs - nowMs);
+      setAlarm(spokeMs + silenceMs - nowMs);
       await reader.bell.wait(signal);
     }
   }
