@@ -24,19 +24,33 @@ export interface Told {
   readonly following: number;
   readonly seen: readonly Seen[];
   readonly growth: Growth;
+  /** Microseconds of computing, since the process began. */
+  readonly computed: number;
 }
 
-export interface WatcherOrders {
+interface Orders {
   readonly url: string;
   readonly prefix: string;
   readonly first: number;
   readonly count: number;
 }
 
-export interface AgentOrders extends WatcherOrders {
+export interface WatcherOrders extends Orders {
+  /** Below it each watcher has a disk; absent: what comes is written nowhere. */
+  readonly folder?: string;
+}
+
+export interface AgentOrders extends Orders {
   readonly token: string;
-  /** Below it each agent has a folder. */
+  /** Below it each agent has a disk. */
   readonly folder: string;
 }
 
-export const tell = (told: Told): void => void process.send?.(told);
+/** Of this process: microseconds of computing since it began, of all its threads. */
+export function computedMicros(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
+export const tell = (told: Omit<Told, "computed">): void =>
+  void process.send?.({ ...told, computed: computedMicros() } satisfies Told);

@@ -37,6 +37,11 @@ export class Readers {
     return this.#children.reduce((sum, { told }) => sum + (told?.following ?? 0), 0);
   }
 
+  /** Microseconds of computing, of all processes together. */
+  get computed(): number {
+    return this.#children.reduce((sum, { told }) => sum + (told?.computed ?? 0), 0);
+  }
+
   /** Of all processes together. */
   get growth(): Growth {
     const sum = (of: keyof Growth) => this.#children.reduce((all, { told }) => all + (told?.growth[of] ?? 0), 0);

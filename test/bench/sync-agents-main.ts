@@ -1,6 +1,5 @@
 // Child of npm run bench:sync: many agents in one process, each with the shipped link, ledger and outbox, a connection and a disk of its own.
 // Told by the parent what to do, it tells when each revision came and when it was durable, on the clock that all processes share.
-import { setMaxListeners } from "node:events";
 import path from "node:path";
 import { syncClient } from "#agent/io/sync-client.ts";
 import { Ledger } from "#agent/ledger/ledger.ts";
@@ -14,9 +13,6 @@ import { startMemoryWatch } from "./memory.ts";
 import { type AgentOrders, nowMs, type Seen, tell } from "./protocol.ts";
 
 const orders = JSON.parse(process.argv[2] ?? "") as AgentOrders;
-const stop = new AbortController();
-// All agents of this process hang on it.
-setMaxListeners(0, stop.signal);
 let seen: Seen[] = [];
 let following = 0;
 
@@ -63,7 +59,8 @@ async function startAgent(partition: string): Promise<Link> {
     if (isUp !== wasUp) following += isUp ? 1 : -1;
     wasUp = isUp;
   }, 25);
-  void link.run(stop.signal);
+  // A signal of its own, as in a process of its own: to begin and end listening takes as long as there are listeners.
+  void link.run(new AbortController().signal);
   return link;
 }
 

@@ -18,7 +18,7 @@ import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
 import { VersionService } from "#gen/metalstack/api/v2/version_pb.ts";
 import { type BenchCentral, startBenchCentral } from "./central.ts";
 import { startMemoryWatch } from "./memory.ts";
-import { type Growth, nowMs, type Seen } from "./protocol.ts";
+import { computedMicros, type Growth, nowMs, type Seen } from "./protocol.ts";
 import { Readers } from "./readers.ts";
 import { quantile, row } from "./text.ts";
 
@@ -27,10 +27,13 @@ const usage = `npm run bench:sync -- [flags]     central's sync beside raw etcd 
   --agents N,N,…   agents that are connected (1,100,1000)
   --changes N      changes of one partition, and a fifth of it of all, for each (100)
   --machines N,N   machines of the partitions whose snapshot is taken (10000,40000)
+  --only PARTS     latencies, rejoin, snapshots: some of them, with commas between (all)
   --data FOLDER    where agents and etcd keep their data (the system's folder for temporary files)
 `;
 
+const parts = ["latencies", "rejoin", "snapshots"];
 const limitMs = 120_000;
+const idleMs = 10_000;
 const processes = availableParallelism();
 
 async function main(): Promise<number> {
@@ -39,6 +42,7 @@ async function main(): Promise<number> {
       agents: { type: "string", default: "1,100,1000" },
       changes: { type: "string", default: "100" },
       machines: { type: "string", default: "10000,40000" },
+      only: { type: "string", default: parts.join(",") },
       data: { type: "string", default: tmpdir() },
       help: { type: "boolean", default: false },
     },
@@ -58,15 +62,22 @@ async function main(): Promise<number> {
     console.error(`bench:sync: whole numbers above 0 are wanted\n\n${usage}`);
     return 2;
   }
+  const only = values.only.split(",");
+  const unknown = only.find((part) => !parts.includes(part));
+  if (unknown !== undefined) {
+    console.error(`bench:sync: --only has ${unknown}, which is none of ${parts.join(", ")}\n\n${usage}`);
+    return 2;
+  }
   const folder = mkdtempSync(path.join(values.data, "holdfast-bench-"));
   console.log(`${processes} cores; data in ${values.data}, flushed to its disk`);
   const etcd = await startEtcd({ dataDir: path.join(folder, "etcd") });
   const central = await startBenchCentral(etcd.endpoints);
   try {
     await central.put(kinds.size, "shared", create(SizeSchema, { id: "shared" }));
-    for (const count of agents) await latencies(central, etcd.endpoints[0]!, { count, changes, folder });
-    await rejoin(central, Math.max(...agents), folder);
-    for (const count of machines) await snapshot(central, count, folder);
+    if (only.includes("latencies"))
+      for (const count of agents) await latencies(central, etcd.endpoints[0]!, { count, changes, folder });
+    if (only.includes("rejoin")) await rejoin(central, Math.max(...agents), folder);
+    if (only.includes("snapshots")) for (const count of machines) await snapshot(central, count, folder);
     return 0;
   } finally {
     await central.stop();
@@ -81,27 +92,27 @@ interface Sizes {
   readonly folder: string;
 }
 
+interface Times {
+  readonly came: readonly number[];
+  readonly durable: readonly number[];
+}
+
+/** Of changes that one reader is told of, and of those that all are. */
+interface Peers {
+  readonly own: Times;
+  readonly all: Times;
+}
+
+/** Which of the readers gets a change. */
+const pick = (i: number, count: number): number => (i * 7919) % count;
+const sharedOf = (changes: number): number => Math.ceil(changes / 5);
+
 /** One change after the other: how long until who follows it has it, and has it on its disk. */
-async function latencies(central: BenchCentral, etcdUrl: string, { count, changes, folder }: Sizes): Promise<void> {
+async function latencies(central: BenchCentral, etcdUrl: string, sizes: Sizes): Promise<void> {
+  const { count, changes, folder } = sizes;
   console.log(`\n${count} agents`);
-  const pick = (i: number) => (i * 7919) % count;
-  const orders = { url: etcdUrl, prefix: `/bench/${count}/`, first: 0, count };
-  const watchers = new Readers("sync-watchers-main.ts", orders, processes);
-  const etcd = new Etcd3({ hosts: [etcdUrl] });
-  let number = 0;
-  const peer = async (key: (i: number) => string, readers: number, times: number) =>
-    await timed(times, async (i) => {
-      const name = `${orders.prefix}${key(pick(i))}`;
-      const value = `${++number}`;
-      const beginMs = nowMs();
-      await etcd.put(name).value(value);
-      return { beginMs, seen: await watchers.sightings(`${name}@${value}`, readers, limitMs) };
-    });
-  await watchers.allFollow(limitMs);
-  const shared = Math.ceil(changes / 5);
-  const raw = { own: await peer((i) => `own/${i}`, 1, changes), all: await peer(() => "shared", count, shared) };
-  etcd.close();
-  await watchers.stop();
+  const raw = await peers(etcdUrl, sizes);
+  const disk = await peers(etcdUrl, sizes, path.join(folder, `watchers-${count}`));
 
   for (let i = 0; i < count; i++) await central.put(kinds.partition, `p${i}`, create(PartitionSchema, { id: `p${i}` }));
   const readers = await agentsOf(central, "p", count, folder);
@@ -109,32 +120,83 @@ async function latencies(central: BenchCentral, etcdUrl: string, { count, change
   // What their coming has left to do is none of what is measured.
   await delay(2_000);
   const own = await timed(changes, async (i) => {
-    const id = `p${pick(i)}`;
+    const id = `p${pick(i, count)}`;
     const beginMs = nowMs();
     await central.put(kinds.partition, id, create(PartitionSchema, { id, description: `${i}` }));
     return { beginMs, seen: await readers.sightings(`partition/${id}`, 1, limitMs) };
   });
-  const all = await timed(shared, async (i) => {
+  const idle = await idleCost(readers, count);
+  const [beganMs, before, agentsBefore] = [nowMs(), computedMicros(), readers.computed];
+  const all = await timed(sharedOf(changes), async (i) => {
     const beginMs = nowMs();
     await central.put(kinds.size, "shared", create(SizeSchema, { id: "shared", description: `${i}` }));
     return { beginMs, seen: await readers.sightings("size/shared", count, limitMs) };
   });
+  await delay(100);
+  const seconds = (nowMs() - beganMs) / 1000;
+  const perChange = (micros: number, idleMicros: number) => (micros / count - idleMicros * seconds) / sharedOf(changes);
+  const cost = {
+    central: perChange(computedMicros() - before, idle.central),
+    agents: perChange(readers.computed - agentsBefore, idle.agents),
+  };
   await readers.stop();
-  console.log(row(["ms from the commit's begin", "p50", "p99", "raw p50", "raw p99", "p99 / raw p99"]));
-  for (const [what, ours, theirs] of [
-    ["own change", own, raw.own],
-    ["change of all", all, raw.all],
-  ] as const) {
-    const rawP99 = quantile(theirs.durable, 0.99);
-    for (const [how, times] of [
-      ["received", ours.came],
-      ["durable", ours.durable],
-    ] as const) {
-      const p99 = quantile(times, 0.99);
-      const cells = [quantile(times, 0.5), p99, quantile(theirs.durable, 0.5), rawP99].map((ms) => ms.toFixed(1));
-      console.log(row([`${what}, ${how}`, ...cells, (p99 / rawP99).toFixed(2)]));
-    }
-  }
+  show(own, raw.own, disk.own, "own change");
+  show(all, raw.all, disk.all, "change of all");
+  const text = ({ central, agents }: Cost) => `central ${central.toFixed(0)} µs, the agent ${agents.toFixed(0)} µs`;
+  console.log(`  computing for one agent: for a change of all ${text(cost)}; for a second without any ${text(idle)}`);
+}
+
+/** Raw etcd: as many watchers. @param folder where each has a disk; absent: they have none */
+async function peers(etcdUrl: string, { count, changes }: Sizes, folder?: string): Promise<Peers> {
+  const orders = { url: etcdUrl, prefix: `/bench/${count}/`, first: 0, count, ...(folder && { folder }) };
+  const watchers = new Readers("sync-watchers-main.ts", orders, processes);
+  const etcd = new Etcd3({ hosts: [etcdUrl] });
+  let number = 0;
+  const put = (key: (i: number) => string, readers: number, times: number) =>
+    timed(times, async (i) => {
+      const name = `${orders.prefix}${key(pick(i, count))}`;
+      const value = `${++number}`;
+      const beginMs = nowMs();
+      await etcd.put(name).value(value);
+      return { beginMs, seen: await watchers.sightings(`${name}@${value}`, readers, limitMs) };
+    });
+  await watchers.allFollow(limitMs);
+  await delay(1_000);
+  const own = await put((i) => `own/${i}`, 1, changes);
+  const all = await put(() => "shared", count, sharedOf(changes));
+  etcd.close();
+  await watchers.stop();
+  return { own, all };
+}
+
+/** Microseconds for one agent. */
+interface Cost {
+  readonly central: number;
+  readonly agents: number;
+}
+
+/** Of a second in which nothing changes. */
+async function idleCost(readers: Readers, count: number): Promise<Cost> {
+  const [beganMs, central, agents] = [nowMs(), computedMicros(), readers.computed];
+  await delay(idleMs);
+  const each = ((nowMs() - beganMs) / 1000) * count;
+  return { central: (computedMicros() - central) / each, agents: (readers.computed - agents) / each };
+}
+
+/** Received is compared with raw watchers; durable with those and with raw watchers that have a disk each as well. */
+function show(ours: Times, raw: Times, disk: Times, what: string): void {
+  const figures = (times: readonly number[]) => [quantile(times, 0.5), quantile(times, 0.99)] as const;
+  const line = (how: string, mine: readonly number[], theirs: readonly number[]) => {
+    const [p50, p99] = figures(mine);
+    const [rawP50, rawP99] = figures(theirs);
+    console.log(
+      row([`${what}, ${how}`, ...[p50, p99, rawP50, rawP99].map((ms) => ms.toFixed(1)), (p99 / rawP99).toFixed(2)]),
+    );
+  };
+  console.log(row(["ms from the commit's begin", "p50", "p99", "peer p50", "peer p99", "p99 / p99"]));
+  line("received : raw", ours.came, raw.came);
+  line("durable : raw", ours.durable, raw.came);
+  line("durable : raw with disk", ours.durable, disk.durable);
 }
 
 interface Change {
@@ -142,7 +204,7 @@ interface Change {
   readonly seen: readonly Seen[];
 }
 
-async function timed(times: number, change: (i: number) => Promise<Change>) {
+async function timed(times: number, change: (i: number) => Promise<Change>): Promise<Times> {
   const [came, durable]: [number[], number[]] = [[], []];
   for (let i = 0; i < times; i++) {
     const { beginMs, seen } = await change(i);

@@ -6,4 +6,4 @@ export function quantile(values: readonly number[], q: number): number {
 
 /** A line of a table: a wide first cell, narrow others. */
 export const row = ([first = "", ...others]: readonly string[]): string =>
-  first.padEnd(28) + others.map((cell) => cell.padStart(14)).join("");
+  first.padEnd(36) + others.map((cell) => cell.padStart(14)).join("");
