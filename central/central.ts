@@ -23,6 +23,8 @@ import type { Retention } from "./audit/retention.ts";
 import { bmcService } from "./bmc/service.ts";
 import { bootService } from "./boot/boot-service.ts";
 import { eventService } from "./boot/event-service.ts";
+import { BudgetKeeper } from "./budget/keeper.ts";
+import { budgetService } from "./budget/service.ts";
 import type { UrlProbe } from "./catalog/url.ts";
 import { catalogServices } from "./catalog-services.ts";
 import type { Identity } from "./identity/identity.ts";
@@ -81,6 +83,7 @@ export function composeCentral(given: CentralPorts): Api {
     // Stops run backwards: this one when the port has closed, and before the state is.
     lifetime.onStop("audit-rest", () => recorder.finish());
   }
+  lifetime.own("budgets", new BudgetKeeper(given).run(lifetime.signal));
   const session = new CentralSession({ ...given, version: version.version });
   const connections = new Connections(clock, log);
   const feed = new SyncFeed(state);
@@ -104,6 +107,7 @@ export function composeCentral(given: CentralPorts): Api {
           ...(recorder ? [auditHealth(recorder)] : []),
         ],
       }),
+      budgetService(ports),
       implement(MachineService, machineService(ports)),
       implement(AdminMachineService, adminMachineService(ports)),
       implement(HoldfastMachineService, holdfastMachineService(ports)),

@@ -1,6 +1,7 @@
 // Every service that central serves. RPCs that nobody has implemented yet answer Unimplemented.
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { BudgetService } from "#gen/holdfast/api/v1/budget_pb.ts";
 import { ListService } from "#gen/holdfast/api/v1/list_pb.ts";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
@@ -88,6 +89,7 @@ export const services: readonly DescService[] = [
   InfraComponentService,
   InfraEventService,
   InfraSwitchService,
+  BudgetService,
   HoldfastMachineService,
   HoldfastPartitionService,
   ListService,

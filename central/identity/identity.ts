@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { newMeta } from "#domain/meta.ts";
+import type { SiteAccess } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { type SigningKey, type StoredToken, StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
 import { InfraRole, type Labels } from "#gen/metalstack/api/v2/common_pb.ts";
 import { type Token, TokenSchema, TokenType } from "#gen/metalstack/api/v2/token_pb.ts";
@@ -22,6 +23,7 @@ import { liveGrants } from "./live-grants.ts";
 import { membershipRights, ownerRights } from "./membership.ts";
 import { checkPartition } from "./same-partition.ts";
 import { Seals } from "./seals.ts";
+import { tokensIn } from "./tokens-in.ts";
 import { tokensOf } from "./tokens-of.ts";
 
 export interface IdentityPorts {
@@ -62,7 +64,11 @@ export interface Identity {
   /** @throws Refusal "not-found" when the user has no such token */
   revoke(uuid: string, user: string): Promise<void>;
   readonly seals: Pick<Seals, "seal" | "open">;
+  /** Who may do what in a project, and by which keys that is proven, for those who cannot ask here. */
+  accessTo(project: string): ProjectAccess;
 }
+
+export type ProjectAccess = Pick<SiteAccess, "issuer" | "keys" | "tokens">;
 
 /** Makes, of what was issued, writes that belong to the issuing. */
 export type Keep = (issued: Issued) => Promise<(tx: Tx) => void>;
@@ -139,6 +145,12 @@ export async function openIdentity(ports: IdentityPorts): Promise<KeptIdentity> 
     },
 
     seals: new Seals(keyring, clock),
+
+    accessTo: (project) => ({
+      issuer: ports.issuer,
+      keys: keyring.verifying(),
+      tokens: tokensIn(state, project, clock.wallMs(), (stored, token) => callerWith(state, provider, stored, token)),
+    }),
 
     keep: (log, signal) => keepIdentity({ state, clock, keyring, log }, signal),
   };

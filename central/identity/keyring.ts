@@ -1,6 +1,7 @@
-import { clone } from "@bufbuild/protobuf";
+import { clone, create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type CryptoKey, importJWK, type JWK } from "jose";
+import { type VerifyingKey, VerifyingKeySchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { type SigningKey, SigningKeySchema } from "#gen/holdfast/state/v1/token_pb.ts";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -67,6 +68,14 @@ export class Keyring {
   /** Undefined: no such key is stored any more. */
   key(id: string): SigningKey | undefined {
     return this.#ports.state.get(kinds.signingKey, id)?.value;
+  }
+
+  /** All that verify, without their private parts. */
+  verifying(): VerifyingKey[] {
+    return this.#ports.state.list(kinds.signingKey).map(({ value: { id, privateJwk } }) => {
+      const { d: _private, ...open }: JWK = JSON.parse(privateJwk);
+      return create(VerifyingKeySchema, { id, publicJwk: JSON.stringify(open) });
+    });
   }
 
   async publicKeyOf(key: SigningKey): Promise<CryptoKey> {

@@ -5,6 +5,7 @@ import type { UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
 import { type IP, type IPQuery, IPService, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { checkNotDelegated } from "../budget/delegated.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
@@ -61,6 +62,7 @@ export function ipServices(ports: ServicePorts): Implementation[] {
         const id = idOf(request.ip, request.project, undefined);
         checkLabels(request.labels);
         const ip = await ips.update(id, request, (draft, tx, before) => {
+          checkNotDelegated(before);
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
           if (request.type !== undefined) draft.type = retyped(tx, before, request.type);
@@ -74,6 +76,7 @@ export function ipServices(ports: ServicePorts): Implementation[] {
         const id = idOf(ip, project, undefined);
         const { result } = await state.transact((tx) => {
           const stored = tx.get(kinds.ip, id) ?? unknown("address", ip);
+          checkNotDelegated(stored);
           const machine = machineOf(stored);
           if (machine !== undefined) {
             throw new Refusal("precondition", `address ${ip} is in use by machine ${machine}`, { reason: "IN_USE" });

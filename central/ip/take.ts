@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { budgetLabel } from "#domain/budget/items.ts";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { newMeta } from "#domain/meta.ts";
 import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
@@ -31,6 +32,9 @@ export function takeAddress(tx: Tx, request: IPServiceCreateRequest, { uuid, now
   const allocation = machine === undefined ? undefined : tx.get(kinds.machineDesired, machine)?.allocation;
   if (machine !== undefined && allocation?.project !== project) return unknown("machine", machine);
   const labels = { ...request.labels?.labels, ...(machine === undefined ? {} : { [machineLabel]: machine }) };
+  if (Object.hasOwn(labels, budgetLabel)) {
+    throw new Refusal("invalid", `label ${budgetLabel} is set by budgets`, { field: "labels" });
+  }
   if (machine === undefined && request.labels && Object.hasOwn(request.labels.labels, machineLabel)) {
     throw new Refusal("invalid", `label ${machineLabel} is set by naming a machine`, { field: "labels" });
   }

@@ -1,16 +1,15 @@
 // One allocation is one commit: machine, addresses and ASN together, under the revisions that were read.
 // What is only looked at to choose comes from the state, without a condition; what is chosen is read through the transaction.
-import { clone, create } from "@bufbuild/protobuf";
+import { clone } from "@bufbuild/protobuf";
+import { newAllocation } from "#domain/machine/allocation.ts";
 import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { type Resolved, roleOf } from "#domain/machine/create.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { type MachineView, placeMachine, unavailability, unfitText, type Wanted } from "#domain/machine/placement.ts";
-import { asnTag, rackTag, systemTags } from "#domain/machine/tags.ts";
-import { newMeta, touched } from "#domain/meta.ts";
+import { touched } from "#domain/meta.ts";
 import { type Pool, reservedIn } from "#domain/size/reservation.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
-import { MachineAllocationSchema, type MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { bug } from "#lib/bug.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Spaces } from "../network/spaces.ts";
@@ -24,9 +23,6 @@ import { type MachineIndexes, placeKey } from "./indexes.ts";
 import { joinNetwork } from "./join-network.ts";
 import type { Picks } from "./picks.ts";
 import { checkTold } from "./told.ts";
-
-/** Host name of an allocation that names none; metal-stack's clients know it. */
-const hostnameDefault = "metal";
 
 export interface AllocationContext {
   readonly user: string;
@@ -61,24 +57,11 @@ export function allocate(
   next.epoch = nextEpoch(desired, observed);
   withdrawStale(next, nowMs);
   next.meta = touched(desired.meta, nowMs);
-  next.allocation = create(MachineAllocationSchema, {
-    uuid: allocation,
-    meta: newMeta(withSystemTags(request.labels?.labels ?? {}, asn, machine), nowMs),
-    name: request.name,
-    description: request.description ?? "",
-    createdBy: context.user,
-    project: request.project,
-    image: resolved.image,
-    filesystemLayout: resolved.layout,
+  next.allocation = newAllocation(request, {
+    ...resolved,
+    ...{ uuid: allocation, asn, user: context.user, nowMs },
     networks: resolved.networks.map(({ network, ips }) => joinNetwork(tx, network, ips, joining)),
-    hostname: request.hostname ?? hostnameDefault,
-    sshPublicKeys: request.sshPublicKeys,
-    userdata: request.userdata ?? "",
-    allocationType: resolved.role,
-    ...(resolved.firewallRules && { firewallRules: resolved.firewallRules }),
-    dnsServers: request.dnsServers,
-    ntpServers: request.ntpServers,
-    ...(request.placementLabels && { placementLabels: request.placementLabels }),
+    rack: observed?.rack ?? "",
   });
   tx.put(kinds.machineDesired, desired.uuid, next);
   return next;
@@ -128,7 +111,9 @@ function keepReserved(tx: Tx, pool: Pool, project: string, all: () => readonly M
   const machines = all();
   const isIn = ({ desired, observed }: MachineView) =>
     desired.partition === pool.partition && observed?.size === pool.size;
-  const usedBy = (one: string) => machines.filter((m) => m.desired.allocation?.project === one && isIn(m)).length;
+  const isOf = ({ desired: { allocation, delegated } }: MachineView, one: string) =>
+    (allocation ?? delegated)?.project === one;
+  const usedBy = (one: string) => machines.filter((m) => isOf(m, one) && isIn(m)).length;
   const { remaining } = reservedIn(reservations, pool, usedBy, (one) => one !== project);
   if (remaining === 0) return;
   inTurn(tx, pool);
@@ -151,14 +136,6 @@ function namedMachine(tx: Tx, uuid: string): MachineView {
 function held(tx: Tx, seen: MachineDesired): MachineView {
   const desired = tx.get(kinds.machineDesired, seen.uuid) ?? seen;
   return { desired, observed: tx.get(kinds.machineObserved, seen.uuid) };
-}
-
-/** What the caller writes under our own names does not count. */
-function withSystemTags(labels: Readonly<Record<string, string>>, asn: number, { observed }: MachineView) {
-  const own = Object.entries(labels).filter(([key]) => !systemTags.includes(key));
-  return create(LabelsSchema, {
-    labels: { ...Object.fromEntries(own), [asnTag]: `${asn}`, ...(observed?.rack ? { [rackTag]: observed.rack } : {}) },
-  });
 }
 
 /** A number that depends on both and on nothing else (FNV-1a). */

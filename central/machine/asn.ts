@@ -11,7 +11,7 @@ const count = 131_072;
 const last = first + count - 1;
 export const asnPool = { first: BigInt(first), last: BigInt(last) };
 
-const claimOf = (asn: number): string => `asn/${asn}`;
+export const asnClaim = (asn: number): string => `asn/${asn}`;
 
 /** @param from where in the pool the search begins, so that a number that was given back is not used again at once */
 export function takeAsn(tx: Tx, { numbers }: Spaces, allocation: string, from: number): number {
@@ -20,11 +20,11 @@ export function takeAsn(tx: Tx, { numbers }: Spaces, allocation: string, from: n
     const text = `all ${count} ASNs are taken, ${first} to ${last}: each allocation has one`;
     throw new Refusal("exhausted", text, { reason: "NO_ASN" });
   }
-  claim(tx, claimOf(Number(asn)), allocation);
+  claim(tx, asnClaim(Number(asn)), allocation);
   return Number(asn);
 }
 
 /** Gives a number back, when it is this allocation's own. */
 export function giveBackAsn(tx: Tx, asn: number, allocation: string): void {
-  if (holderOf(tx, claimOf(asn)) === allocation) unclaim(tx, claimOf(asn));
+  if (holderOf(tx, asnClaim(asn)) === allocation) unclaim(tx, asnClaim(asn));
 }

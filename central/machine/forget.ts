@@ -13,10 +13,14 @@ import type { Tx } from "../store/tx.ts";
 export function forget(tx: Tx, uuid: string): void {
   const desired = tx.get(kinds.machineDesired, uuid);
   if (!desired) throw new Refusal("not-found", `machine ${uuid} does not exist`, { field: "uuid" });
-  const { allocation, release } = desired;
+  const { allocation, delegated, release } = desired;
   if (allocation) {
     const text = `machine ${uuid} is allocated to project ${allocation.project}: release it first`;
     throw new Refusal("precondition", text, { reason: "ALLOCATED" });
+  }
+  if (delegated) {
+    const text = `machine ${uuid} is delegated to partition ${desired.partition} by budget ${delegated.budget}: resize or revoke that first`;
+    throw new Refusal("precondition", text, { reason: "DELEGATED" });
   }
   if (release) {
     const text = `machine ${uuid} still holds what project ${release.project} had: its port is not known to be isolated`;

@@ -2,12 +2,14 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { machineLabel, machineOf } from "#domain/ip/machine-label.ts";
 import { canonicalIp } from "#domain/ip/query.ts";
+import { ephemeralIp, machineNetwork } from "#domain/machine/allocation.ts";
 import { newMeta } from "#domain/meta.ts";
 import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
-import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
-import { type MachineNetwork, MachineNetworkSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { IPSchema } from "#gen/metalstack/api/v2/ip_pb.ts";
+import type { MachineNetwork } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { checkNotDelegated } from "../budget/delegated.ts";
 import { familiesOf, nextAddress } from "../ip/address.ts";
 import { ipId } from "../ip/ip-id.ts";
 import type { Spaces } from "../network/spaces.ts";
@@ -28,17 +30,7 @@ export interface Joining extends Pick<Spaces, "addresses"> {
 export function joinNetwork(tx: Tx, network: Network, wanted: readonly string[], joining: Joining): MachineNetwork {
   const ips =
     wanted.length > 0 ? wanted.map((ip) => takeGiven(tx, network, ip, joining)) : takeFree(tx, network, joining);
-  return create(MachineNetworkSchema, {
-    network: network.id,
-    prefixes: network.prefixes,
-    destinationPrefixes: network.destinationPrefixes,
-    ips,
-    networkType: network.type,
-    natType: network.natType ?? 0,
-    vrf: BigInt(network.vrf ?? 0),
-    asn: joining.asn,
-    ...(network.project !== undefined && { project: network.project }),
-  });
+  return machineNetwork(network, ips, joining.asn);
 }
 
 function takeGiven(tx: Tx, network: Network, text: string, { project, machine }: Joining): string {
@@ -50,6 +42,7 @@ function takeGiven(tx: Tx, network: Network, text: string, { project, machine }:
     const why = `project ${project} has no address ${text} in network ${network.id}: create it first`;
     throw new Refusal("not-found", why, { field });
   }
+  checkNotDelegated(owned, field);
   const user = machineOf(owned);
   if (user === machine) throw new Refusal("invalid", `address ${text} is named twice`, { field });
   if (user !== undefined) {
@@ -72,15 +65,6 @@ const takeFree = (tx: Tx, network: Network, joining: Joining): string[] =>
   });
 
 function putEphemeral(tx: Tx, network: Network, ip: string, joining: Joining): string {
-  const stored = create(IPSchema, {
-    uuid: joining.newUuid(),
-    meta: newMeta(create(LabelsSchema, { labels: { [machineLabel]: joining.machine } }), joining.nowMs),
-    ip,
-    network: network.id,
-    project: joining.project,
-    type: IPType.IP_TYPE_EPHEMERAL,
-    ...(network.namespace !== undefined && { namespace: network.namespace }),
-  });
-  tx.put(kinds.ip, ipId(network.namespace, ip), stored);
+  tx.put(kinds.ip, ipId(network.namespace, ip), ephemeralIp(network, { ...joining, uuid: joining.newUuid(), ip }));
   return ip;
 }

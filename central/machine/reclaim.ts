@@ -21,6 +21,10 @@ export function reclaim(tx: Tx, uuid: string, nowMs: number): MachineDesired {
     const text = `machine ${uuid} is allocated to project ${desired.allocation.project}: release it instead`;
     throw new Refusal("precondition", text, { reason: "ALLOCATED" });
   }
+  if (desired?.delegated) {
+    const text = `machine ${uuid} is delegated to partition ${desired.partition} by budget ${desired.delegated.budget}: revoke that`;
+    throw new Refusal("precondition", text, { reason: "DELEGATED" });
+  }
   const next = desired ? clone(MachineDesiredSchema, desired) : firstDesired(observed, nowMs);
   next.epoch = nextEpoch(desired, observed);
   withdrawStale(next, nowMs);

@@ -5,6 +5,7 @@ import { overlaps, parseAddress, prefixText } from "#domain/network/prefix.ts";
 import { badNetwork, badParent, canonize, knownPrefixes, uncovered } from "#domain/network/rules.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { budgetHolders } from "../budget/delegated.ts";
 import { usable } from "../catalog/catalog.ts";
 import { claimTurn } from "../catalog/claim.ts";
 import { kinds } from "../store/kinds.ts";
@@ -132,4 +133,5 @@ export const holdersOf = (tx: Tx, { id }: Network): string[] => [
     .list(kinds.machineDesired)
     .filter((m) => m.value.allocation?.networks.some((n) => n.network === id))
     .map((m) => `machine ${m.id}`),
+  ...budgetHolders(tx, (b) => b.network === id),
 ];

@@ -10,6 +10,7 @@ import {
   PartitionService,
 } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { budgetHolders } from "../budget/delegated.ts";
 import { catalog } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { checkUrl } from "../catalog/url.ts";
@@ -87,6 +88,7 @@ export function partitionServices(ports: ServicePorts): Implementation[] {
             .list(kinds.sizeReservation)
             .filter((r) => r.value.partitions.includes(id))
             .map((r) => `size reservation ${r.id}`),
+          ...budgetHolders(tx, (b) => b.partition === id),
         ]),
       }),
     }),

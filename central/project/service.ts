@@ -12,6 +12,7 @@ import {
 } from "#gen/metalstack/api/v2/project_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
+import { budgetHolders } from "../budget/delegated.ts";
 import { catalog, usable } from "../catalog/catalog.ts";
 import { type Invites, invites } from "../catalog/invites.ts";
 import { members } from "../catalog/members.ts";
@@ -147,6 +148,7 @@ const held = (tx: Tx, { uuid }: Project): string[] => [
     .list(kinds.machineDesired)
     .filter((m) => m.value.allocation?.project === uuid || m.value.release?.project === uuid)
     .map((m) => `machine ${m.id}`),
+  ...budgetHolders(tx, (b) => b.project === uuid),
 ];
 
 /** Whoever is a member by the project's tenant alone. */

@@ -4,6 +4,7 @@ import { badSize, overlapping } from "#domain/size/rules.ts";
 import { SizeService as AdminSizeService } from "#gen/metalstack/admin/v2/size_pb.ts";
 import { type Size, SizeSchema, SizeService } from "#gen/metalstack/api/v2/size_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { budgetHolders } from "../budget/delegated.ts";
 import { catalog } from "../catalog/catalog.ts";
 import { claimTurn } from "../catalog/claim.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
@@ -50,6 +51,7 @@ export function sizeServices(ports: ServicePorts): Implementation[] {
             .list(kinds.sizeReservation)
             .filter((r) => r.value.size === id)
             .map((r) => `size reservation ${r.id}`),
+          ...budgetHolders(tx, (b) => b.size === id),
           ...(tx.get(kinds.sizeImageConstraint, id) ? ["its image constraint"] : []),
         ]),
       }),

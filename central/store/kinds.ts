@@ -1,6 +1,7 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { KeptAnswerSchema } from "#gen/holdfast/state/v1/answer_pb.ts";
+import { BudgetSchema, BudgetUseSchema, SiteAccessSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { AgentLifeSchema, ReportCursorSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
 import { AcceptedHistorySchema, HistoryHoldSchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import {
@@ -77,6 +78,12 @@ export const kinds = {
   component: kind("component", ComponentSchema),
   /** Answers to calls with an idempotency key. id: SHA-256, in hex, of caller, method and key */
   keptAnswer: kind("kept-answer", KeptAnswerSchema),
+  /** What partitions may give away by themselves. id: a uuid */
+  budget: kind("budget", BudgetSchema),
+  /** What agents last said that they use. id: the budget's */
+  budgetUse: kind("budget-use", BudgetUseSchema),
+  /** Who may do what in projects that have a budget. id: partition/project */
+  siteAccess: kind("site-access", SiteAccessSchema),
   /** id: partition */
   acceptedHistory: kind("accepted-history", AcceptedHistorySchema),
   /** id: partition */

@@ -1,4 +1,5 @@
 import { create, type Message, toBinary } from "@bufbuild/protobuf";
+import type { Budget, SiteAccess } from "#gen/holdfast/state/v1/budget_pb.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { SwitchDesired } from "#gen/holdfast/state/v1/switch_pb.ts";
 import { type DesiredItem, DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
@@ -9,12 +10,15 @@ import { type Kind, kinds } from "../store/kinds.ts";
 export const followed: readonly Kind[] = [
   kinds.partition,
   kinds.size,
+  kinds.sizeImageConstraint,
   kinds.image,
   kinds.filesystemLayout,
   kinds.network,
   kinds.machineDesired,
   kinds.switchDesired,
   kinds.acceptedHistory,
+  kinds.budget,
+  kinds.siteAccess,
 ];
 
 const followedNames: ReadonlySet<string> = new Set(followed.map((kind) => kind.name));
@@ -30,6 +34,10 @@ export function placesOf(kind: Kind, id: string, value: Message): string {
     case kinds.partition.name:
     case kinds.acceptedHistory.name:
       return id;
+    case kinds.budget.name:
+      return (value as Budget).partition;
+    case kinds.siteAccess.name:
+      return (value as SiteAccess).partition;
     case kinds.machineDesired.name:
       return (value as MachineDesired).partition;
     case kinds.switchDesired.name:

@@ -32,6 +32,7 @@ import { VirtualClock } from "#lib/virtual-clock.ts";
 import { bmcService } from "../bmc/service.ts";
 import { bootService } from "../boot/boot-service.ts";
 import { eventService } from "../boot/event-service.ts";
+import { budgetService } from "../budget/service.ts";
 import { issueAgentToken } from "../identity/issue.ts";
 import { membershipId } from "../identity/membership.ts";
 import { whoCalls } from "../identity/who-calls.ts";
@@ -107,6 +108,7 @@ export async function machineCentral(store?: Store): Promise<MachineCentral> {
         whoCalls: whoCalls(given),
       };
       return [
+        budgetService(ports),
         implement(MachineService, machineService(ports)),
         implement(AdminMachineService, adminMachineService(ports)),
         implement(HoldfastMachineService, holdfastMachineService(ports)),

@@ -22,9 +22,12 @@ export const highestEpoch = (observed: MachineObserved): bigint =>
 
 /**
  * An epoch above everything that either side remembers: otherwise what was done under an old number would one day pass for done under
- * the same number of now. Central's own record may be the older one, when its store was restored.
+ * the same number of now. Central's own record may be the older one, when its store was restored. Those that an agent may have used of a
+ * machine that is delegated to it are passed over.
  */
 export function nextEpoch(desired: MachineDesired | undefined, observed: MachineObserved | undefined): bigint {
-  const [wanted, seen] = [desired?.epoch ?? 0n, observed ? highestEpoch(observed) : 0n];
+  const delegated = desired?.delegated?.epochLast ?? 0n;
+  const wanted = desired && desired.epoch > delegated ? desired.epoch : delegated;
+  const seen = observed ? highestEpoch(observed) : 0n;
   return (wanted > seen ? wanted : seen) + 1n;
 }

@@ -20,6 +20,7 @@ export type Unfit =
   | "other partition"
   | "other size"
   | "allocated"
+  | "delegated"
   | "not available"
   | "not isolated"
   | "not waiting"
@@ -59,6 +60,7 @@ export function placeMachine(
 /** Why this one machine cannot be allocated, whatever its size and partition. */
 export function unavailability({ desired, observed }: MachineView, by: "choice" | "uuid"): Unfit | undefined {
   if (desired.allocation) return "allocated";
+  if (desired.delegated) return "delegated";
   const state = desired.condition?.state ?? MachineState.AVAILABLE;
   if (state === MachineState.LOCKED || (state === MachineState.TAINTED && by === "choice")) return "not available";
   if (desired.release) return "not isolated";

@@ -23,7 +23,8 @@ export const firstSwitch = ({ id, partition, meta }: Switch, nowMs: number): Swi
 /** The switch as the public API shows it: what people want of it over what is seen of it. Nothing of what is given is changed. */
 export function composeSwitch(desired: SwitchDesired | undefined, observed: Switch): Switch {
   if (!desired) return observed;
-  const nic = (n: SwitchNic) => withDesired(n, desired.ports[n.name]);
+  const nic = (n: SwitchNic) =>
+    withDesired(n, Object.hasOwn(desired.ports, n.name) ? desired.ports[n.name] : undefined);
   return create(SwitchSchema, {
     ...observed,
     ...(desired.meta && { meta: desired.meta }),

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/state/v1/machine.proto.
  */
 export const file_holdfast_state_v1_machine: GenFile = /*@__PURE__*/
-  fileDesc("Ch9ob2xkZmFzdC9zdGF0ZS92MS9tYWNoaW5lLnByb3RvEhFob2xkZmFzdC5zdGF0ZS52MSL9AgoOTWFjaGluZURlc2lyZWQSDAoEdXVpZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKAkSJQoEbWV0YRgDIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGESDQoFZXBvY2gYBCABKAQSOAoKYWxsb2NhdGlvbhgFIAEoCzIkLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVBbGxvY2F0aW9uEjYKCWNvbmRpdGlvbhgGIAEoCzIjLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVDb25kaXRpb24SKwoGb3JkZXJzGAcgAygLMhsuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXISKwoHcmVsZWFzZRgIIAEoCzIaLmhvbGRmYXN0LnN0YXRlLnYxLlJlbGVhc2USNQoJd2l0aGRyYXduGAkgAygLMiIuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXJPdXRjb21lEhEKCWZvcmdvdHRlbhgKIAMoCSKdAQoIQm1jT3JkZXISCgoCaWQYASABKAkSNQoHY29tbWFuZBgCIAEoDjIkLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCTUNDb21tYW5kEg0KBWVwb2NoGAMgASgEEiwKCGRlYWRsaW5lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglpc3N1ZWRfYnkYBSABKAkiWAoHUmVsZWFzZRINCgVlcG9jaBgBIAEoBBIPCgdwcm9qZWN0GAIgASgJEgsKA2lwcxgDIAMoCRISCgphbGxvY2F0aW9uGAQgASgJEgwKBGFzbnMYBSADKA0i9goKD01hY2hpbmVPYnNlcnZlZBIMCgR1dWlkGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoCRI0CghoYXJkd2FyZRgDIAEoCzIiLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVIYXJkd2FyZRIsCgRiaW9zGAQgASgLMh4ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUJpb3MSKgoDYm1jGAUgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUJNQxIqCgNmcnUYBiABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lRlJVEgwKBHNpemUYByABKAkSDAoEcmFjaxgIIAEoCRIMCgRyb29tGAkgASgJEkIKBmV2ZW50cxgKIAEoCzIyLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVSZWNlbnRQcm92aXNpb25pbmdFdmVudHMSOAoKbGl2ZWxpbmVzcxgLIAEoDjIkLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVMaXZlbGluZXNzEg8KB3dhaXRpbmcYDCABKAgSEwoLd2lwZWRfZXBvY2gYDSABKAQSFwoPaW5zdGFsbGVkX2Vwb2NoGA4gASgEEhkKEXBob25lZF9ob21lX2Vwb2NoGA8gASgEEhYKDmlzb2xhdGVkX2Vwb2NoGBAgASgEEhUKDWluc3RhbGxhdGlvbnMYESABKA0SNAoIcHJvZ3Jlc3MYEiABKAsyIi5ob2xkZmFzdC5zdGF0ZS52MS5NYWNoaW5lUHJvZ3Jlc3MSNAoIb3V0Y29tZXMYEyADKAsyIi5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlck91dGNvbWUSRAoJbGVkX3N0YXRlGBQgASgLMjEubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUNoYXNzaXNJZGVudGlmeUxFRFN0YXRlEiwKBHBvcnQYFSABKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5NYWNoaW5lUG9ydBIZChFpbnN0YWxsZXJfdmVyc2lvbhgWIAEoCRIUCgxsYXN0X2ZhaWx1cmUYFyABKAkSMgoOYm1jX3VwZGF0ZWRfYXQYGCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVwb2NoGBkgASgEEhQKDHdvcmtlZF9lcG9jaBgaIAEoBBIXCg9yZWNsYWltZWRfZXBvY2gYGyABKAQSFwoPZGlza19ib290X2Vwb2NoGBwgASgEEhAKCGhlbGRfb2ZmGB0gASgIEhYKDmhlbGRfb2ZmX2Vwb2NoGB4gASgEEhYKDnBvd2VyX2F0dGVtcHRzGB8gASgNEjIKDnBvd2VyX2FjdGVkX2F0GCAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghoZWFyZF9hdBghIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEYm9vdBgiIAEoCRIUCgxzaXplX3Byb2JsZW0YIyABKAkSFgoOaW5zdGFsbGVkX2Jvb3QYJCABKAkSEAoIZmlybXdhcmUYJSABKAkSMAoHZWZmZWN0cxgmIAMoCzIfLmhvbGRmYXN0LnN0YXRlLnYxLkVmZmVjdFJlY29yZBI7Cgxwb3dlcl9tZXRyaWMYJyABKAsyJS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUG93ZXJNZXRyaWMSPQoOcG93ZXJfc3VwcGxpZXMYKCADKAsyJS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUG93ZXJTdXBwbHkSGQoRaG9tZV90b2tlbl9zaGEyNTYYKSABKAwi4AEKDEVmZmVjdFJlY29yZBINCgVvcF9pZBgBIAEoCRIOCgZlZmZlY3QYAiABKAkSDQoFZXBvY2gYAyABKAQSCwoDd2h5GAQgASgJEiwKCGJlZ3VuX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYByABKAkSKgoFb3JkZXIYCCABKAsyGy5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlciKGAQoPTWFjaGluZVByb2dyZXNzEgsKA3doeRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbmV4dBgDIAEoCRItCgVzdGVwcxgEIAMoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLkluc3RhbGxTdGVwIpgBCgtJbnN0YWxsU3RlcBIMCgRuYW1lGAEgASgJEi4KCnN0YXJ0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZkZXRhaWwYBCABKAkSDQoFZXJyb3IYBSABKAkijwEKD0JtY09yZGVyT3V0Y29tZRIKCgJpZBgBIAEoCRImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYAyABKAkSKgoFb3JkZXIYBCABKAsyGy5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlchINCgVlcG9jaBgFIAEoBCJpCgtNYWNoaW5lUG9ydBIOCgZzd2l0Y2gYASABKAkSDAoEcG9ydBgCIAEoCRIPCgduZXR3b3JrGAMgASgJEisKB3JlYWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
+  fileDesc("Ch9ob2xkZmFzdC9zdGF0ZS92MS9tYWNoaW5lLnByb3RvEhFob2xkZmFzdC5zdGF0ZS52MSKvAwoOTWFjaGluZURlc2lyZWQSDAoEdXVpZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKAkSJQoEbWV0YRgDIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGESDQoFZXBvY2gYBCABKAQSOAoKYWxsb2NhdGlvbhgFIAEoCzIkLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVBbGxvY2F0aW9uEjYKCWNvbmRpdGlvbhgGIAEoCzIjLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVDb25kaXRpb24SKwoGb3JkZXJzGAcgAygLMhsuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXISKwoHcmVsZWFzZRgIIAEoCzIaLmhvbGRmYXN0LnN0YXRlLnYxLlJlbGVhc2USNQoJd2l0aGRyYXduGAkgAygLMiIuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXJPdXRjb21lEhEKCWZvcmdvdHRlbhgKIAMoCRIwCglkZWxlZ2F0ZWQYCyABKAsyHS5ob2xkZmFzdC5zdGF0ZS52MS5EZWxlZ2F0aW9uIlEKCkRlbGVnYXRpb24SDgoGYnVkZ2V0GAEgASgJEg4KBm91dGJveBgCIAEoCRISCgplcG9jaF9sYXN0GAMgASgEEg8KB3Byb2plY3QYBCABKAkinQEKCEJtY09yZGVyEgoKAmlkGAEgASgJEjUKB2NvbW1hbmQYAiABKA4yJC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQk1DQ29tbWFuZBINCgVlcG9jaBgDIAEoBBIsCghkZWFkbGluZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJaXNzdWVkX2J5GAUgASgJIlgKB1JlbGVhc2USDQoFZXBvY2gYASABKAQSDwoHcHJvamVjdBgCIAEoCRILCgNpcHMYAyADKAkSEgoKYWxsb2NhdGlvbhgEIAEoCRIMCgRhc25zGAUgAygNIvYKCg9NYWNoaW5lT2JzZXJ2ZWQSDAoEdXVpZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKAkSNAoIaGFyZHdhcmUYAyABKAsyIi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lSGFyZHdhcmUSLAoEYmlvcxgEIAEoCzIeLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCaW9zEioKA2JtYxgFIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCTUMSKgoDZnJ1GAYgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUZSVRIMCgRzaXplGAcgASgJEgwKBHJhY2sYCCABKAkSDAoEcm9vbRgJIAEoCRJCCgZldmVudHMYCiABKAsyMi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUmVjZW50UHJvdmlzaW9uaW5nRXZlbnRzEjgKCmxpdmVsaW5lc3MYCyABKA4yJC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lTGl2ZWxpbmVzcxIPCgd3YWl0aW5nGAwgASgIEhMKC3dpcGVkX2Vwb2NoGA0gASgEEhcKD2luc3RhbGxlZF9lcG9jaBgOIAEoBBIZChFwaG9uZWRfaG9tZV9lcG9jaBgPIAEoBBIWCg5pc29sYXRlZF9lcG9jaBgQIAEoBBIVCg1pbnN0YWxsYXRpb25zGBEgASgNEjQKCHByb2dyZXNzGBIgASgLMiIuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVByb2dyZXNzEjQKCG91dGNvbWVzGBMgAygLMiIuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXJPdXRjb21lEkQKCWxlZF9zdGF0ZRgUIAEoCzIxLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVDaGFzc2lzSWRlbnRpZnlMRURTdGF0ZRIsCgRwb3J0GBUgASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVBvcnQSGQoRaW5zdGFsbGVyX3ZlcnNpb24YFiABKAkSFAoMbGFzdF9mYWlsdXJlGBcgASgJEjIKDmJtY191cGRhdGVkX2F0GBggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVlcG9jaBgZIAEoBBIUCgx3b3JrZWRfZXBvY2gYGiABKAQSFwoPcmVjbGFpbWVkX2Vwb2NoGBsgASgEEhcKD2Rpc2tfYm9vdF9lcG9jaBgcIAEoBBIQCghoZWxkX29mZhgdIAEoCBIWCg5oZWxkX29mZl9lcG9jaBgeIAEoBBIWCg5wb3dlcl9hdHRlbXB0cxgfIAEoDRIyCg5wb3dlcl9hY3RlZF9hdBggIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIaGVhcmRfYXQYISABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGJvb3QYIiABKAkSFAoMc2l6ZV9wcm9ibGVtGCMgASgJEhYKDmluc3RhbGxlZF9ib290GCQgASgJEhAKCGZpcm13YXJlGCUgASgJEjAKB2VmZmVjdHMYJiADKAsyHy5ob2xkZmFzdC5zdGF0ZS52MS5FZmZlY3RSZWNvcmQSOwoMcG93ZXJfbWV0cmljGCcgASgLMiUubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVBvd2VyTWV0cmljEj0KDnBvd2VyX3N1cHBsaWVzGCggAygLMiUubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVBvd2VyU3VwcGx5EhkKEWhvbWVfdG9rZW5fc2hhMjU2GCkgASgMIuABCgxFZmZlY3RSZWNvcmQSDQoFb3BfaWQYASABKAkSDgoGZWZmZWN0GAIgASgJEg0KBWVwb2NoGAMgASgEEgsKA3doeRgEIAEoCRIsCghiZWd1bl9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAcgASgJEioKBW9yZGVyGAggASgLMhsuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXIihgEKD01hY2hpbmVQcm9ncmVzcxILCgN3aHkYASABKAkSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBG5leHQYAyABKAkSLQoFc3RlcHMYBCADKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5JbnN0YWxsU3RlcCKYAQoLSW5zdGFsbFN0ZXASDAoEbmFtZRgBIAEoCRIuCgpzdGFydGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGAQgASgJEg0KBWVycm9yGAUgASgJIo8BCg9CbWNPcmRlck91dGNvbWUSCgoCaWQYASABKAkSJgoCYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAMgASgJEioKBW9yZGVyGAQgASgLMhsuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXISDQoFZXBvY2gYBSABKAQiaQoLTWFjaGluZVBvcnQSDgoGc3dpdGNoGAEgASgJEgwKBHBvcnQYAiABKAkSDwoHbmV0d29yaxgDIAEoCRIrCgdyZWFkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcGIGcHJvdG8z", [file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
 
 /**
  * What central wants of one machine. Written by central alone, followed by the agent of the machine's partition.
@@ -86,6 +86,13 @@ export type MachineDesired = Message<"holdfast.state.v1.MachineDesired"> & {
    * @generated from field: repeated string forgotten = 10;
    */
   forgotten: string[];
+
+  /**
+   * Central gives the machine to nobody while this is there: its partition may.
+   *
+   * @generated from field: holdfast.state.v1.Delegation delegated = 11;
+   */
+  delegated?: Delegation | undefined;
 };
 
 /**
@@ -94,6 +101,46 @@ export type MachineDesired = Message<"holdfast.state.v1.MachineDesired"> & {
  */
 export const MachineDesiredSchema: GenMessage<MachineDesired> = /*@__PURE__*/
   messageDesc(file_holdfast_state_v1_machine, 0);
+
+/**
+ * A free machine that its partition may give away by itself.
+ *
+ * @generated from message holdfast.state.v1.Delegation
+ */
+export type Delegation = Message<"holdfast.state.v1.Delegation"> & {
+  /**
+   * @generated from field: string budget = 1;
+   */
+  budget: string;
+
+  /**
+   * That agent alone may use it: another one does not know what was given away.
+   *
+   * @generated from field: string outbox = 2;
+   */
+  outbox: string;
+
+  /**
+   * Up to here epochs are the agent's to use; those of central begin above.
+   *
+   * @generated from field: uint64 epoch_last = 3;
+   */
+  epochLast: bigint;
+
+  /**
+   * Which may have it.
+   *
+   * @generated from field: string project = 4;
+   */
+  project: string;
+};
+
+/**
+ * Describes the message holdfast.state.v1.Delegation.
+ * Use `create(DelegationSchema)` to create a new message.
+ */
+export const DelegationSchema: GenMessage<Delegation> = /*@__PURE__*/
+  messageDesc(file_holdfast_state_v1_machine, 1);
 
 /**
  * One order to a BMC. It is void after its deadline and under any other epoch.
@@ -132,7 +179,7 @@ export type BmcOrder = Message<"holdfast.state.v1.BmcOrder"> & {
  * Use `create(BmcOrderSchema)` to create a new message.
  */
 export const BmcOrderSchema: GenMessage<BmcOrder> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 1);
+  messageDesc(file_holdfast_state_v1_machine, 2);
 
 /**
  * What a released allocation still holds.
@@ -177,7 +224,7 @@ export type Release = Message<"holdfast.state.v1.Release"> & {
  * Use `create(ReleaseSchema)` to create a new message.
  */
 export const ReleaseSchema: GenMessage<Release> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 2);
+  messageDesc(file_holdfast_state_v1_machine, 3);
 
 /**
  * What the partition's agent saw of one machine. Written by that agent alone.
@@ -446,7 +493,7 @@ export type MachineObserved = Message<"holdfast.state.v1.MachineObserved"> & {
  * Use `create(MachineObservedSchema)` to create a new message.
  */
 export const MachineObservedSchema: GenMessage<MachineObserved> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 3);
+  messageDesc(file_holdfast_state_v1_machine, 4);
 
 /**
  * One effect on a machine, at its BMC or its switch port. Durable before it is begun; without an end, nobody knows yet how it ended.
@@ -512,7 +559,7 @@ export type EffectRecord = Message<"holdfast.state.v1.EffectRecord"> & {
  * Use `create(EffectRecordSchema)` to create a new message.
  */
 export const EffectRecordSchema: GenMessage<EffectRecord> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 4);
+  messageDesc(file_holdfast_state_v1_machine, 5);
 
 /**
  * What happens with a machine right now, in words for people.
@@ -552,7 +599,7 @@ export type MachineProgress = Message<"holdfast.state.v1.MachineProgress"> & {
  * Use `create(MachineProgressSchema)` to create a new message.
  */
 export const MachineProgressSchema: GenMessage<MachineProgress> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 5);
+  messageDesc(file_holdfast_state_v1_machine, 6);
 
 /**
  * @generated from message holdfast.state.v1.InstallStep
@@ -591,7 +638,7 @@ export type InstallStep = Message<"holdfast.state.v1.InstallStep"> & {
  * Use `create(InstallStepSchema)` to create a new message.
  */
 export const InstallStepSchema: GenMessage<InstallStep> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 6);
+  messageDesc(file_holdfast_state_v1_machine, 7);
 
 /**
  * @generated from message holdfast.state.v1.BmcOrderOutcome
@@ -634,7 +681,7 @@ export type BmcOrderOutcome = Message<"holdfast.state.v1.BmcOrderOutcome"> & {
  * Use `create(BmcOrderOutcomeSchema)` to create a new message.
  */
 export const BmcOrderOutcomeSchema: GenMessage<BmcOrderOutcome> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 7);
+  messageDesc(file_holdfast_state_v1_machine, 8);
 
 /**
  * Where the machine's network cable ends, as the switch showed it.
@@ -670,5 +717,5 @@ export type MachinePort = Message<"holdfast.state.v1.MachinePort"> & {
  * Use `create(MachinePortSchema)` to create a new message.
  */
 export const MachinePortSchema: GenMessage<MachinePort> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 8);
+  messageDesc(file_holdfast_state_v1_machine, 9);
 

@@ -1,0 +1,147 @@
+// holdfast.api.v1.BudgetService: what partitions may give away by themselves.
+import { clone, create } from "@bufbuild/protobuf";
+import { isEmpty, noItems, withItems } from "#domain/budget/items.ts";
+import { nextEpoch } from "#domain/machine/epoch.ts";
+import { newMeta, touched } from "#domain/meta.ts";
+import { BudgetService, type BudgetView, BudgetViewSchema, type GrantRequest } from "#gen/holdfast/api/v1/budget_pb.ts";
+import { type Budget, BudgetSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
+import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { unknown, usable } from "../catalog/catalog.ts";
+import { keepAnswer } from "../idempotency/kept-answers.ts";
+import { type Implementation, implement } from "../services.ts";
+import { kinds } from "../store/kinds.ts";
+import type { State } from "../store/state.ts";
+import type { Tx } from "../store/tx.ts";
+import { BudgetKeeper, type BudgetPorts } from "./keeper.ts";
+import { doubt } from "./step.ts";
+
+/** Budgets of one installation. */
+const budgetsMax = 1_000;
+
+export function budgetService(ports: BudgetPorts): Implementation {
+  const { state, clock, random } = ports;
+  const keeper = new BudgetKeeper(ports);
+  const change = async (id: string, edit: (draft: Budget, tx: Tx) => void) => {
+    await state.transact((tx) => {
+      const draft = clone(BudgetSchema, tx.get(kinds.budget, id) ?? unknown("budget", id));
+      edit(draft, tx);
+      draft.meta = touched(draft.meta, clock.wallMs());
+      tx.put(kinds.budget, id, draft);
+    });
+    return await settled(id);
+  };
+  const settled = async (id: string): Promise<BudgetView | undefined> => {
+    await keeper.settle(id);
+    await keeper.tellAccess();
+    const budget = state.get(kinds.budget, id)?.value;
+    return budget && viewOf(state, budget);
+  };
+
+  return implement(BudgetService, {
+    async grant(request, context) {
+      const id = random.uuid();
+      await state.transact((tx) => {
+        const budget = newBudget(tx, request, { id, nowMs: clock.wallMs() });
+        tx.put(kinds.budget, id, budget);
+        keepAnswer(context, tx, { budget: viewOf(state, budget) });
+      });
+      const budget = await settled(id);
+      return budget ? { budget } : {};
+    },
+    list: ({ partition, project }) => ({
+      budgets: state
+        .list(kinds.budget, (b) => (partition ?? b.partition) === b.partition && (project ?? b.project) === b.project)
+        .map(({ value }) => viewOf(state, value)),
+    }),
+    async resize({ id, machines, addresses }) {
+      const budget = await change(id, (draft) => {
+        if (draft.revoked)
+          throw new Refusal("precondition", `budget ${id} is revoked: grant another one`, { reason: "REVOKED" });
+        draft.machinesWanted = machines;
+        draft.addressesWanted = addresses;
+      });
+      return budget ? { budget } : {};
+    },
+    async revoke({ id, force }) {
+      const budget = await change(id, (draft, tx) => revoke(tx, draft, { force, state, nowMs: clock.wallMs() }));
+      return budget ? { budget } : {};
+    },
+  });
+}
+
+function newBudget(
+  tx: Tx,
+  wanted: GrantRequest,
+  { id, nowMs }: { readonly id: string; readonly nowMs: number },
+): Budget {
+  const { partition, project, size, network, machines, addresses } = wanted;
+  usable(tx, kinds.partition, partition, "partition");
+  usable(tx, kinds.project, project, "project");
+  usable(tx, kinds.size, size, "size");
+  const home = usable(tx, kinds.network, network, "network");
+  const isPrivate = home.type === NetworkType.CHILD || home.type === NetworkType.CHILD_SHARED;
+  if (!isPrivate || (home.project !== project && home.type !== NetworkType.CHILD_SHARED)) {
+    throw new Refusal("invalid", `network ${network} is no private network of project ${project}`, {
+      field: "network",
+    });
+  }
+  if ((home.partition ?? partition) !== partition) {
+    throw new Refusal("invalid", `network ${network} is in partition ${home.partition}`, { field: "network" });
+  }
+  if (machines === 0 && addresses === 0) {
+    throw new Refusal("invalid", "a budget of no machine and no address is none", { field: "machines" });
+  }
+  if (tx.list(kinds.budget).length >= budgetsMax) {
+    throw new Refusal("exhausted", `there are ${budgetsMax} budgets already: revoke some`, { reason: "BUDGETS_MAX" });
+  }
+  return create(BudgetSchema, {
+    ...{ id, meta: newMeta(undefined, nowMs), partition, project, size, network },
+    ...{ machinesWanted: machines, addressesWanted: addresses, free: noItems(), recalled: noItems() },
+  });
+}
+
+interface Revoking {
+  readonly force: boolean;
+  readonly state: State;
+  readonly nowMs: number;
+}
+
+/** @throws Refusal "precondition" when nobody can say what is used of it, and force was not asked for */
+function revoke(tx: Tx, draft: Budget, { force, state, nowMs }: Revoking): void {
+  const why = doubt(state, draft);
+  if (why !== undefined && !force)
+    throw new Refusal("precondition", `budget ${draft.id}: ${why}`, { reason: "BUDGET_IN_DOUBT" });
+  draft.revoked = true;
+  if (!force) return;
+  draft.recalled = withItems(draft.recalled ?? noItems(), draft.free ?? noItems());
+  draft.free = noItems();
+  draft.outbox = "";
+  for (const uuid of draft.recalled.machines) {
+    const desired = tx.get(kinds.machineDesired, uuid);
+    if (desired?.delegated?.budget !== draft.id) continue;
+    const next = clone(MachineDesiredSchema, desired);
+    next.epoch = nextEpoch(desired, state.get(kinds.machineObserved, uuid)?.value);
+    next.meta = touched(desired.meta, nowMs);
+    delete next.delegated;
+    tx.put(kinds.machineDesired, uuid, next);
+  }
+}
+
+const viewOf = (state: State, budget: Budget): BudgetView =>
+  create(BudgetViewSchema, { budget, problem: problemOf(state, budget) });
+
+function problemOf(state: State, budget: Budget): string {
+  const { partition, free = noItems(), recalled = noItems(), machinesWanted, addressesWanted, revoked } = budget;
+  const why = doubt(state, budget);
+  if (why !== undefined) return why;
+  if (!isEmpty(recalled)) return "some of it is recalled, and its agent has not yet said that it does not use that";
+  if (revoked) return "it is revoked";
+  if (!state.get(kinds.reportCursor, partition)) return `the agent of partition ${partition} has never reported`;
+  const short = [
+    ...(free.machines.length < machinesWanted ? [`${machinesWanted - free.machines.length} machines`] : []),
+    ...(free.addresses.length < addressesWanted ? [`${addressesWanted - free.addresses.length} addresses`] : []),
+  ];
+  return short.length === 0 ? "" : `${short.join(" and ")} are missing: none are free now`;
+}
