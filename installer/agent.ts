@@ -1,6 +1,6 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
-import { InstallService, type PlanResponse } from "#gen/holdfast/install/v1/install_pb.ts";
+import { type DutyResponse, InstallService, type PlanResponse } from "#gen/holdfast/install/v1/install_pb.ts";
 import type { InstallStep } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineAllocation, MachineProvisioningEventType } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { BootService, type BootServiceRegisterRequest } from "#gen/metalstack/infra/v2/boot_pb.ts";
@@ -72,6 +72,14 @@ export class Agent {
       }
       await this.#persistence.clock.sleep(waitAgainMs, signal);
     }
+  }
+
+  async duty(): Promise<DutyResponse["duty"]> {
+    return (await this.#persist(() => this.#install.duty({ uuid: this.#uuid }, { timeoutMs: callMs }))).duty;
+  }
+
+  async beginOverwrite(number: number): Promise<void> {
+    await this.#persist(() => this.#install.beginOverwrite({ uuid: this.#uuid, number }, { timeoutMs: callMs }));
   }
 
   plan(): Promise<PlanResponse> {

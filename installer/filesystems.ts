@@ -36,35 +36,53 @@ export interface FilesystemPlan {
 interface Planned {
   readonly fs: Filesystem;
   readonly type: string;
-  readonly identifier: string;
+  /** Undefined: it is not there any more. */
+  readonly identifier: string | undefined;
   readonly make: Command | undefined;
 }
 
+/** What of a server stays as it is. */
+export interface Kept {
+  /** @param disk its device */
+  readonly isKept: (disk: string) => boolean;
+  /** By which a file system that is there already is known; undefined when it is another one than the layout says. */
+  readonly found: (device: string, type: string) => string | undefined;
+}
+
+/** File systems on disks that are kept are neither made nor mounted, only named in the fstab. */
 export function filesystemPlan(
   layout: FilesystemLayout,
   disks: readonly DiskPlan[],
   random: Random,
+  kept?: Kept,
 ): Result<FilesystemPlan> {
   const partitions = disks.flatMap((d) => d.partitions.map((p) => ({ ...p, disk: d.device })));
   const planned: Planned[] = [];
   for (const fs of layout.filesystems) {
     const isOnDisk = fs.format !== Format.TMPFS && fs.format !== Format.NONE;
-    if (isOnDisk && !partitions.some((p) => p.device === fs.device))
+    const partition = partitions.find((p) => p.device === fs.device);
+    if (isOnDisk && partition === undefined)
       return fail(
         `filesystem layout ${layout.id}: filesystem ${fs.path ?? fs.device} is on ${fs.device}, which is none of its partitions`,
       );
-    const one = plannedFilesystem(fs, random);
+    const one = plannedFilesystem(fs, kept ? "used" : "blank", random);
     if (!one.ok) return one;
-    planned.push(one.value);
+    if (!kept || partition === undefined || !kept.isKept(partition.disk)) planned.push(one.value);
+    else planned.push({ ...one.value, make: undefined, identifier: kept.found(fs.device, one.value.type) });
   }
   const root = planned.find((p) => p.fs.path === "/");
   const rootPartition = partitions.find((p) => p.device === root?.fs.device);
   if (root === undefined || rootPartition === undefined)
     return fail(`filesystem layout ${layout.id}: no file system has the path /`);
+  if (root.identifier === undefined || kept?.isKept(rootPartition.disk))
+    return fail(`filesystem layout ${layout.id}: / is on ${rootPartition.disk}, which is to be kept`);
   if (root.type !== "ext3" && root.type !== "ext4")
     return fail(`filesystem layout ${layout.id}: / is ${root.type}; ext3 or ext4 is wanted`);
   const esp = planned.find(
-    (p) => p.type === "vfat" && partitions.some((x) => x.device === p.fs.device && x.type === espType),
+    (p) =>
+      p.type === "vfat" &&
+      p.make !== undefined &&
+      partitions.some((x) => x.device === p.fs.device && x.type === espType),
   );
   return ok({
     make: planned.flatMap((p) => (p.make === undefined ? [] : [p.make])),
@@ -80,7 +98,7 @@ export function filesystemPlan(
   });
 }
 
-function plannedFilesystem(fs: Filesystem, random: Random): Result<Planned> {
+function plannedFilesystem(fs: Filesystem, disk: "blank" | "used", random: Random): Result<Planned> {
   const uuid = random.uuid();
   const label = fs.label ?? "";
   const labelled = (flag: string): string[] => (label === "" ? [] : [flag, label]);
@@ -99,8 +117,10 @@ function plannedFilesystem(fs: Filesystem, random: Random): Result<Planned> {
     case Format.EXT3:
     case Format.EXT4: {
       const type = fs.format === Format.EXT3 ? "ext3" : "ext4";
-      // Fresh from the wipe: discarding again is lost time, and the kernel writes the inode tables in the background.
-      const fast = extra.includes("-E") ? [] : ["-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"];
+      // Fresh from the wipe: discarding again is lost time, and the kernel writes the inode tables in the background. What is left of
+      // a journal that lay at the same place could be taken for this one's.
+      const journal = disk === "blank" ? ",lazy_journal_init=1" : "";
+      const fast = extra.includes("-E") ? [] : ["-E", `nodiscard,lazy_itable_init=1${journal}`];
       const args = ["-q", "-F", "-U", uuid, ...labelled("-L"), ...fast, ...extra, fs.device];
       return ok({ fs, type, identifier: uuid, make: { program: `/sbin/mkfs.${type}`, args } });
     }
@@ -119,7 +139,7 @@ function plannedFilesystem(fs: Filesystem, random: Random): Result<Planned> {
 
 /** @source fstab(5) */
 function fstabLine({ fs, type, identifier }: Planned): string {
-  if (type === "none" || (type !== "swap" && fs.path === undefined)) return "";
+  if (type === "none" || identifier === undefined || (type !== "swap" && fs.path === undefined)) return "";
   const options = fs.mountOptions.length > 0 ? fs.mountOptions.join(",") : defaultOptions(type, fs.path ?? "");
   const device = type === "tmpfs" ? "tmpfs" : `UUID=${identifier}`;
   const pass = type === "tmpfs" || type === "swap" ? 0 : fs.path === "/" ? 1 : 2;

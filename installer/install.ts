@@ -1,5 +1,4 @@
-import type { PlanResponse } from "#gen/holdfast/install/v1/install_pb.ts";
-import type { FilesystemLayout } from "#gen/metalstack/api/v2/filesystem_pb.ts";
+import type { PlanResponse, ReinstallDuty } from "#gen/holdfast/install/v1/install_pb.ts";
 import { MachineProvisioningEventType as Event, type MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { hex } from "#lib/bytes.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -8,21 +7,26 @@ import type { Result } from "#lib/result.ts";
 import type { Agent } from "./agent.ts";
 import type { BootArguments } from "./boot-arguments.ts";
 import { biosBootLoader, chooseKernel, grubConfig, kernelCommandLine } from "./boot-loader.ts";
-import type { Facts } from "./facts.ts";
+import type { DiskFacts, Facts } from "./facts.ts";
 import { type FilesystemPlan, filesystemPlan } from "./filesystems.ts";
 import { isFirewall, nftablesUnit } from "./firewall-files.ts";
 import { imageKind } from "./image-kind.ts";
+import { type DisksOfReinstall, disksOfReinstall, filesystemIdentifier, superblockBytes } from "./kept-disks.ts";
 import { decodeUserdata, type OsFile, osFiles } from "./os-files.ts";
 import { biosBootNumber, type DiskPlan, partitionPlan, sfdiskScript } from "./partitions.ts";
 import { persistently } from "./persistence.ts";
 import { type FetchedImage, type ImageProof, type Server, Unreachable } from "./server.ts";
 import { privateKeyFile, publicKeyLine } from "./ssh-key.ts";
 import { type Say, StepFailed, type Steps } from "./steps.ts";
+import { clearMethods, isWiped, wipeSummary } from "./wipe.ts";
+import { wipeDisk } from "./wipe-disk.ts";
 
 export interface InstallInputs {
   readonly boot: BootArguments;
   readonly facts: Facts;
   readonly allocation: MachineAllocation;
+  /** The server is somebody's already: only its operating system is replaced. */
+  readonly reinstall?: ReinstallDuty;
 }
 
 export interface InstallPorts {
@@ -40,6 +44,8 @@ interface Decisions {
   readonly plan: PlanResponse;
   readonly disks: readonly DiskPlan[];
   readonly filesystems: FilesystemPlan;
+  /** Of a reinstallation. */
+  readonly owned: DisksOfReinstall | undefined;
 }
 
 const toldLimitMs = 5_000;
@@ -51,9 +57,12 @@ export async function install(inputs: InstallInputs, ports: InstallPorts): Promi
   const fetching = fetchImage(decided.plan, ports);
   // Its failure is met below; until then it must not end the process.
   fetching.catch(() => {});
+  let digesting: Promise<unknown> | undefined;
+  const digested: Digested = (image) => (digesting ??= checkImage(decided.plan, image, ports));
+  if (inputs.reinstall) await makeRoom(inputs.reinstall, decided, { image: await fetching, digested }, ports);
   await steps.run("partition", () => partition(decided.disks, server));
   await steps.run("make-filesystems", () => server.makeFilesystems(decided.filesystems));
-  await putImage(decided.plan, await fetching, ports);
+  await putImage(decided.plan, { image: await fetching, digested }, ports);
   await steps.run("os-files", async () => writeOsFiles(decided, inputs, ports));
   const kernel = await steps.run("boot-loader", async () => writeBootLoader(decided, inputs, server));
   const isLoaded = inputs.boot.start === "kexec" && (await loadKernel(kernel, ports));
@@ -68,28 +77,29 @@ export async function install(inputs: InstallInputs, ports: InstallPorts): Promi
 
 async function decide(
   plan: PlanResponse,
-  { facts, allocation }: InstallInputs,
+  { facts, allocation, reinstall }: InstallInputs,
   ports: InstallPorts,
 ): Promise<Decisions> {
   const layout = allocation.filesystemLayout;
   if (layout === undefined) throw new StepFailed("plan", "the allocation has no filesystem layout");
   if (!/^[0-9a-f]{64}$/.test(plan.imageSha256))
     throw new StepFailed("plan", `image digest ${plan.imageSha256 || "(none)"}: 64 lower-case hex digits are wanted`);
-  const decided = decisions(plan, layout, facts, ports.random);
+  const owned = reinstall && sure("plan", disksOfReinstall(reinstall, facts.disks));
+  const disks = sure("plan", partitionPlan(layout, facts.disks));
+  const isKept = (device: string) => owned?.kept.some((d) => d.device === device) === true;
+  const found = (device: string, type: string) =>
+    filesystemIdentifier(type, ports.server.readStart(device, superblockBytes));
+  const filesystems = sure("plan", filesystemPlan(layout, disks, ports.random, { isKept, found }));
+  const decided = { plan, disks: disks.filter((d) => !isKept(d.device)), filesystems, owned };
   if (facts.firmware === "uefi" && !decided.filesystems.hasEsp)
     throw new StepFailed(
       "plan",
       `filesystem layout ${layout.id}: a UEFI machine needs a vfat file system on a partition of type ef00`,
     );
-  const inputs = { machine: ports.uuid, allocation, plan, fstab: "", users: new Set<string>() };
+  const files = { machine: ports.uuid, allocation, plan, fstab: "", users: new Set<string>() };
   sure("userdata", decodeUserdata(allocation.userdata));
-  sure("os-files", osFiles(inputs, ports.random));
+  sure("os-files", osFiles(files, ports.random));
   return decided;
-}
-
-function decisions(plan: PlanResponse, layout: FilesystemLayout, facts: Facts, random: Random): Decisions {
-  const disks = sure("plan", partitionPlan(layout, facts.disks));
-  return { plan, disks, filesystems: sure("plan", filesystemPlan(layout, disks, random)) };
 }
 
 async function partition(disks: readonly DiskPlan[], server: Server): Promise<void> {
@@ -122,36 +132,86 @@ async function fetchImage(plan: PlanResponse, ports: InstallPorts): Promise<Fetc
   );
 }
 
+/** Resolves when the image is found to be what was promised; begun once. */
+type Digested = (image: FetchedImage) => Promise<unknown>;
+
+interface Fetched {
+  readonly image: FetchedImage | undefined;
+  readonly digested: Digested;
+}
+
+/**
+ * What can be found wrong is found before the old system is overwritten. Then the disks that are kept cannot be written to any more,
+ * and then the agent notes that there is no way back.
+ */
+async function makeRoom(
+  { number }: ReinstallDuty,
+  { plan, owned }: Decisions,
+  { image, digested }: Fetched,
+  ports: InstallPorts,
+): Promise<void> {
+  const { steps, server, agent } = ports;
+  if (image !== undefined) {
+    kindOf(plan, image);
+    await digested(image);
+  }
+  const { kept = [], overwritten = [] } = owned ?? {};
+  const named = (disks: readonly DiskFacts[]) => disks.map((d) => d.device).join(", ") || "none";
+  await steps.run(
+    "keep-disks",
+    () => server.protect(kept),
+    () => `read-only from here on: ${named(kept)}`,
+  );
+  await steps.run(
+    "begin-overwrite",
+    () => agent.beginOverwrite(number),
+    () => named(overwritten),
+  );
+  await steps.run("clear", async () => {
+    const cleared = await Promise.all(overwritten.map((disk) => wipeDisk(disk, clearMethods(disk), ports)));
+    if (!isWiped(cleared)) throw new StepFailed("clear", wipeSummary(cleared.filter((e) => e.error !== "")));
+  });
+}
+
+function checked(plan: PlanResponse, digest: string, { proof, wanted } = sha256Of(plan)): string {
+  if (digest !== wanted)
+    throw new StepFailed("image", `${proof.kind} of ${plan.imageUrl} is ${digest}, ${wanted} is wanted`);
+  return digest;
+}
+
+function checkImage(plan: PlanResponse, image: FetchedImage, { steps, server }: InstallPorts): Promise<unknown> {
+  const promised = promisedOf(plan);
+  return steps.run(
+    "digest",
+    async () => checked(plan, await server.imageDigest(image, promised.proof), promised),
+    (d) => `${promised.proof.kind}:${d.slice(0, 16)}`,
+  );
+}
+
+function kindOf(plan: PlanResponse, image: FetchedImage): "tar" | "compressed" {
+  const kind = imageKind(image.head);
+  if (kind !== undefined) return kind;
+  throw new StepFailed(
+    "image",
+    `${plan.imageUrl} begins with ${hex(image.head.subarray(0, 8))}: neither a tar nor zstd, lz4, gzip or xz`,
+  );
+}
+
 async function putImage(
   plan: PlanResponse,
-  image: FetchedImage | undefined,
+  { image, digested }: Fetched,
   { steps, server }: InstallPorts,
 ): Promise<void> {
-  const check = (digest: string, { proof, wanted } = sha256Of(plan)): string => {
-    if (digest !== wanted)
-      throw new StepFailed("image", `${proof.kind} of ${plan.imageUrl} is ${digest}, ${wanted} is wanted`);
-    return digest;
-  };
   if (image === undefined) {
     await steps.run(
       "unpack",
-      async () => check(await server.streamImage(plan.imageUrl)),
+      async () => checked(plan, await server.streamImage(plan.imageUrl)),
       () => "while it came",
     );
     return;
   }
-  const kind = imageKind(image.head);
-  if (kind === undefined)
-    throw new StepFailed(
-      "image",
-      `${plan.imageUrl} begins with ${hex(image.head.subarray(0, 8))}: neither a tar nor zstd, lz4, gzip or xz`,
-    );
-  const promised = promisedOf(plan);
-  const digesting = steps.run(
-    "digest",
-    async () => check(await server.imageDigest(image, promised.proof), promised),
-    (d) => `${promised.proof.kind}:${d.slice(0, 16)}`,
-  );
+  const kind = kindOf(plan, image);
+  const digesting = digested(image);
   digesting.catch(() => {});
   await steps.run("unpack", () => server.unpackImage(image, kind === "compressed"));
   await digesting;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Format } from "#gen/metalstack/api/v2/filesystem_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import { Secret } from "#lib/secret.ts";
@@ -211,4 +212,90 @@ test("a firmware without a system UUID is named on the way to the next try", asy
   const { how, heard } = await lived({ server: { machineUuid: () => "" } });
   assert.equal(how, "reboot");
   assert.equal(crash(heard), "inventory: the firmware gives no system UUID (SMBIOS type 1)");
+});
+
+const twoDisks = aLayout({
+  disks: [...aLayout().disks, { device: "/dev/vdb", partitions: [{ number: 1, size: 0n, label: "data" }] }],
+  filesystems: [...aLayout().filesystems, { device: "/dev/vdb1", format: Format.EXT4, path: "/data" }],
+});
+const data = aDisk({ device: "/dev/vdb", serial: "DISK1" });
+const identityOf = ({ device, serial, sizeBytes }: ReturnType<typeof aDisk>) => ({
+  device,
+  serial,
+  sizeBytes: BigInt(sizeBytes),
+});
+
+/** A server whose second disk is its tenant's, for good. */
+const reinstalling = (server: Partial<Server> = {}, disks = [aDisk(), data]): Story => ({
+  agent: {
+    duty: {
+      case: "reinstall",
+      value: {
+        number: 3,
+        allocation: { uuid: someFacts().smbios.uuid, hostname: "web-1", filesystemLayout: twoDisks },
+        overwrite: ["/dev/vda"],
+        disks: [aDisk(), data].map(identityOf),
+      },
+    },
+  },
+  server: { inventory: async () => someFacts({ disks }), ...server },
+});
+
+test("a reinstallation overwrites the system's disk, after all else was found right, and touches no other", async () => {
+  const superblock = new Uint8Array(8192);
+  superblock.set([0x53, 0xef], 1080);
+  superblock.fill(0xab, 1128, 1144);
+  const { how, did, files, events, heard } = await lived(reinstalling({ readStart: () => superblock }));
+  assert.equal(how, "kexec");
+  assert.deepEqual(events, ["PREPARING", "REGISTERING", "INSTALLING", "BOOTING_NEW_KERNEL"]);
+  assert.deepEqual(did.slice(0, 6), [
+    "protect /dev/vdb",
+    "wipe /dev/vda discard",
+    "/sbin/sfdisk",
+    "/bin/busybox",
+    "await /dev/vda128",
+    "await /dev/vda1",
+  ]);
+  assert.deepEqual(
+    did.filter((d) => d.includes("vdb")),
+    ["protect /dev/vdb"],
+  );
+  assert.ok(!heard.some((h) => h.what === "wipe" || h.what === "wait"));
+  const told = heard.map((h) => h.step?.name ?? h.what);
+  assert.ok(told.indexOf("begin-overwrite") < told.indexOf("clear"));
+  assert.match(String(files.get("/etc/fstab")?.content), /^UUID=abababab-abab-abab-abab-abababababab \/data ext4 /m);
+});
+
+test("a file system that its tenant replaced is left out of the fstab, and left alone", async () => {
+  const { how, files } = await lived(reinstalling());
+  assert.equal(how, "kexec");
+  assert.doesNotMatch(String(files.get("/etc/fstab")?.content), /data/);
+});
+
+test("a reinstallation ends before it writes when a disk is not the one that it was, cannot be protected, or the image is wrong", async () => {
+  const swapped = [aDisk({ serial: "DISK1" }), aDisk({ device: "/dev/vdb", serial: "DISK0" })];
+  const unprotectable = async () => {
+    throw new Error("blockdev ended with 1");
+  };
+  for (const [story, reason] of [
+    [reinstalling({}, swapped), /^plan: disk \/dev\/vda .* is another now/],
+    [reinstalling({}, [aDisk()]), /^plan: disk \/dev\/vdb .* is gone/],
+    [reinstalling({ protect: unprotectable }), /^keep-disks: blockdev/],
+    [{ ...reinstalling(), digest: "b".repeat(64) }, /^image: sha256/],
+  ] satisfies [Story, RegExp][]) {
+    const { how, did, heard } = await lived(story);
+    assert.match(crash(heard) ?? "", reason);
+    assert.equal(how, "reboot");
+    assert.ok(!heard.some((h) => h.what === "begin-overwrite"));
+    assert.deepEqual(
+      did.filter((d) => !d.startsWith("protect")),
+      ["reboot"],
+    );
+  }
+});
+
+test("an agent that says nothing of the disks gets none of them touched", async () => {
+  const { how, did, heard } = await lived({ agent: { duty: { case: undefined } } });
+  assert.equal(crash(heard), "duty: the agent says neither to wipe nor to keep: no disk is touched");
+  assert.deepEqual([how, did], ["reboot", ["reboot"]]);
 });

@@ -1,4 +1,5 @@
 import type { Transport } from "@connectrpc/connect";
+import type { ReinstallDuty } from "#gen/holdfast/install/v1/install_pb.ts";
 import type { MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -8,10 +9,11 @@ import { Agent } from "./agent.ts";
 import type { BootArguments } from "./boot-arguments.ts";
 import type { Facts } from "./facts.ts";
 import { registration } from "./hardware.ts";
-import { install } from "./install.ts";
+import { type InstallInputs, install } from "./install.ts";
 import type { Server } from "./server.ts";
 import { type Say, StepFailed, Steps } from "./steps.ts";
 import { isWiped, type WipeEvidence, wipeMethods, wipeSummary } from "./wipe.ts";
+import { wipeDisk } from "./wipe-disk.ts";
 
 export interface LifePorts {
   readonly server: Server;
@@ -37,9 +39,9 @@ export async function life(boot: BootArguments, ports: LifePorts): Promise<never
   let how: "kexec" | "reboot" = "reboot";
   try {
     if (uuid === "") throw new StepFailed("inventory", "the firmware gives no system UUID (SMBIOS type 1)");
-    const { facts, allocation } = await untilAllocated(boot, { ...ports, agent, steps });
+    const ordered = await untilAllocated(boot, { ...ports, agent, steps });
     await agent.event(Event.INSTALLING);
-    how = await install({ boot, facts, allocation }, { ...ports, agent, steps, uuid });
+    how = await install({ boot, ...ordered }, { ...ports, agent, steps, uuid });
   } catch (error) {
     const reason = error instanceof StepFailed ? error.message : `installer: ${reasonOf(error)}`;
     say("crashed", reason);
@@ -55,21 +57,32 @@ export async function life(boot: BootArguments, ports: LifePorts): Promise<never
 
 type Working = LifePorts & { readonly agent: Agent; readonly steps: Steps };
 
-async function untilAllocated(
-  boot: BootArguments,
-  ports: Working,
-): Promise<{ facts: Facts; allocation: MachineAllocation }> {
+async function untilAllocated(boot: BootArguments, ports: Working): Promise<Omit<InstallInputs, "boot">> {
   const { agent, steps, server } = ports;
   // Told while the inventory is taken; awaited before the next event, since their order says where a machine is.
   const preparing = agent.event(Event.PREPARING);
   preparing.catch(() => {});
   const facts = await steps.run("inventory", () => server.inventory(), inventorySummary);
   await preparing;
+  const duty = await steps.run(
+    "duty",
+    () => agent.duty(),
+    ({ case: what }) => what ?? "none",
+  );
   await agent.event(Event.REGISTERING);
   await steps.run("register", () => agent.register(registration(facts, boot, ports.version)));
+  if (duty.case === "reinstall") return { facts, ...toReinstall(duty.value) };
+  if (duty.case !== "wipe")
+    throw new StepFailed("duty", "the agent says neither to wipe nor to keep: no disk is touched");
   const evidence = await steps.run("wipe", () => wipe(facts, ports), wipeSummary);
   await agent.event(Event.WAITING, wipeSummary(evidence));
   return { facts, allocation: await steps.run("wait", () => waiting(ports)) };
+}
+
+function toReinstall(reinstall: ReinstallDuty): Pick<InstallInputs, "allocation" | "reinstall"> {
+  const { allocation } = reinstall;
+  if (allocation === undefined) throw new StepFailed("duty", "the agent names no allocation to reinstall");
+  return { allocation, reinstall };
 }
 
 const inventorySummary = (facts: Facts): string =>
@@ -77,24 +90,10 @@ const inventorySummary = (facts: Facts): string =>
 
 /** All disks at once. The evidence is reported whatever it says, and one disk that keeps its data ends this round. */
 async function wipe(facts: Facts, ports: Working): Promise<readonly WipeEvidence[]> {
-  const evidence = await Promise.all(facts.disks.map((disk) => wipeDisk(disk, ports)));
+  const evidence = await Promise.all(facts.disks.map((disk) => wipeDisk(disk, wipeMethods(disk), ports)));
   await ports.agent.reportWipe(evidence);
   if (!isWiped(evidence)) throw new StepFailed("wipe", wipeSummary(evidence.filter((e) => e.error !== "")));
   return evidence;
-}
-
-async function wipeDisk(disk: Facts["disks"][number], { server, clock }: Working): Promise<WipeEvidence> {
-  const began = clock.monotonicMs();
-  const errors: string[] = [];
-  for (const method of wipeMethods(disk)) {
-    try {
-      await server.wipe(disk, method);
-      return { disk, method, tookMs: clock.monotonicMs() - began, error: "" };
-    } catch (error) {
-      errors.push(`${method}: ${reasonOf(error)}`);
-    }
-  }
-  return { disk, method: undefined, tookMs: clock.monotonicMs() - began, error: errors.join("; ").slice(0, 1000) };
 }
 
 async function waiting({ agent, clock }: Working): Promise<MachineAllocation> {

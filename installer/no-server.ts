@@ -23,6 +23,8 @@ export function noServer(facts: Facts, digest: string): Server {
     inventory: async () => facts,
     wipe: done,
     run: done,
+    protect: done,
+    readStart: (_, count) => new Uint8Array(count),
     untilThere: done,
     makeFilesystems: done,
     unmountAll: done,

@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import type { UniversalClientFn } from "@connectrpc/connect/protocol";
-import { PlanResponseSchema } from "#gen/holdfast/install/v1/install_pb.ts";
+import { DutyResponseSchema, PlanResponseSchema } from "#gen/holdfast/install/v1/install_pb.ts";
 import { Format, GPTType } from "#gen/metalstack/api/v2/filesystem_pb.ts";
 import { BootServiceWaitResponseSchema } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { Secret } from "#lib/secret.ts";
@@ -112,6 +112,7 @@ const waited = create(BootServiceWaitResponseSchema, {
 const answers: Readonly<Record<string, Uint8Array>> = {
   Wait: stream(toBinary(BootServiceWaitResponseSchema, waited)),
   Plan: toBinary(PlanResponseSchema, plan),
+  Duty: toBinary(DutyResponseSchema, create(DutyResponseSchema, { duty: { case: "wipe", value: {} } })),
 };
 
 const agree: UniversalClientFn = async ({ url, header }) => {

@@ -19,6 +19,10 @@ export interface Server {
   wipe(disk: DiskFacts, method: WipeMethod): Promise<void>;
   /** Runs one after the other; throws at the first that fails, with its name and what it complained of. */
   run(commands: readonly Command[]): Promise<void>;
+  /** Makes the kernel refuse every write to these disks and their partitions, until the next boot. */
+  protect(disks: readonly DiskFacts[]): Promise<void>;
+  /** The first bytes of a disk or a partition; fewer when it has not as many, none when it is not there. */
+  readStart(device: string, count: number): Uint8Array;
   /** Waits for devices of new partitions. */
   untilThere(devices: readonly string[]): Promise<void>;
   /** Runs the programs that make them, and mounts them below the place where the new system is put together. */

@@ -5,8 +5,9 @@ import type { DiskFacts } from "./facts.ts";
  * - `nvme-format-crypto`: the controller throws its key away; `nvme-format`: it erases all user data
  * - `secure-discard`, `discard`: the disk drops all blocks; then both ends are overwritten, where tables and labels are
  * - `overwrite`: every block is written with zeros
+ * - `ends`: only both ends are; enough where the disk stays with whoever had it
  */
-export type WipeMethod = "nvme-format-crypto" | "nvme-format" | "secure-discard" | "discard" | "overwrite";
+export type WipeMethod = "nvme-format-crypto" | "nvme-format" | "secure-discard" | "discard" | "overwrite" | "ends";
 
 /** What was done to a disk, for the record. An error means: it must not be given to anybody. */
 export interface WipeEvidence {
@@ -31,6 +32,13 @@ export function wipeMethods(disk: DiskFacts): readonly WipeMethod[] {
   const discard: WipeMethod[] = disk.canDiscard ? ["discard"] : [];
   return [...nvme, ...secure, ...discard, "overwrite"];
 }
+
+/**
+ * Ways to make room for another system of the same tenant. None that a controller carries out: that may erase more than the one
+ * disk (NVMe's FNA, bits 0 and 1), and the other may be one that is kept.
+ */
+export const clearMethods = (disk: DiskFacts): readonly WipeMethod[] =>
+  disk.canDiscard ? ["discard", "ends"] : ["ends"];
 
 export const isWiped = (evidence: readonly WipeEvidence[]): boolean => evidence.every((e) => e.error === "");
 

@@ -54,6 +54,7 @@ export function adoptMachine(tx: Tx, local: LocalMachine, partition: string, now
   delete next.delegated;
   delete next.allocation;
   delete next.release;
+  delete next.reinstall;
   if (allocation) next.allocation = allocation;
   else if (release) next.release = release;
   tx.put(kinds.machineDesired, uuid, next);

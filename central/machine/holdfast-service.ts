@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { MachineView } from "#domain/machine/placement.ts";
+import { reinstallProgress } from "#domain/machine/reinstall.ts";
 import {
   ExplainResponseSchema,
   type MachineService,
@@ -9,15 +10,17 @@ import {
   type WatchResponse,
   WatchResponseSchema,
 } from "#gen/holdfast/api/v1/machine_pb.ts";
-import type { BmcOrder, BmcOrderOutcome } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { BmcOrder, BmcOrderOutcome, Reinstall } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { callerOf } from "../access/caller.ts";
 import type { Change } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import { liveChanges } from "../sync/live-changes.ts";
 import type { MachinePorts } from "./ports.ts";
 import { reclaim } from "./reclaim.ts";
+import { abortReinstall, reinstall } from "./reinstall.ts";
 import { apiMachine, viewOf, viewsOf } from "./views.ts";
 
 export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof MachineService> {
@@ -45,6 +48,8 @@ export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof 
         lastFailure: observed?.lastFailure ?? "",
         ...actsOf(view, project),
         linkUp: connections.isUp(desired.partition),
+        ...(desired.reinstall && { reinstall: shownTo(project, desired.reinstall) }),
+        ...(desired.reinstall && { reinstallProgress: reinstallProgress(desired, observed) }),
       });
     },
 
@@ -53,9 +58,35 @@ export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof 
       return { epoch: result.epoch };
     },
 
+    async reinstall({ uuid, project, image, dryRun }, context) {
+      const { user } = callerOf(context);
+      const wish = { uuid, project, image, user, nowMs: clock.wallMs() };
+      const { result } = await state.transact((tx) => {
+        const wanted = reinstall(tx, wish);
+        if (!dryRun) tx.put(kinds.machineDesired, uuid, wanted.desired);
+        return wanted;
+      });
+      const { desired, disks } = result;
+      return {
+        machine: apiMachine(state, { desired, observed: viewOf(state, uuid)?.observed }),
+        number: desired.reinstall?.number ?? 0,
+        overwrittenDisks: [...disks.overwritten],
+        keptDisks: [...disks.kept],
+      };
+    },
+
+    async abortReinstall({ uuid, project }) {
+      const { result } = await state.transact((tx) => abortReinstall(tx, { uuid, project, nowMs: clock.wallMs() }));
+      return { machine: apiMachine(state, { desired: result, observed: viewOf(state, uuid)?.observed }) };
+    },
+
     watch: (request, context) => watchMachines(ports, request, context),
   };
 }
+
+/** As for orders: a project does not see who gave it. */
+const shownTo = (project: string, order: Reinstall): Reinstall =>
+  project === "" ? order : { ...order, orderedBy: "" };
 
 /** What was ordered and done: an administrator sees all, a project what is of its own allocation, and not who else ordered. */
 function actsOf({ desired, observed }: MachineView, project: string) {

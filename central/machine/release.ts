@@ -31,6 +31,7 @@ export function release(
   }
   const next = clone(MachineDesiredSchema, desired as MachineDesired); // it has an allocation
   delete next.allocation;
+  delete next.reinstall;
   next.epoch = nextEpoch(desired, tx.get(kinds.machineObserved, uuid));
   withdrawStale(next, nowMs);
   next.meta = touched(next.meta, nowMs);

@@ -1,5 +1,6 @@
 import { clone } from "@bufbuild/protobuf";
 import { machineLabel } from "#domain/ip/machine-label.ts";
+import { reinstallProgress } from "#domain/machine/reinstall.ts";
 import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { giveBackAsn } from "../machine/asn.ts";
@@ -16,9 +17,11 @@ export function settle(tx: Tx, desired: MachineDesired, observed: MachineObserve
   const orders = desired.orders.filter((o) => !done.has(o.id));
   const { release } = desired;
   const isIsolated = release !== undefined && observed.isolatedEpoch >= release.epoch;
-  if (orders.length === desired.orders.length && !isIsolated) return undefined;
+  const isLate = isAbortTooLate(desired, observed);
+  if (orders.length === desired.orders.length && !isIsolated && !isLate) return undefined;
   const next = clone(MachineDesiredSchema, desired);
   next.orders = orders;
+  if (isLate) resume(next);
   if (!isIsolated || !next.release) return next;
   for (const asn of release.asns) giveBackAsn(tx, asn, release.allocation);
   next.release.asns = [];
@@ -26,6 +29,18 @@ export function settle(tx: Tx, desired: MachineDesired, observed: MachineObserve
   next.release.ips = release.ips.slice(ipsAtOnce);
   if (next.release.ips.length === 0) delete next.release;
   return next;
+}
+
+/** The old system was overwritten before the abort had come to the agent, which goes on with the reinstallation. */
+const isAbortTooLate = (desired: MachineDesired, observed: MachineObserved): boolean =>
+  desired.allocation !== undefined &&
+  desired.reinstall?.aborted === true &&
+  reinstallProgress(desired, observed).overwritten >= desired.reinstall.number;
+
+function resume({ allocation, reinstall }: MachineDesired): void {
+  if (!allocation || !reinstall) return;
+  reinstall.aborted = false;
+  if (reinstall.image) allocation.image = reinstall.image;
 }
 
 /** Gives back the rest of what a released machine held, in as many transactions as that takes. */

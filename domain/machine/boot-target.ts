@@ -1,4 +1,5 @@
 import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { isReinstallDue, systemOnDisk } from "./reinstall.ts";
 
 export type BootTarget = "installer" | "disk";
 
@@ -11,6 +12,6 @@ export function bootTarget(desired: MachineDesired | undefined, observed: Machin
   return isInstalled(desired, observed) ? "disk" : "installer";
 }
 
-/** Whether the present allocation was installed to the end, under its own epoch. */
+/** Whether the present allocation was installed to the end, under its own epoch, and is not to be installed anew. */
 export const isInstalled = (desired: MachineDesired | undefined, observed: MachineObserved | undefined): boolean =>
-  desired?.allocation !== undefined && observed !== undefined && observed.installedEpoch === desired.epoch;
+  systemOnDisk(desired, observed) === "whole" && !isReinstallDue(desired, observed);

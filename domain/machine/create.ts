@@ -52,7 +52,7 @@ export interface Resolved {
 export type Role = typeof MachineAllocationType.MACHINE | typeof MachineAllocationType.FIREWALL;
 
 /** What the machine is wanted as; a machine unless said otherwise. */
-export const roleOf = ({ allocationType }: MachineServiceCreateRequest): Role =>
+export const roleOf = ({ allocationType }: Pick<MachineServiceCreateRequest, "allocationType">): Role =>
   allocationType === MachineAllocationType.FIREWALL ? MachineAllocationType.FIREWALL : MachineAllocationType.MACHINE;
 
 /** Where the machine stands and what it is, asked for or given by its uuid. */
@@ -145,7 +145,8 @@ function placeWanted(reads: CreateReads, { uuid, partition = "", size = "" }: Ma
   return place;
 }
 
-function imageWanted(reads: CreateReads, id: string, role: Role, nowMs: number): Image {
+/** @throws Refusal that names the field and the value */
+export function imageWanted(reads: CreateReads, id: string, role: Role, nowMs: number): Image {
   const found = resolveImage(reads.list("image"), id, nowMs);
   const image = named(reads, "image", found?.id ?? id, "image", "image");
   const [feature, name] =

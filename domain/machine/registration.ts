@@ -72,8 +72,11 @@ export function noteInstalled(m: MachineObserved, epoch: bigint, nowMs: number):
   hearSign(m, nowMs);
   m.lastFailure = "";
   if (m.installedEpoch === epoch && m.installedBoot === m.boot) return false;
-  m.installations = m.installedEpoch === epoch ? m.installations + 1 : 1;
+  const progress = m.reinstall?.epoch === epoch ? m.reinstall : undefined;
+  const isAgain = m.installedEpoch === epoch && progress?.installed === progress?.begun;
+  m.installations = isAgain ? m.installations + 1 : 1;
   m.installedEpoch = epoch;
   m.installedBoot = m.boot;
+  if (progress) m.reinstall = { ...progress, installed: progress.begun };
   return true;
 }

@@ -1,4 +1,5 @@
-import { closeSync, existsSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readSync, realpathSync, writeSync } from "node:fs";
+import path from "node:path";
 import { systemClock } from "#lib/io/system-clock.ts";
 import type { DiskWrite } from "../boot-loader.ts";
 import type { DiskFacts } from "../facts.ts";
@@ -27,11 +28,24 @@ export async function wipeDisk(disk: DiskFacts, method: WipeMethod): Promise<voi
     case "discard":
       await runPrograms([discard(), ...ends]);
       break;
+    case "ends":
+      await runPrograms(ends);
+      break;
     case "overwrite":
       await runProgram(discard("--zeroout"));
   }
   // What the disk itself has only remembered is lost with its power.
   writeDisk(disk.device, []);
+}
+
+/** A disk's own mark says nothing to its partitions, which have marks of their own. @source Linux, block/ioctl.c (BLKROSET) */
+export async function protectDisks(disks: readonly DiskFacts[]): Promise<void> {
+  const devices = disks.flatMap(({ device }) => {
+    const name = path.basename(realpathSync(device));
+    const partitions = readdirSync(`/sys/class/block/${name}`).filter((entry) => entry.startsWith(name));
+    return [name, ...partitions].map((entry) => `/dev/${entry}`);
+  });
+  await runPrograms(devices.map((device) => ({ program: "/bin/busybox", args: ["blockdev", "--setro", device] })));
 }
 
 export function writeDisk(device: string, writes: readonly DiskWrite[]): void {

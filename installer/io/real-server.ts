@@ -1,10 +1,10 @@
 import { generateKeyPairSync } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { systemClock } from "#lib/io/system-clock.ts";
 import type { Command } from "../filesystems.ts";
 import type { Server } from "../server.ts";
-import { untilThere, wipeDisk, writeDisk } from "./disks.ts";
+import { protectDisks, readStart, untilThere, wipeDisk, writeDisk } from "./disks.ts";
 import { dropImage, fetchImage, imageDigest, memoryForImage, streamImage, unpackImage } from "./image.ts";
 import { inventory, readSmbios } from "./inventory.ts";
 import { runProgram, runPrograms } from "./programs.ts";
@@ -21,6 +21,8 @@ export function realServer(): Server {
     inventory,
     wipe: wipeDisk,
     run: runPrograms,
+    protect: protectDisks,
+    readStart: (device, count) => (existsSync(device) ? readStart(device, count) : new Uint8Array(0)),
     untilThere,
     async makeFilesystems({ make, mounts }) {
       const places = mounts.map((m) => ({ ...m, full: path.join(targetRoot, m.path) }));

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import {
+  type DutyResponseSchema,
   InstallService,
   type PlanResponseSchema,
   type ReportWipeRequest,
@@ -30,6 +31,8 @@ export interface StubAgentOptions {
   readonly image?: string;
   readonly allocation: MessageInitShape<typeof MachineAllocationSchema>;
   readonly plan: MessageInitShape<typeof PlanResponseSchema>;
+  /** To wipe and wait, unless given. */
+  readonly duty?: MessageInitShape<typeof DutyResponseSchema>["duty"];
   readonly onHeard?: (heard: Heard) => void;
   /** Asked before each request; true: the connection is dropped without an answer. */
   readonly drops?: (path: string) => boolean;
@@ -66,6 +69,14 @@ export async function startStubAgent(options: StubAgentOptions) {
         },
       });
       router.service(InstallService, {
+        duty: () => {
+          hear({ what: "duty" });
+          return { duty: options.duty ?? { case: "wipe", value: {} } };
+        },
+        beginOverwrite: () => {
+          hear({ what: "begin-overwrite" });
+          return {};
+        },
         plan: () => options.plan,
         reportStep: ({ steps }) => {
           for (const step of steps) hear({ what: "step", step });

@@ -15,6 +15,7 @@ export function stubServer(
     ...noServer(someFacts(), digest),
     wipe: async (disk, method) => void did.push(`wipe ${disk.device} ${method}`),
     run: async (commands: readonly Command[]) => void did.push(...commands.map((c) => c.program)),
+    protect: async (disks) => void did.push(...disks.map((d) => `protect ${d.device}`)),
     untilThere: async (devices) => void did.push(...devices.map((device) => `await ${device}`)),
     makeFilesystems: async ({ make, mounts }) =>
       void did.push(...make.map((c) => c.program), ...mounts.map((m) => `mount ${m.device} ${m.path}`)),

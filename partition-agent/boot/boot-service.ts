@@ -4,7 +4,8 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isInstalled } from "#domain/machine/boot-target.ts";
 import { hear } from "#domain/machine/hear.ts";
 import { noteInstalled, registrationRefusal, takeIn } from "#domain/machine/registration.ts";
-import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { keepsDisks, reinstallProgress } from "#domain/machine/reinstall.ts";
+import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import {
@@ -15,6 +16,7 @@ import {
 import { Refusal } from "#lib/refusal.ts";
 import type { BootFiles } from "./boot-files.ts";
 import { beginSession, callerOf, inSession, noteInSession } from "./caller.ts";
+import { checkTold } from "./duty.ts";
 import { desiredOf, partitionOf, type Site, sizesOf } from "./site.ts";
 
 export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof BootService> {
@@ -33,9 +35,10 @@ export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof Bo
     async register(request, context) {
       const claims = await beginSession(site, context, request.uuid);
       await checkHardware(site, request, claims.mac);
-      const machine = await noteInSession(site, context, request.uuid, (m) =>
-        takeIn(m, request, { sizes: sizesOf(site), nowMs: site.clock.wallMs() }),
-      );
+      const machine = await noteInSession(site, context, request.uuid, (m) => {
+        checkTold(m, desiredOf(site, request.uuid));
+        takeIn(m, request, { sizes: sizesOf(site), nowMs: site.clock.wallMs() });
+      });
       return { uuid: machine.uuid, size: machine.size, partition: site.partition };
     },
 
@@ -49,17 +52,27 @@ export function bootService(site: Site, files: BootFiles): ServiceImpl<typeof Bo
           reason: "STALE_EPOCH",
         });
       }
+      checkOverwritten(machine, desired);
       await tellConsolePassword(site, { uuid, epoch: desired.epoch, password: consolePassword });
       let isNew = false;
       await noteInSession(site, context, uuid, (m) => {
         isNew = noteInstalled(m, desired.epoch, site.clock.wallMs());
       });
-      if (isNew) site.log.info("machine-installed", { machine: uuid, epoch: `${desired.epoch}` });
+      const { begun: reinstall } = reinstallProgress(desired, machine);
+      if (isNew) site.log.info("machine-installed", { machine: uuid, epoch: `${desired.epoch}`, reinstall });
       return {};
     },
 
     superUserPassword: () => ({ featureDisabled: true, superUserPassword: "" }),
   };
+}
+
+/** What was not told to be begun could still be aborted: then the system that is there counts. @throws Refusal "precondition" */
+function checkOverwritten(machine: MachineObserved, desired: MachineDesired): void {
+  const { begun, overwritten } = reinstallProgress(desired, machine);
+  if (!keepsDisks(desired, machine) || overwritten === begun) return;
+  const text = `machine ${machine.uuid}: reinstallation ${begun} was never said to begin`;
+  throw new Refusal("precondition", text, { reason: "NOT_BEGUN" });
 }
 
 /** Central's to show: nobody here asks for it. */

@@ -2,13 +2,15 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { hearSign } from "#domain/machine/hear.ts";
+import { allocationToInstall, keepsDisks, reinstallProgress } from "#domain/machine/reinstall.ts";
 import { homePlan } from "#domain/network/home-plan.ts";
-import type { InstallService } from "#gen/holdfast/install/v1/install_pb.ts";
-import { type InstallStep, MachineProgressSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { DutyResponseSchema, type InstallService } from "#gen/holdfast/install/v1/install_pb.ts";
+import { DiskIdentitySchema, type InstallStep, MachineProgressSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { BootFiles } from "./boot-files.ts";
 import { callerOf, inSession, noteInSession } from "./caller.ts";
+import { dutyOf, noteOverwrite } from "./duty.ts";
 import { desiredOf, partitionOf, type Site } from "./site.ts";
 
 const stepsMax = 64;
@@ -18,11 +20,31 @@ const textMax = 1024;
 
 export function installService(site: Site, files: BootFiles): ServiceImpl<typeof InstallService> {
   return {
+    async duty({ uuid }, context) {
+      await inSession(site, context, uuid);
+      let duty = create(DutyResponseSchema);
+      await noteInSession(site, context, uuid, (m) => {
+        const desired = desiredOf(site, uuid);
+        duty = dutyOf({ desired, observed: m, safeMode: site.safeMode.why });
+        if (duty.duty.case === "reinstall") m.reinstall = { ...reinstallProgress(desired, m), toldBoot: m.boot };
+        hearSign(m, site.clock.wallMs());
+      });
+      return duty;
+    },
+
+    async beginOverwrite({ uuid, number }, context) {
+      await noteInSession(site, context, uuid, (m) => {
+        noteOverwrite(m, desiredOf(site, uuid), number);
+        hearSign(m, site.clock.wallMs());
+      });
+      return {};
+    },
+
     async plan({ uuid }, context) {
       const { mac } = await callerOf(site, context);
       await inSession(site, context, uuid);
       const desired = desiredOf(site, uuid);
-      const allocation = desired?.allocation;
+      const allocation = desired && allocationToInstall(desired);
       if (!desired || !allocation?.image) {
         throw new Refusal("precondition", `machine ${uuid} has no allocation`, { reason: "NOT_ALLOCATED" });
       }
@@ -67,7 +89,11 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
       const broken = disks.filter((d) => d.error !== "");
       const epoch = desiredOf(site, uuid)?.epoch ?? 0n;
       await noteInSession(site, context, uuid, (m) => {
+        if (keepsDisks(desiredOf(site, uuid), m)) throw keptDisks(uuid);
         hearSign(m, site.clock.wallMs());
+        m.disks = disks.map(({ device, serial, sizeBytes }) =>
+          create(DiskIdentitySchema, { device, serial, sizeBytes }),
+        );
         if (broken.length > 0) {
           m.wipedEpoch = 0n;
           m.lastFailure = `wipe: ${broken.map((d) => `${d.device}: ${d.error}`).join("; ")}`.slice(0, textMax);
@@ -81,6 +107,11 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
     },
   };
 }
+
+const keptDisks = (uuid: string) =>
+  new Refusal("precondition", `machine ${uuid}: its disks hold its tenant's data and were to be kept`, {
+    reason: "KEEPS_DISKS",
+  });
 
 /** The latest report of a step wins; a step keeps its place. */
 function withStep(steps: readonly InstallStep[], step: InstallStep): InstallStep[] {

@@ -1,7 +1,10 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { isInstalled } from "#domain/machine/boot-target.ts";
 import { hear } from "#domain/machine/hear.ts";
 import { recordEvent, stateOf } from "#domain/machine/lifecycle.ts";
+import { isReinstallAhead } from "#domain/machine/reinstall.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { MachineProvisioningEventType as Event, MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import { desiredOf, type Site } from "./site.ts";
@@ -25,7 +28,12 @@ export async function phoneHome(site: Site, token: string): Promise<HomeAnswer> 
     return "gone";
   }
   const observed = site.observations.get(uuid);
-  if (observed?.installedEpoch !== epoch) {
+  if (observed && isReinstallAhead(desired, observed)) {
+    // It lives on until it is replaced; that it lives does not keep the machine from being reset.
+    await site.observations.update(uuid, (m) => noteAlive(m, nowMs));
+    return "welcome";
+  }
+  if (!isInstalled(desired, observed)) {
     // It may lack its last steps. It is not heard, so the machine counts as silent, and is installed again.
     const text = `machine ${uuid}: this system was never reported to be installed to its end`;
     throw new Refusal("precondition", text, { reason: "NOT_INSTALLED" });
@@ -37,6 +45,11 @@ export async function phoneHome(site: Site, token: string): Promise<HomeAnswer> 
     m.phonedHomeEpoch = epoch;
   });
   return "welcome";
+}
+
+function noteAlive(m: MachineObserved, nowMs: number): void {
+  m.heardAt = timestampFromMs(nowMs);
+  m.liveliness = MachineLiveliness.ALIVE;
 }
 
 /** Long after the release this is evidence that the machine still runs its old system. It is no sign of life of the machine as it should be. */

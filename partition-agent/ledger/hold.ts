@@ -1,6 +1,8 @@
 // What waits for somebody's word after central told another history: how it differs from what is acted on, and what would come of it.
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { isInstalled } from "#domain/machine/boot-target.ts";
+import { keepsDisks } from "#domain/machine/reinstall.ts";
 import {
   type HistoryHold,
   HistoryHoldSchema,
@@ -118,8 +120,9 @@ function consequence({ inForce, held, seen }: Sides): string {
   if (lostRecord(held, seen) !== undefined) return "it is left as it is until somebody reclaims it";
   if (!held) return "it is forgotten, and taken in anew when it boots";
   if (seen && isPast(held, seen)) return "it is wiped";
-  if (held.allocation && seen?.installedEpoch !== held.epoch) {
-    return `it is installed for project ${held.allocation.project}`;
+  if (held.allocation && !isInstalled(held, seen)) {
+    const how = keepsDisks(held, seen) ? "reinstalled" : "installed";
+    return `it is ${how} for project ${held.allocation.project}`;
   }
   if (held.orders.length > 0) return `${held.orders.length} orders to its BMC are carried out`;
   return inForce?.epoch === held.epoch ? "it goes on as it is" : "its epoch changes, and nothing else";

@@ -237,3 +237,73 @@ test("an allocated machine of which the agent has lost its record is left alone,
     assert.match(effectOf(f), /^wait: somebody to look: the machine is allocated under epoch 2/);
   }
 });
+
+/** In use under epoch 2, and to be installed anew. */
+const reinstalled = (
+  change: {
+    reinstall?: MessageInitShape<typeof MachineDesiredSchema>["reinstall"];
+    observed?: MessageInitShape<typeof MachineObservedSchema>;
+  },
+  more?: Partial<MachineFacts>,
+) =>
+  facts({
+    desired: { epoch: 2n, allocation, reinstall: { number: 1, ...change.reinstall } },
+    observed: {
+      ...installed,
+      installedBoot: "b1",
+      isolatedEpoch: 2n,
+      diskBootEpoch: 2n,
+      phonedHomeEpoch: 2n,
+      ...change.observed,
+    },
+    ...(more && { facts: more }),
+  });
+const inTenantNet = { port: { kind: "at", switch: "leaf1", port: "tap1", network: "tenant-net" } as const };
+
+test("a machine that is to be reinstalled: its port is moved, then it is reset into the installer, once", () => {
+  assert.equal(effectOf(reinstalled({}, inTenantNet)), "move-port");
+  assert.equal(effectOf(reinstalled({})), "boot-installer");
+  const reset = { powerAttempts: 1, powerActedAt: ago(10_000), phonedHomeEpoch: 0n };
+  assert.equal(effectOf(reinstalled({ observed: reset })), "wait: the firmware to boot from the network");
+  const events = logOf(Event.PLANNED_REBOOT, Event.PXE_BOOTING, Event.PREPARING, Event.REGISTERING)!;
+  const begun = { boot: "b2", phonedHomeEpoch: 0n, events, reinstall: { epoch: 2n, begun: 1 } };
+  assert.equal(effectOf(reinstalled({ observed: begun })), "wait: the reinstallation to begin");
+});
+
+test("one whose port cannot be seen is not reset for a reinstallation", () => {
+  const unseen = { port: { kind: "unknown", why: "the switch is silent" } as const };
+  assert.match(effectOf(reinstalled({}, unseen)), /^wait: the machine's switch port/);
+});
+
+test("a reinstallation that failed says so, and whether the old system is still there; it is tried again after silence", () => {
+  const failed = {
+    boot: "b2",
+    phonedHomeEpoch: 0n,
+    events: logOf(Event.PLANNED_REBOOT, Event.PXE_BOOTING, Event.CRASHED)!,
+    lastFailure: "download: no route",
+  };
+  const whole = reinstalled({ observed: { ...failed, reinstall: { epoch: 2n, begun: 1 } } });
+  assert.match(effectOf(whole), /^wait: another try, after: download: no route; the old system is still whole/);
+  const over = { ...failed, reinstall: { epoch: 2n, begun: 1, overwritten: 1 } };
+  assert.equal(effectOf(reinstalled({ observed: over })), "wait: another try, after: download: no route");
+  assert.equal(effectOf(reinstalled({ observed: { ...over, heardAt: ago(silentMs + 1000) } })), "boot-installer");
+});
+
+test("an abort in time gives port and disk back to the old system; one before anything was done changes nothing", () => {
+  const aborted = { number: 1, aborted: true };
+  const idle = reinstalled({ reinstall: aborted }, inTenantNet);
+  assert.equal(effectOf(idle), "wait: nothing: the machine is in use; reinstallation 1 was aborted");
+  const begun = {
+    boot: "b2",
+    phonedHomeEpoch: 0n,
+    diskBootEpoch: 0n,
+    events: logOf(Event.PLANNED_REBOOT, Event.PXE_BOOTING, Event.PREPARING)!,
+    reinstall: { epoch: 2n, begun: 1 },
+  };
+  assert.equal(effectOf(reinstalled({ reinstall: aborted, observed: begun })), "move-port");
+  assert.equal(effectOf(reinstalled({ reinstall: aborted, observed: begun }, inTenantNet)), "boot-from-disk-next");
+  const told = { ...begun, diskBootEpoch: 2n };
+  assert.equal(effectOf(reinstalled({ reinstall: aborted, observed: told }, inTenantNet)), "start-from-disk");
+  const started = { ...told, powerAttempts: 1, powerActedAt: ago(1000) };
+  assert.match(effectOf(reinstalled({ reinstall: aborted, observed: started }, inTenantNet)), /to phone home$/);
+});

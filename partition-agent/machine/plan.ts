@@ -8,6 +8,13 @@ import { staleness } from "#domain/machine/bmc-order.ts";
 import { bootTarget } from "#domain/machine/boot-target.ts";
 import { stateOf } from "#domain/machine/lifecycle.ts";
 import { portNetwork, provisioning } from "#domain/machine/port-network.ts";
+import {
+  isAborted,
+  isReinstallAhead,
+  isReinstallDue,
+  reinstallNumber,
+  systemOnDisk,
+} from "#domain/machine/reinstall.ts";
 import type { BmcOrder, EffectRecord, MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { openEffects } from "./effect-journal.ts";
@@ -162,10 +169,11 @@ function planPort({ desired, observed, port, nowMs }: MachineFacts): MachineDeci
     case "unmanaged":
       return isolate ? note({ kind: "note-isolated", epoch }, "the site has no switch to drive", "") : undefined;
     case "unknown":
-      if (desired && isPast(desired, observed)) {
+      if (desired && (isPast(desired, observed) || isReinstallAhead(desired, observed))) {
+        const then = isPast(desired, observed) ? "wiped" : "reinstalled";
         return waitFor(
           `the machine's switch port: ${port.why}`,
-          "the port is isolated, then the machine is wiped",
+          `the port is isolated, then the machine is ${then}`,
           10_000,
         );
       }
@@ -196,7 +204,7 @@ const powerless = (observed: MachineObserved, why: string): string =>
 function planInstaller(facts: MachineFacts, power: "on" | "off"): MachineDecision {
   const { desired, observed, nowMs } = facts;
   const epoch = desired?.epoch ?? 0n;
-  const past = desired !== undefined && isPast(desired, observed);
+  const overdue = overdueBoot(desired, observed);
   const patienceMs = bootPatience(observed.powerAttempts);
   const sinceActionMs = observed.powerActedAt ? nowMs - timestampMs(observed.powerActedAt) : Number.POSITIVE_INFINITY;
   const boot = (action: "on" | "cycle", because: string) =>
@@ -218,12 +226,9 @@ function planInstaller(facts: MachineFacts, power: "on" | "off"): MachineDecisio
   }
   if (power === "off") {
     if (sinceActionMs < 15_000) return waitFor("the machine to power on", "the BMC is asked again", 5_000);
-    return boot(
-      "on",
-      past ? "the machine was released and is to be wiped" : "the machine is off and is to boot the installer",
-    );
+    return boot("on", overdue ?? "the machine is off and is to boot the installer");
   }
-  if (past) return boot("cycle", "the machine was released and is to be wiped");
+  if (overdue !== undefined) return boot("cycle", overdue);
   const silentForMs = nowMs - Math.max(lastHeardMs(observed), facts.listeningSinceMs);
   if (silentForMs > silentMs) return boot("cycle", `the machine is on but has been silent for ${seconds(silentForMs)}`);
   return waitFor(
@@ -231,6 +236,13 @@ function planInstaller(facts: MachineFacts, power: "on" | "off"): MachineDecisio
     installerNext(desired),
     Math.min(recheckMs, silentMs - silentForMs + 100),
   );
+}
+
+/** Why what runs on the machine has to give way to the installer; undefined: nothing does. */
+function overdueBoot(desired: MachineDesired | undefined, observed: MachineObserved): string | undefined {
+  if (desired && isPast(desired, observed)) return "the machine was released and is to be wiped";
+  if (!isReinstallAhead(desired, observed)) return undefined;
+  return `the machine is to be installed anew, by reinstallation ${reinstallNumber(desired, observed)}`;
 }
 
 function planDisk({ desired, observed, nowMs, listeningSinceMs }: MachineFacts, power: "on" | "off"): MachineDecision {
@@ -243,7 +255,11 @@ function planDisk({ desired, observed, nowMs, listeningSinceMs }: MachineFacts, 
     );
   }
   if (observed.phonedHomeEpoch === epoch)
-    return waitFor("nothing: the machine is in use", "it is wiped when it is released", recheckMs * 2);
+    return waitFor(inUseWhy(desired), "it is wiped when it is released", recheckMs * 2);
+  if (isAborted(desired, observed) && isInInstaller(observed) && observed.powerAttempts === 0) {
+    const because = "the reinstallation was aborted: the old system is booted again";
+    return act({ kind: "start-from-disk", epoch, because }, because, "the old system phones home");
+  }
   const actedMs = observed.powerActedAt ? timestampMs(observed.powerActedAt) : 0;
   const quietForMs = nowMs - Math.max(actedMs, lastHeardMs(observed), listeningSinceMs);
   const patienceMs = silentMs * 2 ** Math.min(observed.powerAttempts, 4);
@@ -263,6 +279,11 @@ function planDisk({ desired, observed, nowMs, listeningSinceMs }: MachineFacts, 
   );
 }
 
+const inUseWhy = (desired: MachineDesired | undefined): string => {
+  const aborted = desired?.reinstall?.aborted ? `; reinstallation ${desired.reinstall.number} was aborted` : "";
+  return `nothing: the machine is in use${aborted}`;
+};
+
 const installerStates: readonly Event[] = [
   Event.PXE_BOOTING,
   Event.PREPARING,
@@ -274,7 +295,9 @@ const installerStates: readonly Event[] = [
 const isInInstaller = (observed: MachineObserved): boolean => installerStates.includes(stateOf(observed.events));
 
 function installerWhy(desired: MachineDesired | undefined, observed: MachineObserved): string {
-  if (observed.lastFailure !== "") return `another try, after: ${observed.lastFailure}`;
+  const system = isReinstallDue(desired, observed) ? systemOnDisk(desired, observed) : "none";
+  const abortable = system === "whole" ? "; the old system is still whole, and boots again if this is aborted" : "";
+  if (observed.lastFailure !== "") return `another try, after: ${observed.lastFailure}${abortable}`;
   switch (stateOf(observed.events)) {
     case Event.WAITING:
       if (desired?.allocation) return "the installer to fetch its allocation";
@@ -282,7 +305,7 @@ function installerWhy(desired: MachineDesired | undefined, observed: MachineObse
     case Event.INSTALLING:
       return "the installation to finish";
     case Event.REGISTERING:
-      return "the disks to be wiped";
+      return system === "none" ? "the disks to be wiped" : "the reinstallation to begin";
     default:
       return "the installer to report";
   }

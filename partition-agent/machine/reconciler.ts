@@ -2,14 +2,18 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { isVoidOrder } from "#domain/machine/bmc-order.ts";
+import { isInstalled } from "#domain/machine/boot-target.ts";
 import { recordEvent } from "#domain/machine/lifecycle.ts";
+import { isReinstallAhead, reinstallNumber } from "#domain/machine/reinstall.ts";
 import {
   type BmcOrder,
   BmcOrderOutcomeSchema,
   type EffectRecord,
+  type MachineDesired,
   type MachineObserved,
   MachinePortSchema,
   MachineProgressSchema,
+  type Reinstall,
 } from "#gen/holdfast/state/v1/machine_pb.ts";
 import {
   MachineBMCCommand as Command,
@@ -132,6 +136,7 @@ export class MachineReconciler {
     const orders = [...(desired?.orders ?? []), ...localOrders];
     return (
       desiredOf(site, uuid)?.epoch !== desired?.epoch ||
+      isOtherReinstall(desiredOf(site, uuid)?.reinstall, desired?.reinstall) ||
       site.safeMode.why !== safeMode ||
       Math.abs(laterMs - nowMs) > lookGoodMs ||
       orders.some((order) => isVoidOrder(order, laterMs) && !isVoidOrder(order, nowMs))
@@ -162,8 +167,7 @@ export class MachineReconciler {
   ): Promise<MachineObserved> {
     const { site, files, clock } = this.#ports;
     const image = facts.desired?.allocation?.image;
-    const missing =
-      image && facts.observed.installedEpoch !== facts.desired?.epoch ? files.problem(image.url) : undefined;
+    const missing = image && !isInstalled(facts.desired, facts.observed) ? files.problem(image.url) : undefined;
     return await site.observations.update(uuid, (m) => {
       m.epoch = facts.desired?.epoch ?? 0n;
       if (facts.power.state !== "unknown" && m.bmc) m.bmc.powerState = facts.power.state;
@@ -244,7 +248,7 @@ export class MachineReconciler {
         await ports.move(effect.port, effect.network, signal);
         return;
       case "boot-installer":
-        await site.observations.update(uuid, (m) => noteAttempt(m, clock.wallMs()));
+        await site.observations.update(uuid, (m) => noteBootInstaller(m, desiredOf(site, uuid), clock.wallMs()));
         await this.#bmc(uuid).setBootDevice({ device: "pxe", persistent: false, efi }, signal);
         await this.#bmc(uuid).power(effect.power, signal);
         return;
@@ -270,6 +274,10 @@ export class MachineReconciler {
   }
 }
 
+/** Whether a reinstallation was ordered or called off between the two. */
+const isOtherReinstall = (now: Reinstall | undefined, before: Reinstall | undefined): boolean =>
+  now?.number !== before?.number || now?.aborted !== before?.aborted;
+
 const epochOf = (note: MachineNote): bigint => {
   if ("order" in note) return note.order.epoch;
   return "record" in note ? note.record.epoch : note.epoch;
@@ -285,6 +293,15 @@ function hearReclaim(m: MachineObserved, nowMs: number): void {
 function noteAttempt(m: MachineObserved, nowMs: number): void {
   m.powerAttempts++;
   m.powerActedAt = timestampFromMs(nowMs);
+}
+
+function noteBootInstaller(m: MachineObserved, desired: MachineDesired | undefined, nowMs: number): void {
+  noteAttempt(m, nowMs);
+  if (!isReinstallAhead(desired, m)) return;
+  // What was running there is gone from now on, whether or not the installer comes.
+  m.phonedHomeEpoch = 0n;
+  const text = `reinstallation ${reinstallNumber(desired, m)}`;
+  m.events = recordEvent(m.events, Event.PLANNED_REBOOT, text, nowMs);
 }
 
 function notePort(m: MachineObserved, port: Extract<PortFact, { kind: "at" }>, nowMs: number): void {

@@ -7,7 +7,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { BmcOrderOutcome, EffectRecord, MachinePort, MachineProgress } from "../../state/v1/machine_pb.ts";
+import type { BmcOrderOutcome, EffectRecord, MachinePort, MachineProgress, Reinstall, ReinstallProgress } from "../../state/v1/machine_pb.ts";
 import { file_holdfast_state_v1_machine } from "../../state/v1/machine_pb.ts";
 import { file_metalstack_api_v2_common } from "../../../metalstack/api/v2/common_pb.ts";
 import type { Machine, MachineProvisioningEventType } from "../../../metalstack/api/v2/machine_pb.ts";
@@ -18,7 +18,124 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/api/v1/machine.proto.
  */
 export const file_holdfast_api_v1_machine: GenFile = /*@__PURE__*/
-  fileDesc("Ch1ob2xkZmFzdC9hcGkvdjEvbWFjaGluZS5wcm90bxIPaG9sZGZhc3QuYXBpLnYxIigKDlJlY2xhaW1SZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBIiAKD1JlY2xhaW1SZXNwb25zZRINCgVlcG9jaBgBIAEoBCJGCg5FeHBsYWluUmVxdWVzdBIWCgR1dWlkGAEgASgJQgi6SAVyA7ABARIcCgdwcm9qZWN0GAIgASgJQgu6SAjYAQFyA7ABASK3AwoPRXhwbGFpblJlc3BvbnNlEjQKCHByb2dyZXNzGAEgASgLMiIuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVByb2dyZXNzEkMKCmxhc3RfZXZlbnQYAiABKA4yLy5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUHJvdmlzaW9uaW5nRXZlbnRUeXBlEjEKDWxhc3RfZXZlbnRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVwb2NoGAQgASgEEhUKDWluc3RhbGxhdGlvbnMYBSABKA0SLAoEcG9ydBgGIAEoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLk1hY2hpbmVQb3J0EhMKC3Bvd2VyX3N0YXRlGAcgASgJEhQKDGxhc3RfZmFpbHVyZRgIIAEoCRI0CghvdXRjb21lcxgJIAMoCzIiLmhvbGRmYXN0LnN0YXRlLnYxLkJtY09yZGVyT3V0Y29tZRIPCgdsaW5rX3VwGAogASgIEjAKB2VmZmVjdHMYCyADKAsyHy5ob2xkZmFzdC5zdGF0ZS52MS5FZmZlY3RSZWNvcmQiRwoMV2F0Y2hSZXF1ZXN0EhwKB3Byb2plY3QYASABKAlCC7pICNgBAXIDsAEBEhkKBHV1aWQYAiABKAlCC7pICNgBAXIDsAEBIpkBCg1XYXRjaFJlc3BvbnNlEisKB21hY2hpbmUYASABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lEjQKCHByb2dyZXNzGAIgASgLMiIuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVByb2dyZXNzEg8KB2RlbGV0ZWQYAyABKAgSFAoMaW5pdGlhbF9kb25lGAQgASgIMqcCCg5NYWNoaW5lU2VydmljZRJfCgdFeHBsYWluEh8uaG9sZGZhc3QuYXBpLnYxLkV4cGxhaW5SZXF1ZXN0GiAuaG9sZGZhc3QuYXBpLnYxLkV4cGxhaW5SZXNwb25zZSIRyvMYAwECA9LzGAIBAuDzGAISWwoFV2F0Y2gSHS5ob2xkZmFzdC5hcGkudjEuV2F0Y2hSZXF1ZXN0Gh4uaG9sZGZhc3QuYXBpLnYxLldhdGNoUmVzcG9uc2UiEcrzGAMBAgPS8xgCAQLg8xgCMAESVwoHUmVjbGFpbRIfLmhvbGRmYXN0LmFwaS52MS5SZWNsYWltUmVxdWVzdBogLmhvbGRmYXN0LmFwaS52MS5SZWNsYWltUmVzcG9uc2UiCdLzGAEB4PMYAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_holdfast_state_v1_machine, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
+  fileDesc("Ch1ob2xkZmFzdC9hcGkvdjEvbWFjaGluZS5wcm90bxIPaG9sZGZhc3QuYXBpLnYxIoABChBSZWluc3RhbGxSZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEhkKB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBEh4KBWltYWdlGAMgASgJQgq6SAdyBRABGIABSACIAQESDwoHZHJ5X3J1bhgEIAEoCEIICgZfaW1hZ2UifwoRUmVpbnN0YWxsUmVzcG9uc2USKwoHbWFjaGluZRgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUSDgoGbnVtYmVyGAIgASgNEhkKEW92ZXJ3cml0dGVuX2Rpc2tzGAMgAygJEhIKCmtlcHRfZGlza3MYBCADKAkiSgoVQWJvcnRSZWluc3RhbGxSZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEhkKB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBIkUKFkFib3J0UmVpbnN0YWxsUmVzcG9uc2USKwoHbWFjaGluZRgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUiKAoOUmVjbGFpbVJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQEiIAoPUmVjbGFpbVJlc3BvbnNlEg0KBWVwb2NoGAEgASgEIkYKDkV4cGxhaW5SZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEhwKB3Byb2plY3QYAiABKAlCC7pICNgBAXIDsAEBIqoECg9FeHBsYWluUmVzcG9uc2USNAoIcHJvZ3Jlc3MYASABKAsyIi5ob2xkZmFzdC5zdGF0ZS52MS5NYWNoaW5lUHJvZ3Jlc3MSQwoKbGFzdF9ldmVudBgCIAEoDjIvLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVQcm92aXNpb25pbmdFdmVudFR5cGUSMQoNbGFzdF9ldmVudF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXBvY2gYBCABKAQSFQoNaW5zdGFsbGF0aW9ucxgFIAEoDRIsCgRwb3J0GAYgASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVBvcnQSEwoLcG93ZXJfc3RhdGUYByABKAkSFAoMbGFzdF9mYWlsdXJlGAggASgJEjQKCG91dGNvbWVzGAkgAygLMiIuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXJPdXRjb21lEg8KB2xpbmtfdXAYCiABKAgSMAoHZWZmZWN0cxgLIAMoCzIfLmhvbGRmYXN0LnN0YXRlLnYxLkVmZmVjdFJlY29yZBIvCglyZWluc3RhbGwYDCABKAsyHC5ob2xkZmFzdC5zdGF0ZS52MS5SZWluc3RhbGwSQAoScmVpbnN0YWxsX3Byb2dyZXNzGA0gASgLMiQuaG9sZGZhc3Quc3RhdGUudjEuUmVpbnN0YWxsUHJvZ3Jlc3MiRwoMV2F0Y2hSZXF1ZXN0EhwKB3Byb2plY3QYASABKAlCC7pICNgBAXIDsAEBEhkKBHV1aWQYAiABKAlCC7pICNgBAXIDsAEBIpkBCg1XYXRjaFJlc3BvbnNlEisKB21hY2hpbmUYASABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lEjQKCHByb2dyZXNzGAIgASgLMiIuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVByb2dyZXNzEg8KB2RlbGV0ZWQYAyABKAgSFAoMaW5pdGlhbF9kb25lGAQgASgIMvYDCg5NYWNoaW5lU2VydmljZRJfCgdFeHBsYWluEh8uaG9sZGZhc3QuYXBpLnYxLkV4cGxhaW5SZXF1ZXN0GiAuaG9sZGZhc3QuYXBpLnYxLkV4cGxhaW5SZXNwb25zZSIRyvMYAwECA9LzGAIBAuDzGAISWwoFV2F0Y2gSHS5ob2xkZmFzdC5hcGkudjEuV2F0Y2hSZXF1ZXN0Gh4uaG9sZGZhc3QuYXBpLnYxLldhdGNoUmVzcG9uc2UiEcrzGAMBAgPS8xgCAQLg8xgCMAESVwoHUmVjbGFpbRIfLmhvbGRmYXN0LmFwaS52MS5SZWNsYWltUmVxdWVzdBogLmhvbGRmYXN0LmFwaS52MS5SZWNsYWltUmVzcG9uc2UiCdLzGAEB4PMYARJeCglSZWluc3RhbGwSIS5ob2xkZmFzdC5hcGkudjEuUmVpbnN0YWxsUmVxdWVzdBoiLmhvbGRmYXN0LmFwaS52MS5SZWluc3RhbGxSZXNwb25zZSIKyvMYAgEC4PMYARJtCg5BYm9ydFJlaW5zdGFsbBImLmhvbGRmYXN0LmFwaS52MS5BYm9ydFJlaW5zdGFsbFJlcXVlc3QaJy5ob2xkZmFzdC5hcGkudjEuQWJvcnRSZWluc3RhbGxSZXNwb25zZSIKyvMYAgEC4PMYAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_holdfast_state_v1_machine, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
+
+/**
+ * @generated from message holdfast.api.v1.ReinstallRequest
+ */
+export type ReinstallRequest = Message<"holdfast.api.v1.ReinstallRequest"> & {
+  /**
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * Project that the machine is allocated to.
+   *
+   * @generated from field: string project = 2;
+   */
+  project: string;
+
+  /**
+   * Or its beginning such as debian-12, as at Create. Absent: the image that the machine has.
+   *
+   * @generated from field: optional string image = 3;
+   */
+  image?: string | undefined;
+
+  /**
+   * Nothing is changed; the answer says what would be.
+   *
+   * @generated from field: bool dry_run = 4;
+   */
+  dryRun: boolean;
+};
+
+/**
+ * Describes the message holdfast.api.v1.ReinstallRequest.
+ * Use `create(ReinstallRequestSchema)` to create a new message.
+ */
+export const ReinstallRequestSchema: GenMessage<ReinstallRequest> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_machine, 0);
+
+/**
+ * @generated from message holdfast.api.v1.ReinstallResponse
+ */
+export type ReinstallResponse = Message<"holdfast.api.v1.ReinstallResponse"> & {
+  /**
+   * @generated from field: metalstack.api.v2.Machine machine = 1;
+   */
+  machine?: Machine | undefined;
+
+  /**
+   * Of this order, among those under the machine's epoch.
+   *
+   * @generated from field: uint32 number = 2;
+   */
+  number: number;
+
+  /**
+   * Devices of disks that are written anew, with all that is on them.
+   *
+   * @generated from field: repeated string overwritten_disks = 3;
+   */
+  overwrittenDisks: string[];
+
+  /**
+   * Devices of disks of the machine's layout that stay as they are. Disks that no layout names stay, too.
+   *
+   * @generated from field: repeated string kept_disks = 4;
+   */
+  keptDisks: string[];
+};
+
+/**
+ * Describes the message holdfast.api.v1.ReinstallResponse.
+ * Use `create(ReinstallResponseSchema)` to create a new message.
+ */
+export const ReinstallResponseSchema: GenMessage<ReinstallResponse> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_machine, 1);
+
+/**
+ * @generated from message holdfast.api.v1.AbortReinstallRequest
+ */
+export type AbortReinstallRequest = Message<"holdfast.api.v1.AbortReinstallRequest"> & {
+  /**
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * Project that the machine is allocated to.
+   *
+   * @generated from field: string project = 2;
+   */
+  project: string;
+};
+
+/**
+ * Describes the message holdfast.api.v1.AbortReinstallRequest.
+ * Use `create(AbortReinstallRequestSchema)` to create a new message.
+ */
+export const AbortReinstallRequestSchema: GenMessage<AbortReinstallRequest> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_machine, 2);
+
+/**
+ * @generated from message holdfast.api.v1.AbortReinstallResponse
+ */
+export type AbortReinstallResponse = Message<"holdfast.api.v1.AbortReinstallResponse"> & {
+  /**
+   * @generated from field: metalstack.api.v2.Machine machine = 1;
+   */
+  machine?: Machine | undefined;
+};
+
+/**
+ * Describes the message holdfast.api.v1.AbortReinstallResponse.
+ * Use `create(AbortReinstallResponseSchema)` to create a new message.
+ */
+export const AbortReinstallResponseSchema: GenMessage<AbortReinstallResponse> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_machine, 3);
 
 /**
  * @generated from message holdfast.api.v1.ReclaimRequest
@@ -35,7 +152,7 @@ export type ReclaimRequest = Message<"holdfast.api.v1.ReclaimRequest"> & {
  * Use `create(ReclaimRequestSchema)` to create a new message.
  */
 export const ReclaimRequestSchema: GenMessage<ReclaimRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 0);
+  messageDesc(file_holdfast_api_v1_machine, 4);
 
 /**
  * @generated from message holdfast.api.v1.ReclaimResponse
@@ -54,7 +171,7 @@ export type ReclaimResponse = Message<"holdfast.api.v1.ReclaimResponse"> & {
  * Use `create(ReclaimResponseSchema)` to create a new message.
  */
 export const ReclaimResponseSchema: GenMessage<ReclaimResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 1);
+  messageDesc(file_holdfast_api_v1_machine, 5);
 
 /**
  * @generated from message holdfast.api.v1.ExplainRequest
@@ -78,7 +195,7 @@ export type ExplainRequest = Message<"holdfast.api.v1.ExplainRequest"> & {
  * Use `create(ExplainRequestSchema)` to create a new message.
  */
 export const ExplainRequestSchema: GenMessage<ExplainRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 2);
+  messageDesc(file_holdfast_api_v1_machine, 6);
 
 /**
  * @generated from message holdfast.api.v1.ExplainResponse
@@ -144,6 +261,18 @@ export type ExplainResponse = Message<"holdfast.api.v1.ExplainResponse"> & {
    * @generated from field: repeated holdfast.state.v1.EffectRecord effects = 11;
    */
   effects: EffectRecord[];
+
+  /**
+   * The latest order to install it anew under its epoch, and how far such orders have come.
+   *
+   * @generated from field: holdfast.state.v1.Reinstall reinstall = 12;
+   */
+  reinstall?: Reinstall | undefined;
+
+  /**
+   * @generated from field: holdfast.state.v1.ReinstallProgress reinstall_progress = 13;
+   */
+  reinstallProgress?: ReinstallProgress | undefined;
 };
 
 /**
@@ -151,7 +280,7 @@ export type ExplainResponse = Message<"holdfast.api.v1.ExplainResponse"> & {
  * Use `create(ExplainResponseSchema)` to create a new message.
  */
 export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 3);
+  messageDesc(file_holdfast_api_v1_machine, 7);
 
 /**
  * @generated from message holdfast.api.v1.WatchRequest
@@ -177,7 +306,7 @@ export type WatchRequest = Message<"holdfast.api.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 4);
+  messageDesc(file_holdfast_api_v1_machine, 8);
 
 /**
  * @generated from message holdfast.api.v1.WatchResponse
@@ -213,7 +342,7 @@ export type WatchResponse = Message<"holdfast.api.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 5);
+  messageDesc(file_holdfast_api_v1_machine, 9);
 
 /**
  * What metal-stack's API cannot say about a machine. Ours, beside the compatible API.
@@ -251,6 +380,27 @@ export const MachineService: GenService<{
     methodKind: "unary";
     input: typeof ReclaimRequestSchema;
     output: typeof ReclaimResponseSchema;
+  },
+  /**
+   * Replaces the operating system of an allocated machine. Its allocation and all disks but the operating system's stay. May be
+   * called whatever has become of a former installation.
+   *
+   * @generated from rpc holdfast.api.v1.MachineService.Reinstall
+   */
+  reinstall: {
+    methodKind: "unary";
+    input: typeof ReinstallRequestSchema;
+    output: typeof ReinstallResponseSchema;
+  },
+  /**
+   * Calls a reinstallation off: the old system is booted again. Refused once that was overwritten.
+   *
+   * @generated from rpc holdfast.api.v1.MachineService.AbortReinstall
+   */
+  abortReinstall: {
+    methodKind: "unary";
+    input: typeof AbortReinstallRequestSchema;
+    output: typeof AbortReinstallResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_holdfast_api_v1_machine, 0);

@@ -6,16 +6,154 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
-import type { InstallStep } from "../../state/v1/machine_pb.ts";
+import type { DiskIdentity, InstallStep } from "../../state/v1/machine_pb.ts";
 import { file_holdfast_state_v1_machine } from "../../state/v1/machine_pb.ts";
 import { file_metalstack_api_v2_common } from "../../../metalstack/api/v2/common_pb.ts";
+import type { MachineAllocation } from "../../../metalstack/api/v2/machine_pb.ts";
+import { file_metalstack_api_v2_machine } from "../../../metalstack/api/v2/machine_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file holdfast/install/v1/install.proto.
  */
 export const file_holdfast_install_v1_install: GenFile = /*@__PURE__*/
-  fileDesc("CiFob2xkZmFzdC9pbnN0YWxsL3YxL2luc3RhbGwucHJvdG8SE2hvbGRmYXN0Lmluc3RhbGwudjEiGwoLUGxhblJlcXVlc3QSDAoEdXVpZBgBIAEoCSKnAgoMUGxhblJlc3BvbnNlEg0KBWVwb2NoGAEgASgEEhEKCWltYWdlX3VybBgCIAEoCRIUCgxpbWFnZV9zaGEyNTYYAyABKAkSFgoOcGhvbmVfaG9tZV91cmwYBCABKAkSMgoKaW50ZXJmYWNlcxgFIAMoCzIeLmhvbGRmYXN0Lmluc3RhbGwudjEuSW50ZXJmYWNlEhMKC2Ruc19zZXJ2ZXJzGAYgAygJEhMKC250cF9zZXJ2ZXJzGAcgAygJEhoKEmtlcm5lbF9jb21tYW5kbGluZRgIIAEoCRIyCgppbWFnZV9zZWFsGAogASgLMh4uaG9sZGZhc3QuaW5zdGFsbC52MS5JbWFnZVNlYWwSEwoLaW1hZ2VfYnl0ZXMYCyABKARKBAgJEAoiJQoJSW1hZ2VTZWFsEgsKA2tleRgBIAEoDBILCgN0YWcYAiABKAwicgoJSW50ZXJmYWNlEgsKA21hYxgBIAEoCRIRCglhZGRyZXNzZXMYAiADKAkSKgoGcm91dGVzGAMgAygLMhouaG9sZGZhc3QuaW5zdGFsbC52MS5Sb3V0ZRILCgNtdHUYBCABKA0SDAoEbmFtZRgFIAEoCSItCgVSb3V0ZRITCgtkZXN0aW5hdGlvbhgBIAEoCRIPCgdnYXRld2F5GAIgASgJIlAKEVJlcG9ydFN0ZXBSZXF1ZXN0EgwKBHV1aWQYASABKAkSLQoFc3RlcHMYAiADKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5JbnN0YWxsU3RlcCIUChJSZXBvcnRTdGVwUmVzcG9uc2UiTwoRUmVwb3J0V2lwZVJlcXVlc3QSDAoEdXVpZBgBIAEoCRIsCgVkaXNrcxgCIAMoCzIdLmhvbGRmYXN0Lmluc3RhbGwudjEuRGlza1dpcGUihgEKCERpc2tXaXBlEg4KBmRldmljZRgBIAEoCRIOCgZzZXJpYWwYAiABKAkSEgoKc2l6ZV9ieXRlcxgDIAEoBBIOCgZtZXRob2QYBCABKAkSJwoEdG9vaxgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVlcnJvchgGIAEoCSIUChJSZXBvcnRXaXBlUmVzcG9uc2UyvAIKDkluc3RhbGxTZXJ2aWNlElYKBFBsYW4SIC5ob2xkZmFzdC5pbnN0YWxsLnYxLlBsYW5SZXF1ZXN0GiEuaG9sZGZhc3QuaW5zdGFsbC52MS5QbGFuUmVzcG9uc2UiCeDzGALy8xgBARJoCgpSZXBvcnRTdGVwEiYuaG9sZGZhc3QuaW5zdGFsbC52MS5SZXBvcnRTdGVwUmVxdWVzdBonLmhvbGRmYXN0Lmluc3RhbGwudjEuUmVwb3J0U3RlcFJlc3BvbnNlIgng8xgC8vMYAQESaAoKUmVwb3J0V2lwZRImLmhvbGRmYXN0Lmluc3RhbGwudjEuUmVwb3J0V2lwZVJlcXVlc3QaJy5ob2xkZmFzdC5pbnN0YWxsLnYxLlJlcG9ydFdpcGVSZXNwb25zZSIJ4PMYAvLzGAEBYgZwcm90bzM", [file_google_protobuf_duration, file_holdfast_state_v1_machine, file_metalstack_api_v2_common]);
+  fileDesc("CiFob2xkZmFzdC9pbnN0YWxsL3YxL2luc3RhbGwucHJvdG8SE2hvbGRmYXN0Lmluc3RhbGwudjEiGwoLRHV0eVJlcXVlc3QSDAoEdXVpZBgBIAEoCSJ+CgxEdXR5UmVzcG9uc2USLQoEd2lwZRgBIAEoCzIdLmhvbGRmYXN0Lmluc3RhbGwudjEuV2lwZUR1dHlIABI3CglyZWluc3RhbGwYAiABKAsyIi5ob2xkZmFzdC5pbnN0YWxsLnYxLlJlaW5zdGFsbER1dHlIAEIGCgRkdXR5IgoKCFdpcGVEdXR5IpwBCg1SZWluc3RhbGxEdXR5Eg4KBm51bWJlchgBIAEoDRI4CgphbGxvY2F0aW9uGAIgASgLMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUFsbG9jYXRpb24SEQoJb3ZlcndyaXRlGAMgAygJEi4KBWRpc2tzGAQgAygLMh8uaG9sZGZhc3Quc3RhdGUudjEuRGlza0lkZW50aXR5IjUKFUJlZ2luT3ZlcndyaXRlUmVxdWVzdBIMCgR1dWlkGAEgASgJEg4KBm51bWJlchgCIAEoDSIYChZCZWdpbk92ZXJ3cml0ZVJlc3BvbnNlIhsKC1BsYW5SZXF1ZXN0EgwKBHV1aWQYASABKAkipwIKDFBsYW5SZXNwb25zZRINCgVlcG9jaBgBIAEoBBIRCglpbWFnZV91cmwYAiABKAkSFAoMaW1hZ2Vfc2hhMjU2GAMgASgJEhYKDnBob25lX2hvbWVfdXJsGAQgASgJEjIKCmludGVyZmFjZXMYBSADKAsyHi5ob2xkZmFzdC5pbnN0YWxsLnYxLkludGVyZmFjZRITCgtkbnNfc2VydmVycxgGIAMoCRITCgtudHBfc2VydmVycxgHIAMoCRIaChJrZXJuZWxfY29tbWFuZGxpbmUYCCABKAkSMgoKaW1hZ2Vfc2VhbBgKIAEoCzIeLmhvbGRmYXN0Lmluc3RhbGwudjEuSW1hZ2VTZWFsEhMKC2ltYWdlX2J5dGVzGAsgASgESgQICRAKIiUKCUltYWdlU2VhbBILCgNrZXkYASABKAwSCwoDdGFnGAIgASgMInIKCUludGVyZmFjZRILCgNtYWMYASABKAkSEQoJYWRkcmVzc2VzGAIgAygJEioKBnJvdXRlcxgDIAMoCzIaLmhvbGRmYXN0Lmluc3RhbGwudjEuUm91dGUSCwoDbXR1GAQgASgNEgwKBG5hbWUYBSABKAkiLQoFUm91dGUSEwoLZGVzdGluYXRpb24YASABKAkSDwoHZ2F0ZXdheRgCIAEoCSJQChFSZXBvcnRTdGVwUmVxdWVzdBIMCgR1dWlkGAEgASgJEi0KBXN0ZXBzGAIgAygLMh4uaG9sZGZhc3Quc3RhdGUudjEuSW5zdGFsbFN0ZXAiFAoSUmVwb3J0U3RlcFJlc3BvbnNlIk8KEVJlcG9ydFdpcGVSZXF1ZXN0EgwKBHV1aWQYASABKAkSLAoFZGlza3MYAiADKAsyHS5ob2xkZmFzdC5pbnN0YWxsLnYxLkRpc2tXaXBlIoYBCghEaXNrV2lwZRIOCgZkZXZpY2UYASABKAkSDgoGc2VyaWFsGAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAQSDgoGbWV0aG9kGAQgASgJEicKBHRvb2sYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFZXJyb3IYBiABKAkiFAoSUmVwb3J0V2lwZVJlc3BvbnNlMooECg5JbnN0YWxsU2VydmljZRJWCgREdXR5EiAuaG9sZGZhc3QuaW5zdGFsbC52MS5EdXR5UmVxdWVzdBohLmhvbGRmYXN0Lmluc3RhbGwudjEuRHV0eVJlc3BvbnNlIgng8xgC8vMYAQESdAoOQmVnaW5PdmVyd3JpdGUSKi5ob2xkZmFzdC5pbnN0YWxsLnYxLkJlZ2luT3ZlcndyaXRlUmVxdWVzdBorLmhvbGRmYXN0Lmluc3RhbGwudjEuQmVnaW5PdmVyd3JpdGVSZXNwb25zZSIJ4PMYAvLzGAEBElYKBFBsYW4SIC5ob2xkZmFzdC5pbnN0YWxsLnYxLlBsYW5SZXF1ZXN0GiEuaG9sZGZhc3QuaW5zdGFsbC52MS5QbGFuUmVzcG9uc2UiCeDzGALy8xgBARJoCgpSZXBvcnRTdGVwEiYuaG9sZGZhc3QuaW5zdGFsbC52MS5SZXBvcnRTdGVwUmVxdWVzdBonLmhvbGRmYXN0Lmluc3RhbGwudjEuUmVwb3J0U3RlcFJlc3BvbnNlIgng8xgC8vMYAQESaAoKUmVwb3J0V2lwZRImLmhvbGRmYXN0Lmluc3RhbGwudjEuUmVwb3J0V2lwZVJlcXVlc3QaJy5ob2xkZmFzdC5pbnN0YWxsLnYxLlJlcG9ydFdpcGVSZXNwb25zZSIJ4PMYAvLzGAEBYgZwcm90bzM", [file_google_protobuf_duration, file_holdfast_state_v1_machine, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
+
+/**
+ * @generated from message holdfast.install.v1.DutyRequest
+ */
+export type DutyRequest = Message<"holdfast.install.v1.DutyRequest"> & {
+  /**
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+};
+
+/**
+ * Describes the message holdfast.install.v1.DutyRequest.
+ * Use `create(DutyRequestSchema)` to create a new message.
+ */
+export const DutyRequestSchema: GenMessage<DutyRequest> = /*@__PURE__*/
+  messageDesc(file_holdfast_install_v1_install, 0);
+
+/**
+ * @generated from message holdfast.install.v1.DutyResponse
+ */
+export type DutyResponse = Message<"holdfast.install.v1.DutyResponse"> & {
+  /**
+   * None set: no disk may be touched.
+   *
+   * @generated from oneof holdfast.install.v1.DutyResponse.duty
+   */
+  duty: {
+    /**
+     * Nobody's data is on the server: all disks are wiped, then it waits.
+     *
+     * @generated from field: holdfast.install.v1.WipeDuty wipe = 1;
+     */
+    value: WipeDuty;
+    case: "wipe";
+  } | {
+    /**
+     * @generated from field: holdfast.install.v1.ReinstallDuty reinstall = 2;
+     */
+    value: ReinstallDuty;
+    case: "reinstall";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message holdfast.install.v1.DutyResponse.
+ * Use `create(DutyResponseSchema)` to create a new message.
+ */
+export const DutyResponseSchema: GenMessage<DutyResponse> = /*@__PURE__*/
+  messageDesc(file_holdfast_install_v1_install, 1);
+
+/**
+ * @generated from message holdfast.install.v1.WipeDuty
+ */
+export type WipeDuty = Message<"holdfast.install.v1.WipeDuty"> & {
+};
+
+/**
+ * Describes the message holdfast.install.v1.WipeDuty.
+ * Use `create(WipeDutySchema)` to create a new message.
+ */
+export const WipeDutySchema: GenMessage<WipeDuty> = /*@__PURE__*/
+  messageDesc(file_holdfast_install_v1_install, 2);
+
+/**
+ * The server is somebody's: its operating system is replaced, all else is kept.
+ *
+ * @generated from message holdfast.install.v1.ReinstallDuty
+ */
+export type ReinstallDuty = Message<"holdfast.install.v1.ReinstallDuty"> & {
+  /**
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * @generated from field: metalstack.api.v2.MachineAllocation allocation = 2;
+   */
+  allocation?: MachineAllocation | undefined;
+
+  /**
+   * Devices of the disks that carry the operating system. Every other disk is kept.
+   *
+   * @generated from field: repeated string overwrite = 3;
+   */
+  overwrite: string[];
+
+  /**
+   * Disks as they were when the machine was allocated. One that is another now ends the reinstallation before it writes.
+   *
+   * @generated from field: repeated holdfast.state.v1.DiskIdentity disks = 4;
+   */
+  disks: DiskIdentity[];
+};
+
+/**
+ * Describes the message holdfast.install.v1.ReinstallDuty.
+ * Use `create(ReinstallDutySchema)` to create a new message.
+ */
+export const ReinstallDutySchema: GenMessage<ReinstallDuty> = /*@__PURE__*/
+  messageDesc(file_holdfast_install_v1_install, 3);
+
+/**
+ * @generated from message holdfast.install.v1.BeginOverwriteRequest
+ */
+export type BeginOverwriteRequest = Message<"holdfast.install.v1.BeginOverwriteRequest"> & {
+  /**
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * @generated from field: uint32 number = 2;
+   */
+  number: number;
+};
+
+/**
+ * Describes the message holdfast.install.v1.BeginOverwriteRequest.
+ * Use `create(BeginOverwriteRequestSchema)` to create a new message.
+ */
+export const BeginOverwriteRequestSchema: GenMessage<BeginOverwriteRequest> = /*@__PURE__*/
+  messageDesc(file_holdfast_install_v1_install, 4);
+
+/**
+ * @generated from message holdfast.install.v1.BeginOverwriteResponse
+ */
+export type BeginOverwriteResponse = Message<"holdfast.install.v1.BeginOverwriteResponse"> & {
+};
+
+/**
+ * Describes the message holdfast.install.v1.BeginOverwriteResponse.
+ * Use `create(BeginOverwriteResponseSchema)` to create a new message.
+ */
+export const BeginOverwriteResponseSchema: GenMessage<BeginOverwriteResponse> = /*@__PURE__*/
+  messageDesc(file_holdfast_install_v1_install, 5);
 
 /**
  * @generated from message holdfast.install.v1.PlanRequest
@@ -32,7 +170,7 @@ export type PlanRequest = Message<"holdfast.install.v1.PlanRequest"> & {
  * Use `create(PlanRequestSchema)` to create a new message.
  */
 export const PlanRequestSchema: GenMessage<PlanRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 0);
+  messageDesc(file_holdfast_install_v1_install, 6);
 
 /**
  * @generated from message holdfast.install.v1.PlanResponse
@@ -109,7 +247,7 @@ export type PlanResponse = Message<"holdfast.install.v1.PlanResponse"> & {
  * Use `create(PlanResponseSchema)` to create a new message.
  */
 export const PlanResponseSchema: GenMessage<PlanResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 1);
+  messageDesc(file_holdfast_install_v1_install, 7);
 
 /**
  * Poly1305 over a file, as ChaCha20-Poly1305 makes it of additional data alone, with a nonce of zeros (RFC 8439 §2.8).
@@ -137,7 +275,7 @@ export type ImageSeal = Message<"holdfast.install.v1.ImageSeal"> & {
  * Use `create(ImageSealSchema)` to create a new message.
  */
 export const ImageSealSchema: GenMessage<ImageSeal> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 2);
+  messageDesc(file_holdfast_install_v1_install, 8);
 
 /**
  * One configured network interface of the installed system.
@@ -184,7 +322,7 @@ export type Interface = Message<"holdfast.install.v1.Interface"> & {
  * Use `create(InterfaceSchema)` to create a new message.
  */
 export const InterfaceSchema: GenMessage<Interface> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 3);
+  messageDesc(file_holdfast_install_v1_install, 9);
 
 /**
  * @generated from message holdfast.install.v1.Route
@@ -206,7 +344,7 @@ export type Route = Message<"holdfast.install.v1.Route"> & {
  * Use `create(RouteSchema)` to create a new message.
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 4);
+  messageDesc(file_holdfast_install_v1_install, 10);
 
 /**
  * @generated from message holdfast.install.v1.ReportStepRequest
@@ -228,7 +366,7 @@ export type ReportStepRequest = Message<"holdfast.install.v1.ReportStepRequest">
  * Use `create(ReportStepRequestSchema)` to create a new message.
  */
 export const ReportStepRequestSchema: GenMessage<ReportStepRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 5);
+  messageDesc(file_holdfast_install_v1_install, 11);
 
 /**
  * @generated from message holdfast.install.v1.ReportStepResponse
@@ -241,7 +379,7 @@ export type ReportStepResponse = Message<"holdfast.install.v1.ReportStepResponse
  * Use `create(ReportStepResponseSchema)` to create a new message.
  */
 export const ReportStepResponseSchema: GenMessage<ReportStepResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 6);
+  messageDesc(file_holdfast_install_v1_install, 12);
 
 /**
  * @generated from message holdfast.install.v1.ReportWipeRequest
@@ -263,7 +401,7 @@ export type ReportWipeRequest = Message<"holdfast.install.v1.ReportWipeRequest">
  * Use `create(ReportWipeRequestSchema)` to create a new message.
  */
 export const ReportWipeRequestSchema: GenMessage<ReportWipeRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 7);
+  messageDesc(file_holdfast_install_v1_install, 13);
 
 /**
  * @generated from message holdfast.install.v1.DiskWipe
@@ -309,7 +447,7 @@ export type DiskWipe = Message<"holdfast.install.v1.DiskWipe"> & {
  * Use `create(DiskWipeSchema)` to create a new message.
  */
 export const DiskWipeSchema: GenMessage<DiskWipe> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 8);
+  messageDesc(file_holdfast_install_v1_install, 14);
 
 /**
  * @generated from message holdfast.install.v1.ReportWipeResponse
@@ -322,7 +460,7 @@ export type ReportWipeResponse = Message<"holdfast.install.v1.ReportWipeResponse
  * Use `create(ReportWipeResponseSchema)` to create a new message.
  */
 export const ReportWipeResponseSchema: GenMessage<ReportWipeResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_install_v1_install, 9);
+  messageDesc(file_holdfast_install_v1_install, 15);
 
 /**
  * What our installer asks of and tells to the agent beyond metal-stack's Boot and Event services.
@@ -332,6 +470,27 @@ export const ReportWipeResponseSchema: GenMessage<ReportWipeResponse> = /*@__PUR
  * @generated from service holdfast.install.v1.InstallService
  */
 export const InstallService: GenService<{
+  /**
+   * What is to be done with the server's disks. It is asked before anything is; without an answer no disk is touched.
+   *
+   * @generated from rpc holdfast.install.v1.InstallService.Duty
+   */
+  duty: {
+    methodKind: "unary";
+    input: typeof DutyRequestSchema;
+    output: typeof DutyResponseSchema;
+  },
+  /**
+   * Written down before the first byte of the old system is overwritten: from then on a reinstallation cannot be aborted.
+   * Refused when it was aborted before.
+   *
+   * @generated from rpc holdfast.install.v1.InstallService.BeginOverwrite
+   */
+  beginOverwrite: {
+    methodKind: "unary";
+    input: typeof BeginOverwriteRequestSchema;
+    output: typeof BeginOverwriteResponseSchema;
+  },
   /**
    * All that an installation needs beside the allocation itself.
    *

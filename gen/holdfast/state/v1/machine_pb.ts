@@ -8,6 +8,8 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Meta } from "../../../metalstack/api/v2/common_pb.ts";
 import { file_metalstack_api_v2_common } from "../../../metalstack/api/v2/common_pb.ts";
+import type { Image } from "../../../metalstack/api/v2/image_pb.ts";
+import { file_metalstack_api_v2_image } from "../../../metalstack/api/v2/image_pb.ts";
 import type { MachineAllocation, MachineBios, MachineBMC, MachineBMCCommand, MachineChassisIdentifyLEDState, MachineCondition, MachineFRU, MachineHardware, MachineLiveliness, MachinePowerMetric, MachinePowerSupply, MachineRecentProvisioningEvents } from "../../../metalstack/api/v2/machine_pb.ts";
 import { file_metalstack_api_v2_machine } from "../../../metalstack/api/v2/machine_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -16,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/state/v1/machine.proto.
  */
 export const file_holdfast_state_v1_machine: GenFile = /*@__PURE__*/
-  fileDesc("Ch9ob2xkZmFzdC9zdGF0ZS92MS9tYWNoaW5lLnByb3RvEhFob2xkZmFzdC5zdGF0ZS52MSKvAwoOTWFjaGluZURlc2lyZWQSDAoEdXVpZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKAkSJQoEbWV0YRgDIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGESDQoFZXBvY2gYBCABKAQSOAoKYWxsb2NhdGlvbhgFIAEoCzIkLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVBbGxvY2F0aW9uEjYKCWNvbmRpdGlvbhgGIAEoCzIjLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVDb25kaXRpb24SKwoGb3JkZXJzGAcgAygLMhsuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXISKwoHcmVsZWFzZRgIIAEoCzIaLmhvbGRmYXN0LnN0YXRlLnYxLlJlbGVhc2USNQoJd2l0aGRyYXduGAkgAygLMiIuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXJPdXRjb21lEhEKCWZvcmdvdHRlbhgKIAMoCRIwCglkZWxlZ2F0ZWQYCyABKAsyHS5ob2xkZmFzdC5zdGF0ZS52MS5EZWxlZ2F0aW9uIlEKCkRlbGVnYXRpb24SDgoGYnVkZ2V0GAEgASgJEg4KBm91dGJveBgCIAEoCRISCgplcG9jaF9sYXN0GAMgASgEEg8KB3Byb2plY3QYBCABKAkinQEKCEJtY09yZGVyEgoKAmlkGAEgASgJEjUKB2NvbW1hbmQYAiABKA4yJC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQk1DQ29tbWFuZBINCgVlcG9jaBgDIAEoBBIsCghkZWFkbGluZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJaXNzdWVkX2J5GAUgASgJIlgKB1JlbGVhc2USDQoFZXBvY2gYASABKAQSDwoHcHJvamVjdBgCIAEoCRILCgNpcHMYAyADKAkSEgoKYWxsb2NhdGlvbhgEIAEoCRIMCgRhc25zGAUgAygNIvYKCg9NYWNoaW5lT2JzZXJ2ZWQSDAoEdXVpZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKAkSNAoIaGFyZHdhcmUYAyABKAsyIi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lSGFyZHdhcmUSLAoEYmlvcxgEIAEoCzIeLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCaW9zEioKA2JtYxgFIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVCTUMSKgoDZnJ1GAYgASgLMh0ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUZSVRIMCgRzaXplGAcgASgJEgwKBHJhY2sYCCABKAkSDAoEcm9vbRgJIAEoCRJCCgZldmVudHMYCiABKAsyMi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lUmVjZW50UHJvdmlzaW9uaW5nRXZlbnRzEjgKCmxpdmVsaW5lc3MYCyABKA4yJC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lTGl2ZWxpbmVzcxIPCgd3YWl0aW5nGAwgASgIEhMKC3dpcGVkX2Vwb2NoGA0gASgEEhcKD2luc3RhbGxlZF9lcG9jaBgOIAEoBBIZChFwaG9uZWRfaG9tZV9lcG9jaBgPIAEoBBIWCg5pc29sYXRlZF9lcG9jaBgQIAEoBBIVCg1pbnN0YWxsYXRpb25zGBEgASgNEjQKCHByb2dyZXNzGBIgASgLMiIuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVByb2dyZXNzEjQKCG91dGNvbWVzGBMgAygLMiIuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXJPdXRjb21lEkQKCWxlZF9zdGF0ZRgUIAEoCzIxLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVDaGFzc2lzSWRlbnRpZnlMRURTdGF0ZRIsCgRwb3J0GBUgASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVBvcnQSGQoRaW5zdGFsbGVyX3ZlcnNpb24YFiABKAkSFAoMbGFzdF9mYWlsdXJlGBcgASgJEjIKDmJtY191cGRhdGVkX2F0GBggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVlcG9jaBgZIAEoBBIUCgx3b3JrZWRfZXBvY2gYGiABKAQSFwoPcmVjbGFpbWVkX2Vwb2NoGBsgASgEEhcKD2Rpc2tfYm9vdF9lcG9jaBgcIAEoBBIQCghoZWxkX29mZhgdIAEoCBIWCg5oZWxkX29mZl9lcG9jaBgeIAEoBBIWCg5wb3dlcl9hdHRlbXB0cxgfIAEoDRIyCg5wb3dlcl9hY3RlZF9hdBggIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIaGVhcmRfYXQYISABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGJvb3QYIiABKAkSFAoMc2l6ZV9wcm9ibGVtGCMgASgJEhYKDmluc3RhbGxlZF9ib290GCQgASgJEhAKCGZpcm13YXJlGCUgASgJEjAKB2VmZmVjdHMYJiADKAsyHy5ob2xkZmFzdC5zdGF0ZS52MS5FZmZlY3RSZWNvcmQSOwoMcG93ZXJfbWV0cmljGCcgASgLMiUubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVBvd2VyTWV0cmljEj0KDnBvd2VyX3N1cHBsaWVzGCggAygLMiUubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVBvd2VyU3VwcGx5EhkKEWhvbWVfdG9rZW5fc2hhMjU2GCkgASgMIuABCgxFZmZlY3RSZWNvcmQSDQoFb3BfaWQYASABKAkSDgoGZWZmZWN0GAIgASgJEg0KBWVwb2NoGAMgASgEEgsKA3doeRgEIAEoCRIsCghiZWd1bl9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAcgASgJEioKBW9yZGVyGAggASgLMhsuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXIihgEKD01hY2hpbmVQcm9ncmVzcxILCgN3aHkYASABKAkSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBG5leHQYAyABKAkSLQoFc3RlcHMYBCADKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5JbnN0YWxsU3RlcCKYAQoLSW5zdGFsbFN0ZXASDAoEbmFtZRgBIAEoCRIuCgpzdGFydGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGAQgASgJEg0KBWVycm9yGAUgASgJIo8BCg9CbWNPcmRlck91dGNvbWUSCgoCaWQYASABKAkSJgoCYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAMgASgJEioKBW9yZGVyGAQgASgLMhsuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXISDQoFZXBvY2gYBSABKAQiaQoLTWFjaGluZVBvcnQSDgoGc3dpdGNoGAEgASgJEgwKBHBvcnQYAiABKAkSDwoHbmV0d29yaxgDIAEoCRIrCgdyZWFkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcGIGcHJvdG8z", [file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
+  fileDesc("Ch9ob2xkZmFzdC9zdGF0ZS92MS9tYWNoaW5lLnByb3RvEhFob2xkZmFzdC5zdGF0ZS52MSLgAwoOTWFjaGluZURlc2lyZWQSDAoEdXVpZBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKAkSJQoEbWV0YRgDIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGESDQoFZXBvY2gYBCABKAQSOAoKYWxsb2NhdGlvbhgFIAEoCzIkLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVBbGxvY2F0aW9uEjYKCWNvbmRpdGlvbhgGIAEoCzIjLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVDb25kaXRpb24SKwoGb3JkZXJzGAcgAygLMhsuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXISKwoHcmVsZWFzZRgIIAEoCzIaLmhvbGRmYXN0LnN0YXRlLnYxLlJlbGVhc2USNQoJd2l0aGRyYXduGAkgAygLMiIuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXJPdXRjb21lEhEKCWZvcmdvdHRlbhgKIAMoCRIwCglkZWxlZ2F0ZWQYCyABKAsyHS5ob2xkZmFzdC5zdGF0ZS52MS5EZWxlZ2F0aW9uEi8KCXJlaW5zdGFsbBgMIAEoCzIcLmhvbGRmYXN0LnN0YXRlLnYxLlJlaW5zdGFsbCJRCgpEZWxlZ2F0aW9uEg4KBmJ1ZGdldBgBIAEoCRIOCgZvdXRib3gYAiABKAkSEgoKZXBvY2hfbGFzdBgDIAEoBBIPCgdwcm9qZWN0GAQgASgJItgBCglSZWluc3RhbGwSDgoGbnVtYmVyGAEgASgNEg8KB2Fib3J0ZWQYAiABKAgSDQoFa2VlcHMYAyABKAgSJwoFaW1hZ2UYBCABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZRIuCgxmb3JtZXJfaW1hZ2UYBSABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5JbWFnZRISCgpvcmRlcmVkX2J5GAYgASgJEi4KCm9yZGVyZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIp0BCghCbWNPcmRlchIKCgJpZBgBIAEoCRI1Cgdjb21tYW5kGAIgASgOMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUJNQ0NvbW1hbmQSDQoFZXBvY2gYAyABKAQSLAoIZGVhZGxpbmUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWlzc3VlZF9ieRgFIAEoCSJYCgdSZWxlYXNlEg0KBWVwb2NoGAEgASgEEg8KB3Byb2plY3QYAiABKAkSCwoDaXBzGAMgAygJEhIKCmFsbG9jYXRpb24YBCABKAkSDAoEYXNucxgFIAMoDSLfCwoPTWFjaGluZU9ic2VydmVkEgwKBHV1aWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgJEjQKCGhhcmR3YXJlGAMgASgLMiIubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUhhcmR3YXJlEiwKBGJpb3MYBCABKAsyHi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQmlvcxIqCgNibWMYBSABKAsyHS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQk1DEioKA2ZydRgGIAEoCzIdLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVGUlUSDAoEc2l6ZRgHIAEoCRIMCgRyYWNrGAggASgJEgwKBHJvb20YCSABKAkSQgoGZXZlbnRzGAogASgLMjIubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVJlY2VudFByb3Zpc2lvbmluZ0V2ZW50cxI4CgpsaXZlbGluZXNzGAsgASgOMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUxpdmVsaW5lc3MSDwoHd2FpdGluZxgMIAEoCBITCgt3aXBlZF9lcG9jaBgNIAEoBBIXCg9pbnN0YWxsZWRfZXBvY2gYDiABKAQSGQoRcGhvbmVkX2hvbWVfZXBvY2gYDyABKAQSFgoOaXNvbGF0ZWRfZXBvY2gYECABKAQSFQoNaW5zdGFsbGF0aW9ucxgRIAEoDRI0Cghwcm9ncmVzcxgSIAEoCzIiLmhvbGRmYXN0LnN0YXRlLnYxLk1hY2hpbmVQcm9ncmVzcxI0CghvdXRjb21lcxgTIAMoCzIiLmhvbGRmYXN0LnN0YXRlLnYxLkJtY09yZGVyT3V0Y29tZRJECglsZWRfc3RhdGUYFCABKAsyMS5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQ2hhc3Npc0lkZW50aWZ5TEVEU3RhdGUSLAoEcG9ydBgVIAEoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLk1hY2hpbmVQb3J0EhkKEWluc3RhbGxlcl92ZXJzaW9uGBYgASgJEhQKDGxhc3RfZmFpbHVyZRgXIAEoCRIyCg5ibWNfdXBkYXRlZF9hdBgYIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXBvY2gYGSABKAQSFAoMd29ya2VkX2Vwb2NoGBogASgEEhcKD3JlY2xhaW1lZF9lcG9jaBgbIAEoBBIXCg9kaXNrX2Jvb3RfZXBvY2gYHCABKAQSEAoIaGVsZF9vZmYYHSABKAgSFgoOaGVsZF9vZmZfZXBvY2gYHiABKAQSFgoOcG93ZXJfYXR0ZW1wdHMYHyABKA0SMgoOcG93ZXJfYWN0ZWRfYXQYICABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGhlYXJkX2F0GCEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRib290GCIgASgJEhQKDHNpemVfcHJvYmxlbRgjIAEoCRIWCg5pbnN0YWxsZWRfYm9vdBgkIAEoCRIQCghmaXJtd2FyZRglIAEoCRIwCgdlZmZlY3RzGCYgAygLMh8uaG9sZGZhc3Quc3RhdGUudjEuRWZmZWN0UmVjb3JkEjsKDHBvd2VyX21ldHJpYxgnIAEoCzIlLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVQb3dlck1ldHJpYxI9Cg5wb3dlcl9zdXBwbGllcxgoIAMoCzIlLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVQb3dlclN1cHBseRIZChFob21lX3Rva2VuX3NoYTI1NhgpIAEoDBI3CglyZWluc3RhbGwYKiABKAsyJC5ob2xkZmFzdC5zdGF0ZS52MS5SZWluc3RhbGxQcm9ncmVzcxIuCgVkaXNrcxgrIAMoCzIfLmhvbGRmYXN0LnN0YXRlLnYxLkRpc2tJZGVudGl0eSJsChFSZWluc3RhbGxQcm9ncmVzcxINCgVlcG9jaBgBIAEoBBINCgViZWd1bhgCIAEoDRITCgtvdmVyd3JpdHRlbhgDIAEoDRIRCglpbnN0YWxsZWQYBCABKA0SEQoJdG9sZF9ib290GAUgASgJIkIKDERpc2tJZGVudGl0eRIOCgZkZXZpY2UYASABKAkSDgoGc2VyaWFsGAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAQi4AEKDEVmZmVjdFJlY29yZBINCgVvcF9pZBgBIAEoCRIOCgZlZmZlY3QYAiABKAkSDQoFZXBvY2gYAyABKAQSCwoDd2h5GAQgASgJEiwKCGJlZ3VuX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYByABKAkSKgoFb3JkZXIYCCABKAsyGy5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlciKGAQoPTWFjaGluZVByb2dyZXNzEgsKA3doeRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbmV4dBgDIAEoCRItCgVzdGVwcxgEIAMoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLkluc3RhbGxTdGVwIpgBCgtJbnN0YWxsU3RlcBIMCgRuYW1lGAEgASgJEi4KCnN0YXJ0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZkZXRhaWwYBCABKAkSDQoFZXJyb3IYBSABKAkijwEKD0JtY09yZGVyT3V0Y29tZRIKCgJpZBgBIAEoCRImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYAyABKAkSKgoFb3JkZXIYBCABKAsyGy5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlchINCgVlcG9jaBgFIAEoBCJpCgtNYWNoaW5lUG9ydBIOCgZzd2l0Y2gYASABKAkSDAoEcG9ydBgCIAEoCRIPCgduZXR3b3JrGAMgASgJEisKB3JlYWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp, file_metalstack_api_v2_common, file_metalstack_api_v2_image, file_metalstack_api_v2_machine]);
 
 /**
  * What central wants of one machine. Written by central alone, followed by the agent of the machine's partition.
@@ -93,6 +95,13 @@ export type MachineDesired = Message<"holdfast.state.v1.MachineDesired"> & {
    * @generated from field: holdfast.state.v1.Delegation delegated = 11;
    */
   delegated?: Delegation | undefined;
+
+  /**
+   * The latest order to install the machine anew without giving it up; absent: none was given under this epoch.
+   *
+   * @generated from field: holdfast.state.v1.Reinstall reinstall = 12;
+   */
+  reinstall?: Reinstall | undefined;
 };
 
 /**
@@ -143,6 +152,65 @@ export const DelegationSchema: GenMessage<Delegation> = /*@__PURE__*/
   messageDesc(file_holdfast_state_v1_machine, 1);
 
 /**
+ * An order to replace a machine's operating system. The allocation and all disks but the operating system's stay.
+ *
+ * @generated from message holdfast.state.v1.Reinstall
+ */
+export type Reinstall = Message<"holdfast.state.v1.Reinstall"> & {
+  /**
+   * Counts the orders under one epoch, from 1.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * Called off. That holds only where the old system has not been overwritten yet; else the reinstallation goes on.
+   *
+   * @generated from field: bool aborted = 2;
+   */
+  aborted: boolean;
+
+  /**
+   * A system had been seen installed under this epoch: its data is kept, whatever else is remembered of the machine.
+   *
+   * @generated from field: bool keeps = 3;
+   */
+  keeps: boolean;
+
+  /**
+   * That it installs, with its full content.
+   *
+   * @generated from field: metalstack.api.v2.Image image = 4;
+   */
+  image?: Image | undefined;
+
+  /**
+   * Of the system that was there before, with its full content.
+   *
+   * @generated from field: metalstack.api.v2.Image former_image = 5;
+   */
+  formerImage?: Image | undefined;
+
+  /**
+   * @generated from field: string ordered_by = 6;
+   */
+  orderedBy: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp ordered_at = 7;
+   */
+  orderedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message holdfast.state.v1.Reinstall.
+ * Use `create(ReinstallSchema)` to create a new message.
+ */
+export const ReinstallSchema: GenMessage<Reinstall> = /*@__PURE__*/
+  messageDesc(file_holdfast_state_v1_machine, 2);
+
+/**
  * One order to a BMC. It is void after its deadline and under any other epoch.
  *
  * @generated from message holdfast.state.v1.BmcOrder
@@ -179,7 +247,7 @@ export type BmcOrder = Message<"holdfast.state.v1.BmcOrder"> & {
  * Use `create(BmcOrderSchema)` to create a new message.
  */
 export const BmcOrderSchema: GenMessage<BmcOrder> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 2);
+  messageDesc(file_holdfast_state_v1_machine, 3);
 
 /**
  * What a released allocation still holds.
@@ -224,7 +292,7 @@ export type Release = Message<"holdfast.state.v1.Release"> & {
  * Use `create(ReleaseSchema)` to create a new message.
  */
 export const ReleaseSchema: GenMessage<Release> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 3);
+  messageDesc(file_holdfast_state_v1_machine, 4);
 
 /**
  * What the partition's agent saw of one machine. Written by that agent alone.
@@ -327,7 +395,7 @@ export type MachineObserved = Message<"holdfast.state.v1.MachineObserved"> & {
   isolatedEpoch: bigint;
 
   /**
-   * Successful installations under installed_epoch: 1, or somebody installed twice.
+   * Successful installations under installed_epoch, since the latest order to reinstall: 1, or somebody installed twice.
    *
    * @generated from field: uint32 installations = 17;
    */
@@ -380,7 +448,7 @@ export type MachineObserved = Message<"holdfast.state.v1.MachineObserved"> & {
   epoch: bigint;
 
   /**
-   * Epoch whose allocation the running installer or system was made for; 0 after a fresh boot into the installer.
+   * Epoch whose allocation the running installer or system was made for; 0 after a fresh boot into an installer that wipes.
    * Lower than the desired epoch: what runs there belongs to the past, and the machine is to be reset.
    *
    * @generated from field: uint64 worked_epoch = 26;
@@ -486,6 +554,18 @@ export type MachineObserved = Message<"holdfast.state.v1.MachineObserved"> & {
    * @generated from field: bytes home_token_sha256 = 41;
    */
   homeTokenSha256: Uint8Array;
+
+  /**
+   * @generated from field: holdfast.state.v1.ReinstallProgress reinstall = 42;
+   */
+  reinstall?: ReinstallProgress | undefined;
+
+  /**
+   * Disks as they were when they were wiped last, by which those that are to be kept are known again.
+   *
+   * @generated from field: repeated holdfast.state.v1.DiskIdentity disks = 43;
+   */
+  disks: DiskIdentity[];
 };
 
 /**
@@ -493,7 +573,87 @@ export type MachineObserved = Message<"holdfast.state.v1.MachineObserved"> & {
  * Use `create(MachineObservedSchema)` to create a new message.
  */
 export const MachineObservedSchema: GenMessage<MachineObserved> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 4);
+  messageDesc(file_holdfast_state_v1_machine, 5);
+
+/**
+ * How far the orders to install a machine anew have come, each as the highest number of them.
+ *
+ * @generated from message holdfast.state.v1.ReinstallProgress
+ */
+export type ReinstallProgress = Message<"holdfast.state.v1.ReinstallProgress"> & {
+  /**
+   * That the numbers are of; for another epoch they say nothing.
+   *
+   * @generated from field: uint64 epoch = 1;
+   */
+  epoch: bigint;
+
+  /**
+   * The machine has booted the installer for it.
+   *
+   * @generated from field: uint32 begun = 2;
+   */
+  begun: number;
+
+  /**
+   * Its installer may have written over the old system.
+   *
+   * @generated from field: uint32 overwritten = 3;
+   */
+  overwritten: number;
+
+  /**
+   * It was installed to its end.
+   *
+   * @generated from field: uint32 installed = 4;
+   */
+  installed: number;
+
+  /**
+   * Boot whose installer was told to keep disks; one that does not ask would wipe them.
+   *
+   * @generated from field: string told_boot = 5;
+   */
+  toldBoot: string;
+};
+
+/**
+ * Describes the message holdfast.state.v1.ReinstallProgress.
+ * Use `create(ReinstallProgressSchema)` to create a new message.
+ */
+export const ReinstallProgressSchema: GenMessage<ReinstallProgress> = /*@__PURE__*/
+  messageDesc(file_holdfast_state_v1_machine, 6);
+
+/**
+ * @generated from message holdfast.state.v1.DiskIdentity
+ */
+export type DiskIdentity = Message<"holdfast.state.v1.DiskIdentity"> & {
+  /**
+   * Such as /dev/nvme0n1.
+   *
+   * @generated from field: string device = 1;
+   */
+  device: string;
+
+  /**
+   * Empty when the disk has none.
+   *
+   * @generated from field: string serial = 2;
+   */
+  serial: string;
+
+  /**
+   * @generated from field: uint64 size_bytes = 3;
+   */
+  sizeBytes: bigint;
+};
+
+/**
+ * Describes the message holdfast.state.v1.DiskIdentity.
+ * Use `create(DiskIdentitySchema)` to create a new message.
+ */
+export const DiskIdentitySchema: GenMessage<DiskIdentity> = /*@__PURE__*/
+  messageDesc(file_holdfast_state_v1_machine, 7);
 
 /**
  * One effect on a machine, at its BMC or its switch port. Durable before it is begun; without an end, nobody knows yet how it ended.
@@ -559,7 +719,7 @@ export type EffectRecord = Message<"holdfast.state.v1.EffectRecord"> & {
  * Use `create(EffectRecordSchema)` to create a new message.
  */
 export const EffectRecordSchema: GenMessage<EffectRecord> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 5);
+  messageDesc(file_holdfast_state_v1_machine, 8);
 
 /**
  * What happens with a machine right now, in words for people.
@@ -599,7 +759,7 @@ export type MachineProgress = Message<"holdfast.state.v1.MachineProgress"> & {
  * Use `create(MachineProgressSchema)` to create a new message.
  */
 export const MachineProgressSchema: GenMessage<MachineProgress> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 6);
+  messageDesc(file_holdfast_state_v1_machine, 9);
 
 /**
  * @generated from message holdfast.state.v1.InstallStep
@@ -638,7 +798,7 @@ export type InstallStep = Message<"holdfast.state.v1.InstallStep"> & {
  * Use `create(InstallStepSchema)` to create a new message.
  */
 export const InstallStepSchema: GenMessage<InstallStep> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 7);
+  messageDesc(file_holdfast_state_v1_machine, 10);
 
 /**
  * @generated from message holdfast.state.v1.BmcOrderOutcome
@@ -681,7 +841,7 @@ export type BmcOrderOutcome = Message<"holdfast.state.v1.BmcOrderOutcome"> & {
  * Use `create(BmcOrderOutcomeSchema)` to create a new message.
  */
 export const BmcOrderOutcomeSchema: GenMessage<BmcOrderOutcome> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 8);
+  messageDesc(file_holdfast_state_v1_machine, 11);
 
 /**
  * Where the machine's network cable ends, as the switch showed it.
@@ -717,5 +877,5 @@ export type MachinePort = Message<"holdfast.state.v1.MachinePort"> & {
  * Use `create(MachinePortSchema)` to create a new message.
  */
 export const MachinePortSchema: GenMessage<MachinePort> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_machine, 9);
+  messageDesc(file_holdfast_state_v1_machine, 12);
 
