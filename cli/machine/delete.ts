@@ -22,7 +22,8 @@ export async function deleteMachine(this: Cli, flags: DeleteFlags, uuid: string)
   });
 }
 
-async function projectOf(api: Api, uuid: string): Promise<string> {
+/** @throws {Failure} when it is nobody's */
+export async function projectOf(api: Api, uuid: string): Promise<string> {
   const { machine } = await api.client(AdminMachineService).get({ uuid });
   const project = machine?.allocation?.project;
   if (!project) throw new Failure(`machine ${uuid} belongs to no project: there is nothing to release`);

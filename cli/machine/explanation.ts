@@ -7,6 +7,18 @@ import { agoText } from "../view/time.ts";
 import { effectText, outcomeText } from "./acts.ts";
 import { progressFacts, stepText } from "./progress.ts";
 
+/** How far the latest order to reinstall it has come; empty when there was none. */
+function reinstallText({ reinstall, reinstallProgress: seen }: ExplainResponse, nowMs: number): string {
+  if (!reinstall) return "";
+  const { number, image } = reinstall;
+  const by = reinstall.orderedBy === "" ? "" : ` by ${reinstall.orderedBy}`;
+  const ordered = `order ${number}${by} for ${image?.id}${agoText(reinstall.orderedAt, nowMs)}`;
+  if ((seen?.installed ?? 0) >= number) return `${ordered}: done`;
+  if ((seen?.overwritten ?? 0) >= number) return `${ordered}: the old system is being overwritten`;
+  if (reinstall.aborted) return `${ordered}: aborted, ${reinstall.formerImage?.id} boots again`;
+  return `${ordered}: ${(seen?.begun ?? 0) >= number ? "begun" : "not begun"}; the old system can still be gone back to by abort-reinstall`;
+}
+
 /** What a machine waits for, for people: one fact a line, what is unknown left out. */
 export function explanationText(uuid: string, told: ExplainResponse, nowMs: number): string {
   const facts = factsText([
@@ -27,6 +39,7 @@ export function explanationText(uuid: string, told: ExplainResponse, nowMs: numb
         ? `${told.port.switch} ${told.port.port} in ${told.port.network}${agoText(told.port.readAt, nowMs)}`
         : "",
     ],
+    ["reinstall", reinstallText(told, nowMs)],
     ["epoch", `${told.epoch}, installed ${told.installations} times under it`],
   ]);
   const steps = (told.progress?.steps ?? []).map(

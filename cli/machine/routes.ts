@@ -42,6 +42,25 @@ export const machineRoutes: RouteMapBuilderArguments<string, Cli>["routes"] = {
     parameters: { flags: { ...scopeFlags, ...waitFlags }, aliases: { p: "project" }, positional: positional("UUID") },
     docs: { brief: "Give a machine back; everything on it is wiped" },
   }),
+  reinstall: buildCommand({
+    loader: async () => (await import("./reinstall.ts")).reinstallMachine,
+    parameters: {
+      flags: {
+        ...scopeFlags,
+        image: text("Operating system: an image, or its beginning such as debian-12; unless given, the same", "ID"),
+        dryRun: { kind: "boolean", optional: true, brief: "Change nothing, show which disks would be overwritten" },
+        ...waitFlags,
+      },
+      aliases: { p: "project" },
+      positional: positional("UUID"),
+    },
+    docs: { brief: "Put another operating system onto a machine; its other disks stay as they are" },
+  }),
+  "abort-reinstall": buildCommand({
+    loader: async () => (await import("./reinstall.ts")).abortReinstall,
+    parameters: { flags: scopeFlags, aliases: { p: "project" }, positional: positional("UUID") },
+    docs: { brief: "Call a reinstallation off, as long as the old system is not overwritten; that boots again" },
+  }),
   power: buildCommand({
     loader: async () => (await import("./command.ts")).powerMachine,
     parameters: {

@@ -17,6 +17,19 @@ export const installed =
   };
 
 /**
+ * Reinstalled: the operating system has phoned home once more.
+ * @param orderedMs time of the machine's newest event when the order was answered
+ */
+export const reinstalled =
+  (allocation: string, orderedMs: number) =>
+  (view: WatchResponse): Verdict => {
+    const verdict = installed(allocation)(view);
+    if (verdict === undefined || verdict.failure !== undefined) return verdict;
+    const last = view.machine && newestEvent(view.machine);
+    return last && eventMs(last) > orderedMs ? verdict : undefined;
+  };
+
+/**
  * Released: wiped and waiting again, told by a Waiting that is newer than the release; or out of the project's sight.
  * @param releasedMs time of the machine's newest event when the release was answered
  */
