@@ -12,7 +12,8 @@ import { type FilesystemPlan, filesystemPlan } from "./filesystems.ts";
 import { isFirewall, nftablesUnit } from "./firewall-files.ts";
 import { imageKind } from "./image-kind.ts";
 import { type DisksOfReinstall, disksOfReinstall, filesystemIdentifier, superblockBytes } from "./kept-disks.ts";
-import { decodeUserdata, type OsFile, osFiles } from "./os-files.ts";
+import { keyUpdate } from "./key-files.ts";
+import { decodeUserdata, keyUsers, type OsFile, osFiles } from "./os-files.ts";
 import { biosBootNumber, type DiskPlan, partitionPlan, sfdiskScript } from "./partitions.ts";
 import { persistently } from "./persistence.ts";
 import { type FetchedImage, type ImageProof, type Server, Unreachable } from "./server.ts";
@@ -242,6 +243,8 @@ function writeOsFiles(decided: Decisions, { allocation }: InstallInputs, { serve
   const inputs = { machine: uuid, allocation, plan: decided.plan, fstab: decided.filesystems.fstab, users };
   server.writeFiles(sure("os-files", osFiles(inputs, random)));
   if (isFirewall(allocation)) enableRules(allocation.image?.id ?? "", server);
+  const { link } = keyUpdate(decided.plan.authorizedKeysUrl, keyUsers(users));
+  if (link) server.link(link.path, link.target);
   if (server.list("/etc/ssh").length > 0) server.writeFiles(hostKey(allocation.hostname || uuid, server, random));
 }
 

@@ -4,6 +4,7 @@ import { hex } from "#lib/bytes.ts";
 import type { Random } from "#lib/random.ts";
 import { fail, ok, type Result } from "#lib/result.ts";
 import { firewallFiles, isFirewall } from "./firewall-files.ts";
+import { authorizedKeys, type KeyUser, keyUpdate } from "./key-files.ts";
 import { networkFiles, resolvConf } from "./network-files.ts";
 
 /** A file of the installed system; `owner` is a user's name there, root when absent. */
@@ -56,7 +57,8 @@ export function osFiles(inputs: OsFileInputs, random: Random): Result<readonly O
     ...network.value,
     ...firewall.value,
     ...timeServers(plan.ntpServers),
-    ...authorizedKeys(allocation.sshPublicKeys, inputs.users),
+    ...authorizedKeys(allocation.sshPublicKeys, keyUsers(inputs.users)),
+    ...keyUpdate(plan.authorizedKeysUrl, keyUsers(inputs.users)).files,
     ...userdataFiles(userdata.value, facts),
   ]);
 }
@@ -75,12 +77,11 @@ const timeServers = (servers: readonly string[]): OsFile[] =>
         },
       ];
 
-function authorizedKeys(keys: readonly string[], users: ReadonlySet<string>): OsFile[] {
-  const content = keys.map((k) => `${k.replace(/[\r\n]/g, " ").trim()}\n`).join("");
-  const root: OsFile = { path: "/root/.ssh/authorized_keys", content, mode: 0o600 };
-  const metal: OsFile = { path: "/home/metal/.ssh/authorized_keys", content, mode: 0o600, owner: "metal" };
-  return keys.length === 0 ? [] : users.has("metal") ? [root, metal] : [root];
-}
+/** Who logs in by the keys of the allocation. */
+export const keyUsers = (users: ReadonlySet<string>): readonly KeyUser[] => [
+  { name: "root", home: "/root" },
+  ...(users.has("metal") ? [{ name: "metal", home: "/home/metal" }] : []),
+];
 
 /** Empty text: no userdata. Anything else must be base64 to the letter, or the user's mistake would show up as a broken system later. */
 export function decodeUserdata(text: string): Result<Uint8Array> {

@@ -63,6 +63,7 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
         imageBytes: BigInt(image.sizeBytes),
         imageSeal: await files.seal(image),
         phoneHomeUrl: `${site.url}/phone-home?token=${token}`,
+        authorizedKeysUrl: `${site.url}/authorized-keys?token=${token}`,
         interfaces: homePlan(allocation, mac),
         dnsServers: (allocation.dnsServers.length > 0 ? allocation.dnsServers : (partition?.dnsServers ?? [])).map(
           (d) => d.ip,

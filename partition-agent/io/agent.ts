@@ -17,6 +17,7 @@ import { FolderSource } from "#pxe-boot/io/folder-source.ts";
 import { type Agent, type AgentSettings, composeAgent } from "../agent.ts";
 import { RmcpBmc } from "../bmc/rmcp-bmc.ts";
 import { parseBmcAddress } from "../bmc/transport.ts";
+import { authorizedKeys } from "../boot/authorized-keys.ts";
 import { bootPage } from "../boot/boot-page.ts";
 import { bootCatalog } from "../boot/catalog.ts";
 import { jwtSigner } from "../boot/jwt-signer.ts";
@@ -94,6 +95,7 @@ async function serve(config: AgentConfig, agent: Agent<ImageCache>, { disk, log,
     bootPrograms,
     script: async (client, page) => bootPage(await bootScript(site, files, random, client), page),
     phoneHome: (token) => phoneHome(site, token),
+    authorizedKeys: (token) => authorizedKeys(site, token),
     log,
   });
   const server = await listen({ routes, interceptors, http, log }, { host: boot.address, port: boot.httpPort });

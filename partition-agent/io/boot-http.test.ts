@@ -26,6 +26,7 @@ const port = await listen(
         if (token !== "good") throw new Refusal("unauthenticated", "the token is not one of this agent");
         return "welcome";
       },
+      authorizedKeys: async (token) => (token === "over" ? "gone" : { keys: `ssh-ed25519 AAAA ${token}\n` }),
       log: silentLog,
     }),
     limits: { headersMs: 300, drainMs: 100 },
@@ -54,6 +55,13 @@ test("what a query says beyond reason is taken for not said", async () => {
   asked.length = 0;
   await at("/boot.ipxe?mac=02:00:00:00:00:0a&uuid=all-zero&firmware=coreboot");
   assert.deepEqual(asked[0]?.client, { mac: "02:00:00:00:00:0a", uuid: undefined, firmware: undefined });
+});
+
+test("an installed system asks for its keys by GET, and is told when its allocation is over", async () => {
+  const answer = await at("/authorized-keys?token=good");
+  assert.deepEqual([answer.status, await answer.text()], [200, "ssh-ed25519 AAAA good\n"]);
+  assert.equal((await at("/authorized-keys?token=over")).status, 410);
+  assert.equal((await at("/authorized-keys?token=good", { method: "POST" })).status, 405);
 });
 
 test("HEAD on a script begins no boot", async () => {

@@ -1,4 +1,4 @@
-// The agent's plain HTTP: iPXE scripts, boot files, images, and the phone-home of installed systems.
+// The agent's plain HTTP: iPXE scripts, boot files, images, and what installed systems tell and ask.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { PlainHandler } from "#lib/io/rpc-handler.ts";
 import type { Log } from "#lib/log.ts";
@@ -18,6 +18,7 @@ export interface BootHttpPorts {
   readonly bootPrograms: FileSource;
   readonly script: (client: BootingClient, page: PageContext) => Promise<string>;
   readonly phoneHome: (token: string) => Promise<HomeAnswer>;
+  readonly authorizedKeys: (token: string) => Promise<{ readonly keys: string } | "gone">;
   readonly log: Log;
 }
 
@@ -37,8 +38,8 @@ export function bootHttp(ports: BootHttpPorts): PlainHandler {
     const req = request as IncomingMessage;
     const res = response as ServerResponse;
     const [path = "", query = ""] = (req.url ?? "").split(/\?(.*)/s, 2);
-    if (path === "/boot.ipxe" || path === "/phone-home") {
-      const page = path === "/boot.ipxe" ? bootIpxe : home;
+    const page = pages[path];
+    if (page) {
       return await answer(req, res, ports.log, () =>
         pageOf(req, path, () => page(ports, req, new URLSearchParams(query))),
       );
@@ -91,10 +92,20 @@ async function home(ports: BootHttpPorts, req: IncomingMessage, query: URLSearch
   if (req.method !== "POST") return { status: 405, text: "POST is wanted\n", allow: "POST" };
   req.resume();
   const answered = await ports.phoneHome(query.get("token") ?? "");
-  return answered === "welcome"
-    ? { status: 200, text: "welcome\n" }
-    : { status: 410, text: "this allocation is over\n" };
+  return answered === "welcome" ? { status: 200, text: "welcome\n" } : over;
 }
+
+async function keys(ports: BootHttpPorts, req: IncomingMessage, query: URLSearchParams): Promise<Page> {
+  if (req.method !== "GET") return { status: 405, text: "GET is wanted\n", allow: "GET" };
+  const answered = await ports.authorizedKeys(query.get("token") ?? "");
+  return answered === "gone" ? over : { status: 200, text: answered.keys };
+}
+
+const over: Page = { status: 410, text: "this allocation is over\n" };
+
+const pages: Readonly<
+  Partial<Record<string, (ports: BootHttpPorts, req: IncomingMessage, query: URLSearchParams) => Promise<Page>>>
+> = { "/boot.ipxe": bootIpxe, "/phone-home": home, "/authorized-keys": keys };
 
 /** Others are conflicts with the state of the machine: 409. */
 const statusOf: Readonly<Partial<Record<RefusalCode, number>>> = {
