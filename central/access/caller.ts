@@ -28,3 +28,8 @@ export const callerKey: ContextKey<Caller | undefined> = createContextKey<Caller
 export function callerOf(context: Pick<HandlerContext, "values">): Caller {
   return context.values.get(callerKey) ?? bug("a method that is not public was reached without a caller");
 }
+
+/** Of a stream: throws as soon as its caller may not have any more of it. Asked before each message that goes past the interceptors. */
+export const stillAllowedKey: ContextKey<() => Promise<void>> = createContextKey(async () => {}, {
+  description: "whether the caller may go on",
+});

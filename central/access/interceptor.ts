@@ -3,7 +3,7 @@ import type { ContextValues, Interceptor } from "@connectrpc/connect";
 import { Refusal } from "#lib/refusal.ts";
 import { peerKey } from "#lib/rpc/peer.ts";
 import type { Call } from "../rate/rate-limit.ts";
-import { type Caller, callerKey } from "./caller.ts";
+import { type Caller, callerKey, stillAllowedKey } from "./caller.ts";
 import { decide } from "./decide.ts";
 import { methodName, noSubject, type Rule, subjectOf } from "./rule.ts";
 
@@ -70,12 +70,14 @@ export function access({ rules, open, authenticate, count = () => {} }: Access):
         yield at.value;
       }
     };
+    const stillAllowed = () => check(asked, firstMessage, false);
+    contextValues.set(stillAllowedKey, stillAllowed);
     const response = await next({ ...request, message: checked() });
     if (!response.stream) return response;
     const answers = response.message;
     const guarded = async function* () {
       for await (const answer of answers) {
-        await check(asked, firstMessage, false);
+        await stillAllowed();
         yield answer;
       }
     };

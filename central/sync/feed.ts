@@ -156,7 +156,13 @@ export interface Reader {
    * The next revision that concerns the partition; undefined: none yet.
    * @throws Refusal "unavailable" when some of what comes next is not held any more
    */
-  readonly take: () => { readonly revision: bigint; readonly items: readonly DesiredItem[] } | undefined;
+  readonly take: () => Revised | undefined;
+}
+
+/** What one revision changed for one partition. Those that get the same have the same array. */
+export interface Revised {
+  readonly revision: bigint;
+  readonly items: readonly DesiredItem[];
 }
 
 /** Index of the first one after the revision; most readers have taken nearly all. */

@@ -5,6 +5,7 @@ import { linkedSignal } from "#lib/linked-signal.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
+import type { SendNow } from "#lib/rpc/send-now.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -12,7 +13,7 @@ import type { CentralSession } from "./central-session.ts";
 import { checkEveryMs, LifeClaim } from "./claim-life.ts";
 import type { Connections } from "./connections.ts";
 import type { Reader, SyncFeed } from "./feed.ts";
-import { digestOf, recollectionOf, response, snapshotOf } from "./messages.ts";
+import { bytesOf, deltaOf, digestOf, recollectionOf, response, snapshotOf } from "./messages.ts";
 
 /** An agent is told this often what it must hold, so that it finds out what it has lost or never got. */
 const digestEveryMs = 600_000;
@@ -34,6 +35,13 @@ export interface FollowPorts {
   readonly log: Log;
 }
 
+/** The short way to an agent, past what stands between a handler and the connection. */
+export interface Straight {
+  /** Throws when the agent may not have any more. */
+  readonly stillAllowed: () => Promise<void>;
+  readonly send: SendNow | undefined;
+}
+
 /**
  * The desired state of one partition, for as long as the agent listens.
  * @throws Refusal "not-found" when the partition is not there or goes away, "unavailable" when the feed begins anew
@@ -42,6 +50,7 @@ export async function* followPartition(
   ports: FollowPorts,
   request: FollowRequest,
   signal: AbortSignal,
+  straight?: Straight,
 ): AsyncGenerator<FollowResponse> {
   const { state, feed, random, log } = ports;
   const { partition, agent } = request;
@@ -67,7 +76,7 @@ export async function* followPartition(
     const present = resumed ? feed.revision : reader.at;
     if (resumed) sometimes(log, "an agent went on where it had stopped");
     else yield* snapshotOf(state, partition);
-    yield* live(ports, reader, { partition, agent, present, claim, signal: own.signal });
+    yield* live(ports, reader, { partition, agent, present, claim, straight, signal: own.signal });
     // Ended by us: the agent is to hear why.
     if (own.signal.reason instanceof Refusal && !signal.aborted) throw own.signal.reason;
   } finally {
@@ -97,6 +106,7 @@ interface LiveStream {
   /** Up to where the agent is behind when it comes. */
   readonly present: bigint;
   readonly claim: LifeClaim;
+  readonly straight: Straight | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -104,7 +114,7 @@ interface LiveStream {
 async function* live(
   ports: FollowPorts,
   reader: Reader,
-  { partition, agent, present, claim, signal }: LiveStream,
+  { partition, agent, present, claim, straight, signal }: LiveStream,
 ): AsyncGenerator<FollowResponse> {
   const { state, clock, random, connections } = ports;
   // Since the last word to this agent, not since the last change: what happens elsewhere is no word.
@@ -136,7 +146,8 @@ async function* live(
       await claim.claim();
     }
     if (next) {
-      yield response({ case: "delta", value: { revision: next.revision, items: [...next.items] } });
+      const delta = deltaOf(next);
+      if (!(await isSent(straight, delta))) yield delta;
       spoke();
       if (next.items.some((item) => isPartition(item, partition) && item.deleted)) throw noPartition(partition);
     } else if (!isCurrent || nowMs - spokeMs >= silenceMs) {
@@ -145,13 +156,21 @@ async function* live(
       // Only when nothing is on its way: the agent has been sent all that is digested.
       const isDigestDue = isCurrent && nowMs >= digestMs && reader.at === state.revision;
       if (isDigestDue) digestMs = nowMs + digestEveryMs;
-      yield isDigestDue ? digestOf(state, partition) : heartbeat(ports, reader.at);
+      const word = isDigestDue ? digestOf(state, partition) : heartbeat(ports, reader.at);
+      if (!(await isSent(straight, word))) yield word;
       spoke();
     } else {
       setAlarm(spokeMs + silenceMs - nowMs);
       await reader.bell.wait(signal);
     }
   }
+}
+
+/** Whether it went the short way; else it has to be yielded. */
+async function isSent(straight: Straight | undefined, message: FollowResponse): Promise<boolean> {
+  if (straight?.send === undefined) return false;
+  await straight.stillAllowed();
+  return straight.send(bytesOf(message));
 }
 
 const isPartition = ({ kind, id }: DesiredItem, partition: string): boolean =>

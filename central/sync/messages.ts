@@ -3,6 +3,7 @@ import { create, type Message, toBinary } from "@bufbuild/protobuf";
 import { digestItems } from "#domain/sync/item-digest.ts";
 import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import {
+  type DesiredItem,
   type FollowRequest,
   type FollowResponse,
   FollowResponseSchema,
@@ -12,6 +13,7 @@ import { machineIndexes } from "../machine/indexes.ts";
 import type { Stored } from "../store/cache.ts";
 import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
+import type { Revised } from "./feed.ts";
 import { desiredItem, everywhere, followed, placesOf } from "./projection.ts";
 
 /** Of one message of a snapshot; a single larger item goes alone. */
@@ -64,6 +66,27 @@ export function* recollectionOf(
     create(ReportEntrySchema, { kind: "machine", id, value: toBinary(MachineObservedSchema, value) }),
   );
   for (const chunk of entries) yield response({ case: "recollection", value: { entries: chunk } });
+}
+
+const deltas = new WeakMap<readonly DesiredItem[], FollowResponse>();
+const encodings = new WeakMap<FollowResponse, Uint8Array>();
+
+/** What a revision changed. Made once of the same items, which are of one revision: a change of all goes to every agent. */
+export function deltaOf({ revision, items }: Revised): FollowResponse {
+  const known = deltas.get(items);
+  if (known) return known;
+  const delta = response({ case: "delta", value: { revision, items: [...items] } });
+  deltas.set(items, delta);
+  return delta;
+}
+
+/** Bytes of a message that is not changed any more, made once. */
+export function bytesOf(message: FollowResponse): Uint8Array {
+  const known = encodings.get(message);
+  if (known) return known;
+  const bytes = toBinary(FollowResponseSchema, message);
+  encodings.set(message, bytes);
+  return bytes;
 }
 
 /** In their order, as many at a time as a message may have. Each is made when its turn comes, so that only one chunk is in memory. */

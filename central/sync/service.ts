@@ -1,7 +1,8 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { type Caller, callerOf } from "../access/caller.ts";
+import { sendNowKey } from "#lib/rpc/send-now.ts";
+import { type Caller, callerOf, stillAllowedKey } from "../access/caller.ts";
 import { type FollowPorts, followPartition } from "./follow.ts";
 import { takeReport } from "./report.ts";
 
@@ -10,7 +11,9 @@ export function syncService(ports: FollowPorts): ServiceImpl<typeof SyncService>
   return {
     follow(request, context) {
       checkPartition(callerOf(context), request.partition);
-      return followPartition(ports, request, context.signal);
+      const { values, signal } = context;
+      const straight = { stillAllowed: values.get(stillAllowedKey), send: values.get(sendNowKey) };
+      return followPartition(ports, request, signal, straight);
     },
 
     async report(request, context) {

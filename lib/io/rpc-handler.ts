@@ -19,11 +19,13 @@ import {
 } from "@connectrpc/connect-node";
 import type { Log } from "../log.ts";
 import { type Peer, peerKey } from "../rpc/peer.ts";
+import { sendNowKey } from "../rpc/send-now.ts";
 import { unreadable } from "../rpc/unreadable.ts";
 import { Arriving, ArrivingRequest, arrivals, arrivingKey } from "./arriving.ts";
 import { type CrossOrigin, crossOrigin } from "./cross-origin.ts";
 import { decompressingInTurn } from "./decompression.ts";
 import type { PortLimits } from "./port-limits.ts";
+import { sendNow } from "./send-now.ts";
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
@@ -70,7 +72,10 @@ export function rpcHandler(given: RpcHandler): (req: HttpRequest, res: HttpRespo
       arriving.isHere();
       arriving.release();
     });
-    const values = createContextValues().set(peerKey, peer).set(arrivingKey, arriving);
+    const values = createContextValues()
+      .set(peerKey, peer)
+      .set(arrivingKey, arriving)
+      .set(sendNowKey, sendNow(req, res));
     const universal = universalRequest(req, res, values, bodyOf(req, arriving, limits));
     if (universal === undefined) {
       refuse(res, 400, "bad request\n");
