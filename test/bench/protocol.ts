@@ -11,6 +11,9 @@ export interface Seen {
   readonly durableMs: number;
 }
 
+/** Stands for all that an agent gets when it comes: seen when it has that. */
+export const upToDate = "all";
+
 /** Bytes by which a process has grown at most. */
 export interface Growth {
   /** All that is in memory, with what is mapped from files and can be dropped at any time. */

@@ -10,7 +10,7 @@ import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import { silentLog as log } from "#lib/log.ts";
 import { startMemoryWatch } from "./memory.ts";
-import { type AgentOrders, nowMs, type Seen, tell } from "./protocol.ts";
+import { type AgentOrders, nowMs, type Seen, tell, upToDate } from "./protocol.ts";
 
 const orders = JSON.parse(process.argv[2] ?? "") as AgentOrders;
 let seen: Seen[] = [];
@@ -47,6 +47,8 @@ async function startAgent(partition: string): Promise<Link> {
     tellAll: async () => {},
     recollect: async () => {},
     upToDate: async () => {
+      const atMs = nowMs();
+      if (!isLoaded) seen.push({ partition, item: upToDate, cameMs: atMs, durableMs: atMs });
       isLoaded = true;
     },
     clock,

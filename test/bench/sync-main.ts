@@ -18,7 +18,7 @@ import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
 import { VersionService } from "#gen/metalstack/api/v2/version_pb.ts";
 import { type BenchCentral, startBenchCentral } from "./central.ts";
 import { startMemoryWatch } from "./memory.ts";
-import { computedMicros, type Growth, nowMs, type Seen } from "./protocol.ts";
+import { computedMicros, type Growth, nowMs, type Seen, upToDate } from "./protocol.ts";
 import { Readers } from "./readers.ts";
 import { quantile, row } from "./text.ts";
 
@@ -259,9 +259,11 @@ async function snapshot(central: BenchCentral, machines: number, folder: string)
   const memory = startMemoryWatch();
   const readers = await agentsOf(central, partition, 1, folder);
   const beginMs = await central.snapshotOf(`${partition}0`);
+  const [end] = await readers.sightings(upToDate, 1, limitMs);
+  // The agent tells of it a little later than it was.
+  const seconds = (end!.durableMs - beginMs) / 1000;
   await readers.allFollow(limitMs);
   memory.stop();
-  const seconds = (nowMs() - beginMs) / 1000;
   const mb = (bytes: number) => (bytes / 1e6).toFixed(0);
   const grown = ({ resident, anonymous }: Growth) => `${mb(resident)} MB (${mb(anonymous)} MB without mapped files)`;
   console.log(
