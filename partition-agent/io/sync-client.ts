@@ -35,6 +35,8 @@ export function syncClient(options: {
   const transport = createGrpcTransport({
     baseUrl: url,
     sessionManager: new ClientSessions(url, pings, tls),
+    // Nothing is compressed on the way down: a thousand agents that come back at once would keep central busy with that.
+    acceptCompression: [],
     interceptors: token ? [authorize(token)] : [],
   });
   const client = createClient(SyncService, transport);
