@@ -11,11 +11,7 @@ const callTimeoutMs = 30_000;
  * @param ca PEM text of the CA, when it is not one that the system trusts
  */
 export function connect(target: Target, ca: string | undefined): Api & { close(): void } {
-  const sessions = new ClientSessions(
-    target.server,
-    { pingIntervalMs: 20_000, pingTimeoutMs: 10_000 },
-    ca === undefined ? {} : { ca },
-  );
+  const sessions = new ClientSessions(target.server, ca === undefined ? {} : { ca });
   const authorize: Interceptor = (next) => (request) => {
     if (target.token !== undefined) request.header.set("authorization", `Bearer ${target.token.reveal()}`);
     return next(request);

@@ -14,11 +14,7 @@ const callTimeoutMs = 30_000;
 export async function connectSite(place: SitePlace, signal: AbortSignal): Promise<Api & { close(): void }> {
   const baseUrl = place.kind === "socket" ? "http://agent" : place.server;
   const connection = await connected(place, signal);
-  const sessions = new ClientSessions(
-    baseUrl,
-    { pingIntervalMs: 20_000, pingTimeoutMs: 10_000 },
-    { createConnection: () => connection },
-  );
+  const sessions = new ClientSessions(baseUrl, { createConnection: () => connection });
   const introduce: Interceptor = (next) => (request) => {
     request.header.set(userHeader, place.user);
     if (place.kind === "address") request.header.set("authorization", `Bearer ${place.token.reveal()}`);

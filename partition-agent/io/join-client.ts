@@ -31,7 +31,7 @@ async function over<T>(
   tls: CentralTls,
   call: (client: Client<typeof JoinService>) => Promise<T>,
 ): Promise<T> {
-  const sessionManager = new ClientSessions(url, {}, tls);
+  const sessionManager = new ClientSessions(url, tls);
   try {
     return await call(createClient(JoinService, createGrpcTransport({ baseUrl: url, sessionManager })));
   } finally {

@@ -6,7 +6,7 @@ import type { SyncClient } from "../link/link.ts";
 import type { CentralTls } from "./central-tls.ts";
 
 const pingMs = 10_000;
-const pingTimeoutMs = 5_000;
+const answerMs = 5_000;
 /** A connection whose certificate was replaced is left alone, and goes away by itself. */
 const idleMs = 60_000;
 
@@ -26,15 +26,9 @@ export function syncClient(options: {
       return await next(request);
     };
   };
-  const pings = {
-    pingIntervalMs: pingMs,
-    pingTimeoutMs,
-    pingIdleConnection: true,
-    idleConnectionTimeoutMs: idleMs,
-  };
   const transport = createGrpcTransport({
     baseUrl: url,
-    sessionManager: new ClientSessions(url, pings, tls),
+    sessionManager: new ClientSessions(url, tls, { pingMs, answerMs, idleMs }),
     // Nothing is compressed on the way down: a thousand agents that come back at once would keep central busy with that.
     acceptCompression: [],
     interceptors: token ? [authorize(token)] : [],
