@@ -25,8 +25,11 @@ let file: string | undefined | Error;
 let answers: ("gives" | "loses its answer" | Error)[];
 /** Whom central was asked by: the token, empty for a renewal, and the key. */
 let asked: { token: string; key: string }[];
+/** How far the agent's clock is ahead of central's. */
+let aheadMs: number;
 let stop: AbortController;
 beforeEach(() => {
+  aheadMs = 0;
   clock = new VirtualClock();
   disk = new MemoryDisk();
   file = undefined;
@@ -41,7 +44,7 @@ function answered(token: string, request: Uint8Array): Credential {
   const answer = answers.length > 1 ? answers.shift()! : answers[0]!;
   if (answer === "loses its answer") throw new Error("connection reset");
   if (answer !== "gives") throw answer;
-  const now = clock.wallMs();
+  const now = clock.wallMs() - aheadMs;
   return create(CredentialSchema, {
     certificate: Uint8Array.of(asked.length),
     authorities: [Uint8Array.of(1)],
@@ -176,6 +179,14 @@ test("a renewal has a new key, and is asked for again when it fails or is refuse
   );
   assert.equal(new Set(asked.map((a) => a.key)).size, 4);
   assert.deepEqual([joiner.status.problem, joiner.identity?.token], ["", "t1"]);
+});
+
+test("an agent whose clock is far ahead renews every ten minutes, not all the time", async () => {
+  aheadMs = 24 * hourMs;
+  file = invitation("t1");
+  start();
+  await pass(hourMs, 10_000);
+  assert.ok(asked.length >= 6 && asked.length <= 8, `${asked.length} calls`);
 });
 
 test("a certificate that is over says how to join again, and another join token is used", async () => {

@@ -22,7 +22,7 @@ import { certificateRequest } from "#lib/x509/request.ts";
 import { isRefusal } from "../link/refusal.ts";
 import { backOffMs } from "../link/step.ts";
 import { IdentityStore } from "./identity-store.ts";
-import { endMs, type JoinFile, nextStep, type Pause, renewAtMs, renewPauseMs } from "./step.ts";
+import { endMs, type JoinFile, nextStep, type Pause, renewAgainMs, renewAtMs, renewPauseMs } from "./step.ts";
 
 const lookMs = 10_000;
 const askMs = 15_000;
@@ -94,6 +94,8 @@ export class Joiner {
     if (this.identity !== identity || !previous) return;
     this.#ports.log.warn("certificate-unknown", { token: identity.token });
     await this.#store.adopt(create(AgentIdentitySchema, { ...previous, previous: present }));
+    // The renewal that there was is worth nothing.
+    this.#pauses = this.#pauses.filter((p) => p.token !== "");
     this.#ports.changed();
   }
 
@@ -159,10 +161,12 @@ export class Joiner {
 
   /** @param token empty for a renewal */
   async #try(token: string, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    const { clock, random, log } = this.#ports;
+    const { random, log } = this.#ports;
     try {
       await work();
       this.#pauses = this.#pauses.filter((p) => p.token !== token);
+      // By a clock that is far ahead the new certificate has to be renewed as well.
+      if (token === "") this.#pause(token, renewAgainMs(this.identity));
       this.#failures = 0;
       this.#trouble = "";
     } catch (error) {
@@ -172,10 +176,13 @@ export class Joiner {
       if (text !== this.#trouble)
         log.warn(token === "" ? "certificate-not-renewed" : "not-joined", { token, error: text });
       this.#trouble = text;
-      const pauseMs = this.#pauseMs(token, isRefusal(error), random.below(1_000) / 1_000);
-      const untilMs = clock.monotonicMs() + pauseMs;
-      this.#pauses = [...this.#pauses.filter((p) => p.token !== token), { token, untilMs }];
+      this.#pause(token, this.#pauseMs(token, isRefusal(error), random.below(1_000) / 1_000));
     }
+  }
+
+  #pause(token: string, ms: number): void {
+    const untilMs = this.#ports.clock.monotonicMs() + ms;
+    this.#pauses = [...this.#pauses.filter((p) => p.token !== token), { token, untilMs }];
   }
 
   /** A refused join token stays refused; only another one helps. */

@@ -55,6 +55,12 @@ export const endMs = ({ credential }: AgentIdentity): number =>
 const issuedMs = ({ credential }: AgentIdentity): number =>
   credential?.issuedAt ? timestampMs(credential.issuedAt) : 0;
 
+const renewAgainMsMost = 600_000;
+
+/** After a renewal, before another one: never as long as it takes by a right clock until the next is due. */
+export const renewAgainMs = (identity: AgentIdentity | undefined): number =>
+  identity === undefined ? 0 : Math.min(renewAgainMsMost, (endMs(identity) - issuedMs(identity)) / 3);
+
 const renewPause = { leastMs: 10_000, mostMs: 3_600_000 };
 
 /** Before a renewal that failed is tried again: a tenth of the time that is left, so that there are some tries. */
