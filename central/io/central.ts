@@ -57,7 +57,7 @@ export async function startCentral(
 
   const authority = await Authority.open({ state, keys, clock, random });
   const tls = config.tls && (await serverTls(config.tls, authority, { clock, log }));
-  const certificateMs = config.join.certificateHours * hourMs;
+  const certificateMs = Math.round(config.join.certificateHours * hourMs);
   const join = { authority, keys, shown: () => tls?.shown(), certificateMs };
   const audit = {
     retention: { keepMs: config.audit.days * dayMs, bytesMax: config.audit.megabytes * 1_000_000 },
