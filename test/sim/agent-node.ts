@@ -7,11 +7,14 @@ import { bootCatalog } from "#agent/boot/catalog.ts";
 import { phoneHome } from "#agent/boot/phone-home.ts";
 import { siteServices } from "#agent/boot/router.ts";
 import { type BootScript, bootScript } from "#agent/boot/script.ts";
+import type { Joiner } from "#agent/identity/joiner.ts";
+import type { SyncClient } from "#agent/link/link.ts";
 import { socketAccess } from "#agent/site/access.ts";
 import { onSiteInterceptors, onSiteRoutes } from "#agent/site/router.ts";
 import type { SwitchDriver } from "#agent/switch/switch.ts";
 import { SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import type { Disk } from "#lib/disk.ts";
 import type { Lifetime } from "#lib/lifetime.ts";
 import type { Mac } from "#lib/net/mac.ts";
 import { validation } from "#lib/rpc/validation.ts";
@@ -22,6 +25,7 @@ import { ip, subnetOf } from "#pxe-boot/dhcp/testing.ts";
 import { type Centrals, clientAs } from "./central-node.ts";
 import type { SimDisk } from "./disk.ts";
 import { inProcess } from "./in-process.ts";
+import { joinedAccess } from "./joining.ts";
 import type { Life } from "./life.ts";
 import { type Far, Line, transportOver } from "./line.ts";
 import { type NodePorts, ProcessNode } from "./process-node.ts";
@@ -50,6 +54,8 @@ export interface AgentPlace {
   /** Images that can be fetched right now, by URL. */
   readonly imagesUp: () => boolean;
   readonly skewMs: () => number;
+  /** What is in the agent's file for the join string. Absent: central knows it without a certificate. */
+  readonly joinText?: () => string | undefined;
 }
 
 interface Living extends Far {
@@ -62,6 +68,7 @@ export class AgentNode extends ProcessNode<Living> {
   readonly #place: AgentPlace;
   /** Files that were fetched: the image cache is on the disk, too. */
   readonly #images = new Set<string>();
+  #joiner: Joiner | undefined;
 
   /** @param name "agent", unless it is a copy of that one */
   constructor(ports: NodePorts, place: AgentPlace, name = "agent") {
@@ -71,6 +78,11 @@ export class AgentNode extends ProcessNode<Living> {
 
   get agent(): Agent | undefined {
     return this.far?.agent;
+  }
+
+  /** By which central knows it, DER. */
+  get certificate(): Uint8Array | undefined {
+    return this.far && this.#joiner?.identity?.credential?.certificate;
   }
 
   /** Tries on until it is up, as the host's init does with a daemon that ends. */
@@ -101,7 +113,7 @@ export class AgentNode extends ProcessNode<Living> {
     };
     const agent = await composeAgent(settings, {
       disk: own,
-      client: this.#client(life),
+      ...this.#access(life, own),
       openCache: async () => this.#cache(life),
       connectBmc: (address) => bmcs.get(address)!(life),
       switchDriver: switchDriver(life),
@@ -195,8 +207,8 @@ export class AgentNode extends ProcessNode<Living> {
     );
   }
 
-  #client(life: Life) {
-    const { link, central, partition } = this.#place;
+  #access(life: Life, disk: Disk) {
+    const { link, central, partition, joinText } = this.#place;
     // One connection carries all calls, so they reach the same central while that lives and the stream holds.
     let at: Far | undefined;
     const reach = () => {
@@ -204,14 +216,25 @@ export class AgentNode extends ProcessNode<Living> {
       return at;
     };
     const transport = transportOver(link, life, reach);
-    const client = clientAs(SyncService, transport, `agent:${partition}`);
-    return {
-      follow: (request: Parameters<typeof client.follow>[0], signal: AbortSignal) => {
-        at = undefined;
-        return client.follow(request, { signal });
+    const anew = () => {
+      at = undefined;
+    };
+    if (joinText) {
+      const random = this.ports.random.branch(`joining ${life.name}`);
+      const log = this.ports.log(life);
+      const access = joinedAccess({ partition, life, disk, random, log, file: joinText, transport, anew });
+      this.#joiner = access.joiner;
+      return access;
+    }
+    const sync = clientAs(SyncService, transport, `agent:${partition}`);
+    const client: SyncClient = {
+      follow: (request, signal) => {
+        anew();
+        return sync.follow(request, { signal });
       },
-      report: (request: Parameters<typeof client.report>[0], signal: AbortSignal) => client.report(request, { signal }),
-    } as Parameters<typeof composeAgent>[1]["client"];
+      report: (request, signal) => sync.report(request, { signal }),
+    };
+    return { client };
   }
 
   #cache(life: Life) {

@@ -5,6 +5,8 @@ import type { Caller } from "#central/access/caller.ts";
 import { rightsOf, unboundedRights } from "#central/access/rights.ts";
 import { composeCentral } from "#central/central.ts";
 import { agentUser, type Identity } from "#central/identity/identity.ts";
+import { Authority, type AuthorityPorts } from "#central/join/authority.ts";
+import type { JoinPorts } from "#central/join/join-service.ts";
 import { services } from "#central/services.ts";
 import { MemoryStore } from "#central/store/memory-store.ts";
 import { openState } from "#central/store/state.ts";
@@ -15,6 +17,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { validation } from "#lib/rpc/validation.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import { inProcess } from "./in-process.ts";
+import { shownByPeer, simKeys } from "./joining.ts";
 import { Life } from "./life.ts";
 import type { Far } from "./line.ts";
 import { type NodePorts, ProcessNode } from "./process-node.ts";
@@ -30,9 +33,12 @@ export class CentralNode extends ProcessNode<Far> {
   readonly #store: MemoryStore;
   readonly faults: StoreFaults = { callMsMax: 3, watchMsMax: 3, answerLost: 0 };
 
-  constructor(name: string, store: MemoryStore, ports: NodePorts) {
+  readonly #certificateMs: number | undefined;
+
+  constructor(name: string, store: MemoryStore, ports: NodePorts, certificateMs: number | undefined) {
     super(name, ports);
     this.#store = store;
+    this.#certificateMs = certificateMs;
   }
 
   async start(): Promise<void> {
@@ -47,8 +53,18 @@ export class CentralNode extends ProcessNode<Far> {
     const ports = { clock: life, random, log: this.ports.log(life) };
     const state = await openState({ store, ...ports }, lifetime.signal);
     const version = { version: "0", revision: "sim", gitSha1: "", buildDate: "" };
-    const api = composeCentral({ ...ports, state, identity, provider, version, lifetime, validate: sharedValidation });
-    this.answers({ life, transport: inProcess(api.routes, api.interceptors) });
+    const join = await this.#join({ ...ports, state }, random);
+    const parts = { ...ports, state, identity, provider, version, lifetime, validate: sharedValidation };
+    const api = composeCentral({ ...parts, ...(join && { join }) });
+    this.answers({ life, transport: inProcess(api.routes, [shownByPeer, ...api.interceptors]) });
+  }
+
+  async #join(ports: Omit<AuthorityPorts, "keys">, random: Seeded): Promise<JoinPorts | undefined> {
+    const certificateMs = this.#certificateMs;
+    if (certificateMs === undefined) return undefined;
+    const keys = simKeys(random.branch("keys"));
+    const authority = await Authority.open({ ...ports, keys });
+    return { authority, keys, shown: () => authority.certificate, certificateMs };
   }
 }
 
@@ -58,10 +74,14 @@ export class Centrals {
   readonly store: MemoryStore;
   readonly #random: Seeded;
 
-  constructor(count: number, ports: NodePorts) {
+  /** @param certificateMs life of agents' certificates; undefined: agents have none */
+  constructor(count: number, ports: NodePorts, certificateMs?: number) {
     const clock = new Life("store", ports.time);
     this.store = new MemoryStore({ clock, random: ports.random.branch("store"), keep: 1000 });
-    this.all = Array.from({ length: count }, (_, i) => new CentralNode(`central-${i + 1}`, this.store, ports));
+    this.all = Array.from(
+      { length: count },
+      (_, i) => new CentralNode(`central-${i + 1}`, this.store, ports, certificateMs),
+    );
     this.#random = ports.random.branch("balancer");
   }
 

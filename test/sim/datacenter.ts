@@ -45,6 +45,8 @@ export interface DatacenterPlan {
   readonly firstServer: number;
   readonly servers: number;
   readonly homeEveryMs: number;
+  /** Whether central knows the agent by a certificate. */
+  readonly isJoining: boolean;
 }
 
 /** One partition: its agent, the line to central, a switch, and servers. */
@@ -66,12 +68,14 @@ export class Datacenter {
   quirks: BmcQuirks = honest;
   imagesUp = true;
   skewMs = 0;
+  /** What is in the agent's file for the join string. */
+  joinText = "";
   /** The project's private network here. */
   network = "";
   readonly #homeEveryMs: number;
 
   constructor(plan: DatacenterPlan, world: Surroundings, ports: NodePorts) {
-    const { partition, firstServer, servers, homeEveryMs } = plan;
+    const { partition, firstServer, servers, homeEveryMs, isJoining } = plan;
     this.partition = partition;
     this.world = world;
     this.random = ports.random.branch(partition);
@@ -97,10 +101,14 @@ export class Datacenter {
       hears: (uuid, life) => world.invariants.sightings.hears(uuid, life),
       imagesUp: () => this.imagesUp,
       skewMs: () => this.skewMs,
+      ...(isJoining && { joinText: () => this.joinText }),
     };
     this.agent = new AgentNode(ports, place, `agent-${partition}`);
-    this.copyOfAgent = (disk, link) =>
-      new AgentNode(ports, { ...place, disk, link, replies: () => {} }, `copy-${partition}`);
+    this.copyOfAgent = (disk, link) => {
+      const copied = { ...place, disk, link, replies: () => {} };
+      const { joinText } = this;
+      return new AgentNode(ports, isJoining ? { ...copied, joinText: () => joinText } : copied, `copy-${partition}`);
+    };
   }
 
   get central(): Centrals {

@@ -39,6 +39,7 @@ export const invariants = {
   16: "every machine can be given back, whatever it has been through",
   17: "one agent acts for a partition",
   18: "what was acknowledged is on the disk",
+  19: "an agent is let in once by a join token, and speaks by a certificate that is good",
 } as const;
 
 const effectsAnHourMax = 120;
@@ -88,6 +89,8 @@ export class Invariants {
   checks = 0;
   /** The first thing that happened and must never happen; the run is over then. */
   violation: string | undefined;
+  /** Told when the store becomes an older copy of itself. */
+  onRestored: () => void = () => {};
 
   constructor(seen: Seen) {
     this.#seen = seen;
@@ -105,6 +108,7 @@ export class Invariants {
   /** To be called right before central's store becomes an older copy of itself. */
   onStoreRestore(copied: (uuid: string) => bigint | undefined): void {
     this.excuses.storeRestored = true;
+    this.onRestored();
     this.#taken.clear();
     for (const server of this.#seen.servers) {
       if (this.#seen.networkOf(server) !== "prov") this.#away.add(server.uuid);
@@ -245,6 +249,10 @@ export class Invariants {
   onCopyActs(effect: string): void {
     this.checks++;
     if (!harmless.includes(effect)) this.#fail(17, `a copy of the agent does ${effect} beside it`);
+  }
+
+  onJoined(broken: string): void {
+    this.#fail(19, broken);
   }
 
   onSaid(line: string): void {

@@ -169,4 +169,16 @@ export const mutants: readonly Mutant[] = [
     from: "if (!claims || !known || ",
     to: "if (claims || ",
   },
+  {
+    name: "a revoked certificate is as good as before",
+    file: "central/join/certificate-caller.ts",
+    from: "if (stored.revokedAt) throw",
+    to: "if (false) throw",
+  },
+  {
+    name: "a join token is used as often as one likes",
+    file: "central/join/join-tokens.ts",
+    from: "if (use) return",
+    to: "if (false) return",
+  },
 ];

@@ -36,12 +36,21 @@ export function faultsOf(seed: number): readonly FaultName[] {
   return faultNames.filter(() => random.chance(share));
 }
 
+/** In every ninth seed agents join, and their certificates last from 3 to 15 minutes. In the others central believes who they are. */
+const certificateMsOf = (seed: number): number | undefined =>
+  seed % 9 === 7 ? 180_000 + new Seeded(seed).branch("certificates").below(720_000) : undefined;
+
 /** One seed from beginning to end: a calm beginning, a time of faults, and the time after them in which all must come right. */
 export async function runSeed(seed: number, faults: readonly FaultName[] = faultsOf(seed)): Promise<Outcome> {
   // Calls to the dead stay open, each with its listener.
   setMaxListeners(0);
   const random = new Seeded(seed).branch("run");
-  const world = new World({ seed, servers: random.pick(layouts), centrals: random.pick([1, 1, 2]) });
+  const world = new World({
+    seed,
+    servers: random.pick(layouts),
+    centrals: random.pick([1, 1, 2]),
+    certificateMs: certificateMsOf(seed),
+  });
   const nemesis = new Nemesis(world, faults);
   const user = new User(world);
   const failure = await lived(world, nemesis, user, random);
@@ -102,6 +111,7 @@ async function lived(world: World, nemesis: Nemesis, user: User, random: Seeded)
     await world.begin();
     await world.run(random.chance(0.5) ? calmMs : 1_000, () => broken !== undefined);
     owned(new OnSite(world).run([20_000, 240_000], leaving.signal));
+    owned(world.doorkeeper?.run([20_000, 60_000], leaving.signal) ?? Promise.resolve());
     owned(user.run([5_000, 90_000], leaving.signal));
     owned(nemesis.run([3_000, 60_000]));
     await world.run(random.between(120_000, 480_000), () => broken !== undefined);

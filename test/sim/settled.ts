@@ -5,10 +5,10 @@ import type { SimServer } from "./server.ts";
 import type { World } from "./world.ts";
 
 /** Why the world is not yet as central wants it, in words; undefined when it is, or says by name why it cannot be. */
-export function unsettled({ central, datacenters }: World): string | undefined {
+export function unsettled({ central, datacenters, joined }: World): string | undefined {
   if (central.all.some((one) => one.isDead || !one.far)) return "a central is not up";
   for (const at of datacenters) {
-    const why = unsettledAt(at);
+    const why = joined?.isBad(at) ? "the agent follows by a certificate that is no good" : unsettledAt(at);
     if (why !== undefined) return datacenters.length === 1 ? why : `${at.partition}: ${why}`;
   }
   return undefined;

@@ -4,7 +4,9 @@ import { addresses } from "./agent-node.ts";
 import { makeCatalog } from "./catalog.ts";
 import { Centrals } from "./central-node.ts";
 import { Datacenter, type Surroundings } from "./datacenter.ts";
+import { Doorkeeper } from "./doorkeeper.ts";
 import { Invariants } from "./invariants.ts";
+import { Joined } from "./joined.ts";
 import { Life } from "./life.ts";
 import { Line } from "./line.ts";
 import type { SimServer } from "./server.ts";
@@ -19,6 +21,8 @@ export interface WorldOptions {
   readonly centrals?: number;
   /** How often an installed system phones home. */
   readonly homeEveryMs?: number;
+  /** Agents are known by certificates that live so long (they have none). */
+  readonly certificateMs?: number | undefined;
 }
 
 /** Central, datacenters and the lines between them, on virtual time. Everything that decides in it is the shipped code. */
@@ -33,14 +37,17 @@ export class World implements Surroundings {
   readonly outside: Life;
   truth!: State;
   project = "";
+  /** Present where agents are known by certificates. */
+  readonly doorkeeper: Doorkeeper | undefined;
+  readonly joined: Joined | undefined;
 
-  constructor({ seed, servers, centrals = 1, homeEveryMs = 60_000 }: WorldOptions) {
+  constructor({ seed, servers, centrals = 1, homeEveryMs = 60_000, certificateMs }: WorldOptions) {
     this.random = new Seeded(seed);
     this.time = new Time(this.random.branch("time"));
     this.trace = new Trace(this.time);
     this.outside = new Life("outside", this.time);
     const ports = { time: this.time, random: this.random, log: (life: Life) => this.trace.logOf(life) };
-    this.central = new Centrals(centrals, ports);
+    this.central = new Centrals(centrals, ports, certificateMs);
     this.desk = new Line(this.time, this.random.branch("desk"));
     const world = this;
     this.invariants = new Invariants({
@@ -56,10 +63,21 @@ export class World implements Surroundings {
     });
     let firstServer = 1;
     this.datacenters = servers.map((count, i) => {
-      const plan = { partition: `p${i + 1}`, firstServer, servers: count, homeEveryMs };
+      const plan = {
+        partition: `p${i + 1}`,
+        firstServer,
+        servers: count,
+        homeEveryMs,
+        isJoining: certificateMs !== undefined,
+      };
       firstServer += count;
       return new Datacenter(plan, this, ports);
     });
+    if (certificateMs !== undefined) {
+      this.doorkeeper = new Doorkeeper(this);
+      this.joined = new Joined(() => this.truth);
+      this.invariants.onRestored = () => this.joined?.onStoreRestore();
+    }
     this.trace.onLine = (line) => this.invariants.onSaid(line);
     this.trace.onEvent = (who, event, fields) => {
       for (const at of this.datacenters) at.note(who, event, fields);
@@ -79,7 +97,10 @@ export class World implements Surroundings {
       const partitions = this.datacenters.map((at) => at.partition);
       const made = await makeCatalog(transport, partitions);
       this.project = made.project;
-      for (const [i, at] of this.datacenters.entries()) at.network = made.networks[i]!;
+      for (const [i, at] of this.datacenters.entries()) {
+        at.network = made.networks[i]!;
+        await this.doorkeeper?.letIn(at);
+      }
       await Promise.all(this.datacenters.map((at) => at.agent.start()));
     });
     await this.until(ready, 600_000);
@@ -132,7 +153,11 @@ export class World implements Surroundings {
   }
 
   #check(): void {
-    for (const at of this.datacenters) at.check();
+    for (const at of this.datacenters) {
+      at.check();
+      const broken = this.joined?.check(at, this.time.nowMs);
+      if (broken !== undefined) this.invariants.onJoined(broken);
+    }
     this.invariants.afterEvent();
   }
 }
