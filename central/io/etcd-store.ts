@@ -18,6 +18,7 @@ import {
   StoreUnavailable,
 } from "../store/store.ts";
 import { EtcdClient, type EtcdConnection } from "./etcd-client.ts";
+import { EtcdGrouping } from "./etcd-grouping.ts";
 import { EtcdHistory } from "./etcd-history.ts";
 import { prefixEnd } from "./etcd-keys.ts";
 import { etcdWatch } from "./etcd-watch.ts";
@@ -39,6 +40,7 @@ export class EtcdStore implements Store {
   readonly #root: string;
   readonly #keep: number;
   readonly #history: EtcdHistory;
+  readonly #grouping: EtcdGrouping;
   readonly #closing = new AbortController();
   #compacted = 0n;
 
@@ -50,6 +52,7 @@ export class EtcdStore implements Store {
     this.#root = root;
     this.#keep = keep;
     this.#history = new EtcdHistory(this.#client, `${root}/history`, ports.random);
+    this.#grouping = new EtcdGrouping((txn) => this.#client.call((etcd) => etcd.kv.txn(txn)));
   }
 
   async history(): Promise<string> {
@@ -99,22 +102,21 @@ export class EtcdStore implements Store {
     checkCommit(commit);
     const leases = await this.#grant(commit.puts);
     const keys = commit.conditions.map((c) => this.#key(c.key));
-    const { succeeded, header, responses } = await this.#client.call((etcd) =>
-      etcd.kv.txn({
-        compare: commit.conditions.map((c, i) => {
-          return { key: keys[i] as Buffer, target: "Mod", result: "Equal", mod_revision: String(c.revision) };
-        }),
-        success: [
-          ...commit.puts.map((put) => {
-            const lease = put.ttlMs === undefined ? undefined : leases.get(put.ttlMs);
-            const request = { key: this.#key(put.key), value: Buffer.from(put.value) };
-            return { request_put: lease === undefined ? request : { ...request, lease } };
-          }),
-          ...commit.deletes.map((key) => ({ request_delete_range: { key: this.#key(key) } })),
-        ],
-        failure: keys.map((key) => ({ request_range: { key, keys_only: true } })),
+    const { succeeded, header, responses } = await this.#grouping.commit({
+      commit,
+      compare: commit.conditions.map((c, i) => {
+        return { key: keys[i] as Buffer, target: "Mod", result: "Equal", mod_revision: String(c.revision) };
       }),
-    );
+      success: [
+        ...commit.puts.map((put) => {
+          const lease = put.ttlMs === undefined ? undefined : leases.get(put.ttlMs);
+          const request = { key: this.#key(put.key), value: Buffer.from(put.value) };
+          return { request_put: lease === undefined ? request : { ...request, lease } };
+        }),
+        ...commit.deletes.map((key) => ({ request_delete_range: { key: this.#key(key) } })),
+      ],
+      failure: keys.map((key) => ({ request_range: { key, keys_only: true } })),
+    });
     this.#history.saw(BigInt(header.revision));
     if (succeeded) return { ok: true, revision: BigInt(header.revision) };
     for (const id of leases.values())

@@ -288,16 +288,48 @@ for (const subject of [memory(), lmdb(), etcd()]) {
       assert.equal(text((await store.read("race/n"))?.value), "100");
     });
 
-    test("concurrent commits have each their own revision, and the watch has them all in order", async () => {
+    test("of concurrent commits the watch has all, each in the batch of its revision, in order", async () => {
       const start = await revision();
-      const watched = take(store, "crowd/", start, 200);
-      const revisions = await Promise.all(Array.from({ length: 200 }, (_, i) => must(store, put(`crowd/${i}`))));
-      assert.equal(new Set(revisions).size, 200);
-      const seen = (await watched).map((b) => b.revision);
+      const keys = Array.from({ length: 200 }, (_, i) => `crowd/${i}`);
+      const revisions = await Promise.all(keys.map((key) => must(store, put(key))));
+      const watched = await take(store, "crowd/", start, new Set(revisions).size);
       assert.deepEqual(
-        seen,
-        revisions.toSorted((a, b) => Number(a - b)),
+        watched.map((batch) => batch.revision),
+        [...new Set(revisions)].toSorted((a, b) => Number(a - b)),
       );
+      const seen = watched.flatMap((batch) => batch.changes.map(({ key }) => [key, batch.revision] as const));
+      assert.equal(seen.length, keys.length);
+      assert.deepEqual(new Map(seen), new Map(keys.map((key, i) => [key, revisions[i]])));
+    });
+
+    test("of concurrent commits under conditions each has its own outcome", async () => {
+      const taken = await must(store, put("met/taken"));
+      const wanting = Array.from({ length: 60 }, (_, i) => {
+        const key = `met/${i}`;
+        const conditions = [{ key, revision: 0n }, ...(i % 3 === 0 ? [{ key: "met/taken", revision: 0n }] : [])];
+        return store.commit({ ...put(key), conditions });
+      });
+      for (const [i, committed] of (await Promise.all(wanting)).entries()) {
+        if (committed.ok) assert.notEqual(i % 3, 0);
+        else assert.deepEqual([i % 3, committed.conflicts], [0, ["met/taken"]]);
+      }
+      assert.equal((await store.list("met/")).items.length, 41);
+      assert.equal((await store.read("met/taken"))?.revision, taken);
+    });
+
+    test("of two that each write what the other one has read, one loses", async () => {
+      const [a, b] = [await must(store, put("skew/a")), await must(store, put("skew/b"))];
+      const [puts, conditions] = [
+        [put("skew/a").puts, put("skew/b").puts],
+        [
+          { key: "skew/a", revision: a },
+          { key: "skew/b", revision: b },
+        ],
+      ];
+      const many = Array.from({ length: 20 }, (_, i) =>
+        store.commit({ ...nothing, conditions, puts: puts[i % 2] ?? [] }),
+      );
+      assert.equal((await Promise.all(many)).filter(({ ok }) => ok).length, 1);
     });
 
     test("too much is refused by name, before anything is changed", async () => {
@@ -313,6 +345,15 @@ for (const subject of [memory(), lmdb(), etcd()]) {
       await refused({ ...nothing, puts: [large] }, /the value of limit\/large, 1556481 bytes, exceeds/);
       await refused(put(`limit/${"x".repeat(1_024)}`), /the key limit\/x+…, 1030 bytes, exceeds the store's 1024/);
       assert.equal(await revision(), at);
+    });
+
+    test("the largest commits are stored beside many small ones", async () => {
+      const many = Array.from({ length: 128 }, (_, i) => put(`beside/many/${i}`).puts).flat();
+      const large = { key: "beside/large", value: new Uint8Array(storeLimits.commitBytes - 12) };
+      const small = Array.from({ length: 100 }, (_, i) => put(`beside/small/${i}`));
+      const all = [...small, { ...nothing, puts: many }, { ...nothing, puts: [large] }, put("beside/last")];
+      await Promise.all(all.map((commit) => must(store, commit)));
+      assert.equal((await store.list("beside/")).items.length, 230);
     });
 
     test("what is just within the limits is stored", async () => {

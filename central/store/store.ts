@@ -13,7 +13,8 @@ export interface Store {
    */
   watch(wanted: { readonly prefix: string; readonly after: bigint }, signal: AbortSignal): AsyncIterable<Batch>;
   /**
-   * All or nothing, under one new revision; durable when it resolves. One that changes nothing makes no revision.
+   * All or nothing, under one new revision, which it may share with others that touch nothing of the same; durable when it
+   * resolves. One that changes nothing makes no revision.
    * @throws StoreUnavailable when the store did not answer: the commit may or may not have been carried out
    * @throws Refusal "exhausted" beyond `storeLimits`
    */
