@@ -10,6 +10,7 @@ import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import { silentLog as log } from "#lib/log.ts";
 import { commitRaw, fillRoom, giveAway } from "./creates.ts";
+import { rawEtcd } from "./raw-etcd.ts";
 import { row } from "./text.ts";
 
 const usage = `npm run bench:creates -- [flags]     machines given away, beside raw commits of the same shape, in one run
@@ -51,11 +52,12 @@ async function main(): Promise<number> {
       { length: centrals },
       () => new EtcdStore({ clock, random, log }, { endpoints: etcd.endpoints }),
     );
+    const peers = stores.map(() => rawEtcd(etcd.endpoints));
     try {
       const request = await fillRoom(stores[0]!, amount.machines);
       const given = await giveAway(stores, request, amount);
       if (given.allocated !== amount.machines) throw new Error(`${given.allocated} machines were given away`);
-      const raw = await commitRaw(stores, given.commit, amount);
+      const raw = await commitRaw(peers, given.commit, amount);
       const { perSecond, p99 } = given.load;
       const ratio = (perSecond / raw.perSecond).toFixed(2);
       const cells = [perSecond.toFixed(0), p99.toFixed(0), raw.perSecond.toFixed(0), ratio, `${given.lost}`];
@@ -63,6 +65,7 @@ async function main(): Promise<number> {
       const { conditions, puts } = given.commit;
       if (centrals === 1) console.log(`(one creation: ${conditions.length} conditions, ${puts.length} writes)`);
     } finally {
+      for (const peer of peers) peer.close();
       for (const store of stores) await store.close();
       await etcd.stop();
       rmSync(folder, { recursive: true, force: true });

@@ -21,6 +21,7 @@ import { systemRandom as random } from "#lib/io/system-random.ts";
 import { silentLog as log } from "#lib/log.ts";
 import { countedStore } from "./counted-store.ts";
 import { type Load, load } from "./load.ts";
+import type { RawEtcd } from "./raw-etcd.ts";
 
 export interface Amount {
   readonly machines: number;
@@ -93,17 +94,16 @@ export async function giveAway(
 
 /** As many commits of that shape, each with keys of its own. */
 export async function commitRaw(
-  stores: readonly Store[],
+  peers: readonly RawEtcd[],
   shape: Commit,
   { machines, inFlight }: Amount,
 ): Promise<Load> {
-  return load(machines, inFlight, async (i) => {
-    const own = (n: number) => `raw/${i}/${n}`;
-    const committed = await stores[i % stores.length]!.commit({
+  return load(machines, inFlight, (i) => {
+    const own = (n: number) => `${i}/${n}`;
+    return peers[i % peers.length]!.commit({
       conditions: shape.conditions.map((_, n) => ({ key: own(n), revision: 0n })),
       puts: shape.puts.map(({ value }, n) => ({ key: own(n), value })),
       deletes: [],
     });
-    if (!committed.ok) throw new Error(`raw commit ${i} met a conflict: ${committed.conflicts.join(", ")}`);
   });
 }
