@@ -21,6 +21,7 @@ import { asnClaim, takeAsn } from "../machine/asn.ts";
 import { type MachineIndexes, placeKey } from "../machine/indexes.ts";
 import { isTold } from "../machine/told.ts";
 import { viewOf, viewsOfPartition } from "../machine/views.ts";
+import { alone } from "../network/search.ts";
 import type { Spaces } from "../network/spaces.ts";
 import { inTurn } from "../size-reservation/service.ts";
 import { kinds } from "../store/kinds.ts";
@@ -205,7 +206,7 @@ function delegateAddresses(tx: Tx, budget: Budget, ports: StepPorts): string[] {
     const missing = Math.min(atOnce, budget.addressesWanted - have);
     const got: string[] = [];
     for (let i = 0; i < missing; i++) {
-      const ip = orNone(() => nextAddress(tx, network, { family, addresses: ports.spaces.addresses, spread: 0 }));
+      const ip = orNone(() => nextAddress(tx, network, { family, addresses: ports.spaces.addresses, search: alone }));
       if (ip === undefined) break;
       putDelegated(tx, network, ip, budget, ports);
       got.push(ip);

@@ -1,26 +1,39 @@
-import { freeAddress } from "#domain/network/free.ts";
+import { addressBlock, freeAddress } from "#domain/network/free.ts";
+import { isFree, type Space, take } from "#domain/network/ipam.ts";
 import { isUsable, usableOf } from "#domain/network/pool.ts";
-import { addressText, containsAddress, type Family, parseAddress, prefixText } from "#domain/network/prefix.ts";
+import {
+  type Address,
+  addressText,
+  containsAddress,
+  type Family,
+  parseAddress,
+  prefixText,
+} from "#domain/network/prefix.ts";
 import { knownPrefixes } from "#domain/network/rules.ts";
 import { IPAddressFamily, type IPServiceCreateRequest } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { exists, unknown } from "../catalog/catalog.ts";
+import type { Search } from "../network/search.ts";
 import { type Spaces, spaceName } from "../network/spaces.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { ipId } from "./ip-id.ts";
 
+/** What addresses are searched in, and how. */
+export interface Searched extends Pick<Spaces, "addresses"> {
+  readonly search: Search;
+}
+
 /**
  * The address that a project gets in a network: the one asked for, or the lowest free one.
- * @param spread how far beyond the lowest free one the search begins
  * @returns canonical text
  */
 export function addressFor(
   tx: Tx,
   network: Network,
   request: IPServiceCreateRequest,
-  { addresses, spread }: Pick<Spaces, "addresses"> & { readonly spread: number },
+  { addresses, search }: Searched,
 ): string {
   checkNetwork(network, request.project);
   if (request.ip !== undefined && request.addressFamily !== undefined) {
@@ -28,7 +41,7 @@ export function addressFor(
   }
   if (request.ip !== undefined) return thisAddress(tx, network, request.ip);
   const family = familyFor(network, request.addressFamily);
-  return nextAddress(tx, network, { family, addresses, spread });
+  return nextAddress(tx, network, { family, addresses, search });
 }
 
 function checkNetwork(network: Network, project: string): void {
@@ -67,14 +80,33 @@ function thisAddress(tx: Tx, network: Network, text: string): string {
 export function nextAddress(
   tx: Tx,
   network: Network,
-  { family, addresses, spread }: Pick<Spaces, "addresses"> & { readonly family: Family; readonly spread: number },
+  { family, addresses, search }: Searched & { readonly family: Family },
 ): string {
   const prefixes = knownPrefixes(network.prefixes).filter((p) => p.family === family);
-  const free = freeAddress(tx.folded(addresses, spaceName(network.namespace, family)), prefixes, spread);
-  if (free !== undefined) return addressText(free);
+  const space = tx.folded(addresses, spaceName(network.namespace, family));
+  const beyond = search.beyond();
+  const idOf = (address: Address) => ipId(network.namespace, addressText(address));
+  let free = freeAddress(space, prefixes, beyond);
+  if (free && search.isPicked(idOf(free))) {
+    free = freeAddress(withoutPicked(space, network.namespace, search), prefixes, beyond) ?? free;
+  }
+  if (free !== undefined) {
+    search.pick(idOf(free));
+    return addressText(free);
+  }
   const usable = prefixes.reduce((sum, p) => sum + usableOf(p), 0n);
   const text = `network ${network.id} has no free IPv${family} address: all ${usable} of ${prefixes.map(prefixText).join(", ")} are taken`;
   throw new Refusal("exhausted", text, { reason: "ADDRESSES_EXHAUSTED", field: "network" });
+}
+
+/** As if others had taken already what they are about to take. */
+function withoutPicked(space: Space, namespace: string | undefined, search: Search): Space {
+  return search.picked().reduce((left, name) => {
+    const address = parseAddress(name.slice(name.lastIndexOf("/") + 1));
+    if (!address.ok || ipId(namespace, addressText(address.value)) !== name) return left;
+    const block = addressBlock(address.value);
+    return block.length === left.bits && isFree(left, block) ? take(left, block) : left;
+  }, space);
 }
 
 function familyFor(network: Network, wanted: IPAddressFamily | undefined): Family {

@@ -9,8 +9,8 @@ import { checkNotDelegated } from "../budget/delegated.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
+import { searcher } from "../network/search.ts";
 import { spaces } from "../network/spaces.ts";
-import { spreader } from "../network/spread.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import { firstLabel, narrowed } from "../store/narrow.ts";
@@ -22,7 +22,7 @@ export function ipServices(ports: ServicePorts): Implementation[] {
   const { state, clock, random } = ports;
   const ips = catalog(ports, kinds.ip, "address");
   const { addresses } = spaces(state);
-  const spread = spreader(random);
+  const searching = searcher(random);
 
   const byOwner = state.index(kinds.ip, "owner", (ip) => `${ip.project}/${ip.ip}`);
 
@@ -49,9 +49,9 @@ export function ipServices(ports: ServicePorts): Implementation[] {
       }),
       async create(request, context) {
         const uuid = random.uuid();
-        const { result } = await spread((next) =>
+        const { result } = await searching((next) =>
           state.transact((tx) => {
-            const ip = takeAddress(tx, request, { uuid, addresses, nowMs: clock.wallMs(), spread: next() });
+            const ip = takeAddress(tx, request, { uuid, addresses, nowMs: clock.wallMs(), search: next() });
             keepAnswer(context, tx, { ip });
             return ip;
           }),

@@ -9,8 +9,8 @@ import { Refusal } from "#lib/refusal.ts";
 import { Seeded } from "#lib/seeded.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { until } from "../io/testing/state-rehearsal.ts";
+import { type NextSearch, searcher } from "../network/search.ts";
 import { spaces } from "../network/spaces.ts";
-import { spreader } from "../network/spread.ts";
 import { kinds } from "../store/kinds.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState } from "../store/state.ts";
@@ -44,11 +44,11 @@ async function crowd(prefix: string, count: number, signal: AbortSignal) {
     await state.transact((tx) => tx.put(kinds.project, `other-${i}`, create(ProjectSchema, {})));
   }
   const takers = states.map((state) => {
-    const spread = spreader(random);
+    const searching = searcher(random);
     const { addresses } = spaces(state);
-    const take = (next: () => number) =>
-      state.transact((tx) => takeAddress(tx, request, { uuid: project, nowMs: 0, addresses, spread: next() }));
-    return async () => (await spread(take)).result.ip;
+    const take = (next: NextSearch) =>
+      state.transact((tx) => takeAddress(tx, request, { uuid: project, nowMs: 0, addresses, search: next() }));
+    return async () => (await searching(take)).result.ip;
   });
   /** As long as it takes: who has lost some races waits. */
   const settled = async (all: readonly Promise<string>[]) => {

@@ -6,17 +6,14 @@ import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
 import { type IP, IPSchema, type IPServiceCreateRequest, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { unknown, usable } from "../catalog/catalog.ts";
-import type { Spaces } from "../network/spaces.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
-import { addressFor } from "./address.ts";
+import { addressFor, type Searched } from "./address.ts";
 import { ipId } from "./ip-id.ts";
 
-export interface Taking extends Pick<Spaces, "addresses"> {
+export interface Taking extends Searched {
   readonly uuid: string;
   readonly nowMs: number;
-  /** How far beyond the lowest free address the search begins. */
-  readonly spread: number;
 }
 
 /**
@@ -24,11 +21,11 @@ export interface Taking extends Pick<Spaces, "addresses"> {
  * @returns the address as it is put into the transaction
  * @throws Refusal "exists" when that one is taken, "exhausted" when none is free, "invalid" with the field, "not-found"
  */
-export function takeAddress(tx: Tx, request: IPServiceCreateRequest, { uuid, nowMs, ...search }: Taking): IP {
+export function takeAddress(tx: Tx, request: IPServiceCreateRequest, { uuid, nowMs, ...searched }: Taking): IP {
   const { project, machine } = request;
   usable(tx, kinds.project, project, "project");
   const network = usable(tx, kinds.network, request.network, "network");
-  const ip = addressFor(tx, network, request, search);
+  const ip = addressFor(tx, network, request, searched);
   const allocation = machine === undefined ? undefined : tx.get(kinds.machineDesired, machine)?.allocation;
   if (machine !== undefined && allocation?.project !== project) return unknown("machine", machine);
   const labels = { ...request.labels?.labels, ...(machine === undefined ? {} : { [machineLabel]: machine }) };

@@ -12,6 +12,7 @@ import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { bug } from "#lib/bug.ts";
 import { Refusal } from "#lib/refusal.ts";
+import type { Search } from "../network/search.ts";
 import type { Spaces } from "../network/spaces.ts";
 import { inTurn } from "../size-reservation/service.ts";
 import type { Stored } from "../store/cache.ts";
@@ -21,7 +22,6 @@ import type { Tx } from "../store/tx.ts";
 import { takeAsn } from "./asn.ts";
 import { type MachineIndexes, placeKey } from "./indexes.ts";
 import { joinNetwork } from "./join-network.ts";
-import type { Picks } from "./picks.ts";
 import { checkTold } from "./told.ts";
 
 export interface AllocationContext {
@@ -35,9 +35,7 @@ export interface AllocationContext {
   readonly peek: Pick<State, "get" | "by" | "history">;
   readonly indexes: MachineIndexes;
   readonly spaces: Spaces;
-  /** How far beyond the lowest free address this attempt begins to search. */
-  readonly spread: number;
-  readonly picks: Picks;
+  readonly search: Search;
 }
 
 export function allocate(
@@ -46,13 +44,13 @@ export function allocate(
   resolved: Resolved,
   context: AllocationContext,
 ): MachineDesired {
-  const { nowMs, newUuid, allocation, peek, spaces, spread } = context;
+  const { nowMs, newUuid, allocation, peek, spaces, search } = context;
   const machine = chooseMachine(tx, request, context);
   const { desired, observed } = machine;
   checkTold(peek, desired.partition);
   const asn = takeAsn(tx, spaces, allocation, context.seed);
   const { addresses } = spaces;
-  const joining = { project: request.project, machine: desired.uuid, asn, nowMs, newUuid, addresses, spread };
+  const joining = { project: request.project, machine: desired.uuid, asn, nowMs, newUuid, addresses, search };
   const next = clone(MachineDesiredSchema, desired);
   next.epoch = nextEpoch(desired, observed);
   withdrawStale(next, nowMs);
@@ -69,7 +67,7 @@ export function allocate(
 
 function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: AllocationContext): MachineView {
   if (request.uuid !== undefined) return namedMachine(tx, request.uuid);
-  const { peek, indexes, seed } = context;
+  const { peek, indexes, seed, search } = context;
   const { partition = "", size = "", project } = request;
   const wanted = {
     partition,
@@ -89,9 +87,8 @@ function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Al
   const all = () => views(peek.by(indexes.byPartition, partition));
   if (placement.kind === "none") throw noMachine(all(), wanted);
   const { machines: ranked } = placement;
-  const best =
-    ranked.find((m) => !context.picks.isPicked(m.desired.uuid)) ?? ranked[0] ?? bug("candidates without one");
-  context.picks.pick(context.allocation, best.desired.uuid);
+  const best = ranked.find((m) => !search.isPicked(m.desired.uuid)) ?? ranked[0] ?? bug("candidates without one");
+  search.pick(best.desired.uuid);
   keepReserved(tx, { partition, size }, project, all, ranked.length);
   return held(tx, best.desired);
 }

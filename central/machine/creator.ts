@@ -3,14 +3,13 @@ import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Random } from "#lib/random.ts";
+import { searcher } from "../network/search.ts";
 import { spaces } from "../network/spaces.ts";
-import { spreader } from "../network/spread.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 import { allocate } from "./allocate.ts";
 import { createReads } from "./create-reads.ts";
 import { machineIndexes } from "./indexes.ts";
-import { Picks } from "./picks.ts";
 
 export interface CreateBy {
   /** Login of whoever asks. */
@@ -27,8 +26,7 @@ export function creator(ports: {
 }): (request: MachineServiceCreateRequest, by: CreateBy) => Promise<MachineDesired> {
   const { state, clock, random } = ports;
   const indexes = machineIndexes(state);
-  const spread = spreader(random);
-  const picks = new Picks();
+  const searching = searcher(random);
   return async (request, { user, keep }) => {
     const nowMs = clock.wallMs();
     const attempt = {
@@ -40,23 +38,15 @@ export function creator(ports: {
       peek: state,
       indexes,
       spaces: spaces(state),
-      picks,
     };
-    try {
-      const { result } = await spread((next) =>
-        state.transact((tx) => {
-          picks.done(attempt.allocation);
-          const made = allocate(tx, request, resolveCreate(createReads(tx), request, nowMs), {
-            ...attempt,
-            spread: next(),
-          });
-          keep(tx, made);
-          return made;
-        }),
-      );
-      return result;
-    } finally {
-      picks.done(attempt.allocation);
-    }
+    const { result } = await searching((next) =>
+      state.transact((tx) => {
+        const resolved = resolveCreate(createReads(tx), request, nowMs);
+        const made = allocate(tx, request, resolved, { ...attempt, search: next() });
+        keep(tx, made);
+        return made;
+      }),
+    );
+    return result;
   };
 }

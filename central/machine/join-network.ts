@@ -10,20 +10,17 @@ import type { MachineNetwork } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { checkNotDelegated } from "../budget/delegated.ts";
-import { familiesOf, nextAddress } from "../ip/address.ts";
+import { familiesOf, nextAddress, type Searched } from "../ip/address.ts";
 import { ipId } from "../ip/ip-id.ts";
-import type { Spaces } from "../network/spaces.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 
-export interface Joining extends Pick<Spaces, "addresses"> {
+export interface Joining extends Searched {
   readonly project: string;
   readonly machine: string;
   readonly asn: number;
   readonly nowMs: number;
   readonly newUuid: () => string;
-  /** How far beyond the lowest free address the search begins. */
-  readonly spread: number;
 }
 
 /** @param wanted addresses of the project; when empty, one free address of each address family is taken */
@@ -60,8 +57,8 @@ function takeGiven(tx: Tx, network: Network, text: string, { project, machine }:
 
 const takeFree = (tx: Tx, network: Network, joining: Joining): string[] =>
   familiesOf(network).map((family) => {
-    const { addresses, spread } = joining;
-    return putEphemeral(tx, network, nextAddress(tx, network, { family, addresses, spread }), joining);
+    const { addresses, search } = joining;
+    return putEphemeral(tx, network, nextAddress(tx, network, { family, addresses, search }), joining);
   });
 
 function putEphemeral(tx: Tx, network: Network, ip: string, joining: Joining): string {

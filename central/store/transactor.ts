@@ -8,7 +8,7 @@ import { sometimes } from "#lib/sometimes.ts";
 import type { Cache } from "./cache.ts";
 import type { Follower } from "./follower.ts";
 import type { StatePorts, Transacted } from "./state.ts";
-import { type Commit, type Condition, StoreUnavailable } from "./store.ts";
+import { type Commit, type Committed, type Condition, StoreUnavailable } from "./store.ts";
 import { type Tx, TxRecord } from "./tx.ts";
 
 const attemptsMax = 16;
@@ -24,6 +24,7 @@ export class Transactor {
   readonly #ports: StatePorts;
   readonly #cache: Cache;
   readonly #follower: Follower;
+  readonly #landing = new Set<Promise<Committed>>();
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(ports: StatePorts, cache: Cache, follower: Follower) {
@@ -69,19 +70,27 @@ export class Transactor {
     const result = work(tx);
     const commit = tx.commit();
     if (commit === undefined) return { result, revision: this.#cache.revision };
-    const committed = await this.#commit(commit);
-    if (!committed.ok) {
-      sometimes(this.#ports.log, "a transaction lost a race");
-      const lost = commit.conditions.filter((c) => committed.conflicts.includes(c.key));
-      await this.#until(() => lost.some((c) => this.#hasMoved(c)), lostRaceMs, signal);
-      return undefined;
-    }
-    const { revision } = committed;
-    const isSeen = await this.#until(() => this.#cache.revision >= revision, catchUpMs, signal);
-    if (isSeen) return { result, revision };
-    throw unavailable(
-      `the change is stored at revision ${revision}, but this server still reads at ${this.#cache.revision}`,
-    );
+    const landed = await this.#land(commit, signal);
+    if (landed.ok) return { result, revision: landed.revision };
+    sometimes(this.#ports.log, "a transaction lost a race");
+    const lost = commit.conditions.filter((c) => landed.conflicts.includes(c.key));
+    await this.#until(() => lost.some((c) => this.#hasMoved(c)), lostRaceMs, signal);
+    // What others of this process are at would be lost to next: where little is left, that would go on until nothing is.
+    await Promise.allSettled(this.#landing);
+    return undefined;
+  }
+
+  /** Commits, and sees to it that the cache shows it. */
+  #land(commit: Commit, signal: AbortSignal): Promise<Committed> {
+    const landing = this.#commit(commit).then(async (committed) => {
+      if (committed.ok && !(await this.#until(() => this.#cache.revision >= committed.revision, catchUpMs, signal))) {
+        const text = `the change is stored at revision ${committed.revision}, but this server still reads at ${this.#cache.revision}`;
+        throw unavailable(text);
+      }
+      return committed;
+    });
+    this.#landing.add(landing);
+    return landing.finally(() => this.#landing.delete(landing));
   }
 
   async #commit(commit: Commit) {

@@ -3,8 +3,8 @@ import { setMaxListeners } from "node:events";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ipId } from "#central/ip/ip-id.ts";
 import { takeAddress } from "#central/ip/take.ts";
+import { searcher } from "#central/network/search.ts";
 import { spaces } from "#central/network/spaces.ts";
-import { spreader } from "#central/network/spread.ts";
 import { keyOf, kinds } from "#central/store/kinds.ts";
 import { openState, type State } from "#central/store/state.ts";
 import type { Store } from "#central/store/store.ts";
@@ -48,12 +48,12 @@ export async function takeDurably(stores: readonly Store[], amount: Amount): Pro
   });
   while (states.some((state) => state.get(kinds.network, "net") === undefined)) await clock.sleep(10);
   const request = create(IPServiceCreateRequestSchema, { network: "net", project });
-  const centrals = states.map((state) => ({ state, addresses: spaces(state).addresses, spread: spreader(random) }));
+  const centrals = states.map((state) => ({ state, addresses: spaces(state).addresses, searching: searcher(random) }));
   const perSecond = await rate(amount, async (i) => {
-    const { state, addresses, spread } = centrals[i % centrals.length]!;
+    const { state, addresses, searching } = centrals[i % centrals.length]!;
     const uuid = random.uuid();
-    await spread((next) =>
-      state.transact((tx) => takeAddress(tx, request, { uuid, nowMs: clock.wallMs(), addresses, spread: next() })),
+    await searching((next) =>
+      state.transact((tx) => takeAddress(tx, request, { uuid, nowMs: clock.wallMs(), addresses, search: next() })),
     );
   });
   stop.abort();
