@@ -13,6 +13,7 @@ import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
 import { SwitchService as InfraSwitchService } from "#gen/metalstack/infra/v2/switch_pb.ts";
 import type { Clock } from "#lib/clock.ts";
+import { dayMs } from "#lib/durations.ts";
 import type { Lifetime } from "#lib/lifetime.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
@@ -27,6 +28,9 @@ import { BudgetKeeper } from "./budget/keeper.ts";
 import { budgetService } from "./budget/service.ts";
 import type { UrlProbe } from "./catalog/url.ts";
 import { catalogServices } from "./catalog-services.ts";
+import { keepChanges } from "./history/keep.ts";
+import type { Retention as HistoryRetention } from "./history/retention.ts";
+import { historyService } from "./history/service.ts";
 import type { Identity } from "./identity/identity.ts";
 import { whoCalls } from "./identity/who-calls.ts";
 import type { JoinPorts } from "./join/join-service.ts";
@@ -63,6 +67,8 @@ export interface CentralPorts {
   readonly join?: JoinPorts;
   /** Absent: calls are not written down. */
   readonly audit?: { readonly retention: Retention; readonly tell?: (trace: AuditTrace) => void };
+  /** How long changes are kept; 30 days and 64 MB unless given. */
+  readonly history?: HistoryRetention;
   /** Absent: anybody may call as often as they like. */
   readonly rateLimit?: RateLimit;
   /** Absent: URLs are taken as they are. */
@@ -75,6 +81,8 @@ export interface CentralPorts {
   readonly log: Log;
 }
 
+const historyRetention: HistoryRetention = { keepMs: 30 * dayMs, bytesMax: 64_000_000 };
+
 export function composeCentral(given: CentralPorts): Api {
   const { state, version, lifetime, validate, join, clock, log } = given;
   const recorder = given.audit && new Recorder({ ...given.audit, state, clock, log });
@@ -84,6 +92,7 @@ export function composeCentral(given: CentralPorts): Api {
     lifetime.onStop("audit-rest", () => recorder.finish());
   }
   lifetime.own("budgets", new BudgetKeeper(given).run(lifetime.signal));
+  lifetime.own("history", keepChanges(given, given.history ?? historyRetention, lifetime.signal));
   const session = new CentralSession({ ...given, version: version.version });
   const connections = new Connections(clock, log);
   const feed = new SyncFeed(state);
@@ -112,6 +121,7 @@ export function composeCentral(given: CentralPorts): Api {
       implement(AdminMachineService, adminMachineService(ports)),
       implement(HoldfastMachineService, holdfastMachineService(ports)),
       implement(HoldfastPartitionService, holdfastPartitionService(ports)),
+      historyService(state),
       listService(state),
       watchService(ports),
       implement(AdminSwitchService, adminSwitchService(ports)),

@@ -238,6 +238,29 @@ export const centralConfigSchema = v.strictObject({
     ),
     true,
   ),
+  history: v.optional(
+    v.strictObject({
+      days: v.optional(
+        v.pipe(
+          v.number(),
+          v.minValue(1),
+          v.maxValue(keptDaysMax),
+          v.description("how long it is kept what things were like before they were changed"),
+        ),
+        30,
+      ),
+      megabytes: v.optional(
+        v.pipe(
+          v.number(),
+          v.minValue(1),
+          v.maxValue(1024),
+          v.description("how much of it is kept; the oldest gives way"),
+        ),
+        64,
+      ),
+    }),
+    {},
+  ),
   audit: v.optional(
     v.strictObject({
       days: v.optional(

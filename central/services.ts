@@ -2,6 +2,7 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { BudgetService } from "#gen/holdfast/api/v1/budget_pb.ts";
+import { HistoryService } from "#gen/holdfast/api/v1/history_pb.ts";
 import { ListService } from "#gen/holdfast/api/v1/list_pb.ts";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
@@ -92,6 +93,7 @@ export const services: readonly DescService[] = [
   BudgetService,
   HoldfastMachineService,
   HoldfastPartitionService,
+  HistoryService,
   ListService,
   WatchService,
   JoinService,

@@ -168,6 +168,34 @@ const tokenRoutes: Routes = {
   }),
 };
 
+const history = buildCommand({
+  loader: async () => (await import("./command/history.ts")).history,
+  parameters: {
+    flags: {
+      ...connectFlags,
+      ...outputFlag("table"),
+      project: text("Project to act in (HOLDFAST_PROJECT)", "UUID"),
+      at: text("What it was like at a revision or a time", "REVISION|TIME"),
+      diff: text("What differs between two of them; without TO, until now", "FROM..TO"),
+      limit: {
+        kind: "parsed",
+        parse: historyLimit,
+        default: "50",
+        brief: "Changes to show, at most 200",
+        placeholder: "N",
+      },
+    },
+    aliases: short,
+    positional: positional("KIND", "ID"),
+  },
+  docs: { brief: "Who changed a thing, when and why, and what it was like before" },
+});
+
+function historyLimit(given: string): number {
+  if (!/^\d{1,3}$/.test(given) || Number(given) < 1 || Number(given) > 200) throw new Error("1 to 200 is wanted");
+  return Number(given);
+}
+
 const serverFlags = { flags: { ...connectFlags, ...outputFlag("table") }, aliases: { o: "output" } } as const;
 
 const ownRoutes: Routes = {
@@ -292,6 +320,7 @@ export const app: Application<Cli> = buildApplication(
       tenant: group("Tenants", { ...shownRoutes("tenant", () => import("./kind/tenant.ts")), create: createTenant }),
       site: group("The agent of this datacenter, with or without central", siteRoutes),
       token: group("Tokens", { ...shownRoutes("token", () => import("./kind/token.ts")), ...tokenRoutes }),
+      history,
       completion,
     },
     docs: { brief: "Holdfast: servers as a cloud, in datacenters that keep working when the link drops" },

@@ -7,6 +7,7 @@ export interface ConnectFlags {
   readonly tokenFile?: string | undefined;
   readonly ca?: string | undefined;
   readonly context?: string | undefined;
+  readonly reason?: string | undefined;
 }
 export interface ScopeFlags extends ConnectFlags {
   readonly project?: string | undefined;
@@ -32,6 +33,7 @@ export const connectFlags = {
   tokenFile: text("File with the bearer token, - for the standard input (HOLDFAST_TOKEN holds a token itself)", "FILE"),
   ca: text("PEM file of the CA that signed the server's certificate (HOLDFAST_CA)", "FILE"),
   context: text("Stored login to use (HOLDFAST_CONTEXT)", "NAME"),
+  reason: text("Why something is changed, for its history (HOLDFAST_REASON)", "TEXT"),
 } as const;
 
 export const scopeFlags = {

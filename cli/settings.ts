@@ -27,6 +27,8 @@ export interface Target {
   readonly token: Secret | undefined;
   readonly ca: string | undefined;
   readonly project: string | undefined;
+  /** Why something is changed. */
+  readonly reason?: string;
 }
 
 export function parseSettings(text: string): Result<Settings> {
@@ -50,6 +52,7 @@ export interface Said {
   readonly ca?: string | undefined;
   readonly project?: string | undefined;
   readonly context?: string | undefined;
+  readonly reason?: string | undefined;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -73,12 +76,14 @@ export function targetOf(said: Said, env: Environment, settings: Settings): Resu
   if (!server.ok) return server;
   const own =
     stored !== undefined && parseServer(stored.server).ok && stored.server === server.value ? stored : undefined;
+  const reason = said.reason ?? env.HOLDFAST_REASON;
   const token = said.token ?? env.HOLDFAST_TOKEN ?? own?.token;
   return ok({
     server: server.value,
     token: token ? new Secret(token.trim()) : undefined,
     ca: said.ca ?? env.HOLDFAST_CA ?? own?.ca,
     project: said.project ?? env.HOLDFAST_PROJECT ?? own?.project,
+    ...(reason !== undefined && { reason }),
   });
 }
 

@@ -6,6 +6,7 @@ import { BmcAccessSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
 import { type MachineBMC, type MachineBMCReport, MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type BootPorts, checkNoAgent, draftOf, enter } from "../boot/observe.ts";
 import { usable } from "../catalog/catalog.ts";
+import type { Cause } from "../history/cause.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { settleMore } from "../sync/settle.ts";
@@ -26,6 +27,7 @@ export async function takeBmcReports(
   ports: BootPorts,
   partition: string,
   reports: readonly MachineBMCReport[],
+  cause: Cause,
 ): Promise<TakenReports> {
   const { state, clock, log } = ports;
   const taken: TakenReports = { updatedMachines: [], createdMachines: [] };
@@ -36,12 +38,12 @@ export async function takeBmcReports(
       usable(tx, kinds.partition, partition, "partition");
       checkNoAgent(tx, partition);
       return latest.slice(i, i + groupMax).map((r) => ({ uuid: r.uuid, ...take(tx, partition, r, clock.wallMs()) }));
-    });
+    }, cause);
     for (const { uuid, how, isUnsettled } of result) {
       if (how === "created") taken.createdMachines.push(uuid);
       if (how === "updated") taken.updatedMachines.push(uuid);
       if (how === "elsewhere") log.warn("bmc-report-of-other-partition", { machine: uuid, partition });
-      if (isUnsettled) await settleMore(state, uuid);
+      if (isUnsettled) await settleMore(state, uuid, cause);
     }
   }
   if (taken.createdMachines.length > 0)

@@ -13,6 +13,7 @@ import type { BootService, BootServiceRegisterRequest } from "#gen/metalstack/in
 import { Refusal } from "#lib/refusal.ts";
 import { keepAccess } from "../bmc/reports.ts";
 import { unknown, usable } from "../catalog/catalog.ts";
+import { causeOf } from "../history/cause.ts";
 import { keepConsolePassword } from "../machine/console-password.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -23,12 +24,12 @@ import { waitForAllocation } from "./wait.ts";
 export function bootService(ports: BootPorts): ServiceImpl<typeof BootService> {
   const { state, clock, random, log } = ports;
   return {
-    async dhcp({ uuid, partition }) {
+    async dhcp({ uuid, partition }, context) {
       partitionOf(ports, partition);
       // One that is new becomes known when it registers.
       if (!state.get(kinds.machineDesired, uuid)) return {};
       const boot = random.uuid();
-      await observe(ports, uuid, (m, desired) => {
+      await observe(ports, uuid, causeOf(context), (m, desired) => {
         checkHome(uuid, desired.partition, partition);
         hear(m, Event.PXE_BOOTING, "", clock.wallMs());
         beginBoot(m, boot);
@@ -48,19 +49,20 @@ export function bootService(ports: BootPorts): ServiceImpl<typeof BootService> {
       return { kernel: kernelUrl, initRamDisks: [imageUrl], cmdline: commandline };
     },
 
-    async register(request) {
+    async register(request, context) {
       const { uuid, partition } = request;
       const boot = random.uuid();
-      const { result } = await state.transact((tx) => register(tx, request, { boot, nowMs: clock.wallMs() }));
-      if (result.isUnsettled) await settleMore(state, uuid);
+      const cause = causeOf(context);
+      const { result } = await state.transact((tx) => register(tx, request, { boot, nowMs: clock.wallMs() }), cause);
+      if (result.isUnsettled) await settleMore(state, uuid, cause);
       log.info("machine-registered", { machine: uuid, partition, size: result.size });
       return { uuid, size: result.size, partition };
     },
 
-    wait: ({ uuid }, context) => waitForAllocation(ports, uuid, context.signal),
+    wait: ({ uuid }, context) => waitForAllocation(ports, uuid, context),
 
-    async installationSucceeded({ uuid, consolePassword: password }) {
-      await observe(ports, uuid, (m, desired, tx) => {
+    async installationSucceeded({ uuid, consolePassword: password }, context) {
+      await observe(ports, uuid, causeOf(context), (m, desired, tx) => {
         const { allocation, epoch } = desired;
         if (!allocation || m.workedEpoch !== epoch) {
           const text = `machine ${uuid} has no allocation that was being installed`;

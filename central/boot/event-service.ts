@@ -6,6 +6,7 @@ import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/mac
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { causeOf } from "../history/cause.ts";
 import { type BootPorts, observe } from "./observe.ts";
 
 /** Longest message that is kept of an event. */
@@ -14,13 +15,16 @@ const messageMax = 1024;
 /** An only event that is refused tells why; of several the answer lists the machines. */
 export function eventService(ports: BootPorts): ServiceImpl<typeof EventService> {
   return {
-    async send({ events }) {
+    async send({ events }, context) {
       const sent = Object.entries(events);
       const failed: string[] = [];
+      const cause = causeOf(context);
       for (const [uuid, { event, message }] of sent) {
         try {
           const nowMs = ports.clock.wallMs();
-          await observe(ports, uuid, (m, desired) => note(m, desired, event, message.slice(0, messageMax), nowMs));
+          await observe(ports, uuid, cause, (m, desired) =>
+            note(m, desired, event, message.slice(0, messageMax), nowMs),
+          );
         } catch (error) {
           // The store's trouble is no machine's: all is to be sent again.
           if (!(error instanceof Refusal) || error.code === "unavailable") throw error;

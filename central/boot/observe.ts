@@ -9,6 +9,7 @@ import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { unknown } from "../catalog/catalog.ts";
+import type { Cause } from "../history/cause.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
@@ -48,6 +49,7 @@ export function checkNoAgent(from: HeardOf, partition: string): void {
 export async function observe<R>(
   { state }: Pick<BootPorts, "state">,
   uuid: string,
+  cause: Cause,
   work: (machine: MachineObserved, desired: MachineDesired, tx: Tx) => R,
 ): Promise<R> {
   const { result } = await state.transact((tx) => {
@@ -56,8 +58,8 @@ export async function observe<R>(
     const machine = draftOf(tx, uuid, desired);
     const answer = work(machine, desired, tx);
     return { answer, isUnsettled: enter(tx, machine, desired) };
-  });
-  if (result.isUnsettled) await settleMore(state, uuid);
+  }, cause);
+  if (result.isUnsettled) await settleMore(state, uuid, cause);
   return result.answer;
 }
 

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
 import { isInstalled } from "#domain/machine/boot-target.ts";
 import { hearSign } from "#domain/machine/hear.ts";
 import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
@@ -6,6 +7,7 @@ import type { MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type BootServiceWaitResponse, BootServiceWaitResponseSchema } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { type Cause, causeOf } from "../history/cause.ts";
 import type { Change } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import { liveChanges } from "../sync/live-changes.ts";
@@ -18,22 +20,23 @@ import { type BootPorts, observe } from "./observe.ts";
 export async function* waitForAllocation(
   ports: BootPorts,
   uuid: string,
-  signal: AbortSignal,
+  context: HandlerContext,
 ): AsyncGenerator<BootServiceWaitResponse> {
-  const own = linkedSignal(signal);
+  const own = linkedSignal(context.signal);
   const changes = liveChanges(ports.state, own.signal);
   const stream = ports.random.uuid();
+  const cause = causeOf(context);
   try {
-    await observe(ports, uuid, (m, desired) => {
+    await observe(ports, uuid, cause, (m, desired) => {
       checkWork(m, desired);
       hearSign(m, ports.clock.wallMs());
       m.boot = stream;
     });
-    let allocation = await offer(ports, uuid, stream);
+    let allocation = await offer(ports, uuid, stream, cause);
     if (!allocation) {
       for await (const batch of changes) {
         if (!batch.changes.some((change) => isAbout(change, uuid))) continue;
-        allocation = await offer(ports, uuid, stream);
+        allocation = await offer(ports, uuid, stream, cause);
         if (allocation) break;
       }
     }
@@ -41,7 +44,7 @@ export async function* waitForAllocation(
   } finally {
     own.abort(new Error("the stream has ended"));
     own.unlink();
-    await stopWaiting(ports, uuid, stream);
+    await stopWaiting(ports, uuid, stream, cause);
   }
 }
 
@@ -50,8 +53,8 @@ const isAbout = ({ kind, id }: Change, uuid: string): boolean =>
   (id === uuid && (kind.name === kinds.machineDesired.name || kind.name === kinds.machineObserved.name));
 
 /** Notes that the machine waits, unless there is something for it to do. */
-const offer = (ports: BootPorts, uuid: string, stream: string): Promise<MachineAllocation | undefined> =>
-  observe(ports, uuid, (m, desired) => {
+const offer = (ports: BootPorts, uuid: string, stream: string, cause: Cause): Promise<MachineAllocation | undefined> =>
+  observe(ports, uuid, cause, (m, desired) => {
     if (m.boot !== stream) {
       const text = `machine ${uuid} has booted or asked again since: this stream is over`;
       throw new Refusal("precondition", text, { reason: "STALE_BOOT" });
@@ -79,10 +82,10 @@ function checkWork(m: MachineObserved, { uuid, epoch }: MachineDesired): void {
   throw new Refusal("precondition", text, { reason: "STALE_EPOCH" });
 }
 
-async function stopWaiting(ports: BootPorts, uuid: string, stream: string): Promise<void> {
+async function stopWaiting(ports: BootPorts, uuid: string, stream: string, cause: Cause): Promise<void> {
   const { log } = ports;
   try {
-    await observe(ports, uuid, (m) => {
+    await observe(ports, uuid, cause, (m) => {
       if (m.boot === stream) m.waiting = false;
     });
   } catch (error) {

@@ -5,6 +5,7 @@ import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import { reasonOf } from "#lib/reason-of.ts";
+import { byCentral } from "../history/cause.ts";
 import type { Identity } from "../identity/identity.ts";
 import { machineIndexes } from "../machine/indexes.ts";
 import { spaces } from "../network/spaces.ts";
@@ -63,7 +64,7 @@ export class BudgetKeeper {
         seed,
         nowMs: clock.wallMs(),
       };
-      const { result: isMore } = await state.transact((tx) => stepBudget(tx, id, ports));
+      const { result: isMore } = await state.transact((tx) => stepBudget(tx, id, ports), byCentral(`budget ${id}`));
       if (!isMore) return;
     }
   }

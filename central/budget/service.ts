@@ -1,5 +1,7 @@
 // holdfast.api.v1.BudgetService: what partitions may give away by themselves.
+
 import { clone, create } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
 import { isEmpty, noItems, withItems } from "#domain/budget/items.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { newMeta, touched } from "#domain/meta.ts";
@@ -9,6 +11,7 @@ import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { unknown, usable } from "../catalog/catalog.ts";
+import { causeOf } from "../history/cause.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
@@ -23,13 +26,13 @@ const budgetsMax = 1_000;
 export function budgetService(ports: BudgetPorts): Implementation {
   const { state, clock, random } = ports;
   const keeper = new BudgetKeeper(ports);
-  const change = async (id: string, edit: (draft: Budget, tx: Tx) => void) => {
+  const change = async (context: HandlerContext, id: string, edit: (draft: Budget, tx: Tx) => void) => {
     await state.transact((tx) => {
       const draft = clone(BudgetSchema, tx.get(kinds.budget, id) ?? unknown("budget", id));
       edit(draft, tx);
       draft.meta = touched(draft.meta, clock.wallMs());
       tx.put(kinds.budget, id, draft);
-    });
+    }, causeOf(context));
     return await settled(id);
   };
   const settled = async (id: string): Promise<BudgetView | undefined> => {
@@ -46,7 +49,7 @@ export function budgetService(ports: BudgetPorts): Implementation {
         const budget = newBudget(tx, request, { id, nowMs: clock.wallMs() });
         tx.put(kinds.budget, id, budget);
         keepAnswer(context, tx, { budget: viewOf(state, budget) });
-      });
+      }, causeOf(context));
       const budget = await settled(id);
       return budget ? { budget } : {};
     },
@@ -55,8 +58,8 @@ export function budgetService(ports: BudgetPorts): Implementation {
         .list(kinds.budget, (b) => (partition ?? b.partition) === b.partition && (project ?? b.project) === b.project)
         .map(({ value }) => viewOf(state, value)),
     }),
-    async resize({ id, machines, addresses }) {
-      const budget = await change(id, (draft) => {
+    async resize({ id, machines, addresses }, context) {
+      const budget = await change(context, id, (draft) => {
         if (draft.revoked)
           throw new Refusal("precondition", `budget ${id} is revoked: grant another one`, { reason: "REVOKED" });
         draft.machinesWanted = machines;
@@ -64,8 +67,10 @@ export function budgetService(ports: BudgetPorts): Implementation {
       });
       return budget ? { budget } : {};
     },
-    async revoke({ id, force }) {
-      const budget = await change(id, (draft, tx) => revoke(tx, draft, { force, state, nowMs: clock.wallMs() }));
+    async revoke({ id, force }, context) {
+      const budget = await change(context, id, (draft, tx) =>
+        revoke(tx, draft, { force, state, nowMs: clock.wallMs() }),
+      );
       return budget ? { budget } : {};
     },
   });

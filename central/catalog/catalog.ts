@@ -1,9 +1,11 @@
 // What all kinds of stored things have in common: found or not, created once, changed under a lock, deleted when nobody needs them.
 import { clone, type Message } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
 import { checkLock, newMeta, touched } from "#domain/meta.ts";
 import type { Labels, Meta, UpdateLabels, UpdateMeta } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { type Cause, causeOf } from "../history/cause.ts";
 import type { Stored } from "../store/cache.ts";
 import type { Kind, Of } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -22,6 +24,11 @@ export interface Catalog<T extends Thing> {
   get(id: string): T;
   /** @param among the rows to choose from; all of them unless given */
   list(where?: (thing: T) => boolean, among?: readonly Stored<T>[]): T[];
+  /** To change something, for whoever calls. @throws Refusal "invalid" for a reason that cannot be kept */
+  by(context: HandlerContext): CatalogChanges<T>;
+}
+
+export interface CatalogChanges<T extends Thing> {
   /**
    * @param check what must hold in the same transaction; it may also write
    * @throws Refusal "exists"
@@ -52,10 +59,7 @@ export function catalog<K extends Kind>(
   type T = Of<K> & Thing;
   const read = (tx: Tx, id: string): T => (tx.get(kind, id) as T | undefined) ?? unknown(noun, id);
   const copy = (thing: T): T => clone(kind.schema, thing) as T;
-  return {
-    get: (id) => (state.get(kind, id)?.value as T | undefined) ?? unknown(noun, id),
-    list: (where = () => true, among = state.list(kind) as readonly Stored<T>[]) =>
-      among.flatMap(({ value }) => (where(value) ? [value] : [])),
+  const changes = (cause: Cause): CatalogChanges<T> => ({
     async create(id, thing, labels, check) {
       const { result } = await state.transact((tx) => {
         if (tx.get(kind, id) !== undefined) throw exists(noun, id);
@@ -64,7 +68,7 @@ export function catalog<K extends Kind>(
         check?.(tx, created);
         tx.put(kind, id, created);
         return created;
-      });
+      }, cause);
       return result;
     },
     async update(id, { updateMeta, labels }, change) {
@@ -76,7 +80,7 @@ export function catalog<K extends Kind>(
         draft.meta = touched(stored.meta, clock.wallMs(), labels);
         tx.put(kind, id, draft);
         return draft;
-      });
+      }, cause);
       return result;
     },
     async remove(id, holders, alongside) {
@@ -85,7 +89,7 @@ export function catalog<K extends Kind>(
           const draft = copy(read(tx, id));
           draft.meta = marked(draft.meta, clock.wallMs(), isMarked ? deletionTaskId(kind, id) : undefined);
           tx.put(kind, id, draft);
-        });
+        }, cause);
       await mark(true);
       try {
         const { result } = await state.transact((tx) => {
@@ -95,13 +99,19 @@ export function catalog<K extends Kind>(
           alongside?.(tx, thing);
           tx.delete(kind, id);
           return thing;
-        });
+        }, cause);
         return result;
       } catch (error) {
         await mark(false).catch(() => undefined);
         throw error;
       }
     },
+  });
+  return {
+    get: (id) => (state.get(kind, id)?.value as T | undefined) ?? unknown(noun, id),
+    list: (where = () => true, among = state.list(kind) as readonly Stored<T>[]) =>
+      among.flatMap(({ value }) => (where(value) ? [value] : [])),
+    by: (context) => changes(causeOf(context)),
   };
 }
 

@@ -1,11 +1,14 @@
 // Invitations to a tenant or a project: whoever has the secret may accept, once.
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext } from "@connectrpc/connect";
 import { hex } from "#lib/bytes.ts";
 import type { Clock } from "#lib/clock.ts";
 import { dayMs } from "#lib/durations.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { callerOf } from "../access/caller.ts";
+import { causeOf } from "../history/cause.ts";
 import { isReservedUser } from "../identity/identity.ts";
 import type { kinds, Of } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -45,8 +48,8 @@ export interface Invites<K extends InviteKind> {
   list(of: string): Of<K>[];
   /** @throws Refusal "not-found" */
   remove(of: string, secret: string): Promise<void>;
-  /** @returns the invitation, which is used up now. @throws Refusal "not-found", "exists" when the user is a member already */
-  accept(secret: string, user: string): Promise<Of<K>>;
+  /** For the caller. @returns the invitation, which is used up now. @throws Refusal "not-found", "exists" for one who is a member already */
+  accept(secret: string, context: HandlerContext): Promise<Of<K>>;
   /** All of them: belongs to the deletion of what they are to. */
   forget(tx: Tx, of: string): void;
 }
@@ -95,13 +98,14 @@ export function invites<K extends InviteKind>(
     async remove(of, secret) {
       await state.transact((tx) => taken(tx, secret, (invite) => to(invite) === of));
     },
-    async accept(secret, user) {
+    async accept(secret, context) {
+      const { user } = callerOf(context);
       if (isReservedUser(user)) throw new Refusal("denied", `${user} is no person`, { reason: "NO_PERSON" });
       const { result } = await state.transact((tx) => {
         const invite = taken(tx, secret, () => true);
         enter(tx, to(invite), user, invite.role);
         return invite;
-      });
+      }, causeOf(context));
       return result;
     },
     forget(tx, of) {

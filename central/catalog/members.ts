@@ -1,8 +1,10 @@
 // Who belongs to a tenant or a project. One of them is always an owner.
 import { clone } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
 import { touched } from "#domain/meta.ts";
 import type { Clock } from "#lib/clock.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { type Cause, causeOf } from "../history/cause.ts";
 import { isReservedUser } from "../identity/identity.ts";
 import { membershipId, membershipOf, newMembership } from "../identity/membership.ts";
 import type { kinds, Of } from "../store/kinds.ts";
@@ -15,14 +17,19 @@ type MemberKind = typeof kinds.tenantMember | typeof kinds.projectMember;
 
 export interface Members<K extends MemberKind> {
   list(of: string): Of<K>[];
-  /** @param alongside writes that belong to it */
-  add(of: string, member: string, role: Of<K>["role"], alongside: (tx: Tx, added: Of<K>) => void): Promise<Of<K>>;
+  /** To change something, for whoever calls. @throws Refusal "invalid" for a reason that cannot be kept */
+  by(context: HandlerContext): MemberChanges<K>;
   /** As `add`, as part of something larger. */
   enter(tx: Tx, of: string, member: string, role: Of<K>["role"]): Of<K>;
-  setRole(of: string, member: string, role: Of<K>["role"]): Promise<Of<K>>;
-  remove(of: string, member: string): Promise<Of<K>>;
   /** All of them: belongs to the deletion of what they are members of. */
   forget(tx: Tx, of: string): void;
+}
+
+export interface MemberChanges<K extends MemberKind> {
+  /** @param alongside writes that belong to it */
+  add(of: string, member: string, role: Of<K>["role"], alongside: (tx: Tx, added: Of<K>) => void): Promise<Of<K>>;
+  setRole(of: string, member: string, role: Of<K>["role"]): Promise<Of<K>>;
+  remove(of: string, member: string): Promise<Of<K>>;
 }
 
 export function members<K extends MemberKind>(
@@ -62,18 +69,13 @@ export function members<K extends MemberKind>(
     tx.put(kind, membershipId(of, member), added);
     return added;
   };
-  return {
-    enter,
-    forget(tx, of) {
-      for (const { id } of rowsOf(tx, of)) tx.delete(kind, id);
-    },
-    list: (of) => rowsOf(state, of).map((row) => row.value),
+  const changes = (cause: Cause): MemberChanges<K> => ({
     async add(of, member, role, alongside) {
       const { result } = await state.transact((tx) => {
         const added = enter(tx, of, member, role);
         alongside(tx, added);
         return added;
-      });
+      }, cause);
       return result;
     },
     async setRole(of, member, role) {
@@ -86,7 +88,7 @@ export function members<K extends MemberKind>(
         draft.meta = touched(draft.meta, clock.wallMs());
         tx.put(kind, membershipId(of, member), draft);
         return draft;
-      });
+      }, cause);
       return result;
     },
     async remove(of, member) {
@@ -96,9 +98,17 @@ export function members<K extends MemberKind>(
         keepAnOwner(tx, of, member);
         tx.delete(kind, membershipId(of, member));
         return removed;
-      });
+      }, cause);
       return result;
     },
+  });
+  return {
+    enter,
+    forget(tx, of) {
+      for (const { id } of rowsOf(tx, of)) tx.delete(kind, id);
+    },
+    list: (of) => rowsOf(state, of).map((row) => row.value),
+    by: (context) => changes(causeOf(context)),
   };
 }
 

@@ -28,27 +28,31 @@ export function filesystemServices(ports: ServicePorts): Implementation[] {
     implement(AdminFilesystemService, {
       async create({ filesystemLayout: layout = create(FilesystemLayoutSchema) }, context) {
         if (layout.id === "") throw new Refusal("invalid", "an id is wanted", { field: "filesystem_layout.id" });
-        const made = await layouts.create(layout.id, layout, layout.meta?.labels, (tx, filesystemLayout) => {
-          check(tx, filesystemLayout);
-          keepAnswer(context, tx, { filesystemLayout });
-        });
+        const made = await layouts
+          .by(context)
+          .create(layout.id, layout, layout.meta?.labels, (tx, filesystemLayout) => {
+            check(tx, filesystemLayout);
+            keepAnswer(context, tx, { filesystemLayout });
+          });
         return { filesystemLayout: made };
       },
-      update: async (request) => ({
-        filesystemLayout: await layouts.update(request.id, { updateMeta: request.updateMeta }, (draft, tx) => {
-          if (request.name !== undefined) draft.name = request.name;
-          if (request.description !== undefined) draft.description = request.description;
-          if (request.filesystems.length > 0) draft.filesystems = request.filesystems;
-          if (request.disks.length > 0) draft.disks = request.disks;
-          if (request.raid.length > 0) draft.raid = request.raid;
-          if (request.volumeGroups.length > 0) draft.volumeGroups = request.volumeGroups;
-          if (request.logicalVolumes.length > 0) draft.logicalVolumes = request.logicalVolumes;
-          if (request.constraints !== undefined) draft.constraints = request.constraints;
-          check(tx, draft);
-        }),
+      update: async (request, context) => ({
+        filesystemLayout: await layouts
+          .by(context)
+          .update(request.id, { updateMeta: request.updateMeta }, (draft, tx) => {
+            if (request.name !== undefined) draft.name = request.name;
+            if (request.description !== undefined) draft.description = request.description;
+            if (request.filesystems.length > 0) draft.filesystems = request.filesystems;
+            if (request.disks.length > 0) draft.disks = request.disks;
+            if (request.raid.length > 0) draft.raid = request.raid;
+            if (request.volumeGroups.length > 0) draft.volumeGroups = request.volumeGroups;
+            if (request.logicalVolumes.length > 0) draft.logicalVolumes = request.logicalVolumes;
+            if (request.constraints !== undefined) draft.constraints = request.constraints;
+            check(tx, draft);
+          }),
       }),
-      delete: async ({ id }) => ({
-        filesystemLayout: await layouts.remove(id, (tx) =>
+      delete: async ({ id }, context) => ({
+        filesystemLayout: await layouts.by(context).remove(id, (tx) =>
           tx
             .list(kinds.machineDesired)
             .filter((m) => m.value.allocation?.filesystemLayout?.id === id)

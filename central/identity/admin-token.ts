@@ -8,6 +8,7 @@ import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { SecretFile } from "#lib/secret-file.ts";
 import { everything, type Grants } from "../access/rights.ts";
+import { byCentral } from "../history/cause.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Identity, Issued } from "./identity.ts";
@@ -102,5 +103,5 @@ async function ensureProvider(ports: {
     tx.put(kinds.tenant, provider, create(TenantSchema, tenant));
     const owner = newMembership(kinds.tenantMember, { id: adminUser, role: TenantRole.OWNER }, now);
     tx.put(kinds.tenantMember, membershipId(provider, adminUser), owner);
-  });
+  }, byCentral("began for the first time"));
 }

@@ -42,14 +42,14 @@ export function imageServices(ports: ServicePorts): Implementation[] {
       async create({ image: given = create(ImageSchema) }, context) {
         const wanted = withDefaults(given, ports.clock.wallMs());
         await checkUrl(ports, { what: `image ${wanted.id}`, url: wanted.url, field: "image.url" });
-        const image = await images.create(wanted.id, wanted, wanted.meta?.labels, (tx, image) =>
-          keepAnswer(context, tx, { image }),
-        );
+        const image = await images
+          .by(context)
+          .create(wanted.id, wanted, wanted.meta?.labels, (tx, image) => keepAnswer(context, tx, { image }));
         return { image };
       },
-      async update(request) {
+      async update(request, context) {
         await checkUrl(ports, { what: `image ${request.id}`, url: request.url ?? "", field: "url" });
-        const image = await images.update(request.id, request, (draft) => {
+        const image = await images.by(context).update(request.id, request, (draft) => {
           if (request.url !== undefined) draft.url = request.url;
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
@@ -59,8 +59,8 @@ export function imageServices(ports: ServicePorts): Implementation[] {
         });
         return { image };
       },
-      delete: async ({ id }) => ({
-        image: await images.remove(id, (tx) => tx.by(byImage, id).map((m) => `machine ${m.id}`)),
+      delete: async ({ id }, context) => ({
+        image: await images.by(context).remove(id, (tx) => tx.by(byImage, id).map((m) => `machine ${m.id}`)),
       }),
       usage: ({ query }) => ({
         imageUsage: images

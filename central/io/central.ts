@@ -17,6 +17,7 @@ import { callerAddress } from "../access/caller-address.ts";
 import { auditLine } from "../audit/trace.ts";
 import { composeCentral } from "../central.ts";
 import type { CentralConfig } from "../config.ts";
+import { reasonHeader } from "../history/cause.ts";
 import { keyHeader } from "../idempotency/key.ts";
 import { replayedHeader } from "../idempotency/once.ts";
 import { ensureAdminToken } from "../identity/admin-token.ts";
@@ -63,9 +64,10 @@ export async function startCentral(
     retention: { keepMs: config.audit.days * dayMs, bytesMax: config.audit.megabytes * 1_000_000 },
     ...(config.audit.stdout && { tell: (trace: AuditTrace) => void process.stdout.write(auditLine(trace)) }),
   };
+  const history = { keepMs: config.history.days * dayMs, bytesMax: config.history.megabytes * 1_000_000 };
   const rateLimit = new RateLimit(ratesOf(config), clock);
   const ports = {
-    ...{ state, identity, provider, version: versionFacts(), join, audit, rateLimit },
+    ...{ state, identity, provider, version: versionFacts(), join, audit, history, rateLimit },
     ...(config.probeUrls && { probeUrl: urlProbe() }),
     ...{ lifetime, clock, random, log },
   };
@@ -120,7 +122,7 @@ export async function openStore({ store }: Pick<CentralConfig, "store">, log: Lo
 
 /** Of our own, that web pages may send and read. */
 const browserHeaders = {
-  requestHeaders: ["authorization", keyHeader],
+  requestHeaders: ["authorization", keyHeader, reasonHeader],
   responseHeaders: ["retry-after", replayedHeader],
 };
 

@@ -8,6 +8,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { checkNotDelegated } from "../budget/delegated.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { causeOf } from "../history/cause.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { searcher } from "../network/search.ts";
 import { spaces } from "../network/spaces.ts";
@@ -49,19 +50,20 @@ export function ipServices(ports: ServicePorts): Implementation[] {
       }),
       async create(request, context) {
         const uuid = random.uuid();
+        const cause = causeOf(context);
         const { result } = await searching((next) =>
           state.transact((tx) => {
             const ip = takeAddress(tx, request, { uuid, addresses, nowMs: clock.wallMs(), search: next() });
             keepAnswer(context, tx, { ip });
             return ip;
-          }),
+          }, cause),
         );
         return { ip: result };
       },
-      async update(request) {
+      async update(request, context) {
         const id = idOf(request.ip, request.project, undefined);
         checkLabels(request.labels);
-        const ip = await ips.update(id, request, (draft, tx, before) => {
+        const ip = await ips.by(context).update(id, request, (draft, tx, before) => {
           checkNotDelegated(before);
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
@@ -72,7 +74,7 @@ export function ipServices(ports: ServicePorts): Implementation[] {
         });
         return { ip };
       },
-      async delete({ ip, project }) {
+      async delete({ ip, project }, context) {
         const id = idOf(ip, project, undefined);
         const { result } = await state.transact((tx) => {
           const stored = tx.get(kinds.ip, id) ?? unknown("address", ip);
@@ -83,7 +85,7 @@ export function ipServices(ports: ServicePorts): Implementation[] {
           }
           tx.delete(kinds.ip, id);
           return stored;
-        });
+        }, causeOf(context));
         return { ip: result };
       },
     }),

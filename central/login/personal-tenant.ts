@@ -18,21 +18,24 @@ export async function ensurePersonalTenant(
   { state, clock }: { readonly state: State; readonly clock: Clock },
   { login, name, email, avatarUrl }: Person,
 ): Promise<boolean> {
-  const { result } = await state.transact((tx) => {
-    const membership = membershipId(login, login);
-    if (tx.get(kinds.tenantMember, membership) !== undefined) return false;
-    if (tx.get(kinds.tenant, login) !== undefined) {
-      throw new Refusal("denied", `tenant ${login} belongs to others: an administrator has to settle this`, {
-        reason: "TENANT_TAKEN",
-      });
-    }
-    const now = clock.wallMs();
-    const meta = newMeta(undefined, now);
-    const tenant = { login, name, email, avatarUrl, description: "", createdBy: login, meta };
-    tx.put(kinds.tenant, login, create(TenantSchema, tenant));
-    const owner = newMembership(kinds.tenantMember, { id: login, role: TenantRole.OWNER }, now);
-    tx.put(kinds.tenantMember, membership, owner);
-    return true;
-  });
+  const { result } = await state.transact(
+    (tx) => {
+      const membership = membershipId(login, login);
+      if (tx.get(kinds.tenantMember, membership) !== undefined) return false;
+      if (tx.get(kinds.tenant, login) !== undefined) {
+        throw new Refusal("denied", `tenant ${login} belongs to others: an administrator has to settle this`, {
+          reason: "TENANT_TAKEN",
+        });
+      }
+      const now = clock.wallMs();
+      const meta = newMeta(undefined, now);
+      const tenant = { login, name, email, avatarUrl, description: "", createdBy: login, meta };
+      tx.put(kinds.tenant, login, create(TenantSchema, tenant));
+      const owner = newMembership(kinds.tenantMember, { id: login, role: TenantRole.OWNER }, now);
+      tx.put(kinds.tenantMember, membership, owner);
+      return true;
+    },
+    { actor: login, method: "", reason: "came for the first time" },
+  );
   return result;
 }

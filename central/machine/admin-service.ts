@@ -8,6 +8,7 @@ import type { MachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { type MachineIssue, type MachineIssuesQuery, MachineQuerySchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
+import { causeOf } from "../history/cause.ts";
 import { kinds } from "../store/kinds.ts";
 import { bmcDetails } from "./bmc-details.ts";
 import { consolePasswordOf } from "./console-password.ts";
@@ -34,16 +35,16 @@ export function adminMachineService(ports: MachinePorts): ServiceImpl<typeof Mac
       return { machines: viewsMatching(state, inPartition).map((m) => apiMachine(state, m)) };
     },
 
-    async delete({ uuid }) {
+    async delete({ uuid }, context) {
       const before = apiMachine(state, known(uuid));
-      await state.transact((tx) => forget(tx, uuid));
+      await state.transact((tx) => forget(tx, uuid), causeOf(context));
       return { machine: before };
     },
 
     async bMCCommand({ uuid, command }, context) {
       const { user } = callerOf(context);
       const order = { uuid, project: undefined, command, user, id: random.uuid(), nowMs: clock.wallMs() };
-      await state.transact((tx) => giveOrder(tx, viewOf(state, uuid)?.observed, order));
+      await state.transact((tx) => giveOrder(tx, viewOf(state, uuid)?.observed, order), causeOf(context));
       return {};
     },
 
@@ -62,7 +63,7 @@ export function adminMachineService(ports: MachinePorts): ServiceImpl<typeof Mac
         if (!desired) throw new Refusal("not-found", `machine ${uuid} does not exist`, { field: "uuid" });
         const next = inState(desired, { state: wanted, description, issuer: user, nowMs: clock.wallMs() });
         if (next !== desired) tx.put(kinds.machineDesired, uuid, next);
-      });
+      }, causeOf(context));
       return { machine: apiMachine(state, known(uuid)) };
     },
 

@@ -16,6 +16,7 @@ import {
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
+import { causeOf } from "../history/cause.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { kinds } from "../store/kinds.ts";
 import { bmcDetails } from "./bmc-details.ts";
@@ -53,7 +54,7 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
         throw new Refusal("denied", "only administrators may name the machine that they get", { field: "uuid" });
       }
       const made = await createMachine(request, {
-        user: caller.user,
+        cause: causeOf(context),
         keep(tx, desired) {
           const observed = tx.get(kinds.machineObserved, desired.uuid);
           keepAnswer(context, tx, { machine: apiMachine(state, { desired, observed }) });
@@ -62,7 +63,7 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
       return { machine: show(made.uuid) };
     },
 
-    async update(request) {
+    async update(request, context) {
       await state.transact((tx) => {
         const desired = tx.get(kinds.machineDesired, request.uuid);
         if (desired?.allocation?.project !== request.project) {
@@ -71,13 +72,16 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
           });
         }
         tx.put(kinds.machineDesired, request.uuid, updated(desired, request, clock.wallMs()));
-      });
+      }, causeOf(context));
       return { machine: show(request.uuid) };
     },
 
-    async delete({ uuid, project }) {
+    async delete({ uuid, project }, context) {
       const before = apiMachine(state, ofProject(uuid, project));
-      const { result } = await state.transact((tx) => release(tx, indexes, { uuid, project, nowMs: clock.wallMs() }));
+      const { result } = await state.transact(
+        (tx) => release(tx, indexes, { uuid, project, nowMs: clock.wallMs() }),
+        causeOf(context),
+      );
       const meta = { ...(before.meta ?? create(MetaSchema)), deletionTaskId: releaseTaskId(uuid, result.epoch) };
       return { machine: { ...before, meta } };
     },
@@ -85,7 +89,7 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
     async bMCCommand({ uuid, project, command }, context) {
       const { user } = callerOf(context);
       const order = { uuid, project, command, user, id: random.uuid(), nowMs: clock.wallMs() };
-      await state.transact((tx) => giveOrder(tx, viewOf(state, uuid)?.observed, order));
+      await state.transact((tx) => giveOrder(tx, viewOf(state, uuid)?.observed, order), causeOf(context));
       return {};
     },
 

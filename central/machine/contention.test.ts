@@ -58,7 +58,10 @@ test("64 at once at four centrals: every machine once, nobody is refused while t
   const worker = async (w: number) => {
     while (asked++ < machines + centrals) {
       try {
-        made.push((await creators[w % centrals]!(request, { user: "ann", keep: () => {} })).uuid);
+        made.push(
+          (await creators[w % centrals]!(request, { cause: { actor: "ann", method: "", reason: "" }, keep: () => {} }))
+            .uuid,
+        );
       } catch (error) {
         refused.push(error);
       }

@@ -3,6 +3,7 @@ import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Random } from "#lib/random.ts";
+import type { Cause } from "../history/cause.ts";
 import { searcher } from "../network/search.ts";
 import { spaces } from "../network/spaces.ts";
 import type { State } from "../store/state.ts";
@@ -12,8 +13,8 @@ import { createReads } from "./create-reads.ts";
 import { machineIndexes } from "./indexes.ts";
 
 export interface CreateBy {
-  /** Login of whoever asks. */
-  readonly user: string;
+  /** Whose machine it is to be. */
+  readonly cause: Cause;
   /** Writes that belong to the creation. */
   readonly keep: (tx: Tx, made: MachineDesired) => void;
 }
@@ -27,10 +28,10 @@ export function creator(ports: {
   const { state, clock, random } = ports;
   const indexes = machineIndexes(state);
   const searching = searcher(random);
-  return async (request, { user, keep }) => {
+  return async (request, { cause, keep }) => {
     const nowMs = clock.wallMs();
     const attempt = {
-      user,
+      user: cause.actor,
       nowMs,
       allocation: random.uuid(),
       newUuid: () => random.uuid(),
@@ -45,7 +46,7 @@ export function creator(ports: {
         const made = allocate(tx, request, resolved, { ...attempt, search: next() });
         keep(tx, made);
         return made;
-      }),
+      }, cause),
     );
     return result;
   };

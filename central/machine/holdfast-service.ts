@@ -15,6 +15,7 @@ import { MachineSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
+import { causeOf } from "../history/cause.ts";
 import type { Change } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import { liveChanges } from "../sync/live-changes.ts";
@@ -53,8 +54,8 @@ export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof 
       });
     },
 
-    async reclaim({ uuid }) {
-      const { result } = await state.transact((tx) => reclaim(tx, uuid, clock.wallMs()));
+    async reclaim({ uuid }, context) {
+      const { result } = await state.transact((tx) => reclaim(tx, uuid, clock.wallMs()), causeOf(context));
       return { epoch: result.epoch };
     },
 
@@ -65,7 +66,7 @@ export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof 
         const wanted = reinstall(tx, wish);
         if (!dryRun) tx.put(kinds.machineDesired, uuid, wanted.desired);
         return wanted;
-      });
+      }, causeOf(context));
       const { desired, disks } = result;
       return {
         machine: apiMachine(state, { desired, observed: viewOf(state, uuid)?.observed }),
@@ -75,8 +76,11 @@ export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof 
       };
     },
 
-    async abortReinstall({ uuid, project }) {
-      const { result } = await state.transact((tx) => abortReinstall(tx, { uuid, project, nowMs: clock.wallMs() }));
+    async abortReinstall({ uuid, project }, context) {
+      const { result } = await state.transact(
+        (tx) => abortReinstall(tx, { uuid, project, nowMs: clock.wallMs() }),
+        causeOf(context),
+      );
       return { machine: apiMachine(state, { desired: result, observed: viewOf(state, uuid)?.observed }) };
     },
 

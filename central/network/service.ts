@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { networkMatches } from "#domain/network/query.ts";
 import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
+import type { Labels } from "#gen/metalstack/api/v2/common_pb.ts";
 import {
   NATType,
   type Network,
@@ -53,24 +54,19 @@ function networkShelf(ports: ServicePorts) {
     return network.project === project ? network : unknown("network", id);
   };
 
-  const add = async (
-    network: Network,
-    labels: Parameters<typeof networks.create>[2],
-    wanted: Wanted,
-    context: HandlerContext,
-  ) => {
+  const add = async (network: Network, labels: Labels | undefined, wanted: Wanted, context: HandlerContext) => {
     checkAsked(network);
     if (isChild(network)) network.id = random.uuid();
     const { length, addressFamily } = wanted;
-    const created = await networks.create(network.id, network, labels, (tx, draft) => {
+    const created = await networks.by(context).create(network.id, network, labels, (tx, draft) => {
       settle(tx, draft, { length, addressFamily }, cutting);
       keepAnswer(context, tx, { network: show(draft) });
     });
     return show(created);
   };
 
-  const remove = async (id: string) =>
-    networks.remove(id, holdersOf, (tx: Tx, network) => giveBackVrf(tx, network.vrf, network.id));
+  const remove = async (id: string, context: HandlerContext) =>
+    networks.by(context).remove(id, holdersOf, (tx: Tx, network) => giveBackVrf(tx, network.vrf, network.id));
 
   return { networks, among, shown, show, own, add, remove };
 }
@@ -90,20 +86,20 @@ const userNetworks = ({ networks, among, shown, show, own, add, remove }: Shelf)
       networks: shown(networks.list((n) => isBase(n) && networkMatches(n, query))),
     }),
     create: async (request, context) => ({ network: await add(childOf(request), request.labels, request, context) }),
-    update: async (request) => {
+    update: async (request, context) => {
       own(request.id, request.project);
       return {
         network: show(
-          await networks.update(request.id, request, (draft) => {
+          await networks.by(context).update(request.id, request, (draft) => {
             if (request.name !== undefined) draft.name = request.name;
             if (request.description !== undefined) draft.description = request.description;
           }),
         ),
       };
     },
-    delete: async ({ id, project }) => {
+    delete: async ({ id, project }, context) => {
       own(id, project);
-      return { network: await remove(id) };
+      return { network: await remove(id, context) };
     },
   });
 
@@ -121,9 +117,9 @@ const adminNetworks = ({ networks, among, shown, show, add, remove }: Shelf): Im
       });
       return { network: await add(network, labels, { length, addressFamily }, context) };
     },
-    update: async (request) => ({
+    update: async (request, context) => ({
       network: show(
-        await networks.update(request.id, request, (draft, tx, before) => {
+        await networks.by(context).update(request.id, request, (draft, tx, before) => {
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
           // An empty list leaves what is stored: the protocol cannot tell it from none.
@@ -139,7 +135,7 @@ const adminNetworks = ({ networks, among, shown, show, add, remove }: Shelf): Im
         }),
       ),
     }),
-    delete: async ({ id }) => ({ network: await remove(id) }),
+    delete: async ({ id }, context) => ({ network: await remove(id, context) }),
   });
 
 type Wanted = Pick<NetworkServiceCreateRequest, "length" | "addressFamily">;

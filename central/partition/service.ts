@@ -31,15 +31,15 @@ export function partitionServices(ports: ServicePorts): Implementation[] {
       async create({ partition: wanted = create(PartitionSchema) }, context) {
         if (wanted.id === "") throw new Refusal("invalid", "a partition's id is wanted", { field: "partition.id" });
         await checkBootFiles(ports, wanted.id, wanted.bootConfiguration, "partition.boot_configuration");
-        const partition = await partitions.create(wanted.id, wanted, wanted.meta?.labels, (tx, partition) =>
-          keepAnswer(context, tx, { partition }),
-        );
+        const partition = await partitions
+          .by(context)
+          .create(wanted.id, wanted, wanted.meta?.labels, (tx, partition) => keepAnswer(context, tx, { partition }));
         return { partition };
       },
       // An empty list leaves what is stored: the protocol cannot tell it from none.
-      async update(request) {
+      async update(request, context) {
         await checkBootFiles(ports, request.id, request.bootConfiguration, "boot_configuration");
-        const partition = await partitions.update(request.id, request, (draft) => {
+        const partition = await partitions.by(context).update(request.id, request, (draft) => {
           if (request.description !== undefined) draft.description = request.description;
           if (request.bootConfiguration !== undefined) draft.bootConfiguration = request.bootConfiguration;
           if (request.dnsServers.length > 0) draft.dnsServers = request.dnsServers;
@@ -66,8 +66,8 @@ export function partitionServices(ports: ServicePorts): Implementation[] {
           ),
         };
       },
-      delete: async ({ id }) => ({
-        partition: await partitions.remove(id, (tx) => [
+      delete: async ({ id }, context) => ({
+        partition: await partitions.by(context).remove(id, (tx) => [
           ...tx
             .list(kinds.network)
             .filter((n) => n.value.partition === id)

@@ -57,44 +57,48 @@ export function projectServices(ports: ServicePorts): Implementation[] {
         const uuid = ports.random.uuid();
         const { user } = callerOf(context);
         const wanted = { uuid, name, description, tenant, ...(avatarUrl === undefined ? {} : { avatarUrl }) };
-        const project = await projects.create(uuid, create(ProjectSchema, wanted), labels, (tx, project) => {
-          usable(tx, kinds.tenant, tenant, "tenant");
-          tx.put(
-            kinds.projectMember,
-            membershipId(uuid, user),
-            newMembership(kinds.projectMember, { id: user, role: ProjectRole.OWNER }, clock.wallMs()),
-          );
-          keepAnswer(context, tx, { project });
-        });
+        const project = await projects
+          .by(context)
+          .create(uuid, create(ProjectSchema, wanted), labels, (tx, project) => {
+            usable(tx, kinds.tenant, tenant, "tenant");
+            tx.put(
+              kinds.projectMember,
+              membershipId(uuid, user),
+              newMembership(kinds.projectMember, { id: user, role: ProjectRole.OWNER }, clock.wallMs()),
+            );
+            keepAnswer(context, tx, { project });
+          });
         return { project };
       },
-      update: async (request) => ({
-        project: await projects.update(request.project, request, (draft) => {
+      update: async (request, context) => ({
+        project: await projects.by(context).update(request.project, request, (draft) => {
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
           if (request.avatarUrl !== undefined) draft.avatarUrl = request.avatarUrl;
         }),
       }),
-      delete: async ({ project: uuid }) => ({
-        project: await projects.remove(uuid, held, (tx) => {
+      delete: async ({ project: uuid }, context) => ({
+        project: await projects.by(context).remove(uuid, held, (tx) => {
           people.forget(tx, uuid);
           invitations.forget(tx, uuid);
         }),
       }),
       addMember: async ({ project, member, role }, context) => ({
         projectMember: (
-          await people.add(project, member, role, (tx, added) => keepAnswer(context, tx, { projectMember: added.role }))
+          await people
+            .by(context)
+            .add(project, member, role, (tx, added) => keepAnswer(context, tx, { projectMember: added.role }))
         ).role,
       }),
-      updateMember: async ({ project, member, role }) => ({
-        projectMember: await people.setRole(project, member, role),
+      updateMember: async ({ project, member, role }, context) => ({
+        projectMember: await people.by(context).setRole(project, member, role),
       }),
-      removeMember: async ({ project, member }) => {
-        await people.remove(project, member);
+      removeMember: async ({ project, member }, context) => {
+        await people.by(context).remove(project, member);
         return {};
       },
       leave: async ({ project }, context) => {
-        await people.remove(project, callerOf(context).user);
+        await people.by(context).remove(project, callerOf(context).user);
         return {};
       },
       ...inviteHandlers(invitations, projects.get, ports.state),
@@ -125,7 +129,7 @@ function inviteHandlers(
       return {};
     },
     async inviteAccept({ secret }, context) {
-      const { project } = await invitations.accept(secret, callerOf(context).user);
+      const { project } = await invitations.accept(secret, context);
       return { project, projectName: projectOf(project).name };
     },
   };

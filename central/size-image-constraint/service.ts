@@ -38,15 +38,15 @@ export function sizeImageConstraintServices(ports: ServicePorts): Implementation
           ...(name !== undefined && { name }),
           ...(description !== undefined && { description }),
         });
-        const made = await constraints.create(size, wanted, meta?.labels, (tx, sizeImageConstraint) => {
+        const made = await constraints.by(context).create(size, wanted, meta?.labels, (tx, sizeImageConstraint) => {
           usable(tx, kinds.size, size, "size");
           keepAnswer(context, tx, { sizeImageConstraint });
         });
         return { sizeImageConstraint: made };
       },
       // An empty list leaves what is stored: the protocol cannot tell it from none.
-      update: async (request) => ({
-        sizeImageConstraint: await constraints.update(request.size, request, (draft) => {
+      update: async (request, context) => ({
+        sizeImageConstraint: await constraints.by(context).update(request.size, request, (draft) => {
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
           if (request.imageConstraints.length === 0) return;
@@ -54,7 +54,9 @@ export function sizeImageConstraintServices(ports: ServicePorts): Implementation
           draft.imageConstraints = request.imageConstraints;
         }),
       }),
-      delete: async ({ size }) => ({ sizeImageConstraint: await constraints.remove(size, () => []) }),
+      delete: async ({ size }, context) => ({
+        sizeImageConstraint: await constraints.by(context).remove(size, () => []),
+      }),
       get: ({ size }) => ({ sizeImageConstraint: constraints.get(size) }),
       list: ({ query }) => ({ sizeImageConstraints: constraints.list((c) => imageConstraintMatches(c, query)) }),
     }),

@@ -35,7 +35,7 @@ export function sizeReservationServices(ports: ServicePorts): Implementation[] {
       async create({ sizeReservation: given = create(SizeReservationSchema) }, context) {
         const id = given.id === "" ? random.uuid() : given.id;
         const wanted = create(SizeReservationSchema, { ...given, id });
-        const made = await reservations.create(id, wanted, given.meta?.labels, (tx, sizeReservation) => {
+        const made = await reservations.by(context).create(id, wanted, given.meta?.labels, (tx, sizeReservation) => {
           usable(tx, kinds.project, wanted.project, "project");
           usable(tx, kinds.size, wanted.size, "size");
           checkRoom(tx, wanted);
@@ -43,8 +43,8 @@ export function sizeReservationServices(ports: ServicePorts): Implementation[] {
         });
         return { sizeReservation: made };
       },
-      update: async (request) => ({
-        sizeReservation: await reservations.update(request.id, request, (draft, tx) => {
+      update: async (request, context) => ({
+        sizeReservation: await reservations.by(context).update(request.id, request, (draft, tx) => {
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
           if (request.partitions.length > 0) draft.partitions = request.partitions;
@@ -52,7 +52,7 @@ export function sizeReservationServices(ports: ServicePorts): Implementation[] {
           if (request.partitions.length > 0 || request.amount !== undefined) checkRoom(tx, draft);
         }),
       }),
-      delete: async ({ id }) => ({ sizeReservation: await reservations.remove(id, () => []) }),
+      delete: async ({ id }, context) => ({ sizeReservation: await reservations.by(context).remove(id, () => []) }),
       list: ({ query }) => ({ sizeReservations: reservations.list((one) => reservationMatches(one, query)) }),
     }),
   ];

@@ -23,22 +23,22 @@ export function sizeServices(ports: ServicePorts): Implementation[] {
     implement(AdminSizeService, {
       async create({ size: wanted = create(SizeSchema) }, context) {
         if (wanted.id === "") throw new Refusal("invalid", "a size's id is wanted", { field: "size.id" });
-        const size = await sizes.create(wanted.id, wanted, wanted.meta?.labels, (tx, size) => {
+        const size = await sizes.by(context).create(wanted.id, wanted, wanted.meta?.labels, (tx, size) => {
           checkSize(tx, size);
           keepAnswer(context, tx, { size });
         });
         return { size };
       },
-      update: async (request) => ({
-        size: await sizes.update(request.id, request, (draft, tx) => {
+      update: async (request, context) => ({
+        size: await sizes.by(context).update(request.id, request, (draft, tx) => {
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
           if (request.constraints.length > 0) draft.constraints = request.constraints;
           checkSize(tx, draft);
         }),
       }),
-      delete: async ({ id }) => ({
-        size: await sizes.remove(id, (tx) => [
+      delete: async ({ id }, context) => ({
+        size: await sizes.by(context).remove(id, (tx) => [
           ...tx
             .list(kinds.machineObserved)
             .filter((m) => m.value.size === id)

@@ -2,6 +2,7 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { KeptAnswerSchema } from "#gen/holdfast/state/v1/answer_pb.ts";
 import { BudgetSchema, BudgetUseSchema, SiteAccessSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
+import { ChangeHorizonSchema, ChangeSchema } from "#gen/holdfast/state/v1/change_pb.ts";
 import { AgentLifeSchema, ReportCursorSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
 import { AcceptedHistorySchema, HistoryHoldSchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import {
@@ -76,6 +77,10 @@ export const kinds = {
   claim: kind("claim", StringValueSchema),
   /** id: number of the type/identifier */
   component: kind("component", ComponentSchema),
+  /** What commits changed of the kinds in `recorded`. id: time in milliseconds/uuid */
+  change: kind("change", ChangeSchema),
+  /** id: always 1 */
+  changeHorizon: kind("change-horizon", ChangeHorizonSchema),
   /** Answers to calls with an idempotency key. id: SHA-256, in hex, of caller, method and key */
   keptAnswer: kind("kept-answer", KeptAnswerSchema),
   /** What partitions may give away by themselves. id: a uuid */
@@ -107,3 +112,23 @@ export const kinds = {
 
 /** Key in the store. Nothing else builds keys. */
 export const keyOf = (kind: Kind, id: string): string => `${kind.name}/${id}`;
+
+/** Kinds whose changes are recorded: what people want. What is seen, tokens and all that holds secrets alone are not. */
+export const recorded: ReadonlySet<string> = new Set(
+  [
+    kinds.tenant,
+    kinds.tenantMember,
+    kinds.project,
+    kinds.projectMember,
+    kinds.partition,
+    kinds.size,
+    kinds.sizeImageConstraint,
+    kinds.sizeReservation,
+    kinds.image,
+    kinds.filesystemLayout,
+    kinds.network,
+    kinds.ip,
+    kinds.machineDesired,
+    kinds.switchDesired,
+  ].map(({ name }) => name),
+);

@@ -2,6 +2,7 @@
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
+import type { Cause } from "../history/cause.ts";
 import { Cache, type ChangeBatch, type Fold, type Index, type Stored } from "./cache.ts";
 import { ChangeFeed } from "./change-feed.ts";
 import { Follower } from "./follower.ts";
@@ -33,11 +34,12 @@ export interface State {
   /**
    * Runs the synchronous, pure `work` over the cache and commits what it wrote, under the condition that everything it got, put
    * or deleted is as it was seen. On a lost race it waits for the cache and runs again. Resolves when reads see the commit.
-   * Whatever `work` throws goes through, and nothing is committed.
+   * Whatever `work` throws goes through, and nothing is committed. What it changes of the kinds in `recorded` is kept with the cause.
+   * @param cause unless given: nobody says who did it, as for what is not recorded
    * @throws Refusal "conflict" after 16 lost races, between which it begins to wait; "unavailable" while the store is away (the commit may or may not have been
    * carried out); "exhausted" beyond `storeLimits`
    */
-  transact<R>(work: (tx: Tx) => R): Promise<Transacted<R>>;
+  transact<R>(work: (tx: Tx) => R, cause?: Cause): Promise<Transacted<R>>;
   /**
    * Every change from now on, one batch per revision. It is subscribed when this returns: a list in the same turn is the
    * snapshot that the batches build on. Ended with an error when it lags more than 10,000 batches, or when the history changes.
@@ -57,6 +59,8 @@ export interface StatePorts {
   readonly random: Random;
   readonly log: Log;
 }
+
+const unsaid: Cause = { actor: "", method: "", reason: "" };
 
 /** Resolves when the first listing is in the cache; until then a store that is away is tried again, with a warning in the log. */
 export async function openState(ports: StatePorts, signal: AbortSignal): Promise<State> {
@@ -93,7 +97,7 @@ export async function openState(ports: StatePorts, signal: AbortSignal): Promise
     by: (index, key) => cache.by(index, key),
     fold: (fold) => cache.fold(fold),
     folded: (fold, group) => cache.folded(fold, group),
-    transact: (work) => transactor.transact(work, either),
+    transact: (work, cause = unsaid) => transactor.transact(work, cause, either),
     changes: (wanted) => feed.subscribe(wanted),
     async close() {
       closing.abort();

@@ -5,8 +5,11 @@
 import { noLonger } from "#lib/no-longer.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
+import type { Cause } from "../history/cause.ts";
+import { changePut } from "../history/record.ts";
 import type { Cache } from "./cache.ts";
 import type { Follower } from "./follower.ts";
+import { storeLimits } from "./limits.ts";
 import type { StatePorts, Transacted } from "./state.ts";
 import { type Commit, type Committed, type Condition, StoreUnavailable } from "./store.ts";
 import { type Tx, TxRecord } from "./tx.ts";
@@ -17,6 +20,8 @@ const asideFrom = 3;
 const asideMs = { first: 4, most: 1_000 } as const;
 /** How long a commit may be ahead of the cache before its caller is told. */
 const catchUpMs = 10_000;
+/** Bytes of a record of changes without the former values: at most so many. */
+const recordRoom = 131_072;
 /** After a lost race: how long to wait for the cache to show the winner. A key that came and went again never shows. */
 const lostRaceMs = 250;
 
@@ -33,17 +38,17 @@ export class Transactor {
     this.#follower = follower;
   }
 
-  async transact<R>(work: (tx: Tx) => R, signal: AbortSignal): Promise<Transacted<R>> {
-    const done = await this.#attempt(work, signal);
+  async transact<R>(work: (tx: Tx) => R, cause: Cause, signal: AbortSignal): Promise<Transacted<R>> {
+    const done = await this.#attempt(work, cause, signal);
     if (done !== undefined) return done;
-    const repeats = this.#turn.then(() => this.#repeat(work, signal));
+    const repeats = this.#turn.then(() => this.#repeat(work, cause, signal));
     this.#turn = repeats.catch(() => undefined);
     return repeats;
   }
 
-  async #repeat<R>(work: (tx: Tx) => R, signal: AbortSignal): Promise<Transacted<R>> {
+  async #repeat<R>(work: (tx: Tx) => R, cause: Cause, signal: AbortSignal): Promise<Transacted<R>> {
     for (let attempt = 2; attempt <= attemptsMax; attempt++) {
-      const done = await this.#attempt(work, signal);
+      const done = await this.#attempt(work, cause, signal);
       if (done !== undefined) return done;
       await this.#stepAside(attempt, signal);
     }
@@ -65,10 +70,12 @@ export class Transactor {
   }
 
   /** @returns undefined after a lost race */
-  async #attempt<R>(work: (tx: Tx) => R, signal: AbortSignal): Promise<Transacted<R> | undefined> {
+  async #attempt<R>(work: (tx: Tx) => R, cause: Cause, signal: AbortSignal): Promise<Transacted<R> | undefined> {
     const tx = new TxRecord(this.#cache);
     const result = work(tx);
-    const commit = tx.commit();
+    const commit = tx.commit((written, putBytes) =>
+      changePut(written, cause, { ...this.#ports, room: storeLimits.commitBytes - putBytes - recordRoom }),
+    );
     if (commit === undefined) return { result, revision: this.#cache.revision };
     const landed = await this.#land(commit, signal);
     if (landed.ok) return { result, revision: landed.revision };

@@ -1,5 +1,6 @@
 import { type Message, toBinary } from "@bufbuild/protobuf";
 import { Refusal } from "#lib/refusal.ts";
+import type { Written } from "../history/record.ts";
 import type { Cache, Fold, Index, Row, Stored } from "./cache.ts";
 import { type Kind, keyOf, type Of } from "./kinds.ts";
 import type { Commit, Put } from "./store.ts";
@@ -80,8 +81,11 @@ export class TxRecord implements Tx {
     this.#writes.set(keyOf(kind, id), { kind, id, value: undefined, ttlMs: undefined });
   }
 
-  /** @returns undefined when nothing is to be written */
-  commit(): Commit | undefined {
+  /**
+   * @param record what is to be stored of the changes themselves, beside them; it gets the bytes of all that is put
+   * @returns undefined when nothing is to be written
+   */
+  commit(record?: (written: readonly Written[], putBytes: number) => Put | undefined): Commit | undefined {
     const conditions = Array.from(this.#seen, ([key, revision]) => ({ key, revision }));
     const puts: Put[] = [];
     const deletes: string[] = [];
@@ -90,7 +94,19 @@ export class TxRecord implements Tx {
         puts.push({ key, value: toBinary(kind.schema, value), ...(ttlMs === undefined ? {} : { ttlMs }) });
       } else if (this.#seen.get(key) !== 0n) deletes.push(key);
     }
-    return puts.length + deletes.length === 0 ? undefined : { conditions, puts, deletes };
+    if (puts.length + deletes.length === 0) return undefined;
+    const more = record?.(
+      this.#written(),
+      puts.reduce((sum, put) => sum + put.key.length + put.value.length, 0),
+    );
+    if (more !== undefined) puts.push(more);
+    return { conditions, puts, deletes };
+  }
+
+  #written(): readonly Written[] {
+    return Array.from(this.#writes.values(), ({ kind, id, value }) => {
+      return { kind, id, before: this.#cache.get(kind, id)?.value, after: value };
+    });
   }
 
   #see(kind: Kind, id: string): void {

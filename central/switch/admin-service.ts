@@ -1,6 +1,6 @@
 // metalstack.admin.v2.SwitchService: the switches that agents or their own daemons report, and what people want of them.
 import { clone, create } from "@bufbuild/protobuf";
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { matchesMachine } from "#domain/machine/query.ts";
 import { checkLock, touched } from "#domain/meta.ts";
 import { vendorOf } from "#domain/switch/cabling.ts";
@@ -18,6 +18,7 @@ import {
 } from "#gen/metalstack/api/v2/switch_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { causeOf } from "../history/cause.ts";
 import { apiMachine, viewOf } from "../machine/views.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -32,7 +33,11 @@ export interface SwitchPorts {
 export function adminSwitchService({ state, clock }: SwitchPorts): ServiceImpl<typeof SwitchService> {
   const known = (id: string) => switchOf(state, id) ?? unknownSwitch(id);
   /** @param work on a draft of what is wanted, which it changes in place */
-  const change = async (id: string, work: (draft: SwitchDesired, view: SwitchView) => void) => {
+  const change = async (
+    context: HandlerContext,
+    id: string,
+    work: (draft: SwitchDesired, view: SwitchView) => void,
+  ) => {
     await state.transact((tx) => {
       const nowMs = clock.wallMs();
       const view = switchView(tx, id, nowMs);
@@ -40,7 +45,7 @@ export function adminSwitchService({ state, clock }: SwitchPorts): ServiceImpl<t
       work(draft, view);
       draft.meta = touched(draft.meta, nowMs);
       tx.put(kinds.switchDesired, id, draft);
-    });
+    }, causeOf(context));
     return { switch: known(id) };
   };
 
@@ -49,30 +54,33 @@ export function adminSwitchService({ state, clock }: SwitchPorts): ServiceImpl<t
 
     list: ({ query }) => ({ switches: switchesOf(state).filter((s) => matchesSwitch(s, query)) }),
 
-    update: (request) =>
-      change(request.id, (draft, view) => {
+    update: (request, context) =>
+      change(context, request.id, (draft, view) => {
         checkLock(`switch ${request.id}`, view.desired.meta, request.updateMeta);
         apply(draft, view.observed, request);
       }),
 
-    async delete({ id, force }) {
+    async delete({ id, force }, context) {
       const before = known(id);
       await state.transact((tx) => {
         const { machineConnections } = tx.get(kinds.switch, id) ?? unknownSwitch(id);
         if (machineConnections.length > 0 && !force) throw connected(id, machineConnections.length);
         tx.delete(kinds.switch, id);
         tx.delete(kinds.switchDesired, id);
-      });
+      }, causeOf(context));
       return { switch: before };
     },
 
-    async migrate({ oldSwitch, newSwitch }) {
-      await state.transact((tx) => migrate(tx, { from: oldSwitch, to: newSwitch, nowMs: clock.wallMs() }));
+    async migrate({ oldSwitch, newSwitch }, context) {
+      await state.transact(
+        (tx) => migrate(tx, { from: oldSwitch, to: newSwitch, nowMs: clock.wallMs() }),
+        causeOf(context),
+      );
       return { switch: known(newSwitch) };
     },
 
-    port: ({ id, nicName, status }) =>
-      change(id, (draft, { observed }) => {
+    port: ({ id, nicName, status }, context) =>
+      change(context, id, (draft, { observed }) => {
         if (!isStatusToWant(status)) {
           throw new Refusal("invalid", `port ${nicName}: only UP or DOWN can be asked for`, { field: "status" });
         }

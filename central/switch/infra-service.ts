@@ -14,6 +14,7 @@ import type { SwitchService, SwitchServiceHeartbeatRequest } from "#gen/metalsta
 import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { checkNoAgent } from "../boot/observe.ts";
+import { causeOf } from "../history/cause.ts";
 import { ipIndexes } from "../ip/indexes.ts";
 import { viewOf } from "../machine/views.ts";
 import { kinds } from "../store/kinds.ts";
@@ -40,9 +41,9 @@ export function infraSwitchService({
   return {
     get: ({ id }) => ({ switch: withConfiguration(id) }),
 
-    async register({ switch: seen }) {
+    async register({ switch: seen }, context) {
       if (!seen) throw new Refusal("invalid", "a switch is wanted", { field: "switch" });
-      await state.transact((tx) => registerSwitch(tx, seen, clock.wallMs()));
+      await state.transact((tx) => registerSwitch(tx, seen, clock.wallMs()), causeOf(context));
       log.info("switch-registered", { switch: seen.id, partition: seen.partition, ports: seen.nics.length });
       return { switch: withConfiguration(seen.id) };
     },

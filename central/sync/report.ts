@@ -7,10 +7,13 @@ import {
   RejectedEntrySchema,
   type ReportEntry,
   type ReportRequest,
+  SyncService,
 } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { methodName } from "../access/rule.ts";
 import { usable } from "../catalog/catalog.ts";
+import { agentOf, type Cause } from "../history/cause.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
@@ -34,6 +37,7 @@ interface Source {
   readonly clock: Clock;
   readonly partition: string;
   readonly outbox: string;
+  readonly cause: Cause;
 }
 
 /**
@@ -42,6 +46,7 @@ interface Source {
  */
 export async function takeReport(state: State, clock: Clock, request: ReportRequest): Promise<Taken> {
   const { partition, outbox, history } = request;
+  const cause: Cause = { actor: agentOf(partition), method: methodName(SyncService.method.report), reason: "" };
   const known = state.get(kinds.reportCursor, partition)?.value;
   // Most reports say that the agent lives, and nothing else: they cost no transaction.
   if (request.entries.length === 0 && known?.outbox === outbox && (history === "" || known.history === history))
@@ -51,7 +56,7 @@ export async function takeReport(state: State, clock: Clock, request: ReportRequ
   let acknowledged = 0n;
   for (let i = 0; i === 0 || i < entries.length; i += groupMax) {
     const isLast = i + groupMax >= entries.length;
-    const source: Source = { state, clock, partition, outbox, history: isLast ? history : "" };
+    const source: Source = { state, clock, cause, partition, outbox, history: isLast ? history : "" };
     const taken = await takeGroup(source, entries.slice(i, i + groupMax));
     acknowledged = taken.acknowledged;
     rejected.push(...taken.rejected);
@@ -61,8 +66,8 @@ export async function takeReport(state: State, clock: Clock, request: ReportRequ
 
 async function takeGroup(source: Source, entries: readonly ReportEntry[]): Promise<Taken> {
   try {
-    const { result } = await source.state.transact((tx) => takeEntries(tx, source, entries, takeEntry));
-    for (const uuid of result.unsettled) await settleMore(source.state, uuid);
+    const { result } = await source.state.transact((tx) => takeEntries(tx, source, entries, takeEntry), source.cause);
+    for (const uuid of result.unsettled) await settleMore(source.state, uuid, source.cause);
     return result;
   } catch (error) {
     if (!(error instanceof Refusal) || !lasting.includes(error.reason)) throw error;

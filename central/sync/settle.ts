@@ -3,6 +3,7 @@ import { machineLabel } from "#domain/ip/machine-label.ts";
 import { reinstallProgress } from "#domain/machine/reinstall.ts";
 import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
+import type { Cause } from "../history/cause.ts";
 import { giveBackAsn } from "../machine/asn.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -44,7 +45,7 @@ function resume({ allocation, reinstall }: MachineDesired): void {
 }
 
 /** Gives back the rest of what a released machine held, in as many transactions as that takes. */
-export async function settleMore(state: State, uuid: string): Promise<void> {
+export async function settleMore(state: State, uuid: string, cause: Cause): Promise<void> {
   for (let isDone = false; !isDone; ) {
     const { result } = await state.transact((tx) => {
       const desired = tx.get(kinds.machineDesired, uuid);
@@ -52,7 +53,7 @@ export async function settleMore(state: State, uuid: string): Promise<void> {
       const next = desired && observed && settle(tx, desired, observed);
       if (next) tx.put(kinds.machineDesired, uuid, next);
       return next?.release === undefined;
-    });
+    }, cause);
     isDone = result;
   }
 }

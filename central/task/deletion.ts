@@ -8,6 +8,7 @@ import { type TaskInfo, TaskInfoSchema, TaskState } from "#gen/metalstack/admin/
 import type { Meta } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
+import { byCentral } from "../history/cause.ts";
 import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
@@ -78,7 +79,7 @@ export async function endBrokenOff(
     for (const { id, isOrphaned } of deletionTasks(state, clock.wallMs())) {
       if (!isOrphaned) continue;
       try {
-        await state.transact((tx) => endDeletion(tx, id, clock.wallMs()));
+        await state.transact((tx) => endDeletion(tx, id, clock.wallMs()), byCentral("its deletion was broken off"));
         log.warn("deletion-broken-off", { task: id });
       } catch (error) {
         log.warn("deletion-not-ended", { task: id, error });

@@ -8,6 +8,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { causeOf } from "../history/cause.ts";
 import { viewOf, viewsOf, viewsOfPartition } from "../machine/views.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
@@ -46,7 +47,7 @@ export function taskService(ports: ServicePorts): Implementation {
         throw new Refusal("precondition", `task ${taskId} is being worked on`, { reason: "ACTIVE" });
       }
       if (uuid === undefined) {
-        await state.transact((tx) => endDeletion(tx, taskId, clock.wallMs()));
+        await state.transact((tx) => endDeletion(tx, taskId, clock.wallMs()), causeOf(context));
         return {};
       }
       if (task.type === "machine:delete") {
@@ -58,7 +59,7 @@ export function taskService(ports: ServicePorts): Implementation {
         const desired = tx.get(kinds.machineDesired, uuid) ?? unknown("task", taskId);
         const outcomes = (tx.get(kinds.machineObserved, uuid)?.outcomes ?? []).map((o) => o.id);
         tx.put(kinds.machineDesired, uuid, forgetting(desired, taskId, { user, outcomes, nowMs: clock.wallMs() }));
-      });
+      }, causeOf(context));
       return {};
     },
   });

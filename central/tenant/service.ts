@@ -64,7 +64,7 @@ function tenantShelf(ports: Ports) {
       email: wanted.email ?? "",
       avatarUrl: wanted.avatarUrl ?? "",
     });
-    return tenants.create(login, tenant, labels, (tx, tenant) => {
+    return tenants.by(context).create(login, tenant, labels, (tx, tenant) => {
       const member = newMembership(kinds.tenantMember, { id: owner, role: TenantRole.OWNER }, clock.wallMs());
       tx.put(kinds.tenantMember, membershipId(login, owner), member);
       keepAnswer(context, tx, { tenant });
@@ -101,15 +101,15 @@ function userTenants({ state, random, provider }: Ports, shelf: Shelf): Implemen
       tenant: tenants.get(login),
       tenantMembers: allMembers(state, login, people.list(login)),
     }),
-    update: async (request) => ({
-      tenant: await tenants.update(request.login, request, (draft) => {
+    update: async (request, context) => ({
+      tenant: await tenants.by(context).update(request.login, request, (draft) => {
         if (request.name !== undefined) draft.name = request.name;
         if (request.email !== undefined) draft.email = request.email;
         if (request.description !== undefined) draft.description = request.description;
         if (request.avatarUrl !== undefined) draft.avatarUrl = request.avatarUrl;
       }),
     }),
-    async delete({ login }) {
+    async delete({ login }, context) {
       if (login === provider) {
         throw new Refusal("precondition", `tenant ${login} runs this installation`, { reason: "PROVIDER" });
       }
@@ -117,7 +117,7 @@ function userTenants({ state, random, provider }: Ports, shelf: Shelf): Implemen
         const text = `tenant ${login} is the own one of user ${login}: it stays as long as the user`;
         throw new Refusal("precondition", text, { reason: "PERSONAL" });
       }
-      const tenant = await tenants.remove(login, held, (tx) => {
+      const tenant = await tenants.by(context).remove(login, held, (tx) => {
         people.forget(tx, login);
         invitations.forget(tx, login);
       });
@@ -129,15 +129,19 @@ function userTenants({ state, random, provider }: Ports, shelf: Shelf): Implemen
         const text = `${member} cannot be given more in tenant ${login} than the caller has there`;
         throw new Refusal("denied", text, { reason: "ROLE_ABOVE_OWN", field: "role" });
       }
-      const tenantMember = await people.add(login, member, role, (tx, tenantMember) =>
-        keepAnswer(context, tx, { tenantMember }),
-      );
+      const tenantMember = await people
+        .by(context)
+        .add(login, member, role, (tx, tenantMember) => keepAnswer(context, tx, { tenantMember }));
       return { tenantMember };
     },
-    updateMember: async ({ login, member, role }) => ({ tenantMember: await people.setRole(login, member, role) }),
-    removeMember: async ({ login, member }) => ({ tenantMember: await people.remove(login, member) }),
+    updateMember: async ({ login, member, role }, context) => ({
+      tenantMember: await people.by(context).setRole(login, member, role),
+    }),
+    removeMember: async ({ login, member }, context) => ({
+      tenantMember: await people.by(context).remove(login, member),
+    }),
     leave: async ({ login }, context) => {
-      await people.remove(login, callerOf(context).user);
+      await people.by(context).remove(login, callerOf(context).user);
       return {};
     },
     ...inviteHandlers(state, shelf),
@@ -172,7 +176,7 @@ const inviteHandlers = (state: State, { tenants, invitations }: Shelf): Partial<
     return {};
   },
   async inviteAccept({ secret }, context) {
-    const { targetTenant } = await invitations.accept(secret, callerOf(context).user);
+    const { targetTenant } = await invitations.accept(secret, context);
     return { tenant: targetTenant, tenantName: tenants.get(targetTenant).name };
   },
 });
@@ -210,11 +214,13 @@ const adminTenants = ({ tenants, people, createTenant }: Shelf): Implementation 
       return { tenants: [...entries], ...(next === undefined ? {} : { nextPage: next }) };
     },
     addMember: async ({ tenant, member, role }, context) => ({
-      tenantMember: await people.add(tenant, member, role, (tx, tenantMember) =>
-        keepAnswer(context, tx, { tenantMember }),
-      ),
+      tenantMember: await people
+        .by(context)
+        .add(tenant, member, role, (tx, tenantMember) => keepAnswer(context, tx, { tenantMember })),
     }),
-    removeMember: async ({ tenant, member }) => ({ tenantMember: await people.remove(tenant, member) }),
+    removeMember: async ({ tenant, member }, context) => ({
+      tenantMember: await people.by(context).remove(tenant, member),
+    }),
   });
 
 const held = (tx: Tx, { login }: Tenant): string[] =>

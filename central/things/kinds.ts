@@ -1,5 +1,6 @@
 // Every kind of thing that the API shows: of what it is made, whose it is, and which calls show it to whom.
 import type { DescMethod, Message } from "@bufbuild/protobuf";
+import { wantedSwitch } from "#domain/switch/compose.ts";
 import type { Thing } from "#gen/holdfast/api/v1/thing_pb.ts";
 import { ComponentService as AdminComponentService } from "#gen/metalstack/admin/v2/component_pb.ts";
 import { IPService as AdminIPService } from "#gen/metalstack/admin/v2/ip_pb.ts";
@@ -68,6 +69,15 @@ export interface ThingKind {
   labels(state: State, value: Message, id: string): Readonly<Record<string, string>>;
   /** Undefined where the API shows nothing of it. Nothing secret is in it. */
   show(state: State, value: Message, id: string): Thing["value"] | undefined;
+  /** What is recorded of it when it changes; undefined: nothing. */
+  readonly past: PastKind | undefined;
+}
+
+/** A thing as it was: what people wanted of it. */
+export interface PastKind {
+  readonly kind: Kind;
+  /** Of a former value without secrets. */
+  show(state: State, value: Message, id: string): Thing["value"];
 }
 
 interface Given<K extends Kind> {
@@ -79,7 +89,19 @@ interface Given<K extends Kind> {
   /** Where labels are kept beside the value, and count instead of its own. */
   readonly labelsBeside?: (state: State, id: string) => Meta | undefined;
   readonly show: (value: Of<K>, state: State, id: string) => Thing["value"] | undefined;
+  readonly past: PastKind | undefined;
 }
+
+/** A kind whose stored values are shown. */
+const stored = <K extends Kind>(kind: K, show: (value: Of<K>) => Thing["value"]): Pick<Given<K>, "show" | "past"> => ({
+  show,
+  past: past(kind, show),
+});
+
+const past = <K extends Kind>(kind: K, show: (value: Of<K>, state: State) => Thing["value"]): PastKind => ({
+  kind,
+  show: (state, value) => show(value as Of<K>, state), // a thing kind is only ever given its own kind's values
+});
 
 const nobodys: About = { project: "", tenant: "", user: "", isBase: false };
 
@@ -100,6 +122,7 @@ const thing = <K extends Kind>(name: string, kind: K, given: Given<K>): ThingKin
     return Object.assign({}, ...metas.map((meta) => meta?.labels?.labels));
   },
   show: (state, value, id) => given.show(value as Of<K>, state, id),
+  past: given.past,
 });
 
 const to = (by: Reading["by"], method: DescMethod): Reading => ({ method: methodName(method), by });
@@ -119,6 +142,9 @@ export const thingKinds: readonly ThingKind[] = [
       const allocation = machine.allocation && withoutSecrets(MachineAllocationSchema, machine.allocation);
       return { case: "machine", value: { ...machine, ...(allocation && { allocation }) } };
     },
+    past: past(kinds.machineDesired, (desired, state) => {
+      return { case: "machine", value: apiMachine(state, { desired, observed: undefined }) };
+    }),
   }),
   thing("network", kinds.network, {
     readings: [
@@ -128,24 +154,25 @@ export const thingKinds: readonly ThingKind[] = [
     ],
     about: (network) => ({ project: network.project ?? "", isBase: isBase(network) }),
     show: (network, state) => ({ case: "network", value: networkView(state)(network) }),
+    past: past(kinds.network, (value) => ({ case: "network", value })),
   }),
   thing("ip", kinds.ip, {
     readings: [to("project", IPService.method.get), to("anybody", AdminIPService.method.list)],
     about: ({ project }) => ({ project }),
     byProject: (state) => ipIndexes(state).byProject,
-    show: (value) => ({ case: "ip", value }),
+    ...stored(kinds.ip, (value) => ({ case: "ip", value })),
   }),
   thing("image", kinds.image, {
     readings: [to("anybody", ImageService.method.get)],
-    show: (value) => ({ case: "image", value }),
+    ...stored(kinds.image, (value) => ({ case: "image", value })),
   }),
   thing("size", kinds.size, {
     readings: [to("anybody", SizeService.method.get)],
-    show: (value) => ({ case: "size", value }),
+    ...stored(kinds.size, (value) => ({ case: "size", value })),
   }),
   thing("size-image-constraint", kinds.sizeImageConstraint, {
     readings: [to("anybody", AdminSizeImageConstraintService.method.get)],
-    show: (value) => ({ case: "sizeImageConstraint", value }),
+    ...stored(kinds.sizeImageConstraint, (value) => ({ case: "sizeImageConstraint", value })),
   }),
   thing("size-reservation", kinds.sizeReservation, {
     readings: [
@@ -153,15 +180,15 @@ export const thingKinds: readonly ThingKind[] = [
       to("anybody", AdminSizeReservationService.method.list),
     ],
     about: ({ project }) => ({ project }),
-    show: (value) => ({ case: "sizeReservation", value }),
+    ...stored(kinds.sizeReservation, (value) => ({ case: "sizeReservation", value })),
   }),
   thing("filesystem-layout", kinds.filesystemLayout, {
     readings: [to("anybody", FilesystemService.method.get)],
-    show: (value) => ({ case: "filesystemLayout", value }),
+    ...stored(kinds.filesystemLayout, (value) => ({ case: "filesystemLayout", value })),
   }),
   thing("partition", kinds.partition, {
     readings: [to("anybody", PartitionService.method.get)],
-    show: (value) => ({ case: "partition", value }),
+    ...stored(kinds.partition, (value) => ({ case: "partition", value })),
   }),
   thing("switch", kinds.switch, {
     halves: [kinds.switchDesired],
@@ -171,36 +198,39 @@ export const thingKinds: readonly ThingKind[] = [
       const value = switchOf(state, id);
       return value && { case: "switch", value };
     },
+    past: past(kinds.switchDesired, (desired) => ({ case: "switch", value: wantedSwitch(desired) })),
   }),
   thing("project", kinds.project, {
     readings: [to("project", getProject), to("anybody", AdminProjectService.method.list)],
     about: ({ uuid, tenant }) => ({ project: uuid, tenant }),
-    show: (value) => ({ case: "project", value }),
+    ...stored(kinds.project, (value) => ({ case: "project", value })),
   }),
   thing("project-member", kinds.projectMember, {
     readings: [to("project", getProject)],
     about: (_, id) => ({ project: membershipOf(id).of }),
-    show: (value) => ({ case: "projectMember", value }),
+    ...stored(kinds.projectMember, (value) => ({ case: "projectMember", value })),
   }),
   thing("tenant", kinds.tenant, {
     readings: [to("tenant", getTenant), to("anybody", AdminTenantService.method.list)],
     about: ({ login }) => ({ tenant: login }),
-    show: (value) => ({ case: "tenant", value }),
+    ...stored(kinds.tenant, (value) => ({ case: "tenant", value })),
   }),
   thing("tenant-member", kinds.tenantMember, {
     readings: [to("tenant", getTenant)],
     about: (_, id) => ({ tenant: membershipOf(id).of }),
-    show: (value) => ({ case: "tenantMember", value }),
+    ...stored(kinds.tenantMember, (value) => ({ case: "tenantMember", value })),
   }),
   thing("token", kinds.token, {
     readings: [to("user", TokenService.method.get), to("anybody", AdminTokenService.method.list)],
     about: ({ token }) => ({ user: token?.user ?? "" }),
     labels: ({ token }) => [token?.meta],
     show: ({ token, revoked }) => (token === undefined || revoked ? undefined : { case: "token", value: token }),
+    past: undefined,
   }),
   thing("component", kinds.component, {
     readings: [to("anybody", AdminComponentService.method.get)],
     show: (value) => ({ case: "component", value }),
+    past: undefined,
   }),
 ];
 

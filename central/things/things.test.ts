@@ -15,6 +15,8 @@ test("every stored kind is shown or is named here as one that is not", () => {
     kinds.audit,
     kinds.siteAudit,
     kinds.claim,
+    kinds.change,
+    kinds.changeHorizon,
     kinds.keptAnswer,
     kinds.budget,
     kinds.budgetUse,

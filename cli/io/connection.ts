@@ -14,6 +14,7 @@ export function connect(target: Target, ca: string | undefined): Api & { close()
   const sessions = new ClientSessions(target.server, ca === undefined ? {} : { ca });
   const authorize: Interceptor = (next) => (request) => {
     if (target.token !== undefined) request.header.set("authorization", `Bearer ${target.token.reveal()}`);
+    if (target.reason !== undefined) request.header.set("holdfast-reason", target.reason);
     return next(request);
   };
   const transport = createConnectTransport({

@@ -3,6 +3,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { run } from "@stricli/core";
+import { HistoryService, ThingChangeKind } from "#gen/holdfast/api/v1/history_pb.ts";
 import { MachineService as HoldfastMachineService, type WatchResponseSchema } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
@@ -106,6 +107,34 @@ export function routes(router: ConnectRouter): void {
     create: (request, context) => noted(request, context, { machine: machine([[Event.WAITING, -60_000]]) }),
     delete: (request, context) => noted(request, context, { machine: machine([[Event.PHONED_HOME, 0]]) }),
     bMCCommand: (request, context) => noted(request, context, {}),
+  });
+  router.service(HistoryService, {
+    get: (request, context) =>
+      noted(request, context, {
+        thing: { kind: "image", id: "debian", value: { case: "image", value: { id: "debian" } } },
+      }),
+    list: (request, context) =>
+      noted(request, context, {
+        changes: [
+          {
+            revision: 7n,
+            at: timestampFromMs(startMs),
+            actor: "ann",
+            method: "/metalstack.admin.v2.ImageService/Update",
+            reason: context.requestHeader.get("holdfast-reason") ?? "",
+            kind: ThingChangeKind.CHANGED,
+            fields: ["name", "url", "meta.updated_at"],
+          },
+        ],
+        heldAfterTime: timestampFromMs(startMs - 60_000),
+      }),
+    diff: (request, context) =>
+      noted(request, context, {
+        differences: [
+          { path: "name", before: '"old"', after: '"new"' },
+          { path: "url", after: '"u"' },
+        ],
+      }),
   });
   router.service(HoldfastMachineService, {
     explain: () => ({

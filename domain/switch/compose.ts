@@ -39,6 +39,19 @@ export function composeSwitch(desired: SwitchDesired | undefined, observed: Swit
   });
 }
 
+/** What people want of a switch, without anything that is seen of it. */
+export const wantedSwitch = (desired: SwitchDesired): Switch =>
+  composeSwitch(
+    desired,
+    create(SwitchSchema, {
+      id: desired.id,
+      partition: desired.partition,
+      nics: Object.keys(desired.ports)
+        .sort()
+        .map((name) => create(SwitchNicSchema, { name })),
+    }),
+  );
+
 const present = <K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> =>
   value === undefined ? {} : ({ [key]: value } as Record<K, V>);
 

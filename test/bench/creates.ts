@@ -83,7 +83,7 @@ export async function giveAway(
   for (const store of stores) states.push(await openState({ store: counted(store), clock, random, log }, stop.signal));
   const creators = states.map((state) => creator({ state, clock, random }));
   const figures = await load(machines, inFlight, (i) =>
-    creators[i % creators.length]!(request, { user: "ann", keep: () => {} }),
+    creators[i % creators.length]!(request, { cause: { actor: "ann", method: "", reason: "" }, keep: () => {} }),
   );
   const { items } = await stores[0]!.list(keyOf(kinds.ip, ""));
   stop.abort();

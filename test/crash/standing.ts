@@ -34,6 +34,8 @@ export interface Ground {
 /** Of people, of lives, of what is asked twice and of what has happened: they come and go beside the calls. Machines are looked at one by one. */
 const apart: readonly Kind[] = [
   kinds.audit,
+  kinds.change,
+  kinds.changeHorizon,
   kinds.token,
   kinds.signingKey,
   kinds.centralSession,
@@ -74,7 +76,7 @@ function poolsOf(state: State): Pools {
 export const groundOf = (state: State): Ground => ({ rows: rowsOf(state), pools: poolsOf(state) });
 
 export function standingIn(state: State, ground: Ground): Standing {
-  assert.deepEqual(inconsistencies(state), []);
+  assert.deepEqual(inconsistencies(state, state.revision), []);
   assert.deepEqual(state.unreadable, []);
   const busy = state
     .list(kinds.machineDesired)

@@ -16,9 +16,21 @@ import { TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { IP } from "#gen/metalstack/api/v2/ip_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 
-/** @returns what is wrong, in words */
-export const inconsistencies = (state: State): string[] =>
-  [members, networks, addresses, machines, reservations, claims].flatMap((check) => [...check(state)]);
+/**
+ * @param since what was recorded up to this revision, nobody need have said
+ * @returns what is wrong, in words
+ */
+export const inconsistencies = (state: State, since: bigint): string[] => [
+  ...[members, networks, addresses, machines, reservations, claims].flatMap((check) => [...check(state)]),
+  ...unsaid(state, since),
+];
+
+function* unsaid(state: State, since: bigint): Iterable<string> {
+  for (const { revision, value } of state.list(kinds.change)) {
+    if (revision <= since || value.actor !== "") continue;
+    yield `nobody is said to have changed ${value.things.map(({ kind, id }) => `${kind} ${id}`).join(", ")}`;
+  }
+}
 
 function has(state: State, kind: Kind, id: string | undefined, by: string): string[] {
   if (id === undefined || state.get(kind, id) !== undefined) return [];

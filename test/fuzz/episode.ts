@@ -71,6 +71,7 @@ export async function episode(
   await roomForFirewalls(central);
   await central.client(AdminPartitionService).create({ partition: { id: yard } });
   const run = new Run(central, world, { random, log, callers: await callers(central, world) });
+  const begun = central.state.revision;
   const failures: Failure[] = [];
   const ends = new Map<string, number>();
   const answered = new Set<string>();
@@ -82,7 +83,7 @@ export async function episode(
     if (wrong !== undefined) failures.push({ seed, call: at, what: `${wrong}\n  ${what}` });
     if (at % checkEvery !== checkEvery - 1 && at !== calls - 1) continue;
     const broken = [
-      ...inconsistencies(central.state),
+      ...inconsistencies(central.state, begun),
       ...(await seen.differences(central.state, { store, clock: central.clock, random })),
       ...run.told(),
     ];

@@ -141,6 +141,12 @@ function table(ports: Ports): Readonly<Record<string, (side: Side) => object>> {
       endpoint: "https://central.example:8443",
       lifetime: { seconds: 3_600n },
     }),
+    "/holdfast.api.v1.HistoryService/Get": ({ machine }) => ({ of: { kind: "machine", id: machine } }),
+    "/holdfast.api.v1.HistoryService/List": ({ network: id, project }) => ({ of: { kind: "network", id, project } }),
+    "/holdfast.api.v1.HistoryService/Diff": ({ machine: id }) => ({
+      of: { kind: "machine", id },
+      from: { at: { case: "revision", value: central.state.revision - BigInt(number()) } },
+    }),
     "/holdfast.join.v1.JoinService/Enrol": () => ({
       token: texts.one("join-token"),
       secret: Buffer.from(texts.one("join-secret"), "base64url"),

@@ -140,5 +140,7 @@ export async function take(feed: AsyncIterable<ChangeBatch>, count: number): Pro
 
 export const texts = (batches: readonly ChangeBatch[]) =>
   batches.map((b) =>
-    b.changes.map((c) => (isOf(kind, c) ? `${c.id}:${c.before?.name}>${c.value?.name}` : c.kind.name)),
+    b.changes
+      .filter((c) => c.kind.name !== kinds.change.name)
+      .map((c) => (isOf(kind, c) ? `${c.id}:${c.before?.name}>${c.value?.name}` : c.kind.name)),
   );
