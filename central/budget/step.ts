@@ -3,7 +3,7 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { budgetLabel, isEmpty, withItems, withoutItems } from "#domain/budget/items.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
-import { placeMachine } from "#domain/machine/placement.ts";
+import { placeMachine, shuffled } from "#domain/machine/placement.ts";
 import { newMeta } from "#domain/meta.ts";
 import type { Family } from "#domain/network/prefix.ts";
 import { reservedIn } from "#domain/size/reservation.ts";
@@ -179,12 +179,6 @@ function delegateMachines(tx: Tx, budget: Budget, { state, indexes, seed, nowMs:
     tx.put(kinds.machineDesired, seen.uuid, next);
     return [seen.uuid];
   });
-}
-
-function shuffled(uuid: string, seed: number): number {
-  let hash = (0x811c9dc5 ^ seed) >>> 0;
-  for (const c of uuid) hash = Math.imul(hash ^ c.charCodeAt(0), 0x01000193) >>> 0;
-  return hash;
 }
 
 function reservedForOthers(tx: Tx, { partition, size, project }: Budget, state: State): number {

@@ -5,12 +5,19 @@ import { newAllocation } from "#domain/machine/allocation.ts";
 import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { type Resolved, roleOf } from "#domain/machine/create.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
-import { type MachineView, placeMachine, unavailability, unfitText, type Wanted } from "#domain/machine/placement.ts";
+import {
+  candidates,
+  type MachineView,
+  placeMachine,
+  shuffled,
+  unavailability,
+  unfitText,
+  type Wanted,
+} from "#domain/machine/placement.ts";
 import { touched } from "#domain/meta.ts";
 import { type Pool, reservedIn } from "#domain/size/reservation.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
-import { bug } from "#lib/bug.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Search } from "../network/search.ts";
 import type { Spaces } from "../network/spaces.ts";
@@ -78,18 +85,21 @@ function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Al
   };
   const views = (rows: readonly Stored<MachineDesired>[]): MachineView[] =>
     rows.map(({ id, value }) => ({ desired: value, observed: peek.get(kinds.machineObserved, id)?.value }));
-  const waiting = peek.by(indexes.waiting, placeKey({ partition, size })).flatMap(({ id, value }): MachineView[] => {
-    const desired = peek.get(kinds.machineDesired, id)?.value;
-    return desired ? [{ desired, observed: value }] : [];
-  });
-  const ofProject = views(peek.by(indexes.byProject, project));
-  const placement = placeMachine(waiting, wanted, (uuid) => shuffle(uuid, seed), ofProject);
+  const waiting = peek.by(indexes.waiting, placeKey({ partition, size })).map(({ value }) => value);
+  const fitting = () =>
+    candidates(waiting, wanted, {
+      viewOf: (observed) => {
+        const desired = peek.get(kinds.machineDesired, observed.uuid)?.value;
+        return desired && { desired, observed };
+      },
+      shuffle: (uuid) => shuffled(uuid, seed),
+      neighbors: views(peek.by(indexes.byProject, project)),
+    });
   const all = () => views(peek.by(indexes.byPartition, partition));
-  if (placement.kind === "none") throw noMachine(all(), wanted);
-  const { machines: ranked } = placement;
-  const best = ranked.find((m) => !search.isPicked(m.desired.uuid)) ?? ranked[0] ?? bug("candidates without one");
+  const best = firstOf(fitting(), (m) => !search.isPicked(m.desired.uuid)) ?? firstOf(fitting(), () => true);
+  if (best === undefined) throw noMachine(all(), wanted);
   search.pick(best.desired.uuid);
-  keepReserved(tx, { partition, size }, project, all, ranked.length);
+  keepReserved(tx, { partition, size }, project, all, () => [...fitting()].length);
   return held(tx, best.desired);
 }
 
@@ -102,7 +112,13 @@ function noMachine(machines: readonly MachineView[], wanted: Wanted): Refusal {
 }
 
 /** @throws Refusal "exhausted" when all that is left is kept for other projects */
-function keepReserved(tx: Tx, pool: Pool, project: string, all: () => readonly MachineView[], fit: number): void {
+function keepReserved(
+  tx: Tx,
+  pool: Pool,
+  project: string,
+  all: () => readonly MachineView[],
+  fitting: () => number,
+): void {
   const reservations = tx.list(kinds.sizeReservation).map((row) => row.value);
   if (reservations.length === 0) return;
   const machines = all();
@@ -114,6 +130,7 @@ function keepReserved(tx: Tx, pool: Pool, project: string, all: () => readonly M
   const { remaining } = reservedIn(reservations, pool, usedBy, (one) => one !== project);
   if (remaining === 0) return;
   inTurn(tx, pool);
+  const fit = fitting();
   if (fit > remaining) return;
   const text = `${fit} machines of size ${pool.size} can be had in partition ${pool.partition}, and ${remaining} are reserved for other projects`;
   throw new Refusal("exhausted", text, { reason: "RESERVED" });
@@ -135,9 +152,7 @@ function held(tx: Tx, seen: MachineDesired): MachineView {
   return { desired, observed: tx.get(kinds.machineObserved, seen.uuid) };
 }
 
-/** A number that depends on both and on nothing else (FNV-1a). */
-function shuffle(uuid: string, seed: number): number {
-  let hash = (0x811c9dc5 ^ seed) >>> 0;
-  for (const c of uuid) hash = Math.imul(hash ^ c.charCodeAt(0), 0x01000193) >>> 0;
-  return hash;
+function firstOf<T>(all: Iterable<T>, isWanted: (one: T) => boolean): T | undefined {
+  for (const one of all) if (isWanted(one)) return one;
+  return undefined;
 }

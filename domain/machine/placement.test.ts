@@ -3,7 +3,8 @@ import { describe, test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineAllocationType, MachineLiveliness, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
-import { type MachineView, placeMachine, unavailability, unfitText } from "./placement.ts";
+import { Seeded } from "#lib/seeded.ts";
+import { candidates, type MachineView, placeMachine, shuffled, unavailability, unfitText } from "./placement.ts";
 
 type Desired = Omit<MessageInitShape<typeof MachineDesiredSchema>, "$typeName">;
 type Observed = Omit<MessageInitShape<typeof MachineObservedSchema>, "$typeName">;
@@ -98,3 +99,24 @@ describe("the best machine", () => {
     );
   });
 });
+
+test("one after the other, candidates come in the order in which all of them are placed, without those that do not fit", () => {
+  const random = new Seeded(1);
+  const machines = Array.from({ length: 200 }, (_, i) => {
+    const rack = `r${random.below(7)}`;
+    if (random.chance(0.3)) return used(`u${i}`, rack, "mine", random.chance(0.5) ? { app: "db" } : {});
+    return machine(`m${i}`, { rack, wipedEpoch: random.chance(0.9) ? 1n : 0n });
+  });
+  const more = { ...wanted, placementLabels: { app: "db" } };
+  const shuffle = (uuid: string) => shuffled(uuid, 7);
+  const placed = placeMachine(machines, more, shuffle);
+  const byUuid = new Map(machines.map((m) => [m.desired.uuid, m]));
+  const waiting = machines.flatMap(({ observed }) => observed ?? []);
+  const viewOf = ({ uuid }: { readonly uuid: string }) => byUuid.get(uuid);
+  const one = [...candidates(waiting, more, { viewOf, shuffle, neighbors: machines })];
+  assert.equal(placed.kind, "candidates");
+  assert.deepEqual(one.map(uuidOf), placed.kind === "candidates" ? placed.machines.map(uuidOf) : []);
+  assert.ok(one.length > 50);
+});
+
+const uuidOf = ({ desired }: MachineView) => desired.uuid;

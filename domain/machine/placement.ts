@@ -51,10 +51,82 @@ export function placeMachine(
   });
   if (fit.length === 0) return { kind: "none", reasons };
   const score = rackScore(neighbors, wanted);
-  const ranked = fit
-    .map((machine) => ({ machine, score: score(machine), tie: shuffle(machine.desired.uuid) }))
-    .sort((a, b) => a.score[0] - b.score[0] || a.score[1] - b.score[1] || a.tie - b.tie);
-  return { kind: "candidates", machines: ranked.map((r) => r.machine) };
+  const rank = ({ desired, observed }: MachineView) => ({
+    score: score(observed?.rack ?? ""),
+    tie: shuffle(desired.uuid),
+  });
+  return { kind: "candidates", machines: [...bestFirst(fit, rank)] };
+}
+
+/**
+ * The same machines in the same order, each looked at when its turn comes: for those who want one of many.
+ * @param waiting from among which all that fit are
+ * @param viewOf both sides of one; undefined: it has gone
+ */
+export function* candidates(
+  waiting: readonly MachineObserved[],
+  wanted: Wanted,
+  {
+    viewOf,
+    shuffle,
+    neighbors,
+  }: {
+    readonly viewOf: (observed: MachineObserved) => MachineView | undefined;
+    readonly shuffle: (uuid: string) => number;
+    readonly neighbors: Iterable<MachineView>;
+  },
+): Generator<MachineView> {
+  const score = rackScore(neighbors, wanted);
+  for (const observed of bestFirst(waiting, ({ rack, uuid }) => ({ score: score(rack), tie: shuffle(uuid) }))) {
+    const view = viewOf(observed);
+    if (view && unfitFor(view, wanted) === undefined) yield view;
+  }
+}
+
+/** A number that depends on both and on nothing else (FNV-1a): what decides between machines that are alike. */
+export function shuffled(uuid: string, seed: number): number {
+  let hash = (0x811c9dc5 ^ seed) >>> 0;
+  for (let i = 0; i < uuid.length; i++) hash = Math.imul(hash ^ uuid.charCodeAt(i), 0x01000193) >>> 0;
+  return hash;
+}
+
+interface Rank {
+  readonly score: Score;
+  readonly tie: number;
+}
+
+/** As many as are asked for are put in order, by a heap; the rest is not. */
+function* bestFirst<T>(items: readonly T[], rankOf: (item: T) => Rank): Generator<T> {
+  const heap = items.map((item) => ({ item, ...rankOf(item) }));
+  for (let i = (heap.length >> 1) - 1; i >= 0; i--) sink(heap, i);
+  for (let top = heap[0]; top !== undefined; top = heap[0]) {
+    yield top.item;
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    heap[0] = last;
+    sink(heap, 0);
+  }
+}
+
+/** Restores the heap's order below one place. */
+function sink(heap: Rank[], from: number): void {
+  for (let at = from; ; ) {
+    const [left, right] = [2 * at + 1, 2 * at + 2];
+    const lower = isBefore(heap[right], heap[left]) ? right : left;
+    const [one, other] = [heap[at], heap[lower]];
+    if (one === undefined || other === undefined || !isBefore(other, one)) return;
+    heap[at] = other;
+    heap[lower] = one;
+    at = lower;
+  }
+}
+
+function isBefore(one: Rank | undefined, other: Rank | undefined): boolean {
+  if (one === undefined || other === undefined) return false;
+  const { score: a } = one;
+  const { score: b } = other;
+  if (a.labelled !== b.labelled) return a.labelled < b.labelled;
+  return a.ofProject === b.ofProject ? one.tie < other.tie : a.ofProject < b.ofProject;
 }
 
 /** Why this one machine cannot be allocated, whatever its size and partition. */
@@ -79,21 +151,28 @@ function unfitFor(machine: MachineView, wanted: Wanted): Unfit | undefined {
   return unavailability(machine, "choice");
 }
 
-function rackScore(machines: readonly MachineView[], wanted: Wanted): (m: MachineView) => readonly [number, number] {
-  const labelled = new Map<string, number>();
-  const ofProject = new Map<string, number>();
+/** Of a rack, how many of the project's machines are there: with one of the labels, and of the same role and size. */
+interface Score {
+  readonly labelled: number;
+  readonly ofProject: number;
+}
+
+const nobody: Score = { labelled: 0, ofProject: 0 };
+
+function rackScore(machines: Iterable<MachineView>, wanted: Wanted): (rack: string) => Score {
+  const racks = new Map<string, Score>();
   for (const { desired, observed } of machines) {
     const { allocation } = desired;
     if (allocation?.project !== wanted.project || desired.partition !== wanted.partition) continue;
-    const rack = observed?.rack ?? "";
-    if (sharesLabels(allocation.placementLabels?.labels ?? {}, wanted.placementLabels)) {
-      labelled.set(rack, (labelled.get(rack) ?? 0) + 1);
-    }
-    if (allocation.allocationType === wanted.role && observed?.size === wanted.size) {
-      ofProject.set(rack, (ofProject.get(rack) ?? 0) + 1);
-    }
+    const { labelled, ofProject } = racks.get(observed?.rack ?? "") ?? nobody;
+    const shares = sharesLabels(allocation.placementLabels?.labels ?? {}, wanted.placementLabels);
+    const isAlike = allocation.allocationType === wanted.role && observed?.size === wanted.size;
+    racks.set(observed?.rack ?? "", {
+      labelled: labelled + (shares ? 1 : 0),
+      ofProject: ofProject + (isAlike ? 1 : 0),
+    });
   }
-  return ({ observed }) => [labelled.get(observed?.rack ?? "") ?? 0, ofProject.get(observed?.rack ?? "") ?? 0];
+  return (rack) => racks.get(rack) ?? nobody;
 }
 
 const sharesLabels = (theirs: Readonly<Record<string, string>>, ours: Readonly<Record<string, string>>): boolean =>
