@@ -11,6 +11,7 @@ import {
   type RouteMapBuilderArguments,
   text_en,
 } from "@stricli/core";
+import { budgetRoutes } from "./budget/routes.ts";
 import type { Cli } from "./cli.ts";
 import { describeOf, type ListFlags, listOf } from "./command/list.ts";
 import { Failure } from "./failure.ts";
@@ -289,6 +290,7 @@ export const app: Application<Cli> = buildApplication(
         ...certificateRoutes,
       }),
       central: group("Central itself", joinTokenRoutes),
+      budget: group("What partitions may give away while they are cut off", budgetRoutes),
       image: group("Operating systems", {
         ...shownRoutes("image", () => import("./kind/image.ts")),
         ...fromFile("image", "createImage"),
