@@ -1,7 +1,6 @@
 // The agent without sockets, files and clocks of its own: everything that it decides and remembers, over ports.
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Interceptor } from "@connectrpc/connect";
-import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ImageClassification, ImageSchema } from "#gen/metalstack/api/v2/image_pb.ts";
 import { Bell } from "#lib/bell.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -12,11 +11,15 @@ import type { Random } from "#lib/random.ts";
 import { Reconciler } from "#lib/reconcile.ts";
 import { refusals } from "#lib/rpc/refusal-to-connect.ts";
 import { validation } from "#lib/rpc/validation.ts";
+import { People, type TokenVerifier } from "./api/people.ts";
+import type { ForPeople } from "./api/router.ts";
 import { BmcDirectory, type DirectoryPorts } from "./bmc/directory.ts";
 import { BootFiles, type FileCache } from "./boot/boot-files.ts";
 import { BootTokens, type TokenSigner } from "./boot/boot-token.ts";
 import { siteRoutes, siteServices } from "./boot/router.ts";
-import { partitionOf, type Site } from "./boot/site.ts";
+import { allDesired, partitionOf, type Site } from "./boot/site.ts";
+import { Budgets } from "./budget/budgets.ts";
+import { LocalRecords } from "./budget/local-records.ts";
 import type { Joiner } from "./identity/joiner.ts";
 import { HoldReport } from "./ledger/hold.ts";
 import { Ledger } from "./ledger/ledger.ts";
@@ -56,6 +59,7 @@ export interface AgentPorts<Cache extends FileCache = FileCache> {
   /** Given when the settings have a switch. */
   readonly switchDriver?: SwitchDriver;
   readonly signer: (key: Uint8Array) => TokenSigner;
+  readonly verifyToken: TokenVerifier;
   /** For those who make many agents: it takes a moment and can be shared. */
   readonly validate?: Interceptor;
   readonly lifetime: Lifetime;
@@ -72,6 +76,8 @@ export interface Agent<Cache extends FileCache = FileCache> {
   readonly link: Link;
   /** For people on site. */
   readonly onSite: OnSiteParts;
+  /** For the members of projects that have a budget here. */
+  readonly forPeople: ForPeople;
   /** For installers. */
   readonly routes: ReturnType<typeof siteRoutes>;
   readonly interceptors: readonly Interceptor[];
@@ -96,12 +102,15 @@ export async function composeAgent<Cache extends FileCache>(
   const tokens = await BootTokens.open(disk, random, ports.signer);
   const safeMode = await SafeMode.open({ disk, ledger, log, ended: () => wakeAll() });
   if (safeMode.isCopy) await outbox.becomeAnother();
-  const site: Site = { partition, url, ledger, observations, outbox, tokens, safeMode, disk, bell, clock, log };
+  const locals = new LocalRecords({ disk, outbox, clock, log });
+  const site: Site = { partition, url, ledger, observations, outbox, locals, tokens, safeMode, disk, bell, clock, log };
+  const budgets = new Budgets({ site, random, changed: observed });
+  const people = new People({ site, verify: ports.verifyToken });
   const hold = new HoldReport({ partition, ledger, observations, outbox, clock, log });
   const { cache, files } = await filesOf(site, ports);
   await forgetWaiting(observations);
 
-  const link = linkOf(ports, { site, safeMode, outbox });
+  const link = linkOf(ports, { site, safeMode, outbox, people });
   const directory = new BmcDirectory({
     ...settings.bmc,
     connect: ports.connectBmc,
@@ -122,8 +131,7 @@ export async function composeAgent<Cache extends FileCache>(
   };
   const wakeAll = () => {
     bell.ring();
-    for (const { uuid } of [...ledger.list("machine", MachineDesiredSchema), ...observations.list()])
-      reconciler.enqueue(uuid);
+    for (const { uuid } of [...allDesired(site), ...observations.list()]) reconciler.enqueue(uuid);
   };
   changed.outbox = () => link.wake();
   changed.machine = (uuid) => {
@@ -133,6 +141,8 @@ export async function composeAgent<Cache extends FileCache>(
   changed.ledger = (kind, id) => {
     bell.ring();
     if (kind === "machine") reconciler.enqueue(id);
+    if (kind === "site-access") people.told();
+    if (kind === "budget" || locals.machine(id) !== undefined) budgets.wake();
     if (kind === "partition") useBoot();
     if (kind === "image") prefetchImages(site, files);
     if (kind === "history" || kind === "held-history") hold.changed();
@@ -158,10 +168,12 @@ export async function composeAgent<Cache extends FileCache>(
       consoles: new Consoles({ audit, bmcOf: (uuid) => directory.of(uuid), random }),
       certificate: () => joiner?.status,
     },
+    forPeople: { site, budgets, people, audit, random },
     routes: siteRoutes(site, files),
     interceptors: [refusals({ random, log }), ports.validate ?? validation(siteServices)],
     start() {
       wakeAll();
+      lifetime.own("budgets", budgets.run(signal));
       lifetime.own("site-orders", orders.run(signal));
       lifetime.own("bmc-directory", directory.run(signal));
       if (report) lifetime.own("switch-report", report(signal));
@@ -173,10 +185,10 @@ export async function composeAgent<Cache extends FileCache>(
 
 function linkOf(
   { client, clock, random, log }: AgentPorts,
-  parts: { readonly site: Site; readonly safeMode: SafeMode; readonly outbox: Outbox },
+  parts: { readonly site: Site; readonly safeMode: SafeMode; readonly outbox: Outbox; readonly people: People },
 ): Link {
-  const { site, safeMode, outbox } = parts;
-  const { partition, ledger, observations } = site;
+  const { site, safeMode, outbox, people } = parts;
+  const { partition, ledger, observations, locals } = site;
   return new Link({
     partition,
     agent: random.uuid(),
@@ -184,10 +196,19 @@ function linkOf(
     ledger,
     outbox,
     told: () => observations.toldHistory,
-    tellAll: (history) => observations.tellAll(history),
+    async tellAll(history) {
+      if (history === observations.toldHistory) return;
+      // Before, so that none is lost when this life ends in between; after, because central has to know their machines.
+      await locals.tellAll();
+      await observations.tellAll(history);
+      await locals.tellAll();
+    },
     displaced: () => safeMode.displaced(),
     recollect: (entries) => observations.recollect(entries),
-    upToDate: () => safeMode.refreshed(),
+    async upToDate() {
+      await safeMode.refreshed();
+      await people.heard();
+    },
     clock,
     random,
     log,
@@ -241,20 +262,20 @@ function prefetchImages({ ledger, clock }: Site, files: BootFiles): void {
 }
 
 async function filesOf<Cache extends FileCache>(
-  { ledger, url }: Site,
+  site: Site,
   { openCache, clock, log, lifetime }: AgentPorts<Cache>,
 ): Promise<{ readonly cache: Cache; readonly files: BootFiles }> {
   // The cache is there before what asks for its content; nothing is evicted in between.
   const needed = { is: (_sha256: string) => true };
   const cache = await openCache((sha256) => needed.is(sha256));
-  const files = new BootFiles(cache, url, clock, log, lifetime.signal);
-  needed.is = (sha256) => files.isNeeded(sha256, allocatedImages(ledger));
+  const files = new BootFiles(cache, site.url, clock, log, lifetime.signal);
+  needed.is = (sha256) => files.isNeeded(sha256, allocatedImages(site));
   return { cache, files };
 }
 
 /** URLs of the images that present allocations are made of. */
-const allocatedImages = (ledger: Ledger): readonly string[] =>
-  ledger.list("machine", MachineDesiredSchema).flatMap(({ allocation }) => allocation?.image?.url ?? []);
+const allocatedImages = (site: Site): readonly string[] =>
+  allDesired(site).flatMap(({ allocation }) => allocation?.image?.url ?? []);
 
 /** Streams of waiting installers ended with the former life of this agent. */
 async function forgetWaiting(observations: Observations): Promise<void> {

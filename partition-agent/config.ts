@@ -136,6 +136,9 @@ export const agentConfigSchema = v.strictObject({
           address("address for people on other hosts of the site, with TLS and the site's token; none when not given"),
         ),
         port: v.optional(port("port of that address"), 8444),
+        apiPort: v.optional(
+          port("port of that address for members of projects that have a budget here; not served when not given"),
+        ),
         certFile: v.optional(text("certificate of that address, PEM; the agent makes its own when not given")),
         keyFile: v.optional(text("private key of that certificate, PEM")),
         tokenFile: v.optional(

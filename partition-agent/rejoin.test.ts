@@ -15,6 +15,7 @@ import { MemoryDisk } from "#lib/memory-disk.ts";
 import { Seeded } from "#lib/seeded.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { composeAgent } from "./agent.ts";
+import { verifyJwt } from "./api/jwt-verifier.ts";
 import type { Bmc } from "./bmc/bmc.ts";
 import type { SyncClient } from "./link/link.ts";
 import { openEffects } from "./machine/effect-journal.ts";
@@ -220,6 +221,7 @@ async function life(rack: Rack, central: Central, disk: MemoryDisk, seed: number
     client: central.client(rack.clock, () => isAlive),
     openCache: async () => new FakeCache(),
     connectBmc: (address) => rack.bmc(settings.bmc.addresses.indexOf(address), () => isAlive),
+    verifyToken: verifyJwt,
     signer: () => ({ sign: never, verify: never, read: () => undefined, digest: never }),
     lifetime,
     clock: rack.clock,

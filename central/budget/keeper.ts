@@ -14,7 +14,7 @@ import type { State } from "../store/state.ts";
 import { stepBudget } from "./step.ts";
 
 /** Between two looks: so long may a partition take a token for good that was revoked, or not yet know one that was made. */
-const keepEveryMs = 10_000;
+const keepEveryMs = 30_000;
 /** Steps of one budget in one look. */
 const stepsMax = 16;
 

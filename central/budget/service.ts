@@ -7,7 +7,7 @@ import { nextEpoch } from "#domain/machine/epoch.ts";
 import { newMeta, touched } from "#domain/meta.ts";
 import { BudgetService, type BudgetView, BudgetViewSchema, type GrantRequest } from "#gen/holdfast/api/v1/budget_pb.ts";
 import { type Budget, BudgetSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
-import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { MachineDesiredSchema, ReleaseSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { unknown, usable } from "../catalog/catalog.ts";
@@ -130,6 +130,8 @@ function revoke(tx: Tx, draft: Budget, { force, state, nowMs }: Revoking): void 
     next.epoch = nextEpoch(desired, state.get(kinds.machineObserved, uuid)?.value);
     next.meta = touched(desired.meta, nowMs);
     delete next.delegated;
+    // Like one that was given back: nobody gets it before its port was seen isolated.
+    next.release = create(ReleaseSchema, { epoch: next.epoch, project: draft.project });
     tx.put(kinds.machineDesired, uuid, next);
   }
 }

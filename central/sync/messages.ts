@@ -14,7 +14,7 @@ import type { Stored } from "../store/cache.ts";
 import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Revised } from "./feed.ts";
-import { desiredItem, everywhere, followed, isByPartition, placesOf } from "./projection.ts";
+import { desiredItem, everywhere, followed, placesOf } from "./projection.ts";
 
 /** Of one message of a snapshot; a single larger item goes alone. */
 export const chunkLimits = { items: 500, bytes: 1 << 20 } as const;
@@ -32,17 +32,14 @@ export function* snapshotOf(state: State, partition: string): Generator<FollowRe
   yield response({ case: "snapshotEnd", value: { revision } });
 }
 
-/** Machines are found by an index, and what has the partition's own id by that: there are many, and most are of other partitions. */
+/** Machines are found by an index: there are many, and most are of other partitions. */
 function rowsOf(state: State, kind: Kind, partition: string): readonly Stored<Message>[] {
   if (kind.name === kinds.machineDesired.name) return state.by(machineIndexes(state).byPartition, partition);
-  if (isByPartition(kind)) return found(state.get(kind, partition));
   return state.list(kind).filter(({ id, value }) => {
     const place = placesOf(kind, id, value);
     return place === everywhere || place === partition;
   });
 }
-
-const found = <T>(one: T | undefined): readonly T[] => (one === undefined ? [] : [one]);
 
 /** Of what the partition's agent must hold at the state's present revision. */
 export function digestOf(state: State, partition: string): FollowResponse {

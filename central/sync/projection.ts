@@ -28,14 +28,12 @@ export const isFollowed = ({ name }: Kind): boolean => followedNames.has(name);
 /** Stands for all partitions; no partition has this id. */
 export const everywhere = "*";
 
-/** Kinds of which there is at most one item for a partition, with the partition's id. */
-export const isByPartition = ({ name }: Kind): boolean =>
-  name === kinds.partition.name || name === kinds.acceptedHistory.name;
-
 /** The partition whose agent gets an item, or `everywhere`. */
 export function placesOf(kind: Kind, id: string, value: Message): string {
-  if (isByPartition(kind)) return id;
   switch (kind.name) {
+    case kinds.partition.name:
+    case kinds.acceptedHistory.name:
+      return id;
     case kinds.budget.name:
       return (value as Budget).partition;
     case kinds.siteAccess.name:

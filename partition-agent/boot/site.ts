@@ -1,3 +1,4 @@
+import { effectiveDesired } from "#domain/budget/effective.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { type Partition, PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { type Size, SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
@@ -5,6 +6,7 @@ import type { Bell } from "#lib/bell.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
+import type { LocalRecords } from "../budget/local-records.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Observations } from "../observations/observations.ts";
 import type { Outbox } from "../outbox/outbox.ts";
@@ -18,6 +20,8 @@ export interface Site {
   readonly ledger: Ledger;
   readonly observations: Observations;
   readonly outbox: Outbox;
+  /** What was given away here and is not adopted by central. */
+  readonly locals: LocalRecords;
   readonly tokens: BootTokens;
   /** Whether what is remembered here can be trusted. */
   readonly safeMode: { readonly why: string | undefined };
@@ -28,8 +32,19 @@ export interface Site {
   readonly log: Log;
 }
 
+/** What is wanted of a machine: central's word, or the agent's own where it gave the machine away by itself. */
 export const desiredOf = (site: Site, uuid: string): MachineDesired | undefined =>
-  site.ledger.get("machine", uuid, MachineDesiredSchema);
+  effectiveDesired(site.ledger.get("machine", uuid, MachineDesiredSchema), site.locals.machine(uuid), {
+    partition: site.partition,
+    outbox: site.outbox.id,
+  });
+
+/** As `desiredOf`, of all machines that anything is wanted of. */
+export const allDesired = (site: Site): readonly MachineDesired[] => {
+  const told = site.ledger.list("machine", MachineDesiredSchema).map(({ uuid }) => uuid);
+  const uuids = new Set([...told, ...site.locals.machines().map(({ uuid }) => uuid)]);
+  return [...uuids].flatMap((uuid) => desiredOf(site, uuid) ?? []);
+};
 
 export const partitionOf = (site: Site): Partition | undefined =>
   site.ledger.get("partition", site.partition, PartitionSchema);

@@ -15,6 +15,7 @@ import type { FileSource } from "#pxe-boot/files/file-source.ts";
 import { startBootServer } from "#pxe-boot/io/boot-server.ts";
 import { FolderSource } from "#pxe-boot/io/folder-source.ts";
 import { type Agent, type AgentSettings, composeAgent } from "../agent.ts";
+import { verifyJwt } from "../api/jwt-verifier.ts";
 import { RmcpBmc } from "../bmc/rmcp-bmc.ts";
 import { parseBmcAddress } from "../bmc/transport.ts";
 import { authorizedKeys } from "../boot/authorized-keys.ts";
@@ -56,12 +57,13 @@ export async function startAgent(config: AgentConfig, ports: HostPorts): Promise
       ),
     ...(config.switch && { switchDriver: bridgeOf(config.switch) }),
     signer: jwtSigner,
+    verifyToken: verifyJwt,
     lifetime,
     clock,
     random,
     log,
   });
-  await openSitePort(config, agent.onSite, lifetime);
+  await openSitePort(config, agent, lifetime);
   await serve(config, agent, ports);
   agent.start();
 }

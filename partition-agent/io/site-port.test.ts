@@ -45,7 +45,7 @@ const overSocket = () =>
   );
 
 async function open(site: object = {}): Promise<void> {
-  await openSitePort(config(site), onSiteOf(await openAgent(), () => undefined).on, lifetime);
+  await openSitePort(config(site), onSiteOf(await openAgent(), () => undefined).served, lifetime);
 }
 
 test("the socket is for the agent's own user and root alone, and serves from the first moment", async () => {
@@ -69,11 +69,11 @@ test("a socket that a killed agent left behind is taken over", async () => {
 test("a socket that is in use, and a file that is none, are left alone", async () => {
   await open();
   const other = new Lifetime(silentLog);
-  const { on } = onSiteOf(await openAgent(), () => undefined);
-  await assert.rejects(openSitePort(config(), on, other), /another process listens there/);
+  const { served } = onSiteOf(await openAgent(), () => undefined);
+  await assert.rejects(openSitePort(config(), served, other), /another process listens there/);
   const file = path.join(folder, "file");
   writeFileSync(file, "precious");
-  await assert.rejects(openSitePort(config({ socket: file }), on, other), /another kind of file is there/);
+  await assert.rejects(openSitePort(config({ socket: file }), served, other), /another kind of file is there/);
 });
 
 test("a path that is too long for a socket is named with its length", async () => {

@@ -9,6 +9,7 @@ import { secretFile } from "#lib/io/secret-file.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import type { Lifetime } from "#lib/lifetime.ts";
 import { DiskLeases } from "#pxe-boot/dhcp/disk-leases.ts";
+import { type ForPeople, peopleInterceptors, peopleRoutes } from "../api/router.ts";
 import type { AgentConfig } from "../config.ts";
 import { socketAccess, tokenAccess } from "../site/access.ts";
 import { SiteCredential } from "../site/credential.ts";
@@ -20,7 +21,14 @@ import { clearSocketPath } from "./site-socket.ts";
 /** People, not machines: they ask little, and many connections are a fault. Answers hold all machines of a partition. */
 const limits = { connectionsMax: 100, streamsMax: 32, requestBytesMax: 64 << 10, responseBytesMax: 64 << 20 } as const;
 
-export async function openSitePort(config: AgentConfig, parts: OnSiteParts, lifetime: Lifetime): Promise<void> {
+/** What is served: to people on site, and to members of projects that have a budget here. */
+export interface Served {
+  readonly onSite: OnSiteParts;
+  readonly forPeople: ForPeople;
+}
+
+export async function openSitePort(config: AgentConfig, served: Served, lifetime: Lifetime): Promise<void> {
+  const { onSite: parts, forPeople } = served;
   const { disk, clock, log } = parts.site;
   const credential = await credentialOf(config, parts);
   const on: OnSite = {
@@ -33,24 +41,33 @@ export async function openSitePort(config: AgentConfig, parts: OnSiteParts, life
     address: () => encrypted,
     random,
   };
-  const open = async (access: Interceptor, where: Where, tls?: OnePort["tls"]): Promise<Listening> => {
-    const interceptors = onSiteInterceptors(on, access);
-    const server = await listen({ routes: onSiteRoutes(on), interceptors, limits, log, ...(tls && { tls }) }, where);
+  const open = async (what: Pick<OnePort, "routes" | "interceptors" | "tls">, where: Where): Promise<Listening> => {
+    const server = await listen({ ...what, limits, log }, where);
     lifetime.onStop("site-port", () => server.stop());
     return server;
   };
+  const forSite = (access: Interceptor) => ({
+    routes: onSiteRoutes(on),
+    interceptors: onSiteInterceptors(on, access),
+  });
   let encrypted: { readonly url: string; readonly fingerprint: string } | undefined;
   const socket = config.site.socket ?? path.join(config.dataDir, "site.sock");
   await clearSocketPath(socket);
-  await open(socketAccess, { socket });
+  await open(forSite(socketAccess), { socket });
   log.info("site-socket-open", { socket });
   const { address: host, port } = config.site;
   if (host === undefined || !credential) return;
   const material = await certificateOf(config, parts);
-  const bound = await open(tokenAccess(credential, { clock, log }), { host, port }, () => material);
+  const tls = () => material;
+  const bound = await open({ ...forSite(tokenAccess(credential, { clock, log })), tls }, { host, port });
   const { fingerprint256: fingerprint } = new X509Certificate(Buffer.from(material.certificate));
   encrypted = { url: `https://${bound.address}:${bound.port}`, fingerprint };
   log.info("site-port-open", { ...encrypted, tokenFile: credential.file });
+  const { apiPort } = config.site;
+  if (apiPort === undefined) return;
+  const people = { routes: peopleRoutes(forPeople), interceptors: peopleInterceptors(forPeople), tls };
+  const api = await open(people, { host, port: apiPort });
+  log.info("api-port-open", { url: `https://${api.address}:${api.port}`, fingerprint });
 }
 
 /** Nobody can show a token where no address is served, so none is made there. */

@@ -1,6 +1,8 @@
 // What waits for somebody's word after central told another history: how it differs from what is acted on, and what would come of it.
+
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { effectiveDesired } from "#domain/budget/effective.ts";
 import { isInstalled } from "#domain/machine/boot-target.ts";
 import { keepsDisks } from "#domain/machine/reinstall.ts";
 import {
@@ -60,19 +62,21 @@ export class HoldReport {
   }
 }
 
-function holdOf({ partition, ledger, observations }: HoldPorts, sinceMs: number): HistoryHold | undefined {
+function holdOf({ partition, ledger, observations, outbox }: HoldPorts, sinceMs: number): HistoryHold | undefined {
   const { cursor, held } = ledger;
   if (!held) return undefined;
   const machines: MachineDifference[] = [];
   const others = new Map<string, number>();
+  const own = (desired: MachineDesired | undefined) =>
+    effectiveDesired(desired, undefined, { partition, outbox: outbox.id });
   let total = 0;
   for (const { kind, id } of ledger.differences()) {
     if (kind !== "machine") others.set(kind, (others.get(kind) ?? 0) + 1);
     else if (++total <= toldMax) {
       machines.push(
         machineDifference(id, {
-          inForce: ledger.get(kind, id, MachineDesiredSchema),
-          held: ledger.getHeld(kind, id, MachineDesiredSchema),
+          inForce: own(ledger.get(kind, id, MachineDesiredSchema)),
+          held: own(ledger.getHeld(kind, id, MachineDesiredSchema)),
           seen: observations.get(id),
         }),
       );

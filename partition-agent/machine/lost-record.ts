@@ -10,6 +10,9 @@ export function lostRecord(
   desired: MachineDesired | undefined,
   observed: MachineObserved | undefined,
 ): string | undefined {
+  // What another life of the agent may have given away is not known, so it could be anybody's.
+  if (desired?.delegated)
+    return "somebody to look: the machine was delegated to an agent whose disk is lost or elsewhere; revoking its budget by force frees it";
   if (!desired && observed && observed.workedEpoch !== 0n) {
     return `central to say what the machine is for: it works for epoch ${observed.workedEpoch}, of which nothing is known here`;
   }

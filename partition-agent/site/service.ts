@@ -11,7 +11,7 @@ import {
   type SiteService,
 } from "#gen/holdfast/site/v1/site_pb.ts";
 import { type Status, StatusSchema } from "#gen/holdfast/site/v1/status_pb.ts";
-import { type BmcOrder, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { BmcOrder } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ImageSchema } from "#gen/metalstack/api/v2/image_pb.ts";
 import { ipv4Text } from "#lib/net/ipv4.ts";
 import type { Random } from "#lib/random.ts";
@@ -20,7 +20,7 @@ import { Refusal } from "#lib/refusal.ts";
 import type { Lease } from "#pxe-boot/dhcp/lease.ts";
 import type { Bmc } from "../bmc/bmc.ts";
 import type { BootFiles } from "../boot/boot-files.ts";
-import { desiredOf, type Site } from "../boot/site.ts";
+import { allDesired, desiredOf, type Site } from "../boot/site.ts";
 import type { JoinStatus } from "../identity/joiner.ts";
 import type { HoldReport } from "../ledger/hold.ts";
 import type { Outbox } from "../outbox/outbox.ts";
@@ -123,12 +123,12 @@ const actOf = ({ random }: OnSite, context: HandlerContext, body: Act["body"]): 
 };
 
 /** Every machine of which either half is known, by uuid. */
-function recordsOf({ ledger, observations }: Site): readonly MachineRecord[] {
+function recordsOf(site: Site): readonly MachineRecord[] {
   const records = new Map<string, MachineRecord>();
-  for (const observed of observations.list()) {
+  for (const observed of site.observations.list()) {
     records.set(observed.uuid, { uuid: observed.uuid, desired: undefined, observed });
   }
-  for (const desired of ledger.list("machine", MachineDesiredSchema)) {
+  for (const desired of allDesired(site)) {
     const { uuid } = desired;
     records.set(uuid, { uuid, desired, observed: records.get(uuid)?.observed });
   }

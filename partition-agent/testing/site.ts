@@ -27,6 +27,7 @@ import { jwtSigner } from "../boot/jwt-signer.ts";
 import { siteRoutes, siteServices } from "../boot/router.ts";
 import { type BootScript, bootScript } from "../boot/script.ts";
 import type { Site } from "../boot/site.ts";
+import { LocalRecords } from "../budget/local-records.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { Observations } from "../observations/observations.ts";
 import { Outbox } from "../outbox/outbox.ts";
@@ -119,6 +120,7 @@ export async function openAgent(kept: { disk?: HeldDisk; clock?: VirtualClock; c
     ledger,
     observations,
     outbox,
+    locals: new LocalRecords({ disk, outbox, clock, log: silentLog }),
     tokens,
     safeMode: { why: undefined },
     disk,

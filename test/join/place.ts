@@ -7,6 +7,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
 import { create } from "@bufbuild/protobuf";
 import { composeAgent } from "#agent/agent.ts";
+import { verifyJwt } from "#agent/api/jwt-verifier.ts";
 import { jwtSigner } from "#agent/boot/jwt-signer.ts";
 import { centralAccess } from "#agent/io/central-access.ts";
 import { FakeCache } from "#agent/testing/site.ts";
@@ -139,6 +140,7 @@ export async function startAgent(place: Place, disk: MemoryDisk) {
     connectBmc: () => {
       throw new Error("there is no BMC");
     },
+    verifyToken: verifyJwt,
     signer: jwtSigner,
     lifetime,
     clock,

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { type Agent, composeAgent } from "#agent/agent.ts";
+import { peopleInterceptors, peopleRoutes } from "#agent/api/router.ts";
 import type { Bmc } from "#agent/bmc/bmc.ts";
 import type { TokenSigner } from "#agent/boot/boot-token.ts";
 import { bootCatalog } from "#agent/boot/catalog.ts";
@@ -14,6 +15,8 @@ import { onSiteInterceptors, onSiteRoutes } from "#agent/site/router.ts";
 import type { SwitchDriver } from "#agent/switch/switch.ts";
 import { SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Disk } from "#lib/disk.ts";
 import type { Lifetime } from "#lib/lifetime.ts";
 import type { Mac } from "#lib/net/mac.ts";
@@ -118,6 +121,8 @@ export class AgentNode extends ProcessNode<Living> {
       connectBmc: (address) => bmcs.get(address)!(life),
       switchDriver: switchDriver(life),
       signer,
+      // Tokens are as honest here as who says to be the administrator: their id is all that they are.
+      verifyToken: async (token) => token,
       validate: sharedValidation,
       lifetime,
       clock: life,
@@ -205,6 +210,17 @@ export class AgentNode extends ProcessNode<Living> {
       SiteService,
       transportOver(socket, caller, () => ({ life: far.life, transport })),
     );
+  }
+
+  /** For members of a project, by the agent's own port. @throws when no agent lives there */
+  people(caller: Life): { readonly machines: Client<typeof MachineService>; readonly ips: Client<typeof IPService> } {
+    const far = this.far;
+    if (!far) throw new Error("nobody listens at the port");
+    const { forPeople } = far.agent;
+    const transport = inProcess(peopleRoutes(forPeople), peopleInterceptors(forPeople));
+    const line = new Line(this.ports.time, this.ports.random.branch("people"));
+    const wire = transportOver(line, caller, () => ({ life: far.life, transport }));
+    return { machines: clientAs(MachineService, wire, "admin"), ips: clientAs(IPService, wire, "admin") };
   }
 
   #access(life: Life, disk: Disk) {

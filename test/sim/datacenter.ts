@@ -1,4 +1,5 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { desiredOf } from "#agent/boot/site.ts";
 import type { State } from "#central/store/state.ts";
 import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ipv4Text } from "#lib/net/ipv4.ts";
@@ -142,7 +143,8 @@ export class Datacenter {
     if (event === "link-up") invariants.onLetIn(this.partition, "agent");
     if (event === "machine-effect") {
       const uuid = String(fields.machine);
-      const known = this.agent.agent?.site.ledger.get("machine", uuid, MachineDesiredSchema)?.epoch;
+      const site = this.agent.agent?.site;
+      const known = site && desiredOf(site, uuid)?.epoch;
       invariants.onEffect(uuid, String(fields.effect), String(fields.epoch), known);
       invariants.onEffectOf(this.partition, uuid);
       if (fields.effect === "carry-out-order") this.#checkOrder(uuid, String(fields.op));
@@ -150,6 +152,9 @@ export class Datacenter {
       if (op !== undefined)
         invariants.onOperation(String(op), `${effect} of ${uuid} under ${epoch}`, effect === "carry-out-order");
     }
+    if (event === "machine-given")
+      invariants.onGiven(String(fields.machine), String(fields.budget), BigInt(String(fields.epoch)));
+    if (event === "machine-taken-back") invariants.onTakenBack(String(fields.machine));
     if (event === "machine-installed") invariants.onInstalled(String(fields.machine), String(fields.epoch));
   }
 

@@ -65,7 +65,7 @@ async function place(site: { readonly address?: string } = {}) {
   const { agent } = await agentWithMachine({ clock, responder });
   const life = onSiteOf(agent, () => bmc);
   lifetime.onStop("life", () => life.stop.abort(new Error("the test is over")));
-  await openSitePort(config(site), life.on, lifetime);
+  await openSitePort(config(site), life.served, lifetime);
   life.live();
   return { agent, responder, clock };
 }

@@ -8,7 +8,10 @@ import { Reconciler } from "#lib/reconcile.ts";
 import { userHeader } from "#lib/rpc/user-header.ts";
 import { Seeded } from "#lib/seeded.ts";
 import type { Lease } from "#pxe-boot/dhcp/lease.ts";
+import { People } from "../../api/people.ts";
+import type { ForPeople } from "../../api/router.ts";
 import type { pairing } from "../../bmc/testing/pair.ts";
+import { Budgets } from "../../budget/budgets.ts";
 import { HoldReport } from "../../ledger/hold.ts";
 import { MachineReconciler } from "../../machine/reconciler.ts";
 import { type FakeCache, openAgent, type TestAgent, TestCentral, uuidA, waiting } from "../../testing/site.ts";
@@ -103,8 +106,13 @@ export function onSiteOf(agent: TestAgent, bmcOf: OnSite["bmcOf"], change: Parti
   const transport = createRouterTransport(onSiteRoutes(on), {
     router: { interceptors: [...onSiteInterceptors(on, socketAccess)] },
   });
+  const budgets = new Budgets({ site, random, changed: (uuid) => reconciler.enqueue(uuid) });
+  const people = new People({ site, verify: async (token) => token });
+  const forPeople: ForPeople = { site, budgets, people, audit, random };
   return {
     on,
+    forPeople,
+    served: { onSite: on, forPeople },
     audit,
     orders,
     reconciler,

@@ -1,0 +1,49 @@
+// What the agent serves of metalstack.api.v2, from its ledger and within its budgets, whether or not central can be reached.
+import type { ConnectRouter, HandlerContext, Interceptor } from "@connectrpc/connect";
+import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Random } from "#lib/random.ts";
+import { peerKey } from "#lib/rpc/peer.ts";
+import { refusals } from "#lib/rpc/refusal-to-connect.ts";
+import { validation } from "#lib/rpc/validation.ts";
+import type { Site } from "../boot/site.ts";
+import type { Budgets } from "../budget/budgets.ts";
+import type { Act, AuditTrail } from "../site/audit.ts";
+import { callerOf, peopleAccess } from "./caller.ts";
+import { ipService } from "./ip-service.ts";
+import { machineService } from "./machine-service.ts";
+import type { People } from "./people.ts";
+
+export interface ForPeople {
+  readonly site: Site;
+  readonly budgets: Budgets;
+  readonly people: People;
+  readonly audit: AuditTrail;
+  readonly random: Random;
+}
+
+/** Compiling the rules takes longer than a call. */
+const checkedRequests: Interceptor = validation([MachineService, IPService]);
+
+export const peopleRoutes =
+  (on: ForPeople) =>
+  (router: ConnectRouter): void => {
+    router.service(MachineService, machineService(on));
+    router.service(IPService, ipService(on));
+  };
+
+/** Outermost first. */
+export const peopleInterceptors = ({ site, people, random }: ForPeople): readonly Interceptor[] => [
+  refusals({ random, log: site.log }),
+  peopleAccess(people, site.clock),
+  checkedRequests,
+];
+
+/** @param body what of the request may be written down */
+export const actOf = ({ random }: ForPeople, context: HandlerContext, body: Record<string, string>): Act => ({
+  id: random.uuid(),
+  user: callerOf(context),
+  address: context.values.get(peerKey).address,
+  method: `/${context.service.typeName}/${context.method.name}`,
+  body,
+});

@@ -1,0 +1,299 @@
+// Gives machines and addresses away within the budgets that central has granted, whether or not it can be reached.
+// Invariants: one thing at a time, and durable before it is answered; what was used once is not used again before central has adopted
+// it; what central is told about a budget's use comes after what was given away out of it.
+import { create } from "@bufbuild/protobuf";
+import { isAdopted } from "#domain/budget/effective.ts";
+import { itemsOf, noItems, withItems, withoutItems } from "#domain/budget/items.ts";
+import { ephemeralIp, machineNetwork, newAllocation } from "#domain/machine/allocation.ts";
+import { type Resolved, resolveCreate, roleOf } from "#domain/machine/create.ts";
+import { highestEpoch } from "#domain/machine/epoch.ts";
+import { type MachineView, placeMachine, unfitText } from "#domain/machine/placement.ts";
+import {
+  type Budget,
+  type BudgetItems,
+  BudgetItemsSchema,
+  BudgetSchema,
+  BudgetUseSchema,
+  type LocalMachine,
+  LocalMachineSchema,
+} from "#gen/holdfast/state/v1/budget_pb.ts";
+import { MachineDesiredSchema, ReleaseSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { IP } from "#gen/metalstack/api/v2/ip_pb.ts";
+import {
+  MachineAllocationType,
+  type MachineServiceCreateRequest,
+  MachineState,
+} from "#gen/metalstack/api/v2/machine_pb.ts";
+import { type Network, NetworkSchema } from "#gen/metalstack/api/v2/network_pb.ts";
+import { Bell } from "#lib/bell.ts";
+import type { Random } from "#lib/random.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { sometimes } from "#lib/sometimes.ts";
+import { desiredOf, type Site } from "../boot/site.ts";
+import { createReads } from "./create-reads.ts";
+
+const retryMs = 5_000;
+
+export interface BudgetsPorts {
+  readonly site: Site;
+  readonly random: Random;
+  /** Called after something of a machine is durable. */
+  readonly changed: (uuid: string) => void;
+}
+
+export class Budgets {
+  readonly #ports: BudgetsPorts;
+  readonly #bell = new Bell();
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(ports: BudgetsPorts) {
+    this.#ports = ports;
+  }
+
+  /** Central has said something about budgets, or about a machine that was given away here. */
+  wake(): void {
+    this.#bell.ring();
+  }
+
+  /** Until the signal. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#ports.site;
+    while (!signal.aborted) {
+      const rung = this.#bell.wait(signal);
+      try {
+        await this.keep();
+        await rung;
+      } catch (error) {
+        if (signal.aborted) return;
+        log.error("budgets-not-kept", { error });
+        await clock.sleep(retryMs, signal).catch(() => {});
+      }
+    }
+  }
+
+  /** Those that this agent may use. */
+  list(): readonly Budget[] {
+    const { ledger, outbox } = this.#ports.site;
+    return ledger.list("budget", BudgetSchema).filter((budget) => budget.outbox === outbox.id);
+  }
+
+  /**
+   * Takes a machine out of a budget. Resolves when that is durable.
+   * @param user login of whoever asks
+   * @throws Refusal "exhausted" with the reason OUTSIDE_BUDGET when no budget has room for it; else as central does
+   */
+  create(request: MachineServiceCreateRequest, user: string): Promise<LocalMachine> {
+    return this.inTurn(async () => {
+      const { site, random, changed } = this.#ports;
+      checkTrust(site);
+      const nowMs = site.clock.wallMs();
+      const budget = this.#budgetFor(request);
+      const resolved = resolveCreate(createReads(site, this.list()), request, nowMs);
+      const machine = this.#machineOf(budget, request);
+      const local = allocated(request, resolved, {
+        ...{ budget, machine, nowMs, user, free: this.free(budget) },
+        newUuid: () => random.uuid(),
+      });
+      checkEpoch(site, local);
+      await site.locals.putMachine(local);
+      sometimes(site.log, "a partition gave a machine away by itself");
+      site.log.info("machine-given", { machine: local.uuid, budget: budget.id, epoch: `${local.epoch}` });
+      changed(local.uuid);
+      return local;
+    });
+  }
+
+  /**
+   * Takes back a machine that was given away here.
+   * @throws Refusal "precondition" for one that central has given away, or adopted: it is central's to take back
+   */
+  release(uuid: string, project: string): Promise<LocalMachine> {
+    return this.inTurn(async () => {
+      const { site, changed } = this.#ports;
+      checkTrust(site);
+      const desired = desiredOf(site, uuid);
+      if (desired?.allocation?.project !== project)
+        throw new Refusal("not-found", `machine ${uuid} does not exist in project ${project}`, { field: "uuid" });
+      const local = site.locals.machine(uuid);
+      if (!local?.allocation || local.epoch !== desired.epoch) {
+        const text = `machine ${uuid} is central's: the agent takes back only what it gave away and central has not adopted`;
+        throw new Refusal("precondition", text, { reason: "NOT_GIVEN_HERE", field: "uuid" });
+      }
+      if (desired.condition?.state === MachineState.LOCKED) {
+        const text = `machine ${uuid} is locked: ${desired.condition.description}`;
+        throw new Refusal("precondition", text, { reason: "MACHINE_LOCKED" });
+      }
+      const next = released(local, project);
+      checkEpoch(site, next);
+      await site.locals.putMachine(next);
+      sometimes(site.log, "a partition took a machine back by itself");
+      site.log.info("machine-taken-back", { machine: uuid, epoch: `${next.epoch}` });
+      changed(uuid);
+      return next;
+    });
+  }
+
+  /** What of a budget may be used now. */
+  free({ id, free = noItems() }: Budget): BudgetItems {
+    return withoutItems(free, this.used(id));
+  }
+
+  /** What was used of a budget and is not adopted. */
+  used(budget: string): BudgetItems {
+    const { locals } = this.#ports.site;
+    const addresses = locals.ips().flatMap((local) => (local.budget === budget && local.ip ? [local.ip.ip] : []));
+    return locals
+      .machines()
+      .filter((local) => local.budget === budget)
+      .map(itemsOf)
+      .reduce(withItems, create(BudgetItemsSchema, { addresses }));
+  }
+
+  /** Forgets what central has adopted, and tells it what is used of budgets that have something recalled. */
+  async keep(): Promise<void> {
+    await this.inTurn(async () => {
+      const { locals, ledger } = this.#ports.site;
+      const machines = locals
+        .machines()
+        .filter((l) => isAdopted(ledger.get("machine", l.uuid, MachineDesiredSchema), l));
+      const gone = locals.ips().filter(({ budget, ip }) => {
+        const { free, recalled } = ledger.get("budget", budget, BudgetSchema) ?? {};
+        return ![free, recalled].some((items) => items?.addresses.includes(ip?.ip ?? ""));
+      });
+      await locals.forget(
+        machines.map(({ uuid }) => uuid),
+        gone.flatMap(({ ip }) => ip?.ip ?? []),
+      );
+      for (const { id, generation } of this.list()) {
+        if (generation === 0n) continue;
+        await locals.putUse(create(BudgetUseSchema, { budget: id, generation, used: this.used(id) }));
+      }
+    });
+  }
+
+  /** One after the other: who decides knows of all that was decided before. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#turn.then(work, work);
+    this.#turn = next.catch(() => undefined);
+    return next;
+  }
+
+  #budgetFor(request: MachineServiceCreateRequest): Budget {
+    const { project, partition, size, uuid, networks } = request;
+    if (roleOf(request) !== MachineAllocationType.MACHINE)
+      throw outside("a firewall", "only machines are", "allocation_type");
+    const of = this.list().filter((budget) => budget.project === project && !budget.revoked);
+    if (uuid !== undefined) throw outside("a certain machine", "ask for a partition and a size", "uuid");
+    if (partition !== undefined && partition !== this.#ports.site.partition)
+      throw outside(`a machine in partition ${partition}`, "this agent serves another one", "partition");
+    const named = of.filter((budget) => budget.size === size);
+    if (named.length === 0) throw outside(`a machine of size ${size}`, budgetsText(of), "size");
+    const found = named.find((budget) => networks.every(({ network }) => network === budget.network));
+    if (!found) throw outside(`networks ${networks.map((n) => n.network).join(", ")}`, budgetsText(named), "networks");
+    if (networks.some(({ ips }) => ips.length > 0))
+      throw outside("certain addresses", "leave them out: free ones are taken", "networks.ips");
+    return found;
+  }
+
+  #machineOf(budget: Budget, { project, placementLabels }: MachineServiceCreateRequest): MachineView {
+    const { site } = this.#ports;
+    const { partition, size } = budget;
+    const left = this.free(budget).machines;
+    const view = (uuid: string): MachineView[] => {
+      const desired = desiredOf(site, uuid);
+      return desired ? [{ desired, observed: site.observations.get(uuid) }] : [];
+    };
+    const wanted = { partition, size, project, role: MachineAllocationType.MACHINE };
+    const labels = placementLabels?.labels ?? {};
+    const neighbors = site.observations.list().flatMap(({ uuid }) => view(uuid));
+    const placement = placeMachine(left.flatMap(view), { ...wanted, placementLabels: labels }, () => 0, neighbors);
+    const [best] = placement.kind === "candidates" ? placement.machines : [];
+    if (best) return best;
+    const why = placement.kind === "none" && left.length > 0 ? unfitText(placement.reasons) : "none is left";
+    throw outside(`a machine of size ${size}`, `budget ${budget.id} has ${left.length} machines: ${why}`, "size");
+  }
+}
+
+/** @throws Refusal "precondition" while what is remembered here may be old */
+export function checkTrust({ safeMode }: Site): void {
+  if (safeMode.why === undefined) return;
+  throw new Refusal("precondition", `nothing is given away here: the agent waits for ${safeMode.why}`, {
+    reason: "SAFE_MODE",
+  });
+}
+
+export const outside = (what: string, why: string, field: string): Refusal =>
+  new Refusal("exhausted", `${what} is not within what central has delegated to this partition: ${why}`, {
+    reason: "OUTSIDE_BUDGET",
+    field,
+  });
+
+const budgetsText = (budgets: readonly Budget[]): string =>
+  budgets.map(({ size, network }) => `there is a budget for size ${size} and network ${network}`).join(", ") ||
+  "there is no budget for the project";
+
+interface Taking {
+  readonly budget: Budget;
+  readonly machine: MachineView;
+  readonly free: BudgetItems;
+  readonly user: string;
+  readonly nowMs: number;
+  readonly newUuid: () => string;
+}
+
+function allocated(request: MachineServiceCreateRequest, resolved: Resolved, taking: Taking): LocalMachine {
+  const { budget, machine, free, user, nowMs, newUuid } = taking;
+  const { uuid } = machine.desired;
+  const [asn] = free.asns;
+  if (asn === undefined) throw outside("another ASN", `all of budget ${budget.id} are used`, "networks");
+  const { project } = request;
+  const ips: IP[] = [];
+  const networks = resolved.networks.map(({ network }) => {
+    const taken = takeOfEach(network, budget, free).map((ip) => {
+      const row = ephemeralIp(network, { uuid: newUuid(), ip, project, machine: uuid, nowMs });
+      ips.push(row);
+      return ip;
+    });
+    return machineNetwork(network, taken, asn);
+  });
+  const rack = machine.observed?.rack ?? "";
+  const allocation = newAllocation(request, { ...resolved, uuid: newUuid(), networks, asn, rack, user, nowMs });
+  return create(LocalMachineSchema, { uuid, budget: budget.id, epoch: epochAfter(machine), allocation, ips });
+}
+
+/** One address of each family that the network has. */
+function takeOfEach(network: Network, budget: Budget, free: BudgetItems): string[] {
+  const isSix = (text: string) => text.includes(":");
+  return [...new Set(network.prefixes.map(isSix))].sort().map((six) => {
+    const ip = free.addresses.find((one) => isSix(one) === six);
+    if (ip !== undefined) return ip;
+    throw outside(`another IPv${six ? 6 : 4} address`, `all of budget ${budget.id} are used`, "networks");
+  });
+}
+
+function epochAfter({ desired, observed }: MachineView): bigint {
+  const seen = observed ? highestEpoch(observed) : 0n;
+  return (desired.epoch > seen ? desired.epoch : seen) + 1n;
+}
+
+/** @throws Refusal "exhausted" for an epoch that central may use itself */
+function checkEpoch({ ledger }: Site, { uuid, epoch }: LocalMachine): void {
+  const last = ledger.get("machine", uuid, MachineDesiredSchema)?.delegated?.epochLast ?? 0n;
+  if (epoch <= last) return;
+  throw outside(`epoch ${epoch} of machine ${uuid}`, `epochs up to ${last} are`, "uuid");
+}
+
+function released({ uuid, budget, epoch, allocation, ips }: LocalMachine, project: string): LocalMachine {
+  const after = epoch + 1n;
+  const release = create(ReleaseSchema, {
+    epoch: after,
+    project,
+    ips: ips.map(({ namespace, ip }) => `${namespace ?? ""}/${ip}`),
+    allocation: allocation?.uuid ?? "",
+    asns: [...new Set(allocation?.networks.map(({ asn }) => asn))],
+  });
+  return create(LocalMachineSchema, { uuid, budget, epoch: after, release, ips });
+}
+
+export const networkOf = ({ ledger }: Site, id: string): Network | undefined =>
+  ledger.get("network", id, NetworkSchema);
