@@ -3,10 +3,13 @@ import { ConnectError } from "@connectrpc/connect";
 import { kinds } from "#central/store/kinds.ts";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { MachineBMCCommand, MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { MachineAllocationType, MachineBMCCommand, MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Change } from "#lib/disk.ts";
 import { parseMac } from "#lib/net/mac.ts";
 import { checked } from "#lib/result.ts";
+import { grantBudget } from "./budgets.ts";
+import { image, size } from "./catalog.ts";
+import type { Datacenter } from "./datacenter.ts";
 import type { SimServer } from "./server.ts";
 import { User } from "./user.ts";
 import { World } from "./world.ts";
@@ -34,6 +37,8 @@ export const rows = [
   "console by people on site",
   "the agent restarts and knows what it knew",
   "the agent is put up again from its backup",
+  "a machine is created within a budget",
+  "a machine is created beyond the budget",
 ] as const;
 export type Row = (typeof rows)[number];
 
@@ -41,7 +46,7 @@ const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
 const userdata = Buffer.from("#!/bin/sh\necho hello\n").toString("base64");
 
-/** One column: one world in which everything of the table happens. Machines: 1 in use, 2 given back, 3 being installed, 4 unknown. */
+/** One column: one world in which everything of the table happens. Machines: 1 in use, 2 given back, 3 being installed, 4 unknown, 5 delegated. */
 export class ContractWorld {
   readonly column: Column;
   readonly world: World;
@@ -52,7 +57,7 @@ export class ContractWorld {
   constructor(column: Column) {
     this.column = column;
     // In a week a sign of life every four minutes is enough of them.
-    this.world = new World({ seed: 7, servers: [4], homeEveryMs: column === "cut 7 days" ? 4 * minuteMs : minuteMs });
+    this.world = new World({ seed: 7, servers: [5], homeEveryMs: column === "cut 7 days" ? 4 * minuteMs : minuteMs });
     this.#user = new User(this.world);
   }
 
@@ -100,8 +105,12 @@ export class ContractWorld {
     say("a reinstall that was ordered before is carried out", this.#reinstall());
     say("power on and off by people on site", await this.#power(stranger));
     say("console by people on site", await this.#console(stranger));
+    const within = this.#createdWithin();
+    const beyond = this.#isCut ? await this.#beyondAt("agent") : undefined;
     say("the agent restarts and knows what it knew", await this.#restarts());
     say("the agent is put up again from its backup", await this.#fromBackup());
+    say("a machine is created within a budget", within);
+    say("a machine is created beyond the budget", beyond ?? (await this.#beyondAt("central")));
     return cells;
   }
 
@@ -110,9 +119,9 @@ export class ContractWorld {
     await world.begin();
     world.home.pluggedIn.delete("m4");
     const [inUse, given, installed] = world.home.servers as [SimServer, SimServer, SimServer];
-    const three = [inUse, given, installed];
+    const free = [inUse, given, installed, world.home.servers[4]!];
     await this.#until(
-      () => three.every((s) => this.#reported(s)?.isolatedEpoch === 1n && this.#reported(s)?.waiting === true),
+      () => free.every((s) => this.#reported(s)?.isolatedEpoch === 1n && this.#reported(s)?.waiting === true),
       30 * minuteMs,
     );
     for (const server of [inUse, given]) await this.#create(server);
@@ -120,6 +129,7 @@ export class ContractWorld {
     const address = await this.#in(world.home.visitor("52:54:00:00:00:77").acquire(world.outside));
     this.#address = address ?? "";
     await this.#create(installed);
+    await this.#in(this.#grant());
     await this.#in(this.#user.delete(given.uuid));
     // Both orders have arrived; neither is carried out yet.
     await this.#until(
@@ -135,9 +145,12 @@ export class ContractWorld {
     world.home.imagesUp = false;
     if (this.column !== "link up") world.home.link.cut();
     await world.run(minuteMs);
+    await this.#in(this.#createAt(world.home));
     if (this.column === "cut, agent restarted") await this.#restart();
     await this.#until(
-      () => this.#isClean(world.home.servers[1]!) && world.home.servers[2]!.doing === "system, welcome",
+      () =>
+        this.#isClean(world.home.servers[1]!) &&
+        [2, 4].every((i) => world.home.servers[i]!.doing === "system, welcome"),
       40 * minuteMs,
     );
     if (this.column === "cut 7 days") await this.#sevenDays();
@@ -222,6 +235,39 @@ export class ContractWorld {
     } catch (error) {
       const [info] = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema) : [];
       return `refused: ${info?.reason ?? String(error)}`;
+    }
+  }
+
+  /** One machine is delegated: the only one that waits. */
+  async #grant(): Promise<void> {
+    const { world } = this;
+    await grantBudget(world, world.home, { machines: 1, addresses: 2 });
+    await this.#until(() => this.#ledger(world.home.servers[4]!)?.delegated !== undefined, minuteMs);
+  }
+
+  async #createAt({ agent, partition, network }: Datacenter): Promise<void> {
+    const { project, outside } = this.world;
+    const wanted = { project, partition, size, image, name: "cut", networks: [{ network, ips: [] }] };
+    await agent.people(outside).machines.create({ ...wanted, allocationType: MachineAllocationType.MACHINE });
+  }
+
+  /** In use, and central's record of it is an ordinary one as soon as central can be reached. */
+  #createdWithin(): Cell {
+    const server = this.world.home.servers[4]!;
+    if (server.doing !== "system, welcome") return `refused: ${this.#observed(server)?.progress?.why}`;
+    const { allocation, delegated, epoch } = this.#desired(server) ?? {};
+    const isOrdinary = allocation?.name === "cut" && delegated === undefined && epoch === server.disk.epoch;
+    if (!this.#isCut && !isOrdinary) return "refused: central has not adopted it";
+    return this.#told(isOrdinary !== this.#isCut, "central knows of it, and cannot");
+  }
+
+  async #beyondAt(where: "central" | "agent"): Promise<Cell> {
+    try {
+      await (where === "central" ? this.#in(this.#user.create()) : this.#in(this.#createAt(this.world.home)));
+      return "works";
+    } catch (error) {
+      const [info] = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema) : [];
+      return `refused: ${info?.reason === "OUTSIDE_BUDGET" ? "nothing that central has delegated is left" : String(error)}`;
     }
   }
 
@@ -323,5 +369,5 @@ Made by \`test/sim/contract.test.ts\`, which does each of these things in the si
 installer, and fails when a cell says something else. \`UPDATE_GOLDEN=1 npm test -- test/sim/contract\` writes it anew.
 
 "works, report queued": it is done in the datacenter at once; central hears of it when the link is back, with the time at which it
-happened. "rejoined": after a cut during which all of it was under way. Creating machines while cut off is not there yet.
+happened. "rejoined": after a cut during which all of it was under way. Budgets: [budgets.md](budgets.md).
 `;

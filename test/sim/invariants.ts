@@ -2,7 +2,9 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { kinds } from "#central/store/kinds.ts";
 import type { State } from "#central/store/state.ts";
+import type { LocalMachine } from "#gen/holdfast/state/v1/budget_pb.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { SimServer } from "./server.ts";
 import { type Sight, Sightings } from "./sightings.ts";
 
@@ -14,6 +16,8 @@ export interface Seen {
   readonly addresses: readonly string[];
   readonly networkOf: (server: SimServer) => string;
   readonly nowMs: () => number;
+  /** What agents that live gave away by themselves, and central has not adopted. */
+  readonly locals: () => readonly LocalMachine[];
 }
 
 /** What was set back remembers an older world, by no fault of its own. */
@@ -77,6 +81,8 @@ export class Invariants {
   readonly #installs = new Map<string, number>();
   readonly #leases = new Map<string, { readonly server: string; readonly untilMs: number }>();
   readonly #effects = new Map<string, number[]>();
+  /** Epoch under which its partition gave a machine away, by uuid, until that is taken back. */
+  readonly #given = new Map<string, bigint>();
   #checkedRevision = -1n;
   readonly #taken = new Map<string, { readonly outbox: string; readonly sequence: bigint }>();
   /** When the agent's link was up last, by partition (virtual milliseconds), and what was done since to each machine, by uuid. */
@@ -127,6 +133,10 @@ export class Invariants {
     if (epoch !== 0n && this.#forgotten.get(server.uuid) === epoch)
       this.#fail(1, `${server.plan.name} works for epoch ${epoch}, which a restored central has forgotten`);
     const desired = this.#desired(server);
+    // Whatever its agent has forgotten: only a word of central's that is later ends what a partition has given away.
+    const isGiven = epoch !== 0n && this.#given.get(server.uuid) === epoch && (desired?.epoch ?? 0n) < epoch;
+    if (isGiven && this.#installs.has(`${server.uuid} ${epoch}`) && !this.excuses.storeRestored)
+      this.#fail(1, `${server.plan.name} was given away by its partition under epoch ${epoch}`);
     if (this.#givenBack.get(server.uuid) === epoch) return;
     if (epoch === 0n || !desired?.allocation || desired.epoch !== epoch) return;
     // One that never reported its end is installed again; one that did is its tenant's.
@@ -156,6 +166,24 @@ export class Invariants {
     // What had been released since the backup is its tenant's again.
     if (count > 1 && !this.excuses.agentDiskRestored && !this.excuses.storeRestored)
       this.#fail(8, `machine ${uuid} was installed ${count} times under epoch ${epoch}`);
+  }
+
+  /** A partition gives a machine away by itself. */
+  onGiven(uuid: string, budget: string, epoch: bigint): void {
+    this.checks++;
+    this.#given.set(uuid, epoch);
+    const { delegated } = this.#seen.truth.get(kinds.machineDesired, uuid)?.value ?? {};
+    const known = this.#seen.truth.get(kinds.budget, budget)?.value;
+    if (this.excuses.agentDiskRestored || this.excuses.storeRestored || this.#copyIn.size > 0) return;
+    if (delegated?.budget !== budget) this.#fail(14, `machine ${uuid} is given away, and is not of budget ${budget}`);
+    const given = this.#seen.locals().filter((local) => local.budget === budget).length;
+    const granted = (known?.free?.machines.length ?? 0) + (known?.recalled?.machines.length ?? 0);
+    if (given > granted) this.#fail(14, `${given} machines are given away of the ${granted} of budget ${budget}`);
+  }
+
+  /** A partition takes back what it gave away by itself. */
+  onTakenBack(uuid: string): void {
+    this.#given.delete(uuid);
   }
 
   onLease(partition: string, server: SimServer, address: string, untilMs: number): void {
@@ -275,10 +303,10 @@ export class Invariants {
     this.checks++;
     const holders = new Map<string, string>();
     for (const { value } of truth.list(kinds.machineDesired)) {
-      for (const network of value.allocation?.networks ?? []) {
-        for (const ip of network.ips) this.#owned(holders, `${network.vrf ?? 0} ${ip}`, value.uuid);
-      }
+      this.#checkOwn(holders, value.uuid, value.allocation);
     }
+    if (!this.excuses.storeRestored)
+      for (const { uuid, allocation } of this.#seen.locals()) this.#checkOwn(holders, uuid, allocation);
     for (const server of this.#seen.servers) {
       this.#noteFreed(server);
       this.#checkPort(server);
@@ -309,6 +337,13 @@ export class Invariants {
     this.#taken.set(partition, { outbox: cursor.outbox, sequence: cursor.sequence });
   }
 
+  #checkOwn(holders: Map<string, string>, uuid: string, allocation: MachineAllocation | undefined): void {
+    for (const { vrf, ips, asn } of allocation?.networks ?? []) {
+      for (const ip of ips) this.#owned(holders, `${vrf ?? 0} ${ip}`, uuid);
+      this.#owned(holders, `number ${asn}`, uuid);
+    }
+  }
+
   #owned(holders: Map<string, string>, ip: string, uuid: string): void {
     const other = holders.get(ip);
     if (other !== undefined && other !== uuid) this.#fail(3, `${ip} belongs to ${other} and to ${uuid}`);
@@ -329,6 +364,8 @@ export class Invariants {
     if (network === "prov") this.#away.delete(server.uuid);
     // What the store has forgotten is left where it is, until somebody looks.
     if (!desired || desired.allocation || desired.release || this.#away.has(server.uuid)) return;
+    // Its partition may have given it away.
+    if (desired.delegated) return;
     if (desired.epoch <= (this.#orphans.get(server.uuid) ?? -1n)) return;
     if (network !== "prov" && this.#freedByCopy.get(server.uuid) !== desired.epoch)
       this.#fail(4, `${server.plan.name} is free and its port is in ${network}`);

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { kinds } from "#central/store/kinds.ts";
 import { Seeded } from "#lib/seeded.ts";
+import { BudgetPeople } from "./budgets.ts";
 import { type FaultName, faultNames, Nemesis } from "./faults.ts";
 import { unsettled } from "./settled.ts";
 import { OnSite, User } from "./user.ts";
@@ -28,6 +29,8 @@ const settleMs = 6 * 3_600_000;
 const lookMs = 10_000;
 /** Of the seeds, in which everything is given back at the end: it takes as long as all that was before. */
 const givenBackShare = 0.25;
+/** Of the seeds, in which partitions have budgets. */
+const budgetShare = 0.3;
 
 /** The faults that a seed takes: each with a chance that the seed itself decides, so that some runs have few and some have all. */
 export function faultsOf(seed: number): readonly FaultName[] {
@@ -53,7 +56,8 @@ export async function runSeed(seed: number, faults: readonly FaultName[] = fault
   });
   const nemesis = new Nemesis(world, faults);
   const user = new User(world);
-  const failure = await lived(world, nemesis, user, random);
+  const people = new Seeded(seed).branch("budgets").chance(budgetShare) ? new BudgetPeople(world) : undefined;
+  const failure = await lived(world, nemesis, { user, people }, random);
   if (failure !== undefined) world.trace.say(`FAILED ${failure}`);
   for (const { agent } of world.datacenters) agent.kill();
   world.central.kill();
@@ -102,7 +106,12 @@ async function settles(
   return `invariant ${number} (${what}): after ${settleMs / 3_600_000} h ${why}`;
 }
 
-async function lived(world: World, nemesis: Nemesis, user: User, random: Seeded): Promise<string | undefined> {
+interface Folk {
+  readonly user: User;
+  readonly people: BudgetPeople | undefined;
+}
+
+async function lived(world: World, nemesis: Nemesis, { user, people }: Folk, random: Seeded) {
   const leaving = new AbortController();
   // What goes wrong in the run's own hands ends it as well.
   let broken: unknown;
@@ -113,6 +122,7 @@ async function lived(world: World, nemesis: Nemesis, user: User, random: Seeded)
     owned(new OnSite(world).run([20_000, 240_000], leaving.signal));
     owned(world.doorkeeper?.run([20_000, 60_000], leaving.signal) ?? Promise.resolve());
     owned(user.run([5_000, 90_000], leaving.signal));
+    if (people) owned(people.run([5_000, 60_000], leaving.signal));
     owned(nemesis.run([3_000, 60_000]));
     await world.run(random.between(120_000, 480_000), () => broken !== undefined);
     nemesis.stop();

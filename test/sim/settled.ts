@@ -23,6 +23,11 @@ function unsettledAt(at: Datacenter): string | undefined {
   const told = at.world.truth.get(kinds.reportCursor, partition)?.value.history;
   if (told !== at.world.truth.history) return `not everything is told to central's history ${at.world.truth.history}`;
   if (ledger.held) return `history ${ledger.held.history} is not accepted`;
+  const { locals } = agent.agent.site;
+  const kept = new Set(outbox.rejected().map(({ entry }) => entry.id));
+  const local = locals.machines().find(({ uuid }) => !kept.has(uuid));
+  if (local) return `what was given away of machine ${local.uuid} is not adopted`;
+  if (locals.ips().some(({ ip }) => !kept.has(ip?.ip ?? ""))) return "an address that was given away is not adopted";
   if (outbox.size > 0) return `${outbox.size} facts are not reported`;
   const foreign = ledger.list("machine", MachineDesiredSchema).find((machine) => machine.partition !== partition);
   if (foreign) return `the agent was told of machine ${foreign.uuid}, which is of partition ${foreign.partition}`;
@@ -33,6 +38,8 @@ function unsettledAt(at: Datacenter): string | undefined {
     if (says !== is) return `central's record of the switch has port ${plan.port} in ${says} instead of ${is}`;
   }
   for (const server of servers) {
+    // Central cannot adopt it, after a restore: its people see it in `site outbox`.
+    if (kept.has(server.uuid) && locals.machine(server.uuid)) continue;
     const why = unsettledServer(at, server);
     if (why !== undefined) return `${server.plan.name} (${server.doing}): ${why}`;
   }

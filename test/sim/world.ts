@@ -60,6 +60,7 @@ export class World implements Surroundings {
       addresses,
       networkOf: (server) => this.#homeOf(server).leaf.networkOf(server.plan.port),
       nowMs: () => this.time.nowMs,
+      locals: () => this.datacenters.flatMap(({ agent }) => agent.agent?.site.locals.machines() ?? []),
     });
     let firstServer = 1;
     this.datacenters = servers.map((count, i) => {

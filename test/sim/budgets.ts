@@ -1,0 +1,112 @@
+import { type Client, ConnectError } from "@connectrpc/connect";
+import { BudgetService } from "#gen/holdfast/api/v1/budget_pb.ts";
+import { MachineAllocationType } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Seeded } from "#lib/seeded.ts";
+import { image, size } from "./catalog.ts";
+import { clientAs } from "./central-node.ts";
+import type { Datacenter } from "./datacenter.ts";
+import { transportOver } from "./line.ts";
+import type { World } from "./world.ts";
+
+const callMs = 15_000;
+
+function budgetsOf(world: World): Client<typeof BudgetService> {
+  const transport = transportOver(world.desk, world.outside, () => world.central.far);
+  return clientAs(BudgetService, transport, "admin");
+}
+
+/** Delegates machines and addresses to a datacenter, for the world's project. */
+export async function grantBudget(
+  world: World,
+  { partition, network }: Datacenter,
+  wanted: { readonly machines: number; readonly addresses: number },
+): Promise<void> {
+  await budgetsOf(world).grant({ partition, project: world.project, size, network, ...wanted }, { timeoutMs: callMs });
+}
+
+/** An administrator who grants, changes and revokes budgets, and members of the project who ask the agents themselves. */
+export class BudgetPeople {
+  readonly #world: World;
+  readonly #random: Seeded;
+  readonly #budgets: Client<typeof BudgetService>;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#random = world.random.branch("budget people");
+    this.#budgets = budgetsOf(world);
+  }
+
+  /** One wish after the other, with pauses, until the signal aborts. */
+  async run(pauseMs: readonly [number, number], signal: AbortSignal): Promise<void> {
+    const { outside, trace, datacenters } = this.#world;
+    // Without a budget there is nothing to wish for.
+    const first = datacenters.map((at) => () => this.#administer(at));
+    while (!signal.aborted) {
+      try {
+        await (first.pop() ?? (() => this.#wish()))();
+      } catch (error) {
+        if (!(error instanceof ConnectError) && !/nobody listens/.test(String(error))) throw error;
+        trace.say(`budget people are refused: ${String(error).slice(0, 160)}`);
+      }
+      await outside.after(this.#random.between(...pauseMs));
+    }
+  }
+
+  async #wish(): Promise<void> {
+    const at = this.#random.pick(this.#world.datacenters);
+    const dice = this.#random.next();
+    if (dice < 0.2) return await this.#administer(at);
+    if (dice < 0.5) return await this.#createAt(at);
+    if (dice < 0.75) return await this.#deleteAt(at);
+    return await this.#addressAt(at);
+  }
+
+  async #administer(at: Datacenter): Promise<void> {
+    const { partition, servers } = at;
+    const [known] = (await this.#budgets.list({ partition }, { timeoutMs: callMs })).budgets;
+    const machines = this.#random.between(0, servers.length + 0.99);
+    const wanted = { machines: Math.floor(machines), addresses: 1 + Math.floor(this.#random.between(0, 3.99)) };
+    const id = known?.budget?.id;
+    if (id === undefined) return await grantBudget(this.#world, at, wanted);
+    const force = /lost its disk/.test(known?.problem ?? "");
+    if (force || this.#random.chance(0.3)) await this.#budgets.revoke({ id, force }, { timeoutMs: callMs });
+    else await this.#budgets.resize({ id, ...wanted }, { timeoutMs: callMs });
+    this.#world.trace.say(`budget of ${partition}: ${force ? "revoked by force" : JSON.stringify(wanted)}`);
+  }
+
+  async #createAt({ agent, partition, network }: Datacenter): Promise<void> {
+    const { project, outside, trace } = this.#world;
+    const name = `cut-${this.#random.below(1_000)}`;
+    const { machine } = await agent.people(outside).machines.create(
+      {
+        ...{ project, partition, size, image, name, hostname: name, networks: [{ network, ips: [] }] },
+        allocationType: MachineAllocationType.MACHINE,
+      },
+      { timeoutMs: callMs },
+    );
+    trace.say(`${partition} gave away ${machine?.uuid.slice(-2)} as ${name}`);
+  }
+
+  async #deleteAt({ agent, partition }: Datacenter): Promise<void> {
+    const { project, outside, trace } = this.#world;
+    const { machines } = agent.people(outside);
+    const { locals } = agent.agent?.site ?? {};
+    const all = (await machines.list({ project }, { timeoutMs: callMs })).machines;
+    // What central has adopted is refused: mostly, what is not is asked for.
+    const own = all.filter(({ uuid }) => locals?.machine(uuid));
+    const mine = own.length > 0 ? own : all;
+    if (mine.length === 0) return;
+    const { uuid } = this.#random.pick(mine);
+    await machines.delete({ uuid, project }, { timeoutMs: callMs });
+    trace.say(`${partition} took back ${uuid.slice(-2)}`);
+  }
+
+  async #addressAt({ agent, network }: Datacenter): Promise<void> {
+    const { project, outside } = this.#world;
+    const { ips } = agent.people(outside);
+    const mine = (await ips.list({ project }, { timeoutMs: callMs })).ips;
+    const one = mine.length > 0 && this.#random.chance(0.5) ? this.#random.pick(mine) : undefined;
+    if (one) await ips.delete({ ip: one.ip, project }, { timeoutMs: callMs });
+    else await ips.create({ project, network }, { timeoutMs: callMs });
+  }
+}
