@@ -3,16 +3,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { machineOf } from "#domain/ip/machine-label.ts";
 import { addressBlock, familySpace, prefixBlock } from "#domain/network/free.ts";
 import { take } from "#domain/network/ipam.ts";
 import { usableOf } from "#domain/network/pool.ts";
 import { type Family, parseAddress } from "#domain/network/prefix.ts";
 import { parsePrefixes } from "#domain/network/rules.ts";
 import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
-import { type IP, IPAddressFamily, IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { type IP, IPAddressFamily, IPService, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type Network, NetworkService, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Seeded } from "#lib/seeded.ts";
+import { ipId } from "../ip/ip-id.ts";
 import { kinds } from "../store/kinds.ts";
 import { aWaiting, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
 import { spaceName, spaces } from "./spaces.ts";
@@ -53,8 +55,9 @@ class World {
   readonly #children = new Map<string, Network>();
   /** By namespace and address. */
   readonly #ips = new Map<string, IP>();
-  /** Machines that have an allocation, with their network. */
+  /** Machines that have an allocation, with their project. */
   readonly #allocated = new Map<string, string>();
+  readonly #projects: readonly string[];
 
   static async made(central: MachineCentral): Promise<World> {
     const admin = central.client(AdminNetworkService);
@@ -67,12 +70,16 @@ class World {
     });
     const external = { id: "internet", type: NetworkType.EXTERNAL, vrf: 4711 };
     await admin.create({ ...external, prefixes: ["192.0.2.0/27", "198.51.100.0/28", "2001:db8:1::/123"] });
+    const wide = { id: "wide", type: NetworkType.SUPER, defaultChildPrefixLength: both };
+    await admin.create({ ...wide, prefixes: ["172.16.0.0/22", "2001:db8:8::/60"] });
     await central.waiting(machines);
-    return new World(central, (await admin.list({})).networks);
+    const projects = [central.project, await central.newProject("second")];
+    return new World(central, projects, (await admin.list({})).networks);
   }
 
-  private constructor(central: MachineCentral, networks: readonly Network[]) {
+  private constructor(central: MachineCentral, projects: readonly string[], networks: readonly Network[]) {
     this.#central = central;
+    this.#projects = projects;
     this.#base = networks.filter((n) => n.type !== NetworkType.CHILD);
     for (const n of networks) if (n.type === NetworkType.CHILD) this.#children.set(n.id, n);
   }
@@ -96,6 +103,11 @@ class World {
     return [...this.#ips.values()].filter((ip) => ip.network === id);
   }
 
+  /** Who may take addresses of it. */
+  #userOf({ project, type }: Network): string {
+    return project === undefined || type === NetworkType.CHILD_SHARED ? this.#random.pick(this.#projects) : project;
+  }
+
   #add(ip: IP | undefined): void {
     assert.ok(ip);
     const key = `${ip.namespace ?? ""}/${ip.ip}`;
@@ -112,7 +124,8 @@ class World {
     const used = this.#used(network).filter((ip) => ip.ip.includes(":") === (family === 6)).length;
     const free = usable - BigInt(used);
     const addressFamily = family === 4 ? IPAddressFamily.IP_ADDRESS_FAMILY_V4 : IPAddressFamily.IP_ADDRESS_FAMILY_V6;
-    const request = { network: network.id, project: network.project ?? this.#central.project, addressFamily };
+    const type = this.#random.chance(0.2) ? IPType.IP_TYPE_STATIC : IPType.IP_TYPE_EPHEMERAL;
+    const request = { network: network.id, project: this.#userOf(network), addressFamily, type };
     const count = 1 + this.#random.below(8);
     const client = this.#central.client(IPService);
     const all = await Promise.allSettled(Array.from({ length: count }, () => client.create(request)));
@@ -166,16 +179,24 @@ class World {
 
   async #newChild(): Promise<number> {
     const parent = this.#random.pick(this.#base.filter((n) => n.type !== NetworkType.EXTERNAL));
-    const wanted = { project: this.#central.project, parentNetwork: parent.id };
+    const wanted = { project: this.#random.pick(this.#projects), parentNetwork: parent.id };
     const length = this.#random.chance(0.5) ? {} : { length: { ipv4: 24 + this.#random.below(6) } };
+    const { CHILD, CHILD_SHARED } = NetworkType;
+    const type = this.#random.chance(0.2) ? CHILD_SHARED : CHILD;
+    // A project has one network for others.
+    const isOneTooMany = type === CHILD_SHARED && this.#sharedBy(wanted.project) !== undefined;
     try {
-      const { network } = await this.#central.client(NetworkService).create({ ...wanted, ...length });
-      assert.ok(network);
+      const { network } = await this.#central.client(AdminNetworkService).create({ ...wanted, ...length, type });
+      assert.ok(network && !isOneTooMany);
       this.#children.set(network.id, network);
     } catch (error) {
-      assert.ok(isRefused(Code.ResourceExhausted)(error), String(error));
+      assert.ok(isRefused(isOneTooMany ? Code.AlreadyExists : Code.ResourceExhausted)(error), String(error));
     }
     return 1;
+  }
+
+  #sharedBy(project: string): Network | undefined {
+    return [...this.#children.values()].find((n) => n.type === NetworkType.CHILD_SHARED && n.project === project);
   }
 
   async #dropChild(): Promise<number> {
@@ -191,37 +212,58 @@ class World {
     return 1;
   }
 
+  /** In a network of its own or one that is shared, maybe also on the internet, with free addresses or some of the project's own. */
   async #allocate(): Promise<number> {
-    const network = this.#random.pick([...this.#children.values()].filter((n) => n.namespace === undefined));
-    const creation = this.#central.create({ networks: [{ network: network.id }] });
+    const home = this.#random.pick([...this.#children.values()]);
+    const project = this.#userOf(home);
+    const others = this.#base.filter((n) => n.type === NetworkType.EXTERNAL && this.#random.chance(0.5));
+    const joined = [home, ...others];
+    const networks = joined.map((network) => ({ network: network.id, ips: this.#givenOf(network, project) }));
     try {
-      const { machine } = await creation;
+      const { machine } = await this.#central.create({ project, networks });
       assert.ok(machine && !this.#allocated.has(machine.uuid), "a machine was given twice");
-      this.#allocated.set(machine.uuid, network.id);
-      for (const { ips } of machine.allocation?.networks ?? []) {
-        for (const ip of ips)
-          this.#add((await this.#central.client(IPService).get({ ip, project: network.project! })).ip);
-      }
+      this.#allocated.set(machine.uuid, project);
+      for (const [i, { ips }] of (machine.allocation?.networks ?? []).entries())
+        for (const ip of ips) this.#isGiven(ipId(joined[i]?.namespace, ip), networks[i]?.ips.includes(ip) ?? false);
     } catch (error) {
       assert.ok(isRefused(Code.ResourceExhausted)(error), String(error));
     }
     return 1;
   }
 
+  /** Now and then one of the project's own addresses there. */
+  #givenOf(network: Network, project: string): string[] {
+    if (this.#random.chance(0.5)) return [];
+    const own = this.#used(network).filter((ip) => ip.project === project && !this.#isOfMachine(ip));
+    const one = this.#anyOf(own);
+    return one ? [one.ip] : [];
+  }
+
+  #isGiven(id: string, wasOwn: boolean): void {
+    const ip = this.#central.state.get(kinds.ip, id)?.value;
+    assert.ok(ip && this.#isOfMachine(ip) && this.#ips.has(id) === wasOwn, `${id} was given to a machine`);
+    this.#ips.set(id, ip);
+  }
+
   #isOfMachine(ip: IP): boolean {
-    return Object.keys(ip.meta?.labels?.labels ?? {}).length > 0;
+    return machineOf(ip) !== undefined;
   }
 
   /** Its agent isolates and wipes it at once. */
   async #release(): Promise<number> {
-    const uuid = this.#anyOf([...this.#allocated.keys()]);
-    if (!uuid) return 1;
-    await this.#central.client(MachineService).delete({ uuid, project: this.#central.project });
+    const [uuid, project] = this.#anyOf([...this.#allocated]) ?? [];
+    if (!uuid || !project) return 1;
+    await this.#central.client(MachineService).delete({ uuid, project });
     const { epoch } = this.#central.desired(uuid);
     await this.#central.report({ ...aWaiting(uuid), epoch, wipedEpoch: epoch, isolatedEpoch: epoch });
     this.#allocated.delete(uuid);
     for (const [key, ip] of this.#ips) {
-      if (Object.values(ip.meta?.labels?.labels ?? {}).includes(uuid)) this.#ips.delete(key);
+      if (machineOf(ip) !== uuid) continue;
+      // Static ones stay with the project.
+      const kept = this.#central.state.get(kinds.ip, key)?.value;
+      assert.equal(kept !== undefined, ip.type === IPType.IP_TYPE_STATIC);
+      if (kept) this.#ips.set(key, kept);
+      else this.#ips.delete(key);
     }
     return 1;
   }
@@ -239,13 +281,13 @@ class World {
   }
 
   check(): void {
-    const { state, project } = this.#central;
+    const { state } = this.#central;
     const { addresses, children, numbers } = spaces(state);
     assert.deepEqual(
       state.list(kinds.ip).map((row) => row.id),
       [...this.#ips.keys()].sort(),
     );
-    for (const namespace of [undefined, project]) {
+    for (const namespace of [undefined, ...this.#projects]) {
       for (const family of [4, 6] as const) {
         const isHere = (n: { readonly namespace?: string | undefined }) => n.namespace === namespace;
         const taken = [...this.#ips.values()].filter(isHere).map((ip) => known(parseAddress(ip.ip)).value);
