@@ -1,8 +1,10 @@
 // What must hold of all that is stored, whatever was called: who is named is there, and nothing is had twice.
+import { budgetHolder } from "#central/budget/step.ts";
 import { membershipOf } from "#central/identity/membership.ts";
 import { ipId } from "#central/ip/ip-id.ts";
 import { type Kind, kinds } from "#central/store/kinds.ts";
 import type { State } from "#central/store/state.ts";
+import { budgetLabel, noItems, withItems } from "#domain/budget/items.ts";
 import { machineOf } from "#domain/ip/machine-label.ts";
 import {
   containsAddress,
@@ -12,6 +14,7 @@ import {
   parseAddress,
   parsePrefix,
 } from "#domain/network/prefix.ts";
+import type { Budget, BudgetItems } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { IP } from "#gen/metalstack/api/v2/ip_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
@@ -21,7 +24,7 @@ import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
  * @returns what is wrong, in words
  */
 export const inconsistencies = (state: State, since: bigint): string[] => [
-  ...[members, networks, addresses, machines, reservations, claims].flatMap((check) => [...check(state)]),
+  ...[members, networks, addresses, machines, reservations, claims, budgets].flatMap((check) => [...check(state)]),
   ...unsaid(state, since),
 ];
 
@@ -146,7 +149,10 @@ function* claims(state: State): Iterable<string> {
       ...(allocation?.networks.map(({ asn }) => `asn/${asn} ${allocation.uuid}`) ?? []),
       ...(release?.asns.map((asn) => `asn/${asn} ${release.allocation}`) ?? []),
     ]);
-  const held = new Set(asns);
+  const delegated = state
+    .list(kinds.budget)
+    .flatMap(({ id, value }) => itemsOf(value).asns.map((asn) => `asn/${asn} ${budgetHolder(id)}`));
+  const held = new Set([...asns, ...delegated]);
   for (const { id, value } of state.list(kinds.claim)) {
     if (id.startsWith("vrf/")) yield* has(state, kinds.network, value.value, `claim ${id}`);
     if (id.startsWith("asn/") && !held.has(`${id} ${value.value}`)) yield `claim ${id} has no holder: ${value.value}`;
@@ -155,5 +161,35 @@ function* claims(state: State): Iterable<string> {
     const holder = value.vrf === undefined ? undefined : state.get(kinds.claim, `vrf/${value.vrf}`)?.value.value;
     if (value.vrf !== undefined && value.vrf !== 0 && holder === undefined)
       yield `network ${id} has VRF ${value.vrf}, which nobody claims`;
+  }
+}
+
+/** All that is delegated, also what is recalled. */
+const itemsOf = ({ free, recalled }: Budget): BudgetItems => withItems(free ?? noItems(), recalled ?? noItems());
+
+function* budgets(state: State): Iterable<string> {
+  for (const { id, value } of state.list(kinds.budget)) {
+    const by = `budget ${id}`;
+    yield* has(state, kinds.partition, value.partition, by);
+    yield* has(state, kinds.project, value.project, by);
+    yield* has(state, kinds.size, value.size, by);
+    yield* has(state, kinds.network, value.network, by);
+    const namespace = state.get(kinds.network, value.network)?.value.namespace;
+    const { machines, addresses, asns } = itemsOf(value);
+    for (const uuid of machines)
+      if (value.outbox !== "" && state.get(kinds.machineDesired, uuid)?.value.delegated?.budget !== id)
+        yield `${by} has machine ${uuid}, which is not delegated by it`;
+    for (const ip of addresses)
+      if (state.get(kinds.ip, ipId(namespace, ip))?.value.meta?.labels?.labels[budgetLabel] !== id)
+        yield `${by} has address ${ip}, which is not delegated by it`;
+    for (const asn of asns)
+      if (state.get(kinds.claim, `asn/${asn}`)?.value.value !== budgetHolder(id))
+        yield `${by} has number ${asn}, which it does not hold`;
+  }
+  for (const { id, value } of state.list(kinds.machineDesired)) {
+    const { delegated } = value;
+    const budget = delegated && state.get(kinds.budget, delegated.budget)?.value;
+    if (delegated && !(budget && itemsOf(budget).machines.includes(id)))
+      yield `machine ${id} is delegated by budget ${delegated.budget}, which does not have it`;
   }
 }

@@ -107,6 +107,10 @@ function table(ports: Ports): Readonly<Record<string, (side: Side) => object>> {
       size: "small",
       imageConstraints: [{ image: "debian", semverMatch: ">= 13" }],
     }),
+    "/holdfast.api.v1.BudgetService/Grant": ({ project, network: home }) => ({
+      ...{ project, network: home, partition: "lab", size: "small" },
+      ...{ machines: random.below(3), addresses: 1 + random.below(3) },
+    }),
     "admin.v2.SizeReservationService/Create": ({ project }) => ({
       sizeReservation: { project, size: "small", partitions: ["lab"], amount: 1, name: `r-${number()}` },
     }),
