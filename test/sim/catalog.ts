@@ -27,7 +27,7 @@ export async function makeCatalog(
   const constraints = [
     { type: SizeConstraintType.CORES, min: 1n, max: 4n },
     { type: SizeConstraintType.MEMORY, min: 1n << 29n, max: 1n << 31n },
-    { type: SizeConstraintType.STORAGE, min: 1n << 31n, max: 1n << 33n, identifier: "/dev/sd*" },
+    { type: SizeConstraintType.STORAGE, min: 1n << 31n, max: 1n << 34n, identifier: "/dev/sd*" },
   ];
   await as(SizeService).create({ size: { id: size, constraints } });
   const classification = ImageClassification.SUPPORTED;
@@ -62,9 +62,11 @@ const layout = {
         { number: 2, size: 0n, label: "root", gptType: GPTType.GPT_TYPE_LINUX },
       ],
     },
+    { device: "/dev/sdb", partitions: [{ number: 1, size: 0n, label: "data", gptType: GPTType.GPT_TYPE_LINUX }] },
   ],
   filesystems: [
     { device: "/dev/sda2", format: Format.EXT4, path: "/", label: "root" },
     { device: "/dev/sda1", format: Format.VFAT, path: "/boot/efi", label: "efi" },
+    { device: "/dev/sdb1", format: Format.EXT4, path: "/data", label: "data" },
   ],
 };

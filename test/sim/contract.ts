@@ -3,7 +3,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { kinds } from "#central/store/kinds.ts";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { MachineAllocationType, MachineBMCCommand, MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { MachineAllocationType, MachineBMCCommand } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Change } from "#lib/disk.ts";
 import { parseMac } from "#lib/net/mac.ts";
 import { checked } from "#lib/result.ts";
@@ -42,17 +42,21 @@ export const rows = [
 ] as const;
 export type Row = (typeof rows)[number];
 
+type FiveServers = [SimServer, SimServer, SimServer, SimServer, SimServer];
+
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
 const userdata = Buffer.from("#!/bin/sh\necho hello\n").toString("base64");
 
-/** One column: one world in which everything of the table happens. Machines: 1 in use, 2 given back, 3 being installed, 4 unknown, 5 delegated. */
+/** One column: one world in which everything of the table happens. Machines: 1 in use and being reinstalled, 2 given back, 3 being installed, 4 unknown, 5 delegated. */
 export class ContractWorld {
   readonly column: Column;
   readonly world: World;
   readonly #user: User;
   #backup: readonly Change[] = [];
   #address = "";
+  /** When the machine that is reinstalled had written its data (virtual milliseconds). */
+  #dataMs = 0;
 
   constructor(column: Column) {
     this.column = column;
@@ -71,7 +75,7 @@ export class ContractWorld {
     const cells = new Map<Row, Cell>();
     const say = (row: Row, cell: Cell) => void cells.set(row, cell);
     await this.#pass();
-    const [inUse, given, installed, stranger] = this.world.home.servers as [SimServer, SimServer, SimServer, SimServer];
+    const [inUse, given, installed, stranger] = this.world.home.servers as FiveServers;
 
     say("DHCP: a lease is renewed", await this.#renews());
     say("DHCP: a known machine asks", yes((await this.#asks(inUse.plan.mac)) !== undefined, "no answer"));
@@ -102,7 +106,7 @@ export class ContractWorld {
     const port = this.world.home.leaf.networkOf(installed.plan.port);
     say("the switch port moves after the installation", yes(port.startsWith("hf"), `it is in ${port}`));
     say("a delete that was ordered before is carried out", this.#told(this.#isClean(given), given.doing));
-    say("a reinstall that was ordered before is carried out", this.#reinstall());
+    say("a reinstall that was ordered before is carried out", this.#reinstalled(inUse));
     say("power on and off by people on site", await this.#power(stranger));
     say("console by people on site", await this.#console(stranger));
     const within = this.#createdWithin();
@@ -118,8 +122,8 @@ export class ContractWorld {
     const { world } = this;
     await world.begin();
     world.home.pluggedIn.delete("m4");
-    const [inUse, given, installed] = world.home.servers as [SimServer, SimServer, SimServer];
-    const free = [inUse, given, installed, world.home.servers[4]!];
+    const [inUse, given, installed, , delegated] = world.home.servers as FiveServers;
+    const free = [inUse, given, installed, delegated];
     await this.#until(
       () => free.every((s) => this.#reported(s)?.isolatedEpoch === 1n && this.#reported(s)?.waiting === true),
       30 * minuteMs,
@@ -131,9 +135,12 @@ export class ContractWorld {
     await this.#create(installed);
     await this.#in(this.#grant());
     await this.#in(this.#user.delete(given.uuid));
-    // Both orders have arrived; neither is carried out yet.
+    this.#dataMs = inUse.data.writtenMs;
+    await this.#in(this.#user.reinstall(inUse.uuid));
+    // All orders have arrived; none is carried out yet.
+    const [held, freed, twice] = [installed, given, inUse].map((s) => () => this.#ledger(s));
     await this.#until(
-      () => this.#ledger(installed)?.allocation !== undefined && !this.#ledger(given)?.allocation,
+      () => held?.()?.allocation !== undefined && !freed?.()?.allocation && twice?.()?.reinstall !== undefined,
       minuteMs,
     );
     this.#backup = world.home.agentDisk.copy();
@@ -147,10 +154,10 @@ export class ContractWorld {
     await world.run(minuteMs);
     await this.#in(this.#createAt(world.home));
     if (this.column === "cut, agent restarted") await this.#restart();
+    const [inUse, given, installed, , delegated] = world.home.servers as FiveServers;
+    const isThere = (server: SimServer) => server.doing === "system, welcome";
     await this.#until(
-      () =>
-        this.#isClean(world.home.servers[1]!) &&
-        [2, 4].every((i) => world.home.servers[i]!.doing === "system, welcome"),
+      () => this.#isClean(given) && [installed, delegated, inUse].every(isThere) && this.#reinstalls(inUse) === 1,
       40 * minuteMs,
     );
     if (this.column === "cut 7 days") await this.#sevenDays();
@@ -198,10 +205,13 @@ export class ContractWorld {
     return script?.kind === "later" ? `refused: ${script.why}` : (script?.kind ?? "no answer");
   }
 
-  /** metalstack.api.v2 has no such order yet: there is nothing that could have been ordered. */
-  #reinstall(): Cell {
-    const has = MachineService.methods.some((m) => /reinstall/i.test(m.name));
-    return has ? "works" : "refused: the API has no such order yet";
+  #reinstalls = (server: SimServer): number => this.#observed(server)?.reinstall?.installed ?? 0;
+
+  /** Another system than before is in use, and what the former one had written to the second disk is still there. */
+  #reinstalled(server: SimServer): Cell {
+    if (server.data.writtenMs !== this.#dataMs || this.#dataMs === 0) return "refused: its data is gone";
+    const isDone = this.#reinstalls(server) === 1 && server.doing === "system, welcome";
+    return this.#told(isDone, String(this.#observed(server)?.progress?.why));
   }
 
   async #power(server: SimServer): Promise<Cell> {

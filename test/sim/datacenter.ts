@@ -155,7 +155,8 @@ export class Datacenter {
     if (event === "machine-given")
       invariants.onGiven(String(fields.machine), String(fields.budget), BigInt(String(fields.epoch)));
     if (event === "machine-taken-back") invariants.onTakenBack(String(fields.machine));
-    if (event === "machine-installed") invariants.onInstalled(String(fields.machine), String(fields.epoch));
+    if (event === "machine-installed")
+      invariants.onInstalled(String(fields.machine), String(fields.epoch), Number(fields.reinstall));
   }
 
   #server(plan: ServerPlan): SimServer {
@@ -167,7 +168,8 @@ export class Datacenter {
       agent: () => this.agent,
       network: () => this.leaf.networkOf(plan.port),
       say: (text) => world.trace.say(text),
-      onWipe: (server) => world.invariants.onWipe(server),
+      onWipe: (server, disk) => world.invariants.onWipe(server, disk),
+      onOverwrite: (server) => world.invariants.onOverwrite(server),
       onInstall: (server, epoch) => world.invariants.onInstall(server, epoch),
       onLease: (server, address, untilMs) => world.invariants.onLease(this.partition, server, address, untilMs),
     });

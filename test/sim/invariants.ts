@@ -44,6 +44,7 @@ export const invariants = {
   17: "one agent acts for a partition",
   18: "what was acknowledged is on the disk",
   19: "an agent is let in once by a join token, and speaks by a certificate that is good",
+  20: "a disk that is kept is never wiped while its allocation lives",
 } as const;
 
 const effectsAnHourMax = 120;
@@ -127,7 +128,11 @@ export class Invariants {
     }
   }
 
-  onWipe(server: SimServer): void {
+  onWipe(server: SimServer, disk: "system" | "data"): void {
+    if (disk === "data") {
+      this.#onWipeData(server);
+      return;
+    }
     this.checks++;
     const { epoch } = server.disk;
     if (epoch !== 0n && this.#forgotten.get(server.uuid) === epoch)
@@ -144,6 +149,25 @@ export class Invariants {
     if (observed?.phonedHomeEpoch === epoch) this.#fail(1, `${server.plan.name} is in use under epoch ${epoch}`);
   }
 
+  /** Central has been told that a system was installed: from then on what it wrote is kept, until its tenant gives it back. */
+  #onWipeData({ uuid, plan, data: { epoch, allocation } }: SimServer): void {
+    this.checks++;
+    if (epoch === 0n || this.#givenBack.get(uuid) === epoch) return;
+    const { truth } = this.#seen;
+    const desired = truth.get(kinds.machineDesired, uuid)?.value;
+    const lives = desired?.allocation?.uuid === allocation && desired.epoch === epoch;
+    if (lives && truth.get(kinds.machineObserved, uuid)?.value.installedEpoch === epoch)
+      this.#fail(20, `${plan.name} has data of epoch ${epoch}, which goes on`);
+  }
+
+  /** An installer makes room for another system of the same tenant. */
+  onOverwrite({ uuid, plan, disk, data }: SimServer): void {
+    this.checks++;
+    const desired = this.#seen.truth.get(kinds.machineDesired, uuid)?.value;
+    if (desired?.allocation && desired.epoch === data.epoch && !desired.reinstall && !this.excuses.storeRestored)
+      this.#fail(20, `${plan.name} is overwritten under epoch ${disk.epoch}, and nobody has ordered that`);
+  }
+
   onInstall(server: SimServer, epoch: bigint): void {
     this.checks++;
     // What is installed again under an epoch whose release the store has forgotten is a disk of that tenant like any other.
@@ -152,8 +176,9 @@ export class Invariants {
       this.#fail(2, `${server.plan.name} gets epoch ${epoch} over what epoch ${server.disk.epoch} has left`);
   }
 
-  onInstalled(uuid: string, epoch: string): void {
-    const key = `${uuid} ${epoch}`;
+  /** @param reinstall number of the order that it carried out; 0: it was the first */
+  onInstalled(uuid: string, epoch: string, reinstall: number): void {
+    const key = `${uuid} ${epoch} ${reinstall}`;
     const count = (this.#installs.get(key) ?? 0) + 1;
     this.#installs.set(key, count);
     this.checks++;

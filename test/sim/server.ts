@@ -34,8 +34,9 @@ export interface ServerPlace {
   /** Of its port, as the switch has it. */
   readonly network: () => string;
   readonly say: (text: string) => void;
-  /** Told before its disk is wiped, and when a system of an epoch has written its tenant's data. */
-  readonly onWipe: (server: SimServer) => void;
+  /** Told before its disks are wiped, when a reinstallation overwrites the system's, and when a system of an epoch has written its tenant's data. */
+  readonly onWipe: (server: SimServer, disk: "system" | "data") => void;
+  readonly onOverwrite: (server: SimServer) => void;
   readonly onInstall: (server: SimServer, epoch: bigint) => void;
   /** An address was acknowledged to it, until then (virtual milliseconds). */
   readonly onLease: (server: SimServer, address: string, untilMs: number) => void;
@@ -50,6 +51,16 @@ export interface DiskContent {
   allocation: string;
   isBootable: boolean;
 }
+
+/** What the system has written to its second disk, once it was in use. */
+export interface Data {
+  readonly epoch: bigint;
+  readonly allocation: string;
+  /** Virtual milliseconds. */
+  readonly writtenMs: number;
+}
+
+const noData: Data = { epoch: 0n, allocation: "", writtenMs: 0 };
 
 const emptyDisk = (): DiskContent => ({ files: new Map(), epoch: 0n, allocation: "", isBootable: false });
 
@@ -74,6 +85,7 @@ export class SimServer implements Chassis {
   #boots = 0;
   boot = noBoot;
   disk = emptyDisk();
+  data = noData;
   /** What it does right now, for people. */
   doing = "off";
   readonly #dhcp: DhcpClient;
@@ -198,12 +210,14 @@ export class SimServer implements Chassis {
   #hardware(life: Life): Server {
     const { uuid, mac, firmware } = this.plan;
     const disk = aDisk({ device: "/dev/sda", serial: `disk of ${this.plan.name}` });
+    const second = aDisk({ device: "/dev/sdb", serial: `data of ${this.plan.name}` });
+    let isReinstalled = false;
     const nics = [{ name: "eth0", mac, speedMbit: 0, vendor: "0x1af4", model: "0x1000", neighbours: [] }];
     const base = someFacts();
     const facts = {
       ...base,
       smbios: { ...base.smbios, uuid },
-      disks: [disk],
+      disks: [disk, second],
       nics,
       firmware: firmware === "efi" ? ("uefi" as const) : ("bios" as const),
     };
@@ -216,10 +230,17 @@ export class SimServer implements Chassis {
         await takes(1_000, 5_000);
         return facts;
       },
-      wipe: async () => {
-        this.#place.onWipe(this);
+      protect: async () => {
+        isReinstalled = true;
+        await takes(10, 100);
+      },
+      wipe: async ({ device }) => {
+        const isData = device === second.device;
+        if (isReinstalled && !isData) this.#place.onOverwrite(this);
+        else this.#place.onWipe(this, isData ? "data" : "system");
         await takes(1_000, 20_000);
-        this.disk = emptyDisk();
+        if (isData) this.data = noData;
+        else this.disk = emptyDisk();
       },
       run: async () => void (await takes(300, 2_000)),
       fetchImage: async (url) => {
@@ -261,6 +282,9 @@ export class SimServer implements Chassis {
     for (;;) {
       const answer = this.#isIn("") ? undefined : await this.#place.agent().phoneHome(life, this.uuid, token);
       this.doing = answer === undefined ? "system, unheard" : `system, ${answer}`;
+      const { epoch, allocation } = this.disk;
+      if (answer === "welcome" && this.data.epoch !== epoch)
+        this.data = { epoch, allocation, writtenMs: this.#place.time.nowMs };
       await life.after(answer === "welcome" ? this.#place.homeEveryMs : 5_000);
     }
   }

@@ -1,4 +1,5 @@
 import { kinds } from "#central/store/kinds.ts";
+import { isInstalled } from "#domain/machine/boot-target.ts";
 import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Datacenter } from "./datacenter.ts";
 import type { SimServer } from "./server.ts";
@@ -63,12 +64,15 @@ function unsettledServer({ world: { truth }, leaf }: Datacenter, server: SimServ
 }
 
 function unsettledTenant(desired: MachineDesired, observed: MachineObserved, server: SimServer, network: string) {
+  if (!isInstalled(desired, observed))
+    return `reinstallation ${desired.reinstall?.number ?? 0} of epoch ${desired.epoch} is not done: ${observed.progress?.why}`;
   if (observed.phonedHomeEpoch !== desired.epoch)
     return `epoch ${desired.epoch} has not phoned home: ${observed.progress?.why}`;
   if (server.doing === "system, unheard") return "its system phones home, and nobody lets it in";
   if (network === "prov") return "its port is not in its tenant's network";
   if (server.disk.epoch !== desired.epoch) return `its disk is of epoch ${server.disk.epoch}`;
   const { uuid } = desired.allocation!;
+  if (server.data.allocation !== uuid) return `its second disk is of allocation ${server.data.allocation}, not ${uuid}`;
   if (server.disk.allocation !== uuid) return `its disk is of allocation ${server.disk.allocation}, not ${uuid}`;
   return undefined;
 }

@@ -1,5 +1,6 @@
 import { type Client, ConnectError } from "@connectrpc/connect";
 import { bmcCommandName } from "#domain/machine/bmc-command.ts";
+import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
 import {
   type Machine,
@@ -27,16 +28,15 @@ export class User {
   readonly #world: World;
   readonly #random: Seeded;
   readonly #machines: Client<typeof MachineService>;
-  readonly done = { created: 0, deleted: 0, ordered: 0, refused: 0, unanswered: 0 };
+  readonly #ours: Client<typeof HoldfastMachineService>;
+  readonly done = { created: 0, deleted: 0, reinstalled: 0, ordered: 0, refused: 0, unanswered: 0 };
 
   constructor(world: World) {
     this.#world = world;
     this.#random = world.random.branch("user");
-    this.#machines = clientAs(
-      MachineService,
-      transportOver(world.desk, world.outside, () => world.central.far),
-      "admin",
-    );
+    const transport = transportOver(world.desk, world.outside, () => world.central.far);
+    this.#machines = clientAs(MachineService, transport, "admin");
+    this.#ours = clientAs(HoldfastMachineService, transport, "admin");
   }
 
   /** One wish after the other, with pauses, until the signal aborts. */
@@ -55,14 +55,16 @@ export class User {
     }
   }
 
-  /** A machine more, one less, or an order to one. */
+  /** A machine more, one less, another system on one, or an order to one. */
   async #wish(): Promise<void> {
     const dice = this.#random.next();
-    if (dice < 0.5) return await this.create();
+    if (dice < 0.4) return await this.create();
     const mine = await this.list();
     if (mine.length === 0) return await this.create();
     const { uuid } = this.#random.pick(mine);
-    if (dice < 0.8) return await this.delete(uuid);
+    if (dice < 0.6) return await this.delete(uuid);
+    if (dice < 0.75) return await this.reinstall(uuid);
+    if (dice < 0.82) return await this.abortReinstall(uuid);
     await this.order(uuid, this.#random.pick(orders));
   }
 
@@ -97,6 +99,17 @@ export class User {
     await this.#machines.delete({ uuid, project: this.#world.project }, { timeoutMs: callMs });
     this.done.deleted++;
     this.#world.trace.say(`user deleted ${uuid.slice(-2)}`);
+  }
+
+  async reinstall(uuid: string): Promise<void> {
+    const { number } = await this.#ours.reinstall({ uuid, project: this.#world.project }, { timeoutMs: callMs });
+    this.done.reinstalled++;
+    this.#world.trace.say(`user reinstalls ${uuid.slice(-2)}, order ${number}`);
+  }
+
+  async abortReinstall(uuid: string): Promise<void> {
+    await this.#ours.abortReinstall({ uuid, project: this.#world.project }, { timeoutMs: callMs });
+    this.#world.trace.say(`user aborts the reinstallation of ${uuid.slice(-2)}`);
   }
 
   /** Gives everything back, as often as it takes: a central that is behind shows less than there is. */
