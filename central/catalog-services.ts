@@ -11,6 +11,7 @@ import { methodService } from "./method/service.ts";
 import { networkServices } from "./network/service.ts";
 import { partitionServices } from "./partition/service.ts";
 import { projectServices } from "./project/service.ts";
+import { quotaService } from "./quota/service.ts";
 import type { Implementation } from "./services.ts";
 import { sizeServices } from "./size/service.ts";
 import { sizeImageConstraintServices } from "./size-image-constraint/service.ts";
@@ -37,6 +38,7 @@ export const catalogServices = (
   ...tokenServices(ports),
   ...tenantServices(ports),
   ...projectServices(ports),
+  quotaService(ports),
   ...partitionServices(ports),
   ...sizeServices(ports),
   ...sizeImageConstraintServices(ports),

@@ -6,6 +6,7 @@ import { HistoryService } from "#gen/holdfast/api/v1/history_pb.ts";
 import { ListService } from "#gen/holdfast/api/v1/list_pb.ts";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
+import { QuotaService } from "#gen/holdfast/api/v1/quota_pb.ts";
 import { WatchService } from "#gen/holdfast/api/v1/watch_pb.ts";
 import { JoinService } from "#gen/holdfast/join/v1/join_pb.ts";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
@@ -94,6 +95,7 @@ export const services: readonly DescService[] = [
   HoldfastMachineService,
   HoldfastPartitionService,
   HistoryService,
+  QuotaService,
   ListService,
   WatchService,
   JoinService,

@@ -18,6 +18,9 @@ export const unclaim = (tx: Tx, what: string): void => tx.delete(kinds.claim, wh
  * lists are not conditioned.
  */
 export function claimTurn(tx: Tx, what: string): void {
-  const last = BigInt(holderOf(tx, `turn/${what}`) ?? 0);
-  claim(tx, `turn/${what}`, String(last + 1n));
+  const last = BigInt(holderOf(tx, turnOf(what)) ?? 0);
+  claim(tx, turnOf(what), String(last + 1n));
 }
+
+/** The claim by which turns are taken. */
+export const turnOf = (what: string): string => `turn/${what}`;

@@ -12,6 +12,7 @@ import { causeOf } from "../history/cause.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { searcher } from "../network/search.ts";
 import { spaces } from "../network/spaces.ts";
+import { quotaKeeper } from "../quota/keep-quota.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import { firstLabel, narrowed } from "../store/narrow.ts";
@@ -24,6 +25,7 @@ export function ipServices(ports: ServicePorts): Implementation[] {
   const ips = catalog(ports, kinds.ip, "address");
   const { addresses } = spaces(state);
   const searching = searcher(random);
+  const keepQuota = quotaKeeper(state);
 
   const byOwner = state.index(kinds.ip, "owner", (ip) => `${ip.project}/${ip.ip}`);
 
@@ -54,6 +56,7 @@ export function ipServices(ports: ServicePorts): Implementation[] {
         const { result } = await searching((next) =>
           state.transact((tx) => {
             const ip = takeAddress(tx, request, { uuid, addresses, nowMs: clock.wallMs(), search: next() });
+            keepQuota(tx, request.project);
             keepAnswer(context, tx, { ip });
             return ip;
           }, cause),

@@ -6,6 +6,7 @@ import type { Random } from "#lib/random.ts";
 import type { Cause } from "../history/cause.ts";
 import { searcher } from "../network/search.ts";
 import { spaces } from "../network/spaces.ts";
+import { quotaKeeper } from "../quota/keep-quota.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 import { allocate } from "./allocate.ts";
@@ -28,6 +29,7 @@ export function creator(ports: {
   const { state, clock, random } = ports;
   const indexes = machineIndexes(state);
   const searching = searcher(random);
+  const keepQuota = quotaKeeper(state);
   return async (request, { cause, keep }) => {
     const nowMs = clock.wallMs();
     const attempt = {
@@ -44,6 +46,7 @@ export function creator(ports: {
       state.transact((tx) => {
         const resolved = resolveCreate(createReads(tx), request, nowMs);
         const made = allocate(tx, request, resolved, { ...attempt, search: next() });
+        keepQuota(tx, request.project);
         keep(tx, made);
         return made;
       }, cause),

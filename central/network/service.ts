@@ -15,6 +15,7 @@ import {
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
+import { quotaKeeper } from "../quota/keep-quota.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import { firstLabel, narrowed } from "../store/narrow.ts";
@@ -36,6 +37,7 @@ type Shelf = ReturnType<typeof networkShelf>;
 function networkShelf(ports: ServicePorts) {
   const { state, random } = ports;
   const networks = catalog(ports, kinds.network, "network");
+  const keepQuota = quotaKeeper(state);
   const cutting = { spaces: spaces(state), random };
 
   const show = networkView(state);
@@ -60,6 +62,7 @@ function networkShelf(ports: ServicePorts) {
     const { length, addressFamily } = wanted;
     const created = await networks.by(context).create(network.id, network, labels, (tx, draft) => {
       settle(tx, draft, { length, addressFamily }, cutting);
+      if (draft.project !== undefined) keepQuota(tx, draft.project, { networks: 1 });
       keepAnswer(context, tx, { network: show(draft) });
     });
     return show(created);

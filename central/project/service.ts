@@ -19,6 +19,7 @@ import { members } from "../catalog/members.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { inheritedRole, membershipId, membershipOf, newMembership } from "../identity/membership.ts";
+import { forgetQuota } from "../quota/keep-quota.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -81,6 +82,7 @@ export function projectServices(ports: ServicePorts): Implementation[] {
         project: await projects.by(context).remove(uuid, held, (tx) => {
           people.forget(tx, uuid);
           invitations.forget(tx, uuid);
+          forgetQuota(tx, uuid);
         }),
       }),
       addMember: async ({ project, member, role }, context) => ({

@@ -1,5 +1,6 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
+import { QuotaSchema } from "#gen/holdfast/api/v1/quota_pb.ts";
 import { KeptAnswerSchema } from "#gen/holdfast/state/v1/answer_pb.ts";
 import { BudgetSchema, BudgetUseSchema, SiteAccessSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { ChangeHorizonSchema, ChangeSchema } from "#gen/holdfast/state/v1/change_pb.ts";
@@ -49,6 +50,8 @@ export const kinds = {
   projectMember: kind("project-member", ProjectMemberSchema),
   tenantInvite: kind("tenant-invite", TenantInviteSchema),
   projectInvite: kind("project-invite", ProjectInviteSchema),
+  /** Only of projects that have limits. id: uuid of the project */
+  quota: kind("quota", QuotaSchema),
   partition: kind("partition", PartitionSchema),
   size: kind("size", SizeSchema),
   /** id: the size's */
@@ -120,6 +123,7 @@ export const recorded: ReadonlySet<string> = new Set(
     kinds.tenantMember,
     kinds.project,
     kinds.projectMember,
+    kinds.quota,
     kinds.partition,
     kinds.size,
     kinds.sizeImageConstraint,

@@ -24,8 +24,10 @@ export const expiresByItself = wanted !== "memory" && wanted !== "embedded";
 
 export function testStore(ports: { readonly clock: Clock; readonly random: Random; readonly log: Log }): TestStore {
   switch (wanted) {
-    case "memory":
-      return { store: new MemoryStore(ports), close: async () => {} };
+    case "memory": {
+      const store = new MemoryStore(ports);
+      return { store, close: () => store.close() };
+    }
     case "embedded": {
       const folder = mkdtempSync(path.join(tmpdir(), "holdfast-test-store-"));
       const store = new LmdbStore(ports, { folder });
