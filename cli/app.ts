@@ -20,6 +20,7 @@ import { certificateRoutes, joinTokenRoutes } from "./join/routes.ts";
 import type { Shown } from "./kind/kind.ts";
 import { machineRoutes } from "./machine/routes.ts";
 import { partitionRoutes } from "./partition/routes.ts";
+import { projectRoutes } from "./project/routes.ts";
 import { siteRoutes } from "./site/routes.ts";
 
 type Routes = RouteMapBuilderArguments<string, Cli>["routes"];
@@ -318,6 +319,7 @@ export const app: Application<Cli> = buildApplication(
       project: group("Projects", {
         ...shownRoutes("project", () => import("./kind/project.ts")),
         create: createProject,
+        ...projectRoutes,
       }),
       tenant: group("Tenants", { ...shownRoutes("tenant", () => import("./kind/tenant.ts")), create: createTenant }),
       site: group("The agent of this datacenter, with or without central", siteRoutes),

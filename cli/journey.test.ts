@@ -1,6 +1,7 @@
 // The commands against a server on a real socket: what goes out, what is shown, how it ends.
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
+import type { QuotaServiceSetRequest } from "#gen/holdfast/api/v1/quota_pb.ts";
 import {
   MachineAllocationType,
   MachineBMCCommand,
@@ -58,6 +59,17 @@ describe("the command line", () => {
     assert.equal(bad.code, 2);
     assert.match(bad.err, /^holdfast: bad: .*constraint/);
     assert.equal((await holdfast(["size", "create", "-f", "none"])).err, "holdfast: cannot read none: no such file\n");
+  });
+
+  test("shows a project's quota beside what is used, and sets all of it at once", async () => {
+    const shown = await holdfast(["project", "quota", "show", project]);
+    assert.equal(shown.out, "WHAT      USED  LIMIT\nmachines  1     2\nips       0     -\nnetworks  0     0\n");
+    const set = await holdfast(["project", "quota", "set", project, "--machines", "5", "--ips", "0"]);
+    assert.match(set.out, /^machines {2}1 {5}5\nips {7}3 {5}0\nnetworks {2}0 {5}-$/m);
+    const { limits } = fake.asked[0]!.request as QuotaServiceSetRequest;
+    assert.deepEqual([limits?.machines, limits?.ips, limits?.networks], [5, 0, undefined]);
+    assert.notEqual((await holdfast(["project", "quota", "set", project, "--ips", "-1"])).code, 0);
+    assert.equal(fake.asked.length, 1);
   });
 
   test("writes a new token's secret alone to the output", async () => {

@@ -6,6 +6,7 @@ import { run } from "@stricli/core";
 import { HistoryService, ThingChangeKind } from "#gen/holdfast/api/v1/history_pb.ts";
 import { MachineService as HoldfastMachineService, type WatchResponseSchema } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
+import { QuotaService } from "#gen/holdfast/api/v1/quota_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { SizeService as AdminSizeService } from "#gen/metalstack/admin/v2/size_pb.ts";
 import {
@@ -96,6 +97,11 @@ export function routes(router: ConnectRouter): void {
       ...(id === "late" && { hold: { partition: "late", inForce: "h0", held: "h1", revision: 3n, machinesTotal: 0 } }),
     }),
     acceptHistory: (request, context) => noted(request, context, { accepted: { history: request.history } }),
+  });
+  router.service(QuotaService, {
+    get: ({ project: of }) => ({ quota: { project: of, limits: { machines: 2, networks: 0 } }, used: { machines: 1 } }),
+    set: (request, context) =>
+      noted(request, context, { quota: { limits: request.limits! }, used: { machines: 1, ips: 3 } }),
   });
   router.service(AdminSizeService, { create: (request, context) => noted(request, context, { size: request.size! }) });
   router.service(AdminMachineService, {
