@@ -24,7 +24,9 @@ import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
  * @returns what is wrong, in words
  */
 export const inconsistencies = (state: State, since: bigint): string[] => [
-  ...[members, networks, addresses, machines, reservations, claims, budgets].flatMap((check) => [...check(state)]),
+  ...[members, networks, addresses, machines, quotas, reservations, claims, budgets].flatMap((check) => [
+    ...check(state),
+  ]),
   ...unsaid(state, since),
 ];
 
@@ -129,6 +131,13 @@ function* machines(state: State): Iterable<string> {
       const holder = state.get(kinds.claim, `asn/${asn}`)?.value.value;
       if (holder !== allocation.uuid) yield `${by} works with ASN ${asn}, which ${holder} holds`;
     }
+  }
+}
+
+function* quotas(state: State): Iterable<string> {
+  for (const { id, value } of state.list(kinds.quota)) {
+    yield* has(state, kinds.project, id, `quota ${id}`);
+    if (value.project !== id) yield `quota ${id} says that it is of ${value.project}`;
   }
 }
 

@@ -140,6 +140,10 @@ function table(ports: Ports): Readonly<Record<string, (side: Side) => object>> {
       interval: { seconds: 60n },
       version: { version: "1" },
     }),
+    "/holdfast.api.v1.QuotaService/Set": ({ project }) => ({
+      project,
+      limits: random.pick([{}, { machines: random.below(4) }, { ips: number(), networks: random.below(9) }]),
+    }),
     "/holdfast.api.v1.PartitionService/CreateJoinToken": () => ({
       partition: "lab",
       endpoint: "https://central.example:8443",
