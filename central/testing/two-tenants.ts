@@ -1,6 +1,7 @@
 // Two tenants that have the same things: what one of them must not see or change is the other's.
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { QuotaService } from "#gen/holdfast/api/v1/quota_pb.ts";
 import { SizeReservationService as AdminSizeReservationService } from "#gen/metalstack/admin/v2/size_reservation_pb.ts";
 import { TenantService as AdminTenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
 import { AuditPhase, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
@@ -91,6 +92,7 @@ export async function twoTenants(central: CentralWithMachines): Promise<TwoTenan
       userdata: Buffer.from(`${word}-data`).toString("base64"),
     });
     const reserved = { project, size: "small", partitions: ["lab"], amount: 1, ...named };
+    await central.client(QuotaService).set({ project, limits: { machines: 100 } });
     const reservation = await central.client(AdminSizeReservationService).create({ sizeReservation: reserved });
     const trace = create(AuditTraceSchema, {
       uuid: random.uuid(),

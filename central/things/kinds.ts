@@ -1,6 +1,7 @@
 // Every kind of thing that the API shows: of what it is made, whose it is, and which calls show it to whom.
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import { wantedSwitch } from "#domain/switch/compose.ts";
+import { QuotaService } from "#gen/holdfast/api/v1/quota_pb.ts";
 import type { Thing } from "#gen/holdfast/api/v1/thing_pb.ts";
 import { ComponentService as AdminComponentService } from "#gen/metalstack/admin/v2/component_pb.ts";
 import { IPService as AdminIPService } from "#gen/metalstack/admin/v2/ip_pb.ts";
@@ -231,6 +232,11 @@ export const thingKinds: readonly ThingKind[] = [
     readings: [to("anybody", AdminComponentService.method.get)],
     show: (value) => ({ case: "component", value }),
     past: undefined,
+  }),
+  thing("quota", kinds.quota, {
+    readings: [to("project", QuotaService.method.get)],
+    about: ({ project }) => ({ project }),
+    ...stored(kinds.quota, (value) => ({ case: "quota", value })),
   }),
 ];
 

@@ -5,6 +5,8 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
+import type { Quota } from "./quota_pb.ts";
+import { file_holdfast_api_v1_quota } from "./quota_pb.ts";
 import type { Component } from "../../../metalstack/api/v2/component_pb.ts";
 import { file_metalstack_api_v2_component } from "../../../metalstack/api/v2/component_pb.ts";
 import type { FilesystemLayout } from "../../../metalstack/api/v2/filesystem_pb.ts";
@@ -39,7 +41,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/api/v1/thing.proto.
  */
 export const file_holdfast_api_v1_thing: GenFile = /*@__PURE__*/
-  fileDesc("Chtob2xkZmFzdC9hcGkvdjEvdGhpbmcucHJvdG8SD2hvbGRmYXN0LmFwaS52MSLuBgoFVGhpbmcSDAoEa2luZBgBIAEoCRIKCgJpZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBBItCgdtYWNoaW5lGAogASgLMhoubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUgAEi0KB25ldHdvcmsYCyABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrSAASIwoCaXAYDCABKAsyFS5tZXRhbHN0YWNrLmFwaS52Mi5JUEgAEikKBWltYWdlGA0gASgLMhgubWV0YWxzdGFjay5hcGkudjIuSW1hZ2VIABInCgRzaXplGA4gASgLMhcubWV0YWxzdGFjay5hcGkudjIuU2l6ZUgAEkcKFXNpemVfaW1hZ2VfY29uc3RyYWludBgPIAEoCzImLm1ldGFsc3RhY2suYXBpLnYyLlNpemVJbWFnZUNvbnN0cmFpbnRIABI+ChBzaXplX3Jlc2VydmF0aW9uGBAgASgLMiIubWV0YWxzdGFjay5hcGkudjIuU2l6ZVJlc2VydmF0aW9uSAASQAoRZmlsZXN5c3RlbV9sYXlvdXQYESABKAsyIy5tZXRhbHN0YWNrLmFwaS52Mi5GaWxlc3lzdGVtTGF5b3V0SAASMQoJcGFydGl0aW9uGBIgASgLMhwubWV0YWxzdGFjay5hcGkudjIuUGFydGl0aW9uSAASKwoGc3dpdGNoGBMgASgLMhkubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoSAASLQoHcHJvamVjdBgUIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RIABI6Cg5wcm9qZWN0X21lbWJlchgVIAEoCzIgLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RNZW1iZXJIABIrCgZ0ZW5hbnQYFiABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRIABI4Cg10ZW5hbnRfbWVtYmVyGBcgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50TWVtYmVySAASKQoFdG9rZW4YGCABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlbkgAEjEKCWNvbXBvbmVudBgZIAEoCzIcLm1ldGFsc3RhY2suYXBpLnYyLkNvbXBvbmVudEgAQgcKBXZhbHVlItUBCgpUaGluZ1F1ZXJ5EhwKB3Byb2plY3QYASABKAlCC7pICNgBAXIDsAEBEhgKBnRlbmFudBgCIAEoCUIIukgFcgMYgAESHQoDaWRzGAMgAygJQhC6SA2SAQoQ6AciBXIDGNgEEkEKBmxhYmVscxgEIAMoCzInLmhvbGRmYXN0LmFwaS52MS5UaGluZ1F1ZXJ5LkxhYmVsc0VudHJ5Qgi6SAWaAQIQQBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjcKCFBvc2l0aW9uEhkKB2hpc3RvcnkYASABKAlCCLpIBXIDGIABEhAKCHJldmlzaW9uGAIgASgEYgZwcm90bzM", [file_buf_validate_validate, file_metalstack_api_v2_component, file_metalstack_api_v2_filesystem, file_metalstack_api_v2_image, file_metalstack_api_v2_ip, file_metalstack_api_v2_machine, file_metalstack_api_v2_network, file_metalstack_api_v2_partition, file_metalstack_api_v2_project, file_metalstack_api_v2_size, file_metalstack_api_v2_size_imageconstraint, file_metalstack_api_v2_size_reservation, file_metalstack_api_v2_switch, file_metalstack_api_v2_tenant, file_metalstack_api_v2_token]);
+  fileDesc("Chtob2xkZmFzdC9hcGkvdjEvdGhpbmcucHJvdG8SD2hvbGRmYXN0LmFwaS52MSKXBwoFVGhpbmcSDAoEa2luZBgBIAEoCRIKCgJpZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBBItCgdtYWNoaW5lGAogASgLMhoubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUgAEi0KB25ldHdvcmsYCyABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrSAASIwoCaXAYDCABKAsyFS5tZXRhbHN0YWNrLmFwaS52Mi5JUEgAEikKBWltYWdlGA0gASgLMhgubWV0YWxzdGFjay5hcGkudjIuSW1hZ2VIABInCgRzaXplGA4gASgLMhcubWV0YWxzdGFjay5hcGkudjIuU2l6ZUgAEkcKFXNpemVfaW1hZ2VfY29uc3RyYWludBgPIAEoCzImLm1ldGFsc3RhY2suYXBpLnYyLlNpemVJbWFnZUNvbnN0cmFpbnRIABI+ChBzaXplX3Jlc2VydmF0aW9uGBAgASgLMiIubWV0YWxzdGFjay5hcGkudjIuU2l6ZVJlc2VydmF0aW9uSAASQAoRZmlsZXN5c3RlbV9sYXlvdXQYESABKAsyIy5tZXRhbHN0YWNrLmFwaS52Mi5GaWxlc3lzdGVtTGF5b3V0SAASMQoJcGFydGl0aW9uGBIgASgLMhwubWV0YWxzdGFjay5hcGkudjIuUGFydGl0aW9uSAASKwoGc3dpdGNoGBMgASgLMhkubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoSAASLQoHcHJvamVjdBgUIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RIABI6Cg5wcm9qZWN0X21lbWJlchgVIAEoCzIgLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RNZW1iZXJIABIrCgZ0ZW5hbnQYFiABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRIABI4Cg10ZW5hbnRfbWVtYmVyGBcgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50TWVtYmVySAASKQoFdG9rZW4YGCABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlbkgAEjEKCWNvbXBvbmVudBgZIAEoCzIcLm1ldGFsc3RhY2suYXBpLnYyLkNvbXBvbmVudEgAEicKBXF1b3RhGBogASgLMhYuaG9sZGZhc3QuYXBpLnYxLlF1b3RhSABCBwoFdmFsdWUi1QEKClRoaW5nUXVlcnkSHAoHcHJvamVjdBgBIAEoCUILukgI2AEBcgOwAQESGAoGdGVuYW50GAIgASgJQgi6SAVyAxiAARIdCgNpZHMYAyADKAlCELpIDZIBChDoByIFcgMY2AQSQQoGbGFiZWxzGAQgAygLMicuaG9sZGZhc3QuYXBpLnYxLlRoaW5nUXVlcnkuTGFiZWxzRW50cnlCCLpIBZoBAhBAGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiNwoIUG9zaXRpb24SGQoHaGlzdG9yeRgBIAEoCUIIukgFcgMYgAESEAoIcmV2aXNpb24YAiABKARiBnByb3RvMw", [file_buf_validate_validate, file_holdfast_api_v1_quota, file_metalstack_api_v2_component, file_metalstack_api_v2_filesystem, file_metalstack_api_v2_image, file_metalstack_api_v2_ip, file_metalstack_api_v2_machine, file_metalstack_api_v2_network, file_metalstack_api_v2_partition, file_metalstack_api_v2_project, file_metalstack_api_v2_size, file_metalstack_api_v2_size_imageconstraint, file_metalstack_api_v2_size_reservation, file_metalstack_api_v2_switch, file_metalstack_api_v2_tenant, file_metalstack_api_v2_token]);
 
 /**
  * Anything that the API shows, as the other services show it to the same caller, but never with a secret: a machine's userdata is
@@ -50,7 +52,7 @@ export const file_holdfast_api_v1_thing: GenFile = /*@__PURE__*/
 export type Thing = Message<"holdfast.api.v1.Thing"> & {
   /**
    * machine, network, ip, image, size, size-image-constraint, size-reservation, filesystem-layout, partition, switch, project,
-   * project-member, tenant, tenant-member, token or component.
+   * project-member, tenant, tenant-member, token, component or quota.
    *
    * @generated from field: string kind = 1;
    */
@@ -58,7 +60,7 @@ export type Thing = Message<"holdfast.api.v1.Thing"> & {
 
   /**
    * The one that the other services use. Of an address: NAMESPACE/ADDRESS, with an empty namespace outside of all; of a member:
-   * PROJECT/LOGIN or TENANT/LOGIN; of a component: TYPE/IDENTIFIER.
+   * PROJECT/LOGIN or TENANT/LOGIN; of a component: TYPE/IDENTIFIER; of a quota: its project's.
    *
    * @generated from field: string id = 2;
    */
@@ -172,6 +174,14 @@ export type Thing = Message<"holdfast.api.v1.Thing"> & {
      */
     value: Component;
     case: "component";
+  } | {
+    /**
+     * Of projects that have limits.
+     *
+     * @generated from field: holdfast.api.v1.Quota quota = 26;
+     */
+    value: Quota;
+    case: "quota";
   } | { case: undefined; value?: undefined };
 };
 
