@@ -18,7 +18,9 @@ export async function demo(lab: Lab, holdfast: Holdfast): Promise<Checks> {
   );
   const created = lab.options.faults ? await run.createWithFaults() : await run.createAll();
   await run.prove(created);
+  await run.reinstall(created[0]);
   await run.deleteAll(created);
+  await run.createAgain();
   printTimelines(lab);
   return checks;
 }
@@ -113,6 +115,23 @@ class Demo {
       "the given key logs in by ssh, and hostname and kernel are the installed ones",
       async () => void (await Promise.all(created.map((c) => this.#tenant.login(c)))),
     );
+  }
+
+  /** Of one machine, as it takes as long as its first installation. */
+  async reinstall(one: Created | undefined): Promise<void> {
+    const tenant = this.#tenant;
+    await this.#checks.stage("the first machine's tenant writes to its data disk", () => tenant.storeData(one!));
+    await this.#checks.stage("it is reinstalled, and its new system phones home", () => tenant.reinstall(one!));
+    await this.#checks.stage("the system is another, and the data disk holds what it held", () =>
+      tenant.keptData(one!),
+    );
+  }
+
+  /** What was wiped can be given to somebody again. */
+  async createAgain(): Promise<void> {
+    await this.#checks.stage("a machine is created again, is installed and phones home", async () => {
+      await this.#tenant.phonedHome(await this.#tenant.create("gamma"));
+    });
   }
 
   async deleteAll(created: readonly Created[]): Promise<void> {

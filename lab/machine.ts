@@ -11,7 +11,7 @@ import {
 } from "./chassis.ts";
 import type { MachinePlan } from "./plan.ts";
 import { type Running, start } from "./process.ts";
-import { diskOf, ovmfVariables, qemuCommand, variablesOf } from "./qemu.ts";
+import { dataDiskGb, dataDiskOf, diskOf, ovmfVariables, qemuCommand, variablesOf } from "./qemu.ts";
 import { Qmp } from "./qmp.ts";
 
 /** What happened to a server, seen from outside of it. */
@@ -53,13 +53,16 @@ export class Machine {
 
   async open(): Promise<void> {
     mkdirSync(this.plan.folder, { recursive: true });
-    if (!existsSync(diskOf(this.plan))) this.#blankDisk();
+    for (const [file, gb] of this.#disks) if (!existsSync(file)) blankDisk(file, gb);
     await this.#qmp.listen(this.plan.qmpPort);
   }
 
-  #blankDisk(): void {
-    writeFileSync(diskOf(this.plan), "");
-    truncateSync(diskOf(this.plan), this.plan.diskGb * 2 ** 30);
+  /** Files, and their sizes in GiB. */
+  get #disks(): readonly (readonly [string, number])[] {
+    return [
+      [diskOf(this.plan), this.plan.diskGb],
+      [dataDiskOf(this.plan), dataDiskGb],
+    ];
   }
 
   /** Power off, and everything that the machine ever stored is gone: a new server from the factory. */
@@ -67,7 +70,7 @@ export class Machine {
     this.call(["0x20", "set", "power", "0"]);
     await this.#queue;
     rmSync(variablesOf(this.plan), { force: true });
-    this.#blankDisk();
+    for (const [file, gb] of this.#disks) blankDisk(file, gb);
   }
 
   /** One call of the BMC's chassis program. */
@@ -136,6 +139,11 @@ export class Machine {
     await this.#running?.stop("SIGKILL");
     this.#qmp.close();
   }
+}
+
+function blankDisk(file: string, gb: number): void {
+  writeFileSync(file, "");
+  truncateSync(file, gb * 2 ** 30);
 }
 
 // What a terminal would not show: escape sequences and other control characters.

@@ -6,6 +6,9 @@ export const ovmfCode = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 export const ovmfVariables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
 export const diskOf = (machine: MachinePlan): string => path.join(machine.folder, "disk.img");
+/** Beside the system's: its tenant's data is on it. */
+export const dataDiskOf = (machine: MachinePlan): string => path.join(machine.folder, "data.img");
+export const dataDiskGb = 1;
 export const variablesOf = (machine: MachinePlan): string => path.join(machine.folder, "uefi-variables.fd");
 
 /**
@@ -42,6 +45,8 @@ export function qemuCommand(machine: MachinePlan, boot: BootDevice, hasKvm: bool
     ...["-device", `virtio-net-pci,netdev=net0,mac=${machine.mac},bootindex=${networkIndex}`],
     ...["-drive", `if=none,id=disk0,file=${diskOf(machine)},format=raw,cache=unsafe,discard=unmap`],
     ...["-device", `virtio-blk-pci,drive=disk0,serial=${machine.serial}-D0,bootindex=${diskIndex}`],
+    ...["-drive", `if=none,id=disk1,file=${dataDiskOf(machine)},format=raw,cache=unsafe,discard=unmap`],
+    ...["-device", `virtio-blk-pci,drive=disk1,serial=${machine.serial}-D1`],
     ...["-device", "virtio-rng-pci"],
   ];
 }

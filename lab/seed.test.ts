@@ -46,7 +46,10 @@ test("a server of the lab has the size that was seeded for it", () => {
   const hardware = create(MachineHardwareSchema, {
     memory: BigInt((1024 - 40) << 20),
     cpus: [{ vendor: "AuthenticAMD", model: "QEMU Virtual CPU", cores: 1, threads: 1 }],
-    disks: [{ name: "/dev/vda", size: 4n << 30n }],
+    disks: [
+      { name: "/dev/vda", size: 4n << 30n },
+      { name: "/dev/vdb", size: 1n << 30n },
+    ],
   });
   assert.deepEqual(sizeOfHardware(hardware, [size]), { ok: true, value: size.id });
 });

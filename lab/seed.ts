@@ -8,6 +8,7 @@ import { type Api, unlessThere } from "./api.ts";
 import type { Artifacts } from "./artifacts.ts";
 import { centralUrl, joinTokenFile } from "./daemons.ts";
 import type { LabPlan } from "./plan.ts";
+import { dataDiskGb } from "./qemu.ts";
 
 /** What the lab made through the public API, for whoever creates machines in it. */
 export interface Seeded {
@@ -66,7 +67,7 @@ export const partitionOf = (plan: LabPlan, artifacts: Artifacts) => ({
 export function sizeOf(plan: LabPlan) {
   const { memoryMb, diskGb } = plan.machines[0]!;
   const memory = BigInt(memoryMb) << 20n;
-  const disk = BigInt(diskGb) << 30n;
+  const disk = BigInt(diskGb + dataDiskGb) << 30n;
   return {
     id: size,
     name: "Server of the lab",
@@ -92,7 +93,7 @@ export const imageOf = (plan: LabPlan, artifacts: Artifacts) => ({
 /** Sizes are in MiB; 0 takes what is left. */
 export const layoutOf = () => ({
   id: layout,
-  name: "One disk",
+  name: "One disk for the system, one for data",
   disks: [
     {
       device: "/dev/vda",
@@ -101,10 +102,12 @@ export const layoutOf = () => ({
         { number: 2, label: "root", size: 0n, gptType: GPTType.GPT_TYPE_LINUX },
       ],
     },
+    { device: "/dev/vdb", partitions: [{ number: 1, label: "data", size: 0n, gptType: GPTType.GPT_TYPE_LINUX }] },
   ],
   filesystems: [
     { device: "/dev/vda1", format: Format.VFAT, path: "/boot/efi", label: "efi", createOptions: ["-F32"] },
     { device: "/dev/vda2", format: Format.EXT4, path: "/", label: "root", mountOptions: ["noatime"] },
+    { device: "/dev/vdb1", format: Format.EXT4, path: "/data", label: "data", mountOptions: ["noatime", "nofail"] },
   ],
   constraints: { sizes: [size], images: { debian: ">= 12.0" } },
 });

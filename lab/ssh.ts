@@ -19,7 +19,7 @@ export async function makeSshKey(folder: string): Promise<SshKey> {
 }
 
 /** Runs a command on a server over ssh, with the key alone; tries once a second until sshd answers. */
-export function onServer(key: SshKey, address: string, command: string): Promise<string> {
+export function onServer(key: SshKey, address: string, command: string, user = userOfImage): Promise<string> {
   const options = [
     "BatchMode=yes",
     "IdentitiesOnly=yes",
@@ -30,7 +30,7 @@ export function onServer(key: SshKey, address: string, command: string): Promise
     "ConnectTimeout=5",
     "ConnectionAttempts=60",
   ].flatMap((o) => ["-o", o]);
-  return run(["ssh", "-F", "/dev/null", "-i", key.file, ...options, `${userOfImage}@${address}`, command], {
+  return run(["ssh", "-F", "/dev/null", "-i", key.file, ...options, `${user}@${address}`, command], {
     deadlineMs: loginDeadlineMs,
   });
 }

@@ -4,7 +4,7 @@ import { diskHolds, hasPartitionTable } from "./disk.ts";
 import type { Holdfast } from "./holdfast.ts";
 import type { Lab } from "./lab.ts";
 import type { MachinePlan } from "./plan.ts";
-import { diskOf } from "./qemu.ts";
+import { dataDiskOf, diskOf } from "./qemu.ts";
 import { makeSshKey, onServer, type SshKey } from "./ssh.ts";
 import { eventsOf, hasPhonedHome, isWaiting, type Seen } from "./watch.ts";
 
@@ -26,6 +26,8 @@ export class Tenant {
   readonly #holdfast: Holdfast;
   readonly #key: SshKey;
   readonly #secret = `secret of the former tenant ${randomBytes(16).toString("hex")}`;
+
+  readonly #data = `data of the former tenant ${randomBytes(16).toString("hex")}`;
 
   private constructor(lab: Lab, holdfast: Holdfast, key: SshKey) {
     this.#lab = lab;
@@ -75,8 +77,7 @@ export class Tenant {
 
   /** Logs in with the key alone, and leaves a secret on the disk. */
   async login({ plan, hostname }: Created): Promise<void> {
-    const address = this.#holdfast.watch.get(plan.uuid)?.machine.allocation?.networks[0]?.ips[0];
-    if (address === undefined) throw new Error(`${plan.name} has no address`);
+    const address = this.#addressOf(plan);
     const leave = `echo "${this.#secret}" > secret.txt && sync`;
     const answer = await onServer(this.#key, address, `hostname && uname -a && ${leave}`);
     const [host, kernel = ""] = answer.trim().split("\n");
@@ -85,6 +86,46 @@ export class Tenant {
     if (host !== hostname) throw new Error(`${plan.name} calls itself ${host} and not ${hostname}`);
     if (!(await diskHolds(diskOf(plan), Buffer.from(this.#secret))))
       throw new Error(`${plan.name}: what was written by ssh is not on the disk of the lab`);
+  }
+
+  #addressOf(plan: MachinePlan): string {
+    const address = this.#holdfast.watch.get(plan.uuid)?.machine.allocation?.networks[0]?.ips[0];
+    if (address === undefined) throw new Error(`${plan.name} has no address`);
+    return address;
+  }
+
+  /** Writes to the second disk; resolves when it is on the lab's disk. */
+  async storeData({ plan }: Created): Promise<void> {
+    await this.#asRoot(plan, `mountpoint -q /data && echo "${this.#data}" > /data/kept.txt && sync`);
+    if (!(await diskHolds(dataDiskOf(plan), Buffer.from(this.#data))))
+      throw new Error(`${plan.name}: what was written to /data is not on the lab's second disk`);
+  }
+
+  /** Puts the system on anew; resolves when that has phoned home. */
+  async reinstall({ plan }: Created): Promise<void> {
+    const orderedMs = Date.now();
+    const { project } = this.#holdfast.seeded;
+    const { overwrittenDisks, keptDisks } = await this.#holdfast.api.progress.reinstall({ uuid: plan.uuid, project });
+    if (`${overwrittenDisks} ${keptDisks}` !== "/dev/vda /dev/vdb")
+      throw new Error(`${plan.name}: ${overwrittenDisks} are overwritten and ${keptDisks} kept`);
+    this.#lab.timeline.add({ machine: plan.name, stage: "reinstallation ordered", atMs: orderedMs });
+    const want = { what: `${plan.name} phones home once more`, deadlineMs: bootDeadlineMs + installDeadlineMs };
+    await this.#holdfast.watch.until(
+      plan.uuid,
+      want,
+      (seen) => hasPhonedHome(seen) && eventTimeMs(seen, Event.PHONED_HOME) > orderedMs,
+    );
+  }
+
+  /** The system is another one, and the second disk holds what it held. */
+  async keptData({ plan, hostname }: Created): Promise<void> {
+    const answer = await this.#asRoot(plan, "hostname; cat /data/kept.txt; test ! -e ~metal/secret.txt && echo gone");
+    const wanted = [hostname, this.#data, "gone"].join("\n");
+    if (answer.trim() !== wanted) throw new Error(`${plan.name} says after its reinstallation: ${answer.trim()}`);
+  }
+
+  #asRoot(plan: MachinePlan, command: string): Promise<string> {
+    return onServer(this.#key, this.#addressOf(plan), command, "root");
   }
 
   /** @returns when it was ordered */
@@ -105,9 +146,11 @@ export class Tenant {
   }
 
   async nothingLeft({ plan }: Created): Promise<void> {
-    if (await hasPartitionTable(diskOf(plan))) throw new Error(`${plan.name} still has a partition table`);
-    if (await diskHolds(diskOf(plan), Buffer.from(this.#secret)))
-      throw new Error(`${plan.name} still holds what the tenant wrote`);
+    for (const disk of [diskOf(plan), dataDiskOf(plan)]) {
+      if (await hasPartitionTable(disk)) throw new Error(`${plan.name} still has a partition table`);
+      for (const text of [this.#secret, this.#data])
+        if (await diskHolds(disk, Buffer.from(text))) throw new Error(`${plan.name} still holds what the tenant wrote`);
+    }
   }
 }
 
