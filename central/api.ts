@@ -16,6 +16,7 @@ import type { Recorder } from "./audit/recorder.ts";
 import { once } from "./idempotency/once.ts";
 import type { Identity } from "./identity/identity.ts";
 import { callerBy } from "./identity/who-calls.ts";
+import { asPlanned } from "./plan/as-planned.ts";
 import type { RateLimit } from "./rate/rate-limit.ts";
 import { rules } from "./rules.ts";
 import { type Implementation, routes, services } from "./services.ts";
@@ -51,8 +52,9 @@ export function api(ports: {
   const audit = recorder && auditing({ ...ports, rules, recorder });
   const known = new Set(["", ...services.map((s) => s.typeName)]);
   const status = (service: string) => (known.has(service) ? serving(service) : undefined);
+  const [keyed, planned] = [once(ports), asPlanned(ports.state)];
   const all = [
-    routes(ports.implementations, once(ports)),
+    routes(ports.implementations, (method, handler) => keyed(method, planned(method, handler))),
     health({ status, clock }),
     reflection([...services, Health]),
   ];

@@ -41,8 +41,9 @@ import { machineService } from "./machine/api-service.ts";
 import { holdfastMachineService } from "./machine/holdfast-service.ts";
 import { ipamHealth } from "./network/health.ts";
 import { holdfastPartitionService } from "./partition/holdfast-service.ts";
+import { planService } from "./plan/service.ts";
 import type { RateLimit } from "./rate/rate-limit.ts";
-import { implement } from "./services.ts";
+import { type Implementation, implement } from "./services.ts";
 import { storeHealth } from "./store/health.ts";
 import type { State } from "./store/state.ts";
 import { adminSwitchService } from "./switch/admin-service.ts";
@@ -101,37 +102,38 @@ export function composeCentral(given: CentralPorts): Api {
   lifetime.own("watch-feed", watchFeed.run(lifetime.signal));
   lifetime.own("broken-off-deletions", endBrokenOff(given, lifetime.signal));
   const ports = { ...given, connections, session, feed, watchFeed, whoCalls: whoCalls(given) };
+  const implementations: Implementation[] = [
+    ...catalogServices({
+      ...ports,
+      version,
+      health: () => [
+        storeHealth(state),
+        machinesHealth(state, connections),
+        ipamHealth(state),
+        tasksHealth(state, clock.wallMs()),
+        ...(recorder ? [auditHealth(recorder)] : []),
+      ],
+    }),
+    budgetService(ports),
+    implement(MachineService, machineService(ports)),
+    implement(AdminMachineService, adminMachineService(ports)),
+    implement(HoldfastMachineService, holdfastMachineService(ports)),
+    implement(HoldfastPartitionService, holdfastPartitionService(ports)),
+    historyService(state),
+    listService(state),
+    watchService(ports),
+    implement(AdminSwitchService, adminSwitchService(ports)),
+    implement(SyncService, syncService(ports)),
+    ...(join ? joinServices({ ...given, ...join }) : []),
+    implement(BootService, bootService(ports)),
+    implement(EventService, eventService(ports)),
+    implement(InfraSwitchService, infraSwitchService(ports)),
+    implement(BMCService, bmcService(ports)),
+  ];
   return api({
     ...ports,
     recorder,
-    implementations: [
-      ...catalogServices({
-        ...ports,
-        version,
-        health: () => [
-          storeHealth(state),
-          machinesHealth(state, connections),
-          ipamHealth(state),
-          tasksHealth(state, clock.wallMs()),
-          ...(recorder ? [auditHealth(recorder)] : []),
-        ],
-      }),
-      budgetService(ports),
-      implement(MachineService, machineService(ports)),
-      implement(AdminMachineService, adminMachineService(ports)),
-      implement(HoldfastMachineService, holdfastMachineService(ports)),
-      implement(HoldfastPartitionService, holdfastPartitionService(ports)),
-      historyService(state),
-      listService(state),
-      watchService(ports),
-      implement(AdminSwitchService, adminSwitchService(ports)),
-      implement(SyncService, syncService(ports)),
-      ...(join ? joinServices({ ...given, ...join }) : []),
-      implement(BootService, bootService(ports)),
-      implement(EventService, eventService(ports)),
-      implement(InfraSwitchService, infraSwitchService(ports)),
-      implement(BMCService, bmcService(ports)),
-    ],
+    implementations: [...implementations, planService(given, implementations)],
     serving: () => (state.away === undefined ? "serving" : "not-serving"),
     ...(validate && { validate }),
   });

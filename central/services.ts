@@ -6,6 +6,7 @@ import { HistoryService } from "#gen/holdfast/api/v1/history_pb.ts";
 import { ListService } from "#gen/holdfast/api/v1/list_pb.ts";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
+import { PlanService } from "#gen/holdfast/api/v1/plan_pb.ts";
 import { QuotaService } from "#gen/holdfast/api/v1/quota_pb.ts";
 import { WatchService } from "#gen/holdfast/api/v1/watch_pb.ts";
 import { JoinService } from "#gen/holdfast/join/v1/join_pb.ts";
@@ -97,6 +98,7 @@ export const services: readonly DescService[] = [
   HistoryService,
   QuotaService,
   ListService,
+  PlanService,
   WatchService,
   JoinService,
   SyncService,

@@ -14,6 +14,7 @@ import {
 import { budgetRoutes } from "./budget/routes.ts";
 import type { Cli } from "./cli.ts";
 import { describeOf, type ListFlags, listOf } from "./command/list.ts";
+import { planFlags } from "./command/plan.ts";
 import { Failure } from "./failure.ts";
 import { connectFlags, duration, needed, outputFlag, positional, scopeFlags, several, text } from "./flags.ts";
 import { certificateRoutes, joinTokenRoutes } from "./join/routes.ts";
@@ -87,6 +88,18 @@ const createNetwork = buildCommand({
     aliases: { ...short, f: "file" },
   },
   docs: { brief: "Create a network for a project, or any network from a file" },
+});
+
+const deleteNetwork = buildCommand({
+  loader: async () => (await import("./command/delete-network.ts")).deleteNetwork,
+  parameters: { flags: { ...scopeFlags, ...planFlags }, aliases: { p: "project" }, positional: positional("ID") },
+  docs: { brief: "Delete a network that nothing uses" },
+});
+
+const migrateSwitch = buildCommand({
+  loader: async () => (await import("./command/migrate-switch.ts")).migrateSwitch,
+  parameters: { flags: { ...connectFlags, ...planFlags }, positional: positional("OLD", "NEW") },
+  docs: { brief: "Hand the machines of a switch to another of its rack" },
 });
 
 function prefixLength(given: string): number {
@@ -307,15 +320,16 @@ export const app: Application<Cli> = buildApplication(
       network: group("Networks", {
         ...shownRoutes("network", () => import("./kind/network.ts")),
         create: createNetwork,
+        delete: deleteNetwork,
       }),
       ip: group(
         "Addresses",
         shownRoutes("IP address", () => import("./kind/ip.ts")),
       ),
-      switch: group(
-        "Leaf switches",
-        shownRoutes("switch", () => import("./kind/switch.ts")),
-      ),
+      switch: group("Leaf switches", {
+        ...shownRoutes("switch", () => import("./kind/switch.ts")),
+        migrate: migrateSwitch,
+      }),
       project: group("Projects", {
         ...shownRoutes("project", () => import("./kind/project.ts")),
         create: createProject,

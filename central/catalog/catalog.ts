@@ -5,7 +5,7 @@ import { checkLock, newMeta, touched } from "#domain/meta.ts";
 import type { Labels, Meta, UpdateLabels, UpdateMeta } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { type Cause, causeOf } from "../history/cause.ts";
+import { beside, type Cause, causeOf } from "../history/cause.ts";
 import type { Stored } from "../store/cache.ts";
 import type { Kind, Of } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -89,7 +89,7 @@ export function catalog<K extends Kind>(
           const draft = copy(read(tx, id));
           draft.meta = marked(draft.meta, clock.wallMs(), isMarked ? deletionTaskId(kind, id) : undefined);
           tx.put(kind, id, draft);
-        }, cause);
+        }, beside(cause));
       await mark(true);
       try {
         const { result } = await state.transact((tx) => {

@@ -4,6 +4,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { methodName } from "../access/rule.ts";
 import { struck } from "../audit/secret-fields.ts";
+import { type PlanOfChange, planKey } from "../plan/rehearsal.ts";
 
 export interface Cause {
   /** Login of whoever asked for it, "agent of PARTITION", or "central". */
@@ -11,6 +12,8 @@ export interface Cause {
   /** Full name of the call; empty when it was none. */
   readonly method: string;
   readonly reason: string;
+  /** When it is only planned, or was planned before. */
+  readonly plan?: PlanOfChange;
 }
 
 /** Header of a request: why it is made, for those who read the history later. */
@@ -26,7 +29,18 @@ const reasonMax = 256;
 export function causeOf(context: Pick<HandlerContext, "values" | "method" | "requestHeader">): Cause {
   const { user, partition } = callerOf(context);
   const actor = partition === undefined ? user : agentOf(partition);
-  return { actor, method: methodName(context.method), reason: checkedReason(context.requestHeader.get(reasonHeader)) };
+  const plan = context.values.get(planKey);
+  return {
+    actor,
+    method: methodName(context.method),
+    reason: checkedReason(context.requestHeader.get(reasonHeader)),
+    ...(plan && { plan }),
+  };
+}
+
+/** Of a commit that comes before or after the one that was planned, and is no part of the plan. */
+export function beside({ plan, ...cause }: Cause): Cause {
+  return plan?.kind === "rehearsal" ? { ...cause, plan } : cause;
 }
 
 export const agentOf = (partition: string): string => `agent of ${partition}`;

@@ -24,6 +24,7 @@ import { ensureAdminToken } from "../identity/admin-token.ts";
 import { openIdentity } from "../identity/identity.ts";
 import { Authority } from "../join/authority.ts";
 import { callbackPath } from "../login/login.ts";
+import { planHeader } from "../plan/hash.ts";
 import { RateLimit, type Rates } from "../rate/rate-limit.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState } from "../store/state.ts";
@@ -122,7 +123,7 @@ export async function openStore({ store }: Pick<CentralConfig, "store">, log: Lo
 
 /** Of our own, that web pages may send and read. */
 const browserHeaders = {
-  requestHeaders: ["authorization", keyHeader, reasonHeader],
+  requestHeaders: ["authorization", keyHeader, planHeader, reasonHeader],
   responseHeaders: ["retry-after", replayedHeader],
 };
 

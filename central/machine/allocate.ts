@@ -9,6 +9,7 @@ import {
   candidates,
   type MachineView,
   placeMachine,
+  rackScore,
   shuffled,
   unavailability,
   unfitText,
@@ -43,6 +44,8 @@ export interface AllocationContext {
   readonly indexes: MachineIndexes;
   readonly spaces: Spaces;
   readonly search: Search;
+  /** Hears how the machine was chosen. */
+  readonly explain?: (why: () => string) => void;
 }
 
 export function allocate(
@@ -99,8 +102,27 @@ function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Al
   const best = firstOf(fitting(), (m) => !search.isPicked(m.desired.uuid)) ?? firstOf(fitting(), () => true);
   if (best === undefined) throw noMachine(all(), wanted);
   search.pick(best.desired.uuid);
-  keepReserved(tx, { partition, size }, project, all, () => [...fitting()].length);
+  const fit = () => [...fitting()].length;
+  context.explain?.(() =>
+    choiceText(best, fit(), all(), { wanted, neighbors: views(peek.by(indexes.byProject, project)) }),
+  );
+  keepReserved(tx, { partition, size }, project, all, fit);
   return held(tx, best.desired);
+}
+
+/** Why this one of so many that fit, in words. @param machines all of the partition */
+function choiceText(
+  { desired, observed }: MachineView,
+  fit: number,
+  machines: readonly MachineView[],
+  { wanted, neighbors }: { readonly wanted: Wanted; readonly neighbors: readonly MachineView[] },
+): string {
+  const { labelled, ofProject } = rackScore(neighbors, wanted)(observed?.rack ?? "");
+  const rack = observed?.rack ? `rack ${observed.rack}` : "its rack";
+  return (
+    `machine ${desired.uuid} is one of ${fit} that can be had, of ${machines.length} in partition ${wanted.partition}; none is better: ` +
+    `the project has ${labelled} machines with such placement labels in ${rack}, and ${ofProject} of the same size and role`
+  );
 }
 
 /** Says for which reasons how many fell, of all that there are. */

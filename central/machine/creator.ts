@@ -4,8 +4,9 @@ import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine
 import type { Clock } from "#lib/clock.ts";
 import type { Random } from "#lib/random.ts";
 import type { Cause } from "../history/cause.ts";
-import { searcher } from "../network/search.ts";
+import { alone, searcher } from "../network/search.ts";
 import { spaces } from "../network/spaces.ts";
+import { seeds } from "../plan/hash.ts";
 import { quotaKeeper } from "../quota/keep-quota.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
@@ -37,15 +38,20 @@ export function creator(ports: {
       nowMs,
       allocation: random.uuid(),
       newUuid: () => random.uuid(),
-      seed: random.below(2 ** 31),
+      seed: cause.plan?.seed ?? random.below(seeds),
       peek: state,
       indexes,
       spaces: spaces(state),
+      explain: (why: () => string) => {
+        if (cause.plan?.kind === "rehearsal") cause.plan.explain(why());
+      },
     };
     const { result } = await searching((next) =>
       state.transact((tx) => {
         const resolved = resolveCreate(createReads(tx), request, nowMs);
-        const made = allocate(tx, request, resolved, { ...attempt, search: next() });
+        // One that was planned wants this very machine and these addresses, whoever else is about to take them.
+        const search = cause.plan ? alone : next();
+        const made = allocate(tx, request, resolved, { ...attempt, search });
         keepQuota(tx, request.project);
         keep(tx, made);
         return made;

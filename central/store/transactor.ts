@@ -39,6 +39,9 @@ export class Transactor {
   }
 
   async transact<R>(work: (tx: Tx) => R, cause: Cause, signal: AbortSignal): Promise<Transacted<R>> {
+    if (cause.plan?.kind === "rehearsal") {
+      return { result: work(cause.plan.record(() => new TxRecord(this.#cache))), revision: this.#cache.revision };
+    }
     const done = await this.#attempt(work, cause, signal);
     if (done !== undefined) return done;
     const repeats = this.#turn.then(() => this.#repeat(work, cause, signal));
@@ -73,6 +76,7 @@ export class Transactor {
   async #attempt<R>(work: (tx: Tx) => R, cause: Cause, signal: AbortSignal): Promise<Transacted<R> | undefined> {
     const tx = new TxRecord(this.#cache);
     const result = work(tx);
+    if (cause.plan?.kind === "planned") await cause.plan.check(tx.written());
     const commit = tx.commit((written, putBytes) =>
       changePut(written, cause, { ...this.#ports, room: storeLimits.commitBytes - putBytes - recordRoom }),
     );

@@ -96,14 +96,15 @@ export class TxRecord implements Tx {
     }
     if (puts.length + deletes.length === 0) return undefined;
     const more = record?.(
-      this.#written(),
+      this.written(),
       puts.reduce((sum, put) => sum + put.key.length + put.value.length, 0),
     );
     if (more !== undefined) puts.push(more);
     return { conditions, puts, deletes };
   }
 
-  #written(): readonly Written[] {
+  /** What it would change. */
+  written(): readonly Written[] {
     return Array.from(this.#writes.values(), ({ kind, id, value }) => {
       return { kind, id, before: this.#cache.get(kind, id)?.value, after: value };
     });

@@ -12,6 +12,7 @@ import { type AskedNetwork, encodeUserdata, parseLabels, parseNetwork, sshKeys }
 import { type Api, type Cli, note, readFile, say, valueOrFile, wanted, withApi } from "../cli.ts";
 import { given } from "../command/create.ts";
 import { createdText, readDocuments } from "../command/from-file.ts";
+import { dryRun, type PlanFlags, planned } from "../command/plan.ts";
 import { Failure } from "../failure.ts";
 import type { ConnectFlags, OutputFlags, WaitFlags } from "../flags.ts";
 import { durationText, timestampMs } from "../view/time.ts";
@@ -20,7 +21,8 @@ import { waitFor } from "./wait.ts";
 
 export type CreateFlags = ConnectFlags &
   OutputFlags &
-  WaitFlags & {
+  WaitFlags &
+  PlanFlags & {
     readonly project?: string | undefined;
     readonly uuid?: string | undefined;
     readonly size?: string | undefined;
@@ -45,7 +47,9 @@ export async function createMachine(this: Cli, flags: CreateFlags): Promise<void
   await withApi(this, flags, async (api, target) => {
     const project = flags.project ?? target.project;
     if (project === undefined) throw new Failure("--project is needed", 2);
-    const { machine } = await api.client(MachineService).create({ ...content, project });
+    const request = { ...content, project };
+    if (flags.dryRun) return dryRun(this, api, { case: "createMachine", value: request }, flags.output);
+    const { machine } = await api.client(MachineService).create(request, planned(flags));
     if (!machine?.allocation) throw new Failure(`${target.server} answered without an allocated machine`);
     const final = flags.wait ? await waitUntilInstalled(this, api, machine, flags.timeout) : machine;
     say(this, createdText(MachineSchema, final, flags.output));

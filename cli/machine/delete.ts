@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { type Machine, MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type Api, type Cli, note, say, withApi } from "../cli.ts";
+import { dryRun, type PlanFlags, planned } from "../command/plan.ts";
 import { Failure } from "../failure.ts";
 import type { ScopeFlags, WaitFlags } from "../flags.ts";
 import { durationText } from "../view/time.ts";
@@ -9,13 +10,14 @@ import { eventMs, newestEvent } from "./events.ts";
 import { released } from "./verdict.ts";
 import { waitFor } from "./wait.ts";
 
-export type DeleteFlags = ScopeFlags & WaitFlags;
+export type DeleteFlags = ScopeFlags & WaitFlags & PlanFlags;
 
 /** Releases the machine: its project gives it up, and it is wiped. */
 export async function deleteMachine(this: Cli, flags: DeleteFlags, uuid: string): Promise<void> {
   await withApi(this, flags, async (api, target) => {
     const project = (flags.admin ? undefined : (flags.project ?? target.project)) ?? (await projectOf(api, uuid));
-    const { machine } = await api.client(MachineService).delete({ uuid, project });
+    if (flags.dryRun) return dryRun(this, api, { case: "deleteMachine", value: { uuid, project } });
+    const { machine } = await api.client(MachineService).delete({ uuid, project }, planned(flags));
     if (!flags.wait) return say(this, `${uuid}\n`);
     await waitUntilWiped(this, api, machine, { uuid, project, timeoutMs: flags.timeout });
     say(this, `${uuid}\n`);

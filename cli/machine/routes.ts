@@ -1,5 +1,6 @@
 import { buildCommand, type RouteMapBuilderArguments } from "@stricli/core";
 import type { Cli } from "../cli.ts";
+import { planFlags } from "../command/plan.ts";
 import { connectFlags, needed, outputFlag, positional, scopeFlags, several, text, waitFlags } from "../flags.ts";
 
 const createFlags = {
@@ -24,6 +25,7 @@ const createFlags = {
   label: several("Label, may be given several times", "KEY=VALUE"),
   firewall: { kind: "boolean", default: false, brief: "As a firewall, between its private and external networks" },
   rules: text("YAML or JSON of what the firewall lets through: egress and ingress; all else is dropped", "FILE"),
+  ...planFlags,
   ...waitFlags,
   ...outputFlag("table"),
   ...connectFlags,
@@ -39,7 +41,11 @@ export const machineRoutes: RouteMapBuilderArguments<string, Cli>["routes"] = {
   }),
   delete: buildCommand({
     loader: async () => (await import("./delete.ts")).deleteMachine,
-    parameters: { flags: { ...scopeFlags, ...waitFlags }, aliases: { p: "project" }, positional: positional("UUID") },
+    parameters: {
+      flags: { ...scopeFlags, ...planFlags, ...waitFlags },
+      aliases: { p: "project" },
+      positional: positional("UUID"),
+    },
     docs: { brief: "Give a machine back; everything on it is wiped" },
   }),
   reinstall: buildCommand({

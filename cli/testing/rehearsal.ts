@@ -6,6 +6,7 @@ import { run } from "@stricli/core";
 import { HistoryService, ThingChangeKind } from "#gen/holdfast/api/v1/history_pb.ts";
 import { MachineService as HoldfastMachineService, type WatchResponseSchema } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
+import { PlannedFate, PlanService } from "#gen/holdfast/api/v1/plan_pb.ts";
 import { QuotaService } from "#gen/holdfast/api/v1/quota_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { SizeService as AdminSizeService } from "#gen/metalstack/admin/v2/size_pb.ts";
@@ -62,13 +63,20 @@ export type View = MessageInitShape<typeof WatchResponseSchema>;
 export let fake: {
   /** Each stream of Watch takes the next list; `cut` at its end breaks the stream. */
   views: (readonly (View | "cut")[])[];
-  asked: { readonly method: string; readonly request: object; readonly token: string | null }[];
+  asked: {
+    readonly method: string;
+    readonly request: object;
+    readonly token: string | null;
+    readonly plan: string | null;
+  }[];
 };
 
 function noted<A>(request: object, context: HandlerContext, answer: A): A {
   const method = `${context.service.typeName.split(".").slice(-3).join(".")}/${context.method.name}`;
   const { $typeName: _, ...plain } = request as { $typeName: string };
-  fake.asked.push({ method, request: plain, token: context.requestHeader.get("authorization") });
+  const { requestHeader } = context;
+  const plan = requestHeader.get("holdfast-plan");
+  fake.asked.push({ method, request: plain, token: requestHeader.get("authorization"), plan });
   return answer;
 }
 
@@ -141,6 +149,40 @@ export function routes(router: ConnectRouter): void {
           { path: "url", after: '"u"' },
         ],
       }),
+  });
+  router.service(PlanService, {
+    plan: (request, context) =>
+      noted(
+        request,
+        context,
+        request.call.case === "deleteNetwork"
+          ? {
+              outcome: {
+                case: "refusal" as const,
+                value: { text: "network n is in use by address 10.0.0.5", reason: "IN_USE" },
+              },
+            }
+          : {
+              outcome: {
+                case: "plan" as const,
+                value: {
+                  machines: [
+                    {
+                      uuid,
+                      partition: "lab",
+                      epoch: 4n,
+                      project,
+                      fate: PlannedFate.GIVEN_BACK,
+                      wipedDisks: [{ name: "/dev/sda", size: 1024n }],
+                    },
+                  ],
+                  ports: [{ switch: "leaf1", port: "swp1", machine: uuid, becomes: "provisioning" }],
+                },
+              },
+              hash: "7-abc",
+              why: ["it is the only one"],
+            },
+      ),
   });
   router.service(HoldfastMachineService, {
     explain: () => ({

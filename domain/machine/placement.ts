@@ -152,14 +152,14 @@ function unfitFor(machine: MachineView, wanted: Wanted): Unfit | undefined {
 }
 
 /** Of a rack, how many of the project's machines are there: with one of the labels, and of the same role and size. */
-interface Score {
+export interface Score {
   readonly labelled: number;
   readonly ofProject: number;
 }
 
 const nobody: Score = { labelled: 0, ofProject: 0 };
 
-function rackScore(machines: Iterable<MachineView>, wanted: Wanted): (rack: string) => Score {
+export function rackScore(machines: Iterable<MachineView>, wanted: Wanted): (rack: string) => Score {
   const racks = new Map<string, Score>();
   for (const { desired, observed } of machines) {
     const { allocation } = desired;

@@ -1,4 +1,5 @@
 import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { isInstalled } from "./boot-target.ts";
 
@@ -11,7 +12,12 @@ export const provisioning = "provisioning";
  */
 export function portNetwork(desired: MachineDesired | undefined, observed: MachineObserved | undefined): string {
   if (!isInstalled(desired, observed)) return provisioning;
-  const networks = desired?.allocation?.networks ?? [];
+  return homeNetwork(desired?.allocation);
+}
+
+/** Where the port of an installed machine belongs. */
+export function homeNetwork(allocation: MachineAllocation | undefined): string {
+  const networks = allocation?.networks ?? [];
   const home = networks.find((n) => isPrivate(n.networkType)) ?? networks[0];
   return home?.network ?? provisioning;
 }

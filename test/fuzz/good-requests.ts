@@ -155,6 +155,7 @@ function table(ports: Ports): Readonly<Record<string, (side: Side) => object>> {
       of: { kind: "machine", id },
       from: { at: { case: "revision", value: central.state.revision - BigInt(number()) } },
     }),
+    "/holdfast.api.v1.PlanService/Plan": (side) => ({ call: random.pick(plans(ports))(side) }),
     "/holdfast.join.v1.JoinService/Enrol": () => ({
       token: texts.one("join-token"),
       secret: Buffer.from(texts.one("join-secret"), "base64url"),
@@ -182,6 +183,18 @@ const firewall = (network: string) => ({
     firewallRules: { egress: [{ protocol: IPProtocol.IP_PROTOCOL_TCP, ports: [443], to: ["0.0.0.0/0"] }] },
   },
 });
+
+/** One for each call that can be planned. */
+const plans = ({ texts, world }: Ports): readonly ((side: Side) => object)[] => [
+  ({ project, network }) => ({
+    case: "createMachine",
+    value: { project, name: "web", image: "debian-13", partition: "lab", size: "small", networks: [{ network }] },
+  }),
+  ({ project, machine: uuid }) => ({ case: "deleteMachine", value: { project, uuid } }),
+  ({ project }) => ({ case: "deleteNetwork", value: { project, id: texts.one("network") } }),
+  () => ({ case: "deleteAnyNetwork", value: { id: texts.one("network") } }),
+  () => ({ case: "migrateSwitch", value: { oldSwitch: world.switch, newSwitch: world.switch } }),
+];
 
 let sequence = 1_000n;
 

@@ -1,0 +1,26 @@
+import type { DescMethod, Message } from "@bufbuild/protobuf";
+import { type Plan, PlanSchema } from "#gen/holdfast/api/v1/plan_pb.ts";
+import { hex } from "#lib/bytes.ts";
+import { messageDigest, sha256 } from "#lib/message-digest.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { methodName } from "../access/rule.ts";
+
+/** Header of a request: the hash of its plan. It does what was planned, or is refused. */
+export const planHeader = "holdfast-plan";
+
+/** Seeds are whole numbers below this. */
+export const seeds = 2 ** 31;
+
+/** Of a request of the method that would do this. It begins with the seed, from which it would be chosen again. */
+export async function planHash(seed: number, method: DescMethod, request: Message, plan: Plan): Promise<string> {
+  const parts = [await messageDigest(method.input, request), await messageDigest(PlanSchema, plan)];
+  return `${seed}-${hex(await sha256(JSON.stringify([methodName(method), ...parts.map(hex)])))}`;
+}
+
+/** @throws Refusal "invalid" */
+export function seedIn(hash: string): number {
+  const [, seed = ""] = /^(\d{1,10})-[0-9a-f]{64}$/.exec(hash) ?? [];
+  if (seed !== "" && Number(seed) < seeds) return Number(seed);
+  const text = `${planHeader} wants the hash of a plan, as PlanService.Plan gives it`;
+  throw new Refusal("invalid", text, { field: planHeader, reason: "PLAN_INVALID" });
+}
