@@ -27,6 +27,8 @@ interface Connection {
 }
 
 const usual: ConnectionLimits = { pingMs: 20_000, answerMs: 10_000, idleMs: 60_000 };
+/** What may be on its way to us before we have read it: with HTTP/2's own 64 KiB a large answer waits for the line again and again. */
+const windowBytes = 1 << 20;
 /** A connection may end between two turns; one that ends so often is told of. */
 const attemptsMax = 3;
 
@@ -80,7 +82,7 @@ export class ClientSessions implements SessionManager {
   #usable(): Connection {
     const present = this.#present;
     if (present && !present.session.closed && !present.session.destroyed) return present;
-    const session = http2.connect(this.authority, this.#options);
+    const session = http2.connect(this.authority, { ...this.#options, settings: { initialWindowSize: windowBytes } });
     const connected = new Promise<void>((resolve, reject) => {
       session.once("connect", () => resolve());
       // Also later on, when all who ask have been answered: an error that nobody takes would end the process.
@@ -117,7 +119,10 @@ export class ClientSessions implements SessionManager {
       session.unref();
       idle = setTimeout(() => session.close(), this.#limits.idleMs).unref();
     };
-    session.once("connect", rest);
+    session.once("connect", () => {
+      session.setLocalWindowSize(windowBytes);
+      rest();
+    });
     session.once("close", () => clearTimeout(idle));
     return (stream) => {
       streams++;
