@@ -25,9 +25,10 @@ export class Tenant {
   readonly #lab: Lab;
   readonly #holdfast: Holdfast;
   readonly #key: SshKey;
-  readonly #secret = `secret of the former tenant ${randomBytes(16).toString("hex")}`;
-
-  readonly #data = `data of the former tenant ${randomBytes(16).toString("hex")}`;
+  /** In all that the tenant writes. */
+  readonly #mark = `of the former tenant ${randomBytes(16).toString("hex")}`;
+  readonly #secret = `secret ${this.#mark}`;
+  readonly #data = `data ${this.#mark}`;
 
   private constructor(lab: Lab, holdfast: Holdfast, key: SshKey) {
     this.#lab = lab;
@@ -148,8 +149,8 @@ export class Tenant {
   async nothingLeft({ plan }: Created): Promise<void> {
     for (const disk of [diskOf(plan), dataDiskOf(plan)]) {
       if (await hasPartitionTable(disk)) throw new Error(`${plan.name} still has a partition table`);
-      for (const text of [this.#secret, this.#data])
-        if (await diskHolds(disk, Buffer.from(text))) throw new Error(`${plan.name} still holds what the tenant wrote`);
+      if (await diskHolds(disk, Buffer.from(this.#mark)))
+        throw new Error(`${plan.name} still holds what the tenant wrote`);
     }
   }
 }

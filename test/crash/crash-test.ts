@@ -5,7 +5,7 @@ import { houseOver } from "./house.ts";
 import { sweep } from "./sweep.ts";
 
 /** Some of the awaits, and those around each change of what is left behind: some 15 s of a quiet core. `npm run crash` takes all. */
-const extent = { spread: 3, closelyMs: 60_000 };
+const extent = { spread: 3, closelyMs: 10_000 };
 
 /** A file has one of these: each starts central ten times. */
 export function crashTest(deed: Deed): void {
