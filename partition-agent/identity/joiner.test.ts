@@ -135,12 +135,12 @@ test("while central is away it is asked again and again, always with the same ke
   assert.equal(again.joiner.status.problem, "");
 });
 
-test("a join token that is refused is not asked with again, and what central said is told", async () => {
+test("a join token that is refused is asked with again once a minute, and what central said is told", async () => {
   file = invitation("t1");
   answers = [refusal("join token t1 was used")];
   const { joiner } = start();
   await pass(hourMs, 10_000);
-  assert.equal(asked.length, 1);
+  assert.ok(asked.length > 50 && asked.length <= 61, `${asked.length} calls`);
   assert.match(joiner.status.problem, /join token t1 was used/);
   answers = ["gives"];
   file = invitation("t2");

@@ -26,8 +26,8 @@ import { endMs, type JoinFile, nextStep, type Pause, renewAgainMs, renewAtMs, re
 
 const lookMs = 10_000;
 const askMs = 15_000;
-/** A renewal that central has refused is asked for again after this: somebody may have set something right. */
-const refusedMs = 600_000;
+/** What central has refused is asked for again after this: a central that lags behind does not know a new token yet, and somebody may have set something right. */
+const refusedMs = { token: 60_000, renewal: 600_000 } as const;
 
 /** holdfast.join.v1, handed in. Both say nothing to anybody who cannot prove to be central. */
 export interface JoinClient {
@@ -185,11 +185,10 @@ export class Joiner {
     this.#pauses = [...this.#pauses.filter((p) => p.token !== token), { token, untilMs }];
   }
 
-  /** A refused join token stays refused; only another one helps. */
   #pauseMs(token: string, isRefused: boolean, chance: number): number {
-    if (token !== "") return isRefused ? Number.POSITIVE_INFINITY : backOffMs(++this.#failures, chance);
+    if (token !== "") return isRefused ? refusedMs.token : backOffMs(++this.#failures, chance);
     const { identity } = this;
-    return isRefused || !identity ? refusedMs : renewPauseMs(identity, this.#ports.clock.wallMs());
+    return isRefused || !identity ? refusedMs.renewal : renewPauseMs(identity, this.#ports.clock.wallMs());
   }
 
   /** Until the file is looked at again, or a pause ends. */

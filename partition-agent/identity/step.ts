@@ -13,7 +13,7 @@ export type JoinFile =
 export interface Pause {
   /** Id of the join token that was used; empty for a renewal. */
   readonly token: string;
-  /** Monotonic milliseconds; without end for what central has refused for good. */
+  /** Monotonic milliseconds. */
   readonly untilMs: number;
 }
 

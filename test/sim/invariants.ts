@@ -1,24 +1,11 @@
 // What must hold after every event, whatever went wrong. The numbers are those of the research's list.
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { kinds } from "#central/store/kinds.ts";
-import type { State } from "#central/store/state.ts";
-import type { LocalMachine } from "#gen/holdfast/state/v1/budget_pb.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Seen } from "./seen.ts";
 import type { SimServer } from "./server.ts";
 import { type Sight, Sightings } from "./sightings.ts";
-
-export interface Seen {
-  /** What central's store holds, whoever is alive. */
-  readonly truth: State;
-  readonly servers: readonly SimServer[];
-  /** That the agent may hand out. */
-  readonly addresses: readonly string[];
-  readonly networkOf: (server: SimServer) => string;
-  readonly nowMs: () => number;
-  /** What agents that live gave away by themselves, and central has not adopted. */
-  readonly locals: () => readonly LocalMachine[];
-}
 
 /** What was set back remembers an older world, by no fault of its own. */
 export interface Excuses {
@@ -142,8 +129,8 @@ export class Invariants {
     const isGiven = epoch !== 0n && this.#given.get(server.uuid) === epoch && (desired?.epoch ?? 0n) < epoch;
     if (isGiven && this.#installs.has(`${server.uuid} ${epoch}`) && !this.excuses.storeRestored)
       this.#fail(1, `${server.plan.name} was given away by its partition under epoch ${epoch}`);
-    if (this.#givenBack.get(server.uuid) === epoch) return;
-    if (epoch === 0n || !desired?.allocation || desired.epoch !== epoch) return;
+    if (epoch === 0n || !desired?.allocation || desired.epoch !== epoch || this.#isGivenBack(server.uuid, epoch))
+      return;
     // One that never reported its end is installed again; one that did is its tenant's.
     const observed = this.#seen.truth.get(kinds.machineObserved, server.uuid)?.value;
     if (observed?.phonedHomeEpoch === epoch) this.#fail(1, `${server.plan.name} is in use under epoch ${epoch}`);
@@ -152,12 +139,18 @@ export class Invariants {
   /** Central has been told that a system was installed: from then on what it wrote is kept, until its tenant gives it back. */
   #onWipeData({ uuid, plan, data: { epoch, allocation } }: SimServer): void {
     this.checks++;
-    if (epoch === 0n || this.#givenBack.get(uuid) === epoch) return;
+    if (epoch === 0n || this.#isGivenBack(uuid, epoch)) return;
     const { truth } = this.#seen;
     const desired = truth.get(kinds.machineDesired, uuid)?.value;
     const lives = desired?.allocation?.uuid === allocation && desired.epoch === epoch;
     if (lives && truth.get(kinds.machineObserved, uuid)?.value.installedEpoch === epoch)
       this.#fail(20, `${plan.name} has data of epoch ${epoch}, which goes on`);
+  }
+
+  /** Also to the partition alone, which central has yet to hear. */
+  #isGivenBack(uuid: string, epoch: bigint): boolean {
+    if (this.#givenBack.get(uuid) === epoch) return true;
+    return this.#seen.locals().some((one) => one.uuid === uuid && one.epoch > epoch && !one.allocation);
   }
 
   /** An installer makes room for another system of the same tenant. */
