@@ -65,7 +65,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a phone-home of an unfinished installation is welcome",
     file: "partition-agent/boot/phone-home.ts",
-    from: "if (observed?.installedEpoch !== epoch) {",
+    from: "if (!isInstalled(desired, observed)) {",
     to: "if (false) {",
   },
   {
@@ -95,7 +95,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a restored central allocates before it was told everything",
     file: "central/machine/told.ts",
-    from: 'if (told === "" || told === state.history) return;',
+    from: "if (isTold(state, partition)) return;",
     to: "return;",
   },
   {
@@ -107,7 +107,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a copy of the agent is let in at another central",
     file: "central/sync/claim-life.ts",
-    from: "if (present && present.agent !== agent && tx.get(kinds.centralSession, present.session))",
+    from: "if (isElsewhere && present.agent !== agent && tx.get(kinds.centralSession, present.session))",
     to: "if (false)",
   },
   {
