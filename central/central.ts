@@ -20,7 +20,7 @@ import type { Random } from "#lib/random.ts";
 import { type Api, api } from "./api.ts";
 import { auditHealth } from "./audit/health.ts";
 import { Recorder } from "./audit/recorder.ts";
-import type { Retention } from "./audit/retention.ts";
+
 import { bmcService } from "./bmc/service.ts";
 import { bootService } from "./boot/boot-service.ts";
 import { eventService } from "./boot/event-service.ts";
@@ -29,7 +29,7 @@ import { budgetService } from "./budget/service.ts";
 import type { UrlProbe } from "./catalog/url.ts";
 import { catalogServices } from "./catalog-services.ts";
 import { keepChanges } from "./history/keep.ts";
-import type { Retention as HistoryRetention } from "./history/retention.ts";
+
 import { historyService } from "./history/service.ts";
 import type { Identity } from "./identity/identity.ts";
 import { whoCalls } from "./identity/who-calls.ts";
@@ -45,6 +45,7 @@ import { planService } from "./plan/service.ts";
 import type { RateLimit } from "./rate/rate-limit.ts";
 import { type Implementation, implement } from "./services.ts";
 import { storeHealth } from "./store/health.ts";
+import type { Retention } from "./store/retention.ts";
 import type { State } from "./store/state.ts";
 import { adminSwitchService } from "./switch/admin-service.ts";
 import { infraSwitchService } from "./switch/infra-service.ts";
@@ -69,7 +70,7 @@ export interface CentralPorts {
   /** Absent: calls are not written down. */
   readonly audit?: { readonly retention: Retention; readonly tell?: (trace: AuditTrace) => void };
   /** How long changes are kept; 30 days and 64 MB unless given. */
-  readonly history?: HistoryRetention;
+  readonly history?: Retention;
   /** Absent: anybody may call as often as they like. */
   readonly rateLimit?: RateLimit;
   /** Absent: URLs are taken as they are. */
@@ -82,7 +83,7 @@ export interface CentralPorts {
   readonly log: Log;
 }
 
-const historyRetention: HistoryRetention = { keepMs: 30 * dayMs, bytesMax: 64_000_000 };
+const historyRetention: Retention = { keepMs: 30 * dayMs, bytesMax: 64_000_000 };
 
 export function composeCentral(given: CentralPorts): Api {
   const { state, version, lifetime, validate, join, clock, log } = given;

@@ -184,6 +184,15 @@ const rate = v.strictObject({
   anonymousBurst: v.optional(burst("calls without a good token from there at once"), 100),
 });
 
+/** How much of something is kept for later. @param whatFor for people */
+const kept = (whatFor: string, days: number) => ({
+  days: v.optional(v.pipe(v.number(), v.minValue(1), v.maxValue(keptDaysMax), v.description(whatFor)), days),
+  megabytes: v.optional(
+    v.pipe(v.number(), v.minValue(1), v.maxValue(1024), v.description("how much of it is kept; the oldest gives way")),
+    64,
+  ),
+});
+
 export const centralConfigSchema = v.strictObject({
   listen: v.optional(
     v.strictObject({
@@ -239,48 +248,12 @@ export const centralConfigSchema = v.strictObject({
     true,
   ),
   history: v.optional(
-    v.strictObject({
-      days: v.optional(
-        v.pipe(
-          v.number(),
-          v.minValue(1),
-          v.maxValue(keptDaysMax),
-          v.description("how long it is kept what things were like before they were changed"),
-        ),
-        30,
-      ),
-      megabytes: v.optional(
-        v.pipe(
-          v.number(),
-          v.minValue(1),
-          v.maxValue(1024),
-          v.description("how much of it is kept; the oldest gives way"),
-        ),
-        64,
-      ),
-    }),
+    v.strictObject(kept("how long it is kept what things were like before they were changed", 30)),
     {},
   ),
   audit: v.optional(
     v.strictObject({
-      days: v.optional(
-        v.pipe(
-          v.number(),
-          v.minValue(1),
-          v.maxValue(keptDaysMax),
-          v.description("how long it is kept who has done what"),
-        ),
-        14,
-      ),
-      megabytes: v.optional(
-        v.pipe(
-          v.number(),
-          v.minValue(1),
-          v.maxValue(1024),
-          v.description("how much of it is kept; the oldest gives way"),
-        ),
-        64,
-      ),
+      ...kept("how long it is kept who has done what", 14),
       stdout: v.optional(
         v.pipe(v.boolean(), v.description("whether it is also printed, one line of JSON each")),
         false,

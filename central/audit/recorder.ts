@@ -6,8 +6,9 @@ import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
+import type { Retention } from "../store/retention.ts";
 import type { State } from "../store/state.ts";
-import { bytesKept, outlived, type Retention, traceId } from "./retention.ts";
+import { bytesKept, outlived, traceId } from "./retention.ts";
 import { timeOf } from "./trace.ts";
 
 /** Traces that wait; further ones are lost, and the log says how many. */

@@ -3,8 +3,9 @@ import { ChangeHorizonSchema } from "#gen/holdfast/state/v1/change_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import { kinds } from "../store/kinds.ts";
+import type { Retention } from "../store/retention.ts";
 import type { State } from "../store/state.ts";
-import { bytesKept, horizonAfter, horizonId, horizonOf, outlived, type Retention } from "./retention.ts";
+import { bytesKept, horizonAfter, horizonId, horizonOf, outlived } from "./retention.ts";
 
 interface Ports {
   readonly state: State;

@@ -10,11 +10,12 @@ import { VirtualClock } from "#lib/virtual-clock.ts";
 import { project, setUp, until } from "../io/testing/state-rehearsal.ts";
 import { testStore } from "../io/testing/test-store.ts";
 import { kinds } from "../store/kinds.ts";
+import { timeOfId } from "../store/retention.ts";
 import { openState } from "../store/state.ts";
 import { differences } from "./differences.ts";
 import { keepChanges } from "./keep.ts";
 import { at, isLeftOut, stepsOf } from "./past.ts";
-import { changePut, formerBytesMax, timeOfChange } from "./record.ts";
+import { changePut, formerBytesMax } from "./record.ts";
 import { bytesKept, changeBytes, horizonOf, outlived } from "./retention.ts";
 
 const cause = { actor: "ann", method: "/a.B/C", reason: "why not" };
@@ -101,7 +102,7 @@ describe("the record of a commit", () => {
         ["project", "q", undefined],
       ],
     );
-    assert.equal(timeOfChange(put!.key.slice("change/".length)), ports.clock.wallMs());
+    assert.equal(timeOfId(put!.key.slice("change/".length)), ports.clock.wallMs());
     const crowded = changePut([written("p", project("one"), undefined)], cause, { ...ports, room: 0 });
     assert.equal(fromBinary(ChangeSchema, crowded!.value).things[0]?.leftOutBytes, 5n);
   });

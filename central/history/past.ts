@@ -4,10 +4,11 @@ import type { ChangedThing } from "#gen/holdfast/state/v1/change_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Index } from "../store/cache.ts";
 import { type Kind, keyOf, kinds } from "../store/kinds.ts";
+import { timeOfId } from "../store/retention.ts";
 import type { State } from "../store/state.ts";
 import { withoutSecrets } from "../things/without-secrets.ts";
 import type { Cause } from "./cause.ts";
-import { timeOfChange } from "./record.ts";
+
 import { horizonOf } from "./retention.ts";
 
 /** What a thing was like; "left out": nobody knows, it was too long to be kept. */
@@ -41,7 +42,7 @@ export function stepsOf(state: State, kind: Kind, id: string): readonly Step[] {
     const { actor, method, reason, things } = value;
     const thing = things.find((t) => t.kind === kind.name && t.id === id);
     const before = thing && formerOf(kind, thing);
-    steps.push({ revision, atMs: timeOfChange(changeId), actor, method, reason, before, after });
+    steps.push({ revision, atMs: timeOfId(changeId), actor, method, reason, before, after });
     after = before;
   }
   return steps.reverse();

@@ -5,6 +5,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import type { Clock } from "#lib/clock.ts";
 import type { Random } from "#lib/random.ts";
 import { type Kind, keyOf, kinds, recorded } from "../store/kinds.ts";
+import { timedId } from "../store/retention.ts";
 import type { Put } from "../store/store.ts";
 import { withoutSecrets } from "../things/without-secrets.ts";
 import type { Cause } from "./cause.ts";
@@ -42,7 +43,7 @@ export function changePut(
     writer.join();
   }
   if (writer === undefined) return undefined;
-  return { key: keyOf(kinds.change, changeId(clock.wallMs(), random.uuid())), value: writer.finish() };
+  return { key: keyOf(kinds.change, timedId(clock.wallMs(), random.uuid())), value: writer.finish() };
 }
 
 // Written by hand: this is done for every allocation, and takes a quarter of the time that it takes by the descriptors.
@@ -61,11 +62,3 @@ function begun({ actor, method, reason }: Cause): BinaryWriter {
 function text(writer: BinaryWriter, number: number, value: string): void {
   if (value !== "") writer.tag(number, WireType.LengthDelimited).string(value);
 }
-
-const timeDigits = 15;
-
-/** Ids begin with the time, so that their order is that of time. @param atMs wall clock, milliseconds since 1970 */
-export const changeId = (atMs: number, uuid: string): string =>
-  `${`${Math.max(0, Math.trunc(atMs))}`.padStart(timeDigits, "0")}/${uuid}`;
-
-export const timeOfChange = (id: string): number => Number(id.slice(0, timeDigits));

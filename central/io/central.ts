@@ -27,6 +27,7 @@ import { callbackPath } from "../login/login.ts";
 import { planHeader } from "../plan/hash.ts";
 import { RateLimit, type Rates } from "../rate/rate-limit.ts";
 import { MemoryStore } from "../store/memory-store.ts";
+import type { Retention } from "../store/retention.ts";
 import { openState } from "../store/state.ts";
 import type { Store } from "../store/store.ts";
 import { EtcdStore } from "./etcd-store.ts";
@@ -62,10 +63,10 @@ export async function startCentral(
   const certificateMs = Math.round(config.join.certificateHours * hourMs);
   const join = { authority, keys, shown: () => tls?.shown(), certificateMs };
   const audit = {
-    retention: { keepMs: config.audit.days * dayMs, bytesMax: config.audit.megabytes * 1_000_000 },
+    retention: retentionOf(config.audit),
     ...(config.audit.stdout && { tell: (trace: AuditTrace) => void process.stdout.write(auditLine(trace)) }),
   };
-  const history = { keepMs: config.history.days * dayMs, bytesMax: config.history.megabytes * 1_000_000 };
+  const history = retentionOf(config.history);
   const rateLimit = new RateLimit(ratesOf(config), clock);
   const ports = {
     ...{ state, identity, provider, version: versionFacts(), join, audit, history, rateLimit },
@@ -120,6 +121,11 @@ export async function openStore({ store }: Pick<CentralConfig, "store">, log: Lo
     }
   }
 }
+
+const retentionOf = ({ days, megabytes }: { readonly days: number; readonly megabytes: number }): Retention => ({
+  keepMs: days * dayMs,
+  bytesMax: megabytes * 1_000_000,
+});
 
 /** Of our own, that web pages may send and read. */
 const browserHeaders = {

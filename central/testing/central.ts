@@ -17,7 +17,6 @@ import { VirtualClock } from "#lib/virtual-clock.ts";
 import type { Grants } from "../access/rights.ts";
 import { type Api, api } from "../api.ts";
 import { Recorder } from "../audit/recorder.ts";
-import type { Retention } from "../audit/retention.ts";
 import type { UrlProbe } from "../catalog/url.ts";
 import { catalogServices } from "../catalog-services.ts";
 import type { CentralPorts } from "../central.ts";
@@ -26,6 +25,7 @@ import { type Identity, type KeptIdentity, openIdentity } from "../identity/iden
 import { newSigningKey } from "../io/new-signing-key.ts";
 import { testStore } from "../io/testing/test-store.ts";
 import { type Implementation, services } from "../services.ts";
+import type { Retention } from "../store/retention.ts";
 import { openState, type State } from "../store/state.ts";
 import type { Store } from "../store/store.ts";
 
