@@ -1,10 +1,10 @@
 // holdfast.api.v1.BudgetService: what partitions may give away by themselves.
-
 import { clone, create } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { isEmpty, noItems, withItems } from "#domain/budget/items.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { newMeta, touched } from "#domain/meta.ts";
+import { isChild } from "#domain/network/rules.ts";
 import { BudgetService, type BudgetView, BudgetViewSchema, type GrantRequest } from "#gen/holdfast/api/v1/budget_pb.ts";
 import { type Budget, BudgetSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { MachineDesiredSchema, ReleaseSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
@@ -86,8 +86,7 @@ function newBudget(
   usable(tx, kinds.project, project, "project");
   usable(tx, kinds.size, size, "size");
   const home = usable(tx, kinds.network, network, "network");
-  const isPrivate = home.type === NetworkType.CHILD || home.type === NetworkType.CHILD_SHARED;
-  if (!isPrivate || (home.project !== project && home.type !== NetworkType.CHILD_SHARED)) {
+  if (!isChild(home) || (home.project !== project && home.type !== NetworkType.CHILD_SHARED)) {
     throw new Refusal("invalid", `network ${network} is no private network of project ${project}`, {
       field: "network",
     });

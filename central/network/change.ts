@@ -2,7 +2,7 @@
 
 import { isUsable } from "#domain/network/pool.ts";
 import { overlaps, parseAddress, prefixText } from "#domain/network/prefix.ts";
-import { badNetwork, badParent, canonize, knownPrefixes, uncovered } from "#domain/network/rules.ts";
+import { badNetwork, badParent, canonize, isChild, knownPrefixes, uncovered } from "#domain/network/rules.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { budgetHolders } from "../budget/delegated.ts";
@@ -12,9 +12,6 @@ import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { type ChildWanted, type Cutting, cutChild } from "./child.ts";
 import { takeVrf } from "./vrf.ts";
-
-export const isChild = (n: Pick<Network, "type">): boolean =>
-  n.type === NetworkType.CHILD || n.type === NetworkType.CHILD_SHARED;
 
 /** Completes a network that is about to be stored. Edits it. @throws Refusal with the field that is wrong */
 export function settle(tx: Tx, network: Network, wanted: ChildWanted, cutting: Cutting): void {

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { networkMatches } from "#domain/network/query.ts";
+import { isChild } from "#domain/network/rules.ts";
 import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
 import type { Labels } from "#gen/metalstack/api/v2/common_pb.ts";
 import {
@@ -20,7 +21,7 @@ import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import { firstLabel, narrowed } from "../store/narrow.ts";
 import type { Tx } from "../store/tx.ts";
-import { checkAsked, holdersOf, isChild, recheck, settle } from "./change.ts";
+import { checkAsked, holdersOf, recheck, settle } from "./change.ts";
 import { networkIndexes } from "./indexes.ts";
 import { spaces } from "./spaces.ts";
 import { isBase, networkView } from "./view.ts";

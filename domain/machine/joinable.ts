@@ -2,7 +2,7 @@
 import { MachineAllocationType } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { overlaps } from "../network/prefix.ts";
-import { knownPrefixes } from "../network/rules.ts";
+import { isChild, knownPrefixes } from "../network/rules.ts";
 
 const never: ReadonlySet<NetworkType> = new Set([
   NetworkType.UNDERLAY,
@@ -10,8 +10,6 @@ const never: ReadonlySet<NetworkType> = new Set([
   NetworkType.SUPER_NAMESPACED,
   NetworkType.UNSPECIFIED,
 ]);
-
-const isPrivate = ({ type }: Network): boolean => type === NetworkType.CHILD || type === NetworkType.CHILD_SHARED;
 
 /**
  * A machine lives in exactly one private network. A firewall is between private networks and external ones, and so has at least one of
@@ -21,7 +19,7 @@ const isPrivate = ({ type }: Network): boolean => type === NetworkType.CHILD || 
 export function badJoin(role: MachineAllocationType, networks: readonly Network[]): string | undefined {
   const wrong = networks.find((n) => never.has(n.type));
   if (wrong) return `network ${wrong.id} is a super or underlay network: machines cannot join it`;
-  const homes = networks.filter(isPrivate).length;
+  const homes = networks.filter(isChild).length;
   if (role !== MachineAllocationType.FIREWALL) {
     return homes === 1
       ? undefined

@@ -1,6 +1,6 @@
 import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
-import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import { isChild } from "../network/rules.ts";
 import { isInstalled } from "./boot-target.ts";
 
 /** Name of the network in which machines boot, are wiped and are installed. */
@@ -18,8 +18,6 @@ export function portNetwork(desired: MachineDesired | undefined, observed: Machi
 /** Where the port of an installed machine belongs. */
 export function homeNetwork(allocation: MachineAllocation | undefined): string {
   const networks = allocation?.networks ?? [];
-  const home = networks.find((n) => isPrivate(n.networkType)) ?? networks[0];
+  const home = networks.find(({ networkType: type }) => isChild({ type })) ?? networks[0];
   return home?.network ?? provisioning;
 }
-
-const isPrivate = (type: NetworkType): boolean => type === NetworkType.CHILD || type === NetworkType.CHILD_SHARED;

@@ -12,6 +12,10 @@ export const vrfMax = 16_777_215;
 /** Where VRFs are taken from for networks that ask for none in particular: 1 to this. */
 export const vrfPool = 131_072;
 
+/** A private network: machines live in exactly one. */
+export const isChild = ({ type }: Pick<Network, "type">): boolean =>
+  type === NetworkType.CHILD || type === NetworkType.CHILD_SHARED;
+
 export interface Problem {
   readonly field: string;
   readonly why: string;

@@ -1,5 +1,4 @@
 // What waits for somebody's word after central told another history: how it differs from what is acted on, and what would come of it.
-
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { effectiveDesired } from "#domain/budget/effective.ts";
