@@ -127,7 +127,7 @@ export class Invariants {
     const desired = this.#desired(server);
     // Whatever its agent has forgotten: only a word of central's that is later ends what a partition has given away.
     const isGiven = epoch !== 0n && this.#given.get(server.uuid) === epoch && (desired?.epoch ?? 0n) < epoch;
-    if (isGiven && this.#installs.has(`${server.uuid} ${epoch}`) && !this.excuses.storeRestored)
+    if (isGiven && this.#installs.has(`${server.uuid} ${epoch} 0`) && !this.excuses.storeRestored)
       this.#fail(1, `${server.plan.name} was given away by its partition under epoch ${epoch}`);
     if (epoch === 0n || !desired?.allocation || desired.epoch !== epoch || this.#isGivenBack(server.uuid, epoch))
       return;
