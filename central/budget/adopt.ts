@@ -1,6 +1,7 @@
 // What a partition gave away by itself becomes an ordinary allocation, or an ordinary release, in one commit. Its items leave the budget.
 import { clone, create } from "@bufbuild/protobuf";
 import { budgetLabel, itemsOf, withoutItems } from "#domain/budget/items.ts";
+import { ipId } from "#domain/ip/ip-id.ts";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { epochMax } from "#domain/machine/epoch.ts";
@@ -16,7 +17,6 @@ import {
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { IP } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { claim, holderOf } from "../catalog/claim.ts";
-import { ipId } from "../ip/ip-id.ts";
 import { asnClaim } from "../machine/asn.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";

@@ -72,7 +72,7 @@ function given(budget: Budget): LocalMachine {
       name: "cut",
       networks: [machineNetwork(network, [ip], asn)],
     }),
-    ips: [ephemeralIp(network, { uuid: machineUuid(901), ip, project, machine, nowMs: 0 })],
+    ips: [ephemeralIp(network, { uuid: machineUuid(901), ip, project, labels: { [machineLabel]: machine }, nowMs: 0 })],
   });
 }
 

@@ -2,21 +2,19 @@
 // agent does not use. Everything that is delegated is taken by the keys by which anybody takes it, so nobody else has it.
 import { clone, create } from "@bufbuild/protobuf";
 import { budgetLabel, isEmpty, withItems, withoutItems } from "#domain/budget/items.ts";
+import { ipId } from "#domain/ip/ip-id.ts";
+import { ephemeralIp } from "#domain/machine/allocation.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { placeMachine, shuffled } from "#domain/machine/placement.ts";
-import { newMeta } from "#domain/meta.ts";
 import type { Family } from "#domain/network/prefix.ts";
 import { reservedIn } from "#domain/size/reservation.ts";
 import { type Budget, type BudgetItems, BudgetItemsSchema, BudgetSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { DelegationSchema, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
-import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineAllocationType, MachineLiveliness, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { unclaim } from "../catalog/claim.ts";
 import { familiesOf, nextAddress } from "../ip/address.ts";
-import { ipId } from "../ip/ip-id.ts";
 import { asnClaim, takeAsn } from "../machine/asn.ts";
 import { type MachineIndexes, placeKey } from "../machine/indexes.ts";
 import { isTold } from "../machine/told.ts";
@@ -210,16 +208,8 @@ function delegateAddresses(tx: Tx, budget: Budget, ports: StepPorts): string[] {
 }
 
 function putDelegated(tx: Tx, network: Network, ip: string, budget: Budget, { newUuid, nowMs }: StepPorts): void {
-  const labels = create(LabelsSchema, { labels: { [budgetLabel]: budget.id } });
-  const row = create(IPSchema, {
-    uuid: newUuid(),
-    ip,
-    network: network.id,
-    project: budget.project,
-    type: IPType.IP_TYPE_EPHEMERAL,
-    meta: newMeta(labels, nowMs),
-    ...(network.namespace !== undefined && { namespace: network.namespace }),
-  });
+  const { id, project } = budget;
+  const row = ephemeralIp(network, { uuid: newUuid(), ip, project, labels: { [budgetLabel]: id }, nowMs });
   tx.put(kinds.ip, ipId(network.namespace, ip), row);
 }
 

@@ -1,3 +1,4 @@
+import { ipId } from "#domain/ip/ip-id.ts";
 import { addressBlock, freeAddress } from "#domain/network/free.ts";
 import { isFree, type Space, take } from "#domain/network/ipam.ts";
 import { isUsable, usableOf } from "#domain/network/pool.ts";
@@ -18,7 +19,6 @@ import type { Search } from "../network/search.ts";
 import { type Spaces, spaceName } from "../network/spaces.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
-import { ipId } from "./ip-id.ts";
 
 /** What addresses are searched in, and how. */
 export interface Searched extends Pick<Spaces, "addresses"> {

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { budgetLabel } from "#domain/budget/items.ts";
+import { ipId } from "#domain/ip/ip-id.ts";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { newMeta } from "#domain/meta.ts";
 import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
@@ -9,7 +10,6 @@ import { unknown, usable } from "../catalog/catalog.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { addressFor, type Searched } from "./address.ts";
-import { ipId } from "./ip-id.ts";
 
 export interface Taking extends Searched {
   readonly uuid: string;

@@ -1,5 +1,6 @@
 // What a machine gets in a network: addresses, given ones or free ones, and the way to the rest of the world.
 import { clone, create } from "@bufbuild/protobuf";
+import { ipId } from "#domain/ip/ip-id.ts";
 import { machineLabel, machineOf } from "#domain/ip/machine-label.ts";
 import { canonicalIp } from "#domain/ip/query.ts";
 import { ephemeralIp, machineNetwork } from "#domain/machine/allocation.ts";
@@ -11,7 +12,6 @@ import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { checkNotDelegated } from "../budget/delegated.ts";
 import { familiesOf, nextAddress, type Searched } from "../ip/address.ts";
-import { ipId } from "../ip/ip-id.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 
@@ -62,6 +62,8 @@ const takeFree = (tx: Tx, network: Network, joining: Joining): string[] =>
   });
 
 function putEphemeral(tx: Tx, network: Network, ip: string, joining: Joining): string {
-  tx.put(kinds.ip, ipId(network.namespace, ip), ephemeralIp(network, { ...joining, uuid: joining.newUuid(), ip }));
+  const { project, machine, nowMs, newUuid } = joining;
+  const row = ephemeralIp(network, { uuid: newUuid(), ip, project, labels: { [machineLabel]: machine }, nowMs });
+  tx.put(kinds.ip, ipId(network.namespace, ip), row);
   return ip;
 }

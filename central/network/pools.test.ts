@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { ipId } from "#domain/ip/ip-id.ts";
 import { machineOf } from "#domain/ip/machine-label.ts";
 import { addressBlock, familySpace, prefixBlock } from "#domain/network/free.ts";
 import { take } from "#domain/network/ipam.ts";
@@ -14,7 +15,6 @@ import { type IP, IPAddressFamily, IPService, IPType } from "#gen/metalstack/api
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type Network, NetworkService, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Seeded } from "#lib/seeded.ts";
-import { ipId } from "../ip/ip-id.ts";
 import { kinds } from "../store/kinds.ts";
 import { aWaiting, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
 import { spaceName, spaces } from "./spaces.ts";

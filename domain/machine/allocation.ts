@@ -10,7 +10,6 @@ import {
   type MachineServiceCreateRequest,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
-import { machineLabel } from "../ip/machine-label.ts";
 import { newMeta } from "../meta.ts";
 import type { Resolved } from "./create.ts";
 import { asnTag, rackTag, systemTags } from "./tags.ts";
@@ -71,19 +70,20 @@ export const machineNetwork = (network: Network, ips: readonly string[], asn: nu
     ...(network.project !== undefined && { project: network.project }),
   });
 
-export interface MachineIp {
+export interface Ephemeral {
   readonly uuid: string;
   readonly ip: string;
   readonly project: string;
-  readonly machine: string;
+  /** Who has it. */
+  readonly labels: Readonly<Record<string, string>>;
   readonly nowMs: number;
 }
 
-/** An address that a machine has for as long as its allocation lasts. */
-export const ephemeralIp = (network: Network, { uuid, ip, project, machine, nowMs }: MachineIp): IP =>
+/** An address that somebody has for a time, such as a machine for as long as its allocation lasts. */
+export const ephemeralIp = (network: Network, { uuid, ip, project, labels, nowMs }: Ephemeral): IP =>
   create(IPSchema, {
     uuid,
-    meta: newMeta(create(LabelsSchema, { labels: { [machineLabel]: machine } }), nowMs),
+    meta: newMeta(create(LabelsSchema, { labels }), nowMs),
     ip,
     network: network.id,
     project,

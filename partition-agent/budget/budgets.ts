@@ -4,9 +4,11 @@
 import { create } from "@bufbuild/protobuf";
 import { isAdopted } from "#domain/budget/effective.ts";
 import { itemsOf, noItems, withItems, withoutItems } from "#domain/budget/items.ts";
+import { ipId } from "#domain/ip/ip-id.ts";
+import { machineLabel } from "#domain/ip/machine-label.ts";
 import { ephemeralIp, machineNetwork, newAllocation } from "#domain/machine/allocation.ts";
 import { type Resolved, resolveCreate, roleOf } from "#domain/machine/create.ts";
-import { highestEpoch } from "#domain/machine/epoch.ts";
+import { nextEpoch } from "#domain/machine/epoch.ts";
 import { type MachineView, placeMachine, unfitText } from "#domain/machine/placement.ts";
 import {
   type Budget,
@@ -243,14 +245,15 @@ interface Taking {
 
 function allocated(request: MachineServiceCreateRequest, resolved: Resolved, taking: Taking): LocalMachine {
   const { budget, machine, free, user, nowMs, newUuid } = taking;
-  const { uuid } = machine.desired;
+  const { desired } = machine;
+  const { uuid } = desired;
   const [asn] = free.asns;
   if (asn === undefined) throw outside("another ASN", `all of budget ${budget.id} are used`, "networks");
   const { project } = request;
   const ips: IP[] = [];
   const networks = resolved.networks.map(({ network }) => {
     const taken = takeOfEach(network, budget, free).map((ip) => {
-      const row = ephemeralIp(network, { uuid: newUuid(), ip, project, machine: uuid, nowMs });
+      const row = ephemeralIp(network, { uuid: newUuid(), ip, project, labels: { [machineLabel]: uuid }, nowMs });
       ips.push(row);
       return ip;
     });
@@ -258,7 +261,13 @@ function allocated(request: MachineServiceCreateRequest, resolved: Resolved, tak
   });
   const rack = machine.observed?.rack ?? "";
   const allocation = newAllocation(request, { ...resolved, uuid: newUuid(), networks, asn, rack, user, nowMs });
-  return create(LocalMachineSchema, { uuid, budget: budget.id, epoch: epochAfter(machine), allocation, ips });
+  return create(LocalMachineSchema, {
+    uuid,
+    budget: budget.id,
+    epoch: nextEpoch(desired, machine.observed),
+    allocation,
+    ips,
+  });
 }
 
 /** One address of each family that the network has. */
@@ -269,11 +278,6 @@ function takeOfEach(network: Network, budget: Budget, free: BudgetItems): string
     if (ip !== undefined) return ip;
     throw outside(`another IPv${six ? 6 : 4} address`, `all of budget ${budget.id} are used`, "networks");
   });
-}
-
-function epochAfter({ desired, observed }: MachineView): bigint {
-  const seen = observed ? highestEpoch(observed) : 0n;
-  return (desired.epoch > seen ? desired.epoch : seen) + 1n;
 }
 
 /** @throws Refusal "exhausted" for an epoch that central may use itself */
@@ -288,7 +292,7 @@ function released({ uuid, budget, epoch, allocation, ips }: LocalMachine, projec
   const release = create(ReleaseSchema, {
     epoch: after,
     project,
-    ips: ips.map(({ namespace, ip }) => `${namespace ?? ""}/${ip}`),
+    ips: ips.map(({ namespace, ip }) => ipId(namespace, ip)),
     allocation: allocation?.uuid ?? "",
     asns: [...new Set(allocation?.networks.map(({ asn }) => asn))],
   });

@@ -1,13 +1,13 @@
 // Addresses taken by the shipped transaction, by one central or several, and what the same writes cost without it.
 import { setMaxListeners } from "node:events";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { ipId } from "#central/ip/ip-id.ts";
 import { takeAddress } from "#central/ip/take.ts";
 import { searcher } from "#central/network/search.ts";
 import { spaces } from "#central/network/spaces.ts";
 import { keyOf, kinds } from "#central/store/kinds.ts";
 import { openState, type State } from "#central/store/state.ts";
 import type { Store } from "#central/store/store.ts";
+import { ipId } from "#domain/ip/ip-id.ts";
 import { IPSchema, IPServiceCreateRequestSchema } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { NetworkSchema, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { ProjectSchema } from "#gen/metalstack/api/v2/project_pb.ts";

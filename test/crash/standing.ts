@@ -2,10 +2,10 @@
 // beside them exactly what was there at first. Anything else ends the test.
 import assert from "node:assert/strict";
 import { type DescMessage, toBinary } from "@bufbuild/protobuf";
-import { ipId } from "#central/ip/ip-id.ts";
 import { spaceName, spaces } from "#central/network/spaces.ts";
 import { type Kind, keyOf, kinds } from "#central/store/kinds.ts";
 import type { State } from "#central/store/state.ts";
+import { ipId } from "#domain/ip/ip-id.ts";
 import { addressBlock, prefixBlock } from "#domain/network/free.ts";
 import { type Space, take } from "#domain/network/ipam.ts";
 import { parseAddress } from "#domain/network/prefix.ts";

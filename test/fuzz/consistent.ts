@@ -1,10 +1,10 @@
 // What must hold of all that is stored, whatever was called: who is named is there, and nothing is had twice.
 import { budgetHolder } from "#central/budget/step.ts";
 import { membershipOf } from "#central/identity/membership.ts";
-import { ipId } from "#central/ip/ip-id.ts";
 import { type Kind, kinds } from "#central/store/kinds.ts";
 import type { State } from "#central/store/state.ts";
 import { budgetLabel, noItems, withItems } from "#domain/budget/items.ts";
+import { ipId } from "#domain/ip/ip-id.ts";
 import { machineOf } from "#domain/ip/machine-label.ts";
 import {
   containsAddress,

@@ -1,2 +1,2 @@
-/** @param address in canonical text */
+/** By which an address is stored. @param address in canonical text */
 export const ipId = (namespace: string | undefined, address: string): string => `${namespace ?? ""}/${address}`;
