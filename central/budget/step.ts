@@ -1,13 +1,12 @@
 // Brings a budget one step nearer to what is wanted of it: delegates what is missing, recalls what is too many, and takes back what its
 // agent does not use. Everything that is delegated is taken by the keys by which anybody takes it, so nobody else has it.
-import { clone, create } from "@bufbuild/protobuf";
-import { budgetLabel, isEmpty, withItems, withoutItems } from "#domain/budget/items.ts";
+import { clone, create, equals } from "@bufbuild/protobuf";
+import { budgetLabel, isEmpty, noItems, withItems, withoutItems } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { ephemeralIp } from "#domain/machine/allocation.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { placeMachine, shuffled } from "#domain/machine/placement.ts";
 import type { Family } from "#domain/network/prefix.ts";
-import { reservedIn } from "#domain/size/reservation.ts";
 import { type Budget, type BudgetItems, BudgetItemsSchema, BudgetSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { DelegationSchema, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineAllocationType, MachineLiveliness, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
@@ -21,7 +20,7 @@ import { isTold } from "../machine/told.ts";
 import { viewOf, viewsOfPartition } from "../machine/views.ts";
 import { alone } from "../network/search.ts";
 import type { Spaces } from "../network/spaces.ts";
-import { inTurn } from "../size-reservation/service.ts";
+import { reservedForOthers } from "../size-reservation/reserved.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
@@ -48,7 +47,7 @@ export function stepBudget(tx: Tx, id: string, ports: StepPorts): boolean {
   const stored = tx.get(kinds.budget, id);
   if (!stored) return false;
   const budget = clone(BudgetSchema, stored);
-  const { free = create(BudgetItemsSchema), recalled = create(BudgetItemsSchema) } = budget;
+  const { free = noItems(), recalled = noItems() } = budget;
   Object.assign(budget, { free, recalled });
   recallSurplus(budget, ports.state);
   takeBack(tx, budget, ports.state);
@@ -58,13 +57,10 @@ export function stepBudget(tx: Tx, id: string, ports: StepPorts): boolean {
     return false;
   }
   if (!budget.revoked) delegateMore(tx, budget, ports);
-  if (isUnchanged(stored, budget)) return false;
+  if (equals(BudgetSchema, stored, budget)) return false;
   tx.put(kinds.budget, id, budget);
   return true;
 }
-
-const isUnchanged = (a: Budget, b: Budget): boolean =>
-  JSON.stringify([a.free, a.recalled, a.outbox]) === JSON.stringify([b.free, b.recalled, b.outbox]);
 
 /** Why the agent that is there now must not use the budget; undefined when it may. */
 export function doubt(state: Pick<State, "get">, { partition, outbox, free, recalled }: Budget): string | undefined {
@@ -87,7 +83,7 @@ function recallSurplus(budget: Budget, state: State): void {
   });
   if (isEmpty(surplus)) return;
   budget.free = withoutItems(free, surplus);
-  budget.recalled = withItems(budget.recalled ?? create(BudgetItemsSchema), surplus);
+  budget.recalled = withItems(budget.recalled ?? noItems(), surplus);
   budget.generation++;
 }
 
@@ -131,9 +127,8 @@ function takeBack(tx: Tx, budget: Budget, state: State): void {
 
 function saidUnused(tx: Tx, { id, generation, recalled }: Budget): BudgetItems {
   const use = tx.get(kinds.budgetUse, id);
-  const none = create(BudgetItemsSchema);
-  if (!recalled || use?.generation !== generation) return none;
-  return withoutItems(recalled, use.used ?? none);
+  if (!recalled || use?.generation !== generation) return noItems();
+  return withoutItems(recalled, use.used ?? noItems());
 }
 
 /** All of it once each machine was isolated under the epoch that ended whatever its agent had made of it. */
@@ -142,7 +137,7 @@ function provenUnused(recalled: BudgetItems, state: State): BudgetItems {
     const view = viewOf(state, uuid);
     return !view || (view.observed?.isolatedEpoch ?? 0n) >= view.desired.epoch;
   };
-  return recalled.machines.every(isOut) ? recalled : create(BudgetItemsSchema);
+  return recalled.machines.every(isOut) ? recalled : noItems();
 }
 
 function delegateMore(tx: Tx, budget: Budget, ports: StepPorts): void {
@@ -155,19 +150,20 @@ function delegateMore(tx: Tx, budget: Budget, ports: StepPorts): void {
     addresses: delegateAddresses(tx, budget, ports),
     asns: delegateAsns(tx, budget, ports),
   });
-  budget.free = withItems(budget.free ?? create(BudgetItemsSchema), more);
+  budget.free = withItems(budget.free ?? noItems(), more);
 }
 
-function delegateMachines(tx: Tx, budget: Budget, { state, indexes, seed, nowMs: _ }: StepPorts): string[] {
+function delegateMachines(tx: Tx, budget: Budget, { state, indexes, seed }: StepPorts): string[] {
   const { partition, project, size, outbox, free, machinesWanted } = budget;
   const missing = machinesWanted - (free?.machines.length ?? 0);
   if (missing <= 0) return [];
   const pool = { partition, size };
   const waiting = state.by(indexes.waiting, placeKey(pool)).flatMap(({ id }) => viewOf(state, id) ?? []);
   const wanted = { ...pool, project, role: MachineAllocationType.MACHINE, placementLabels: {} };
-  const placement = placeMachine(waiting, wanted, (uuid) => shuffled(uuid, seed), viewsOfPartition(state, partition));
+  const all = viewsOfPartition(state, partition);
+  const placement = placeMachine(waiting, wanted, (uuid) => shuffled(uuid, seed), all);
   if (placement.kind === "none") return [];
-  const room = placement.machines.length - reservedForOthers(tx, budget, state);
+  const room = placement.machines.length - reservedForOthers(tx, pool, project, () => all);
   return placement.machines.slice(0, Math.max(0, Math.min(missing, room, atOnce))).flatMap(({ desired: seen }) => {
     const desired = tx.get(kinds.machineDesired, seen.uuid);
     if (!desired || desired.allocation || desired.delegated || desired.release) return [];
@@ -177,17 +173,6 @@ function delegateMachines(tx: Tx, budget: Budget, { state, indexes, seed, nowMs:
     tx.put(kinds.machineDesired, seen.uuid, next);
     return [seen.uuid];
   });
-}
-
-function reservedForOthers(tx: Tx, { partition, size, project }: Budget, state: State): number {
-  const reservations = tx.list(kinds.sizeReservation).map((row) => row.value);
-  if (reservations.length === 0) return 0;
-  const machines = viewsOfPartition(state, partition).filter(({ observed }) => observed?.size === size);
-  const usedBy = (one: string) =>
-    machines.filter(({ desired: { allocation, delegated } }) => (allocation ?? delegated)?.project === one).length;
-  const { remaining } = reservedIn(reservations, { partition, size }, usedBy, (one) => one !== project);
-  if (remaining > 0) inTurn(tx, { partition, size });
-  return remaining;
 }
 
 function delegateAddresses(tx: Tx, budget: Budget, ports: StepPorts): string[] {

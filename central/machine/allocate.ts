@@ -16,13 +16,13 @@ import {
   type Wanted,
 } from "#domain/machine/placement.ts";
 import { touched } from "#domain/meta.ts";
-import { type Pool, reservedIn } from "#domain/size/reservation.ts";
+import type { Pool } from "#domain/size/reservation.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Search } from "../network/search.ts";
 import type { Spaces } from "../network/spaces.ts";
-import { inTurn } from "../size-reservation/service.ts";
+import { reservedForOthers } from "../size-reservation/reserved.ts";
 import type { Stored } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -141,17 +141,8 @@ function keepReserved(
   all: () => readonly MachineView[],
   fitting: () => number,
 ): void {
-  const reservations = tx.list(kinds.sizeReservation).map((row) => row.value);
-  if (reservations.length === 0) return;
-  const machines = all();
-  const isIn = ({ desired, observed }: MachineView) =>
-    desired.partition === pool.partition && observed?.size === pool.size;
-  const isOf = ({ desired: { allocation, delegated } }: MachineView, one: string) =>
-    (allocation ?? delegated)?.project === one;
-  const usedBy = (one: string) => machines.filter((m) => isOf(m, one) && isIn(m)).length;
-  const { remaining } = reservedIn(reservations, pool, usedBy, (one) => one !== project);
+  const remaining = reservedForOthers(tx, pool, project, all);
   if (remaining === 0) return;
-  inTurn(tx, pool);
   const fit = fitting();
   if (fit > remaining) return;
   const text = `${fit} machines of size ${pool.size} can be had in partition ${pool.partition}, and ${remaining} are reserved for other projects`;

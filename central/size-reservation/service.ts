@@ -8,12 +8,12 @@ import {
 } from "#gen/metalstack/api/v2/size_reservation_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { catalog, unknown, usable } from "../catalog/catalog.ts";
-import { claimTurn } from "../catalog/claim.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { type Implementation, implement } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
+import { inTurn } from "./reserved.ts";
 
 export function sizeReservationServices(ports: ServicePorts): Implementation[] {
   const { random } = ports;
@@ -73,7 +73,3 @@ function checkRoom(tx: Tx, { id, size, partitions, amount }: SizeReservation): v
     throw new Refusal("precondition", text, { reason: "NOT_SO_MANY", field: "size_reservation.amount" });
   }
 }
-
-/** All who give out machines of a pool in which some are reserved, or reserve some, see each other. */
-export const inTurn = (tx: Tx, pool: { readonly partition: string; readonly size: string }): void =>
-  claimTurn(tx, `reservations/${pool.partition}/${pool.size}`);
