@@ -34,16 +34,20 @@ export interface Site {
 
 /** What is wanted of a machine: central's word, or the agent's own where it gave the machine away by itself. */
 export const desiredOf = (site: Site, uuid: string): MachineDesired | undefined =>
-  effectiveDesired(site.ledger.get("machine", uuid, MachineDesiredSchema), site.locals.machine(uuid), {
-    partition: site.partition,
-    outbox: site.outbox.id,
-  });
+  effective(site, uuid, site.ledger.get("machine", uuid, MachineDesiredSchema));
+
+const effective = ({ locals, partition, outbox }: Site, uuid: string, told: MachineDesired | undefined) =>
+  effectiveDesired(told, locals.machine(uuid), { partition, outbox: outbox.id });
 
 /** As `desiredOf`, of all machines that anything is wanted of. */
 export const allDesired = (site: Site): readonly MachineDesired[] => {
-  const told = site.ledger.list("machine", MachineDesiredSchema).map(({ uuid }) => uuid);
-  const uuids = new Set([...told, ...site.locals.machines().map(({ uuid }) => uuid)]);
-  return [...uuids].flatMap((uuid) => desiredOf(site, uuid) ?? []);
+  const told = site.ledger.list("machine", MachineDesiredSchema);
+  const known = new Set(told.map(({ uuid }) => uuid));
+  const own = site.locals.machines().filter(({ uuid }) => !known.has(uuid));
+  return [
+    ...told.flatMap((desired) => effective(site, desired.uuid, desired) ?? []),
+    ...own.flatMap(({ uuid }) => effective(site, uuid, undefined) ?? []),
+  ];
 };
 
 export const partitionOf = (site: Site): Partition | undefined =>
