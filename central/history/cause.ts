@@ -1,6 +1,7 @@
 // Who changes something, by which call, and why: kept with each change of what people want.
 import type { HandlerContext } from "@connectrpc/connect";
 import { Refusal } from "#lib/refusal.ts";
+import { reasonHeader } from "#lib/rpc/reason-header.ts";
 import { callerOf } from "../access/caller.ts";
 import { methodName } from "../access/rule.ts";
 import { struck } from "../audit/secret-fields.ts";
@@ -15,9 +16,6 @@ export interface Cause {
   /** When it is only planned, or was planned before. */
   readonly plan?: PlanOfChange;
 }
-
-/** Header of a request: why it is made, for those who read the history later. */
-export const reasonHeader = "holdfast-reason";
 
 /** Characters of a reason. */
 const reasonMax = 256;

@@ -13,6 +13,7 @@ import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkService, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { reasonHeader } from "#lib/rpc/reason-header.ts";
 import { kinds, recorded } from "../store/kinds.ts";
 import type { CentralWithMachines } from "../testing/machines.ts";
 import { machineUuid } from "../testing/machines.ts";
@@ -20,7 +21,6 @@ import { refusedWith } from "../testing/refused-with.ts";
 import { until } from "../testing/until.ts";
 import { wholeCentral } from "../testing/whole.ts";
 import { thingKinds } from "../things/kinds.ts";
-import { reasonHeader } from "./cause.ts";
 import { horizonOf } from "./retention.ts";
 
 let central: CentralWithMachines;

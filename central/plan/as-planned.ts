@@ -1,9 +1,10 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { Refusal, type RefusalCode } from "#lib/refusal.ts";
+import { planHeader } from "#lib/rpc/plan-header.ts";
 import type { Around, Handler } from "../services.ts";
 import type { State } from "../store/state.ts";
-import { planHash, planHeader, seedIn } from "./hash.ts";
+import { planHash, seedIn } from "./hash.ts";
 import { isPlannable } from "./methods.ts";
 import { outcomeOf } from "./outcome.ts";
 import { type Planned, planKey } from "./rehearsal.ts";

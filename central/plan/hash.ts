@@ -3,10 +3,8 @@ import { type Plan, PlanSchema } from "#gen/holdfast/api/v1/plan_pb.ts";
 import { hex } from "#lib/bytes.ts";
 import { messageDigest, sha256 } from "#lib/message-digest.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { planHeader } from "#lib/rpc/plan-header.ts";
 import { methodName } from "../access/rule.ts";
-
-/** Header of a request: the hash of its plan. It does what was planned, or is refused. */
-export const planHeader = "holdfast-plan";
 
 /** Seeds are whole numbers below this. */
 export const seeds = 2 ** 31;

@@ -8,12 +8,12 @@ import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
 import { MachineConnectionSchema, type Switch, SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { planHeader } from "#lib/rpc/plan-header.ts";
 import { hasReason } from "#lib/rpc/refusal-to-connect.ts";
 import { kinds } from "../store/kinds.ts";
 import { aWaiting, type CentralWithMachines, type CreateInit, machineUuid } from "../testing/machines.ts";
 import { refusedWith } from "../testing/refused-with.ts";
 import { wholeCentral } from "../testing/whole.ts";
-import { planHeader } from "./hash.ts";
 import { plannable } from "./methods.ts";
 
 let central: CentralWithMachines;

@@ -5,6 +5,7 @@ import {
   type PlanServicePlanRequestSchema,
   PlanServicePlanResponseSchema,
 } from "#gen/holdfast/api/v1/plan_pb.ts";
+import { planHeader } from "#lib/rpc/plan-header.ts";
 import { type Api, type Cli, note, say } from "../cli.ts";
 import { Failure } from "../failure.ts";
 import { text } from "../flags.ts";
@@ -40,4 +41,4 @@ export async function dryRun(cli: Cli, api: Api, call: PlanCall, output: Output 
 
 /** Of the call itself. */
 export const planned = ({ plan }: PlanFlags): CallOptions =>
-  plan === undefined ? {} : { headers: { "holdfast-plan": plan } };
+  plan === undefined ? {} : { headers: { [planHeader]: plan } };

@@ -1,6 +1,7 @@
 import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { ClientSessions } from "#lib/io/client-sessions.ts";
+import { reasonHeader } from "#lib/rpc/reason-header.ts";
 import type { Api } from "../cli.ts";
 import type { Target } from "../settings.ts";
 
@@ -14,7 +15,7 @@ export function connect(target: Target, ca: string | undefined): Api & { close()
   const sessions = new ClientSessions(target.server, ca === undefined ? {} : { ca });
   const authorize: Interceptor = (next) => (request) => {
     if (target.token !== undefined) request.header.set("authorization", `Bearer ${target.token.reveal()}`);
-    if (target.reason !== undefined) request.header.set("holdfast-reason", target.reason);
+    if (target.reason !== undefined) request.header.set(reasonHeader, target.reason);
     return next(request);
   };
   const transport = createConnectTransport({
