@@ -16,7 +16,7 @@ import type { Cli } from "./cli.ts";
 import { describeOf, type ListFlags, listOf } from "./command/list.ts";
 import { planFlags } from "./command/plan.ts";
 import { Failure } from "./failure.ts";
-import { connectFlags, duration, needed, outputFlag, positional, scopeFlags, several, text } from "./flags.ts";
+import { between, connectFlags, duration, needed, outputFlag, positional, scopeFlags, several, text } from "./flags.ts";
 import { certificateRoutes, joinTokenRoutes } from "./join/routes.ts";
 import type { Shown } from "./kind/kind.ts";
 import { machineRoutes } from "./machine/routes.ts";
@@ -81,7 +81,13 @@ const createNetwork = buildCommand({
       name: text("Name of 2 to 128 characters", "NAME"),
       partition: text("Partition that the network lies in", "ID"),
       parent: text("Network to take the prefix from", "ID"),
-      length: { kind: "parsed", parse: prefixLength, optional: true, brief: "IPv4 prefix length", placeholder: "BITS" },
+      length: {
+        kind: "parsed",
+        parse: between(1, 32),
+        optional: true,
+        brief: "IPv4 prefix length",
+        placeholder: "BITS",
+      },
       family: { kind: "enum", values: ["ipv4", "ipv6", "dual-stack"], optional: true, brief: "Address family" },
       file: text("Network of any type, for administrators, in YAML or JSON", "FILE"),
     },
@@ -101,11 +107,6 @@ const migrateSwitch = buildCommand({
   parameters: { flags: { ...connectFlags, ...planFlags }, positional: positional("OLD", "NEW") },
   docs: { brief: "Hand the machines of a switch to another of its rack" },
 });
-
-function prefixLength(given: string): number {
-  if (!/^\d{1,2}$/.test(given) || Number(given) < 1 || Number(given) > 32) throw new Error("1 to 32 is wanted");
-  return Number(given);
-}
 
 const createProject = buildCommand({
   loader: async () => (await import("./command/create.ts")).createProject,
@@ -194,7 +195,7 @@ const history = buildCommand({
       diff: text("What differs between two of them; without TO, until now", "FROM..TO"),
       limit: {
         kind: "parsed",
-        parse: historyLimit,
+        parse: between(1, 200),
         default: "50",
         brief: "Changes to show, at most 200",
         placeholder: "N",
@@ -205,11 +206,6 @@ const history = buildCommand({
   },
   docs: { brief: "Who changed a thing, when and why, and what it was like before" },
 });
-
-function historyLimit(given: string): number {
-  if (!/^\d{1,3}$/.test(given) || Number(given) < 1 || Number(given) > 200) throw new Error("1 to 200 is wanted");
-  return Number(given);
-}
 
 const serverFlags = { flags: { ...connectFlags, ...outputFlag("table") }, aliases: { o: "output" } } as const;
 

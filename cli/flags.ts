@@ -45,6 +45,15 @@ export const scopeFlags = {
 export const outputFlag = (initial: Output) =>
   ({ output: { kind: "enum", values: outputs, default: initial, brief: "Form of the output" } }) as const;
 
+/** Parses a whole number within these, both included. */
+export const between =
+  (least: number, most: number) =>
+  (given: string): number => {
+    const isShort = /^\d+$/.test(given) && given.length <= `${most}`.length;
+    if (isShort && Number(given) >= least && Number(given) <= most) return Number(given);
+    throw new Error(`${least} to ${most} is wanted`);
+  };
+
 export function duration(given: string): number {
   const parsed = parseDuration(given);
   if (!parsed.ok) throw new Error(parsed.error);

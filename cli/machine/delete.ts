@@ -15,7 +15,7 @@ export type DeleteFlags = ScopeFlags & WaitFlags & PlanFlags;
 /** Releases the machine: its project gives it up, and it is wiped. */
 export async function deleteMachine(this: Cli, flags: DeleteFlags, uuid: string): Promise<void> {
   await withApi(this, flags, async (api, target) => {
-    const project = (flags.admin ? undefined : (flags.project ?? target.project)) ?? (await projectOf(api, uuid));
+    const project = await projectWanted(api, flags, target.project, uuid);
     if (flags.dryRun) return dryRun(this, api, { case: "deleteMachine", value: { uuid, project } });
     const { machine } = await api.client(MachineService).delete({ uuid, project }, planned(flags));
     if (!flags.wait) return say(this, `${uuid}\n`);
@@ -24,8 +24,15 @@ export async function deleteMachine(this: Cli, flags: DeleteFlags, uuid: string)
   });
 }
 
-/** @throws {Failure} when it is nobody's */
-export async function projectOf(api: Api, uuid: string): Promise<string> {
+/** @param usual of the stored login @throws {Failure} when the machine is nobody's and no project was named */
+export const projectWanted = async (
+  api: Api,
+  flags: ScopeFlags,
+  usual: string | undefined,
+  uuid: string,
+): Promise<string> => (flags.admin ? undefined : (flags.project ?? usual)) ?? (await projectOf(api, uuid));
+
+async function projectOf(api: Api, uuid: string): Promise<string> {
   const { machine } = await api.client(AdminMachineService).get({ uuid });
   const project = machine?.allocation?.project;
   if (!project) throw new Failure(`machine ${uuid} belongs to no project: there is nothing to release`);

@@ -2,7 +2,7 @@ import { MachineService, type ReinstallResponse } from "#gen/holdfast/api/v1/mac
 import { type Api, type Cli, note, say, withApi } from "../cli.ts";
 import type { ScopeFlags, WaitFlags } from "../flags.ts";
 import { durationText } from "../view/time.ts";
-import { projectOf } from "./delete.ts";
+import { projectWanted } from "./delete.ts";
 import { eventMs, newestEvent } from "./events.ts";
 import { reinstalled } from "./verdict.ts";
 import { waitFor } from "./wait.ts";
@@ -35,9 +35,6 @@ export async function abortReinstall(this: Cli, flags: ScopeFlags, uuid: string)
     say(this, `${uuid}\n`);
   });
 }
-
-const projectWanted = async (api: Api, flags: ScopeFlags, usual: string | undefined, uuid: string): Promise<string> =>
-  (flags.admin ? undefined : (flags.project ?? usual)) ?? (await projectOf(api, uuid));
 
 const disksText = ({ overwrittenDisks, keptDisks }: ReinstallResponse): string =>
   `${overwrittenDisks.join(", ")} overwritten, ${keptDisks.join(", ") || "no other disk of the layout"} kept`;
