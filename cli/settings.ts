@@ -77,6 +77,8 @@ export function targetOf(said: Said, env: Environment, settings: Settings): Resu
   const own =
     stored !== undefined && parseServer(stored.server).ok && stored.server === server.value ? stored : undefined;
   const reason = said.reason ?? env.HOLDFAST_REASON;
+  if (reason !== undefined && !/^[\x20-\x7e]+$/.test(reason))
+    return fail("--reason (HOLDFAST_REASON): visible ASCII characters and blanks are wanted");
   const token = said.token ?? env.HOLDFAST_TOKEN ?? own?.token;
   return ok({
     server: server.value,

@@ -47,7 +47,8 @@ export type StateFlags = ConnectFlags & OutputFlags & { readonly reason?: string
 export async function setMachineState(this: Cli, flags: StateFlags, uuid: string, word: string): Promise<void> {
   const state = enumValue(MachineStateSchema, word);
   if (state === undefined) throw new Failure(`${word}: available, locked or tainted is wanted`, 2);
-  await withApi(this, flags, async (api) => {
+  // What is said of the machine may be in any language; of a change it may not.
+  await withApi(this, { ...flags, reason: undefined }, async (api) => {
     const request = { uuid, state, description: flags.reason ?? "" };
     const { machine } = await api.client(AdminMachineService).setState(request);
     if (machine) say(this, createdText(MachineSchema, machine, flags.output));

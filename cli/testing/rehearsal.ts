@@ -115,6 +115,7 @@ export function routes(router: ConnectRouter): void {
   router.service(AdminMachineService, {
     list: (request, context) => noted(request, context, { machines: [machine([[Event.WAITING, -60_000]], false)] }),
     get: () => ({ machine: machine([[Event.PHONED_HOME, 0]]) }),
+    setState: (request, context) => noted(request, context, { machine: machine([[Event.WAITING, 0]]) }),
     bMCCommand: (request, context) => noted(request, context, {}),
   });
   router.service(MachineService, {
