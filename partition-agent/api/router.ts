@@ -22,8 +22,8 @@ export interface ForPeople {
   readonly random: Random;
 }
 
-/** Compiling the rules takes longer than a call. */
-const checkedRequests: Interceptor = validation([MachineService, IPService]);
+/** Whose requests are checked. */
+export const peopleServices = [MachineService, IPService] as const;
 
 export const peopleRoutes =
   (on: ForPeople) =>
@@ -32,12 +32,11 @@ export const peopleRoutes =
     router.service(IPService, ipService(on));
   };
 
-/** Outermost first. */
-export const peopleInterceptors = ({ site, people, random }: ForPeople): readonly Interceptor[] => [
-  refusals({ random, log: site.log }),
-  peopleAccess(people, site.clock),
-  checkedRequests,
-];
+/** Outermost first. @param validate of `peopleServices`; to compile their rules takes longer than a call */
+export const peopleInterceptors = (
+  { site, people, random }: ForPeople,
+  validate: Interceptor = validation(peopleServices),
+): readonly Interceptor[] => [refusals({ random, log: site.log }), peopleAccess(people, site.clock), validate];
 
 /** @param body what of the request may be written down */
 export const actOf = ({ random }: ForPeople, context: HandlerContext, body: Record<string, string>): Act => ({

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { type Agent, composeAgent } from "#agent/agent.ts";
-import { peopleInterceptors, peopleRoutes } from "#agent/api/router.ts";
+import { peopleInterceptors, peopleRoutes, peopleServices } from "#agent/api/router.ts";
 import type { Bmc } from "#agent/bmc/bmc.ts";
 import type { TokenSigner } from "#agent/boot/boot-token.ts";
 import { bootCatalog } from "#agent/boot/catalog.ts";
@@ -34,6 +34,7 @@ import { type Far, Line, transportOver } from "./line.ts";
 import { type NodePorts, ProcessNode } from "./process-node.ts";
 
 const sharedValidation: Interceptor = validation(siteServices);
+const peopleValidation = validation(peopleServices);
 
 const restartMs = 5_000;
 
@@ -217,7 +218,7 @@ export class AgentNode extends ProcessNode<Living> {
     const far = this.far;
     if (!far) throw new Error("nobody listens at the port");
     const { forPeople } = far.agent;
-    const transport = inProcess(peopleRoutes(forPeople), peopleInterceptors(forPeople));
+    const transport = inProcess(peopleRoutes(forPeople), peopleInterceptors(forPeople, peopleValidation));
     const line = new Line(this.ports.time, this.ports.random.branch("people"));
     const wire = transportOver(line, caller, () => ({ life: far.life, transport }));
     return { machines: clientAs(MachineService, wire, "admin"), ips: clientAs(IPService, wire, "admin") };
