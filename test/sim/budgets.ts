@@ -3,17 +3,10 @@ import { BudgetService } from "#gen/holdfast/api/v1/budget_pb.ts";
 import { MachineAllocationType } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import { image, size } from "./catalog.ts";
-import { clientAs } from "./central-node.ts";
 import type { Datacenter } from "./datacenter.ts";
-import { transportOver } from "./line.ts";
 import type { World } from "./world.ts";
 
 const callMs = 15_000;
-
-function budgetsOf(world: World): Client<typeof BudgetService> {
-  const transport = transportOver(world.desk, world.outside, () => world.central.far);
-  return clientAs(BudgetService, transport, "admin");
-}
 
 /** Delegates machines and addresses to a datacenter, for the world's project. */
 export async function grantBudget(
@@ -21,7 +14,9 @@ export async function grantBudget(
   { partition, network }: Datacenter,
   wanted: { readonly machines: number; readonly addresses: number },
 ): Promise<void> {
-  await budgetsOf(world).grant({ partition, project: world.project, size, network, ...wanted }, { timeoutMs: callMs });
+  await world
+    .asAdmin(BudgetService)
+    .grant({ partition, project: world.project, size, network, ...wanted }, { timeoutMs: callMs });
 }
 
 /** An administrator who grants, changes and revokes budgets, and members of the project who ask the agents themselves. */
@@ -33,7 +28,7 @@ export class BudgetPeople {
   constructor(world: World) {
     this.#world = world;
     this.#random = world.random.branch("budget people");
-    this.#budgets = budgetsOf(world);
+    this.#budgets = world.asAdmin(BudgetService);
   }
 
   /** One wish after the other, with pauses, until the signal aborts. */

@@ -1,4 +1,6 @@
+import type { DescService } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Client } from "@connectrpc/connect";
 import { desiredOf } from "#agent/boot/site.ts";
 import type { State } from "#central/store/state.ts";
 import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
@@ -30,8 +32,8 @@ export interface Surroundings {
   readonly time: Time;
   readonly trace: Trace;
   readonly central: Centrals;
-  /** Between central and people. */
-  readonly desk: Line;
+  /** Calls of an administrator, over a line that no fault touches. */
+  asAdmin<S extends DescService>(service: S): Client<S>;
   readonly invariants: Invariants;
   /** Lives as long as the run: whoever watches or waits from outside. */
   readonly outside: Life;

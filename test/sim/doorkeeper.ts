@@ -4,9 +4,7 @@ import { parseJoinString } from "#domain/join/join-string.ts";
 import { PartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
 import { checked } from "#lib/result.ts";
 import type { Seeded } from "#lib/seeded.ts";
-import { clientAs } from "./central-node.ts";
 import type { Datacenter } from "./datacenter.ts";
-import { transportOver } from "./line.ts";
 import type { World } from "./world.ts";
 
 const callMs = 15_000;
@@ -22,11 +20,7 @@ export class Doorkeeper {
   constructor(world: World) {
     this.#world = world;
     this.#random = world.random.branch("doorkeeper");
-    this.#partitions = clientAs(
-      PartitionService,
-      transportOver(world.desk, world.outside, () => world.central.far),
-      "admin",
-    );
+    this.#partitions = world.asAdmin(PartitionService);
   }
 
   /** Until the signal they also revoke; they look after the agents as long as the run lasts. */

@@ -10,9 +10,7 @@ import {
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import { image, size } from "./catalog.ts";
-import { clientAs } from "./central-node.ts";
 import type { Datacenter } from "./datacenter.ts";
-import { transportOver } from "./line.ts";
 import type { World } from "./world.ts";
 
 const callMs = 15_000;
@@ -34,9 +32,8 @@ export class User {
   constructor(world: World) {
     this.#world = world;
     this.#random = world.random.branch("user");
-    const transport = transportOver(world.desk, world.outside, () => world.central.far);
-    this.#machines = clientAs(MachineService, transport, "admin");
-    this.#ours = clientAs(HoldfastMachineService, transport, "admin");
+    this.#machines = world.asAdmin(MachineService);
+    this.#ours = world.asAdmin(HoldfastMachineService);
   }
 
   /** One wish after the other, with pauses, until the signal aborts. */
@@ -135,12 +132,8 @@ export class User {
 
 /** An administrator has looked at what a restored central wants, and says at central or on site that it holds. */
 export async function acceptHistory({ agent, partition, world }: Datacenter, random: Seeded): Promise<void> {
-  const { outside, desk, central, trace } = world;
-  const partitions = clientAs(
-    PartitionService,
-    transportOver(desk, outside, () => central.far),
-    "admin",
-  );
+  const { outside, trace } = world;
+  const partitions = world.asAdmin(PartitionService);
   const atCentral = async () => {
     const { history } = await partitions.getHistory({ id: partition }, { timeoutMs: callMs });
     await partitions.acceptHistory({ id: partition, history }, { timeoutMs: callMs });

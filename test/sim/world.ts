@@ -1,14 +1,16 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { Client } from "@connectrpc/connect";
 import { openState, type State } from "#central/store/state.ts";
 import { Seeded } from "#lib/seeded.ts";
 import { addresses } from "./agent-node.ts";
 import { makeCatalog } from "./catalog.ts";
-import { Centrals } from "./central-node.ts";
+import { Centrals, clientAs } from "./central-node.ts";
 import { Datacenter, type Surroundings } from "./datacenter.ts";
 import { Doorkeeper } from "./doorkeeper.ts";
 import { Invariants } from "./invariants.ts";
 import { Joined } from "./joined.ts";
 import { Life } from "./life.ts";
-import { Line } from "./line.ts";
+import { Line, transportOver } from "./line.ts";
 import type { SimServer } from "./server.ts";
 import { Time } from "./time.ts";
 import { Trace } from "./trace.ts";
@@ -31,7 +33,8 @@ export class World implements Surroundings {
   readonly time: Time;
   readonly trace: Trace;
   readonly central: Centrals;
-  readonly desk: Line;
+  /** Between central and people. */
+  readonly #desk: Line;
   readonly datacenters: readonly Datacenter[];
   readonly invariants: Invariants;
   readonly outside: Life;
@@ -48,7 +51,7 @@ export class World implements Surroundings {
     this.outside = new Life("outside", this.time);
     const ports = { time: this.time, random: this.random, log: (life: Life) => this.trace.logOf(life) };
     this.central = new Centrals(centrals, ports, certificateMs);
-    this.desk = new Line(this.time, this.random.branch("desk"));
+    this.#desk = new Line(this.time, this.random.branch("desk"));
     const world = this;
     this.invariants = new Invariants({
       get truth() {
@@ -83,6 +86,14 @@ export class World implements Surroundings {
     this.trace.onEvent = (who, event, fields) => {
       for (const at of this.datacenters) at.note(who, event, fields);
     };
+  }
+
+  asAdmin<S extends DescService>(service: S): Client<S> {
+    return clientAs(
+      service,
+      transportOver(this.#desk, this.outside, () => this.central.far),
+      "admin",
+    );
   }
 
   /** The first datacenter, for runs that have one. */
