@@ -32,11 +32,12 @@ export interface Adoption {
 export function adoptMachine(tx: Tx, local: LocalMachine, partition: string, nowMs: number): Adoption {
   const { uuid, epoch, allocation, release } = local;
   const observed = tx.get(kinds.machineObserved, uuid);
-  const before = tx.get(kinds.machineDesired, uuid) ?? (observed && firstDesired(observed, nowMs));
+  const known = tx.get(kinds.machineDesired, uuid);
+  const before = known ?? (observed && firstDesired(observed, nowMs));
   if (!before || before.partition !== partition)
     return { rejected: `machine ${uuid} is not of partition ${partition}` };
   // One that central knows of already, or that an administrator overruled.
-  if (epoch <= before.epoch && tx.get(kinds.machineDesired, uuid)) return {};
+  if (known && epoch <= known.epoch) return {};
   const id = allocation?.uuid ?? release?.allocation ?? "";
   if (before.allocation && before.allocation.uuid !== id)
     return { rejected: `machine ${uuid} is allocated to project ${before.allocation.project}` };
@@ -66,8 +67,8 @@ function conflictOf(tx: Tx, local: LocalMachine, allocation: string, partition: 
   const { budget, uuid, ips } = local;
   const project = local.allocation?.project ?? local.release?.project ?? "";
   if (!tx.get(kinds.project, project)) return `project ${project} does not exist`;
-  const known = tx.get(kinds.budget, budget);
-  if (known && known.partition !== partition) return `budget ${budget} is not of partition ${partition}`;
+  const foreign = budgetConflict(tx, budget, partition);
+  if (foreign !== undefined) return foreign;
   for (const ip of ips) {
     const network = tx.get(kinds.network, ip.network);
     if (network?.namespace !== ip.namespace || (network?.project ?? project) !== project)
@@ -80,6 +81,12 @@ function conflictOf(tx: Tx, local: LocalMachine, allocation: string, partition: 
     if (holder !== allocation && holder !== budgetHolder(budget)) return `number ${asn} is somebody else's`;
   }
   return undefined;
+}
+
+/** One that is no longer known was revoked or restored away, which is nobody's fault. */
+function budgetConflict(tx: Tx, id: string, partition: string): string | undefined {
+  const budget = tx.get(kinds.budget, id);
+  return budget && budget.partition !== partition ? `budget ${id} is not of partition ${partition}` : undefined;
 }
 
 function isOpen(row: IP | undefined, budget: string, machine: string): boolean {
@@ -100,8 +107,8 @@ export function adoptIp(tx: Tx, { ip, budget, deleted }: LocalIp, partition: str
   if (row !== undefined && row.uuid !== ip.uuid && row.meta?.labels?.labels[budgetLabel] !== budget)
     return `address ${ip.ip} is somebody else's`;
   if (row?.meta?.labels?.labels[machineLabel] !== undefined) return `address ${ip.ip} is in use by a machine`;
-  const known = tx.get(kinds.budget, budget);
-  if (known && known.partition !== partition) return `budget ${budget} is not of partition ${partition}`;
+  const foreign = budgetConflict(tx, budget, partition);
+  if (foreign !== undefined) return foreign;
   if (deleted) tx.delete(kinds.ip, id);
   else tx.put(kinds.ip, id, ip);
   leaveBudget(tx, budget, create(BudgetItemsSchema, { addresses: [ip.ip] }));
