@@ -1,7 +1,7 @@
 // The calls that people and an agent make, with what they know without asking.
 import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { type CallOptions, Code, ConnectError } from "@connectrpc/connect";
 import { keyHeader } from "#central/idempotency/key.ts";
 import { replayedHeader } from "#central/idempotency/once.ts";
 import { aWaiting, type ObservedInit } from "#central/testing/machines.ts";
@@ -23,6 +23,12 @@ export interface AgentMemory {
   readonly epochs: Map<string, bigint>;
 }
 
+export interface Created {
+  readonly id: string;
+  /** Whether it was said that the answer is an old one. */
+  readonly isOld: boolean;
+}
+
 type Entry = Omit<ReportEntry, "sequence" | "$typeName">;
 
 export class Hands {
@@ -36,8 +42,7 @@ export class Hands {
     this.#agent = agent;
   }
 
-  /** @returns uuid, and whether it was said that the answer is an old one */
-  async createMachine(key: string, headers: Headers = {}): Promise<{ readonly id: string; readonly isOld: boolean }> {
+  async createMachine(key: string, headers: Headers = {}): Promise<Created> {
     const { project, network } = this.#house;
     const wanted = {
       project,
@@ -47,15 +52,10 @@ export class Hands {
       size: "small",
       networks: [{ network }],
     };
-    let isOld = false;
-    const onHeader = (given: globalThis.Headers) => {
-      isOld = given.get(replayedHeader) === "true";
-    };
     const client = this.#people(MachineService, { ...headers, [keyHeader]: key });
-    const { machine } = await client.create(wanted, { onHeader });
-    const id = machine?.uuid ?? "";
-    if (!isOld) this.#rise(id);
-    return { id, isOld };
+    const made = await created(async (options) => (await client.create(wanted, options)).machine?.uuid);
+    if (!made.isOld) this.#rise(made.id);
+    return made;
   }
 
   async deleteMachine(uuid: string, headers?: Headers): Promise<void> {
@@ -76,14 +76,10 @@ export class Hands {
     return machines.map((m) => m.uuid);
   }
 
-  async createNetwork(key: string, headers: Headers = {}): Promise<{ readonly id: string; readonly isOld: boolean }> {
-    let isOld = false;
-    const onHeader = (given: globalThis.Headers) => {
-      isOld = given.get(replayedHeader) === "true";
-    };
+  async createNetwork(key: string, headers: Headers = {}): Promise<Created> {
     const client = this.#people(NetworkService, { ...headers, [keyHeader]: key });
-    const { network } = await client.create({ project: this.#house.project, partition: "lab" }, { onHeader });
-    return { id: network?.id ?? "", isOld };
+    const wanted = { project: this.#house.project, partition: "lab" };
+    return created(async (options) => (await client.create(wanted, options)).network?.id);
   }
 
   async deleteNetwork(id: string, headers?: Headers): Promise<void> {
@@ -124,6 +120,14 @@ export class Hands {
   #people<S extends typeof MachineService | typeof NetworkService>(service: S, headers?: Headers) {
     return this.#central.client<S>(service, this.#house.adminToken, headers);
   }
+}
+
+async function created(call: (options: CallOptions) => Promise<string | undefined>): Promise<Created> {
+  let isOld = false;
+  const onHeader = (given: globalThis.Headers) => {
+    isOld = given.get(replayedHeader) === "true";
+  };
+  return { id: (await call({ onHeader })) ?? "", isOld };
 }
 
 /** As a person does who does not know whether it was done: who hears that it is not there is content. */
