@@ -5,7 +5,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import { commit } from "./commit.ts";
-import { type Mutant, mutants } from "./mutants.ts";
+import { broken, type Mutant, mutants } from "./mutants.ts";
 
 const top = path.resolve(import.meta.dirname, "../..");
 const seedsMax = Number(process.argv[2] ?? 2000);
@@ -23,17 +23,14 @@ interface Found {
 }
 
 /** A copy of the sources with one place of one file replaced. */
-function brokenCopy({ file, from, to, name }: Mutant): string {
+function brokenCopy(mutant: Mutant): string {
+  const { file } = mutant;
+  const text = broken(mutant, readFileSync(path.join(top, file), "utf8"));
   const folder = mkdtempSync(path.join(tmpdir(), "holdfast-mutant-"));
   for (const part of parts) cpSync(path.join(top, part), path.join(folder, part), { recursive: true });
   for (const name of ["package.json", "tsconfig.json"]) cpSync(path.join(top, name), path.join(folder, name));
   symlinkSync(path.join(top, "node_modules"), path.join(folder, "node_modules"));
-  const text = readFileSync(path.join(folder, file), "utf8");
-  if (text.split(from).length !== 2) throw new Error(`mutant "${name}": ${file} does not have its text exactly once`);
-  writeFileSync(
-    path.join(folder, file),
-    text.replace(from, () => to),
-  );
+  writeFileSync(path.join(folder, file), text);
   return folder;
 }
 

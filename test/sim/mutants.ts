@@ -7,6 +7,12 @@ export interface Mutant {
   readonly to: string;
 }
 
+/** @throws when the file does not have the place exactly once */
+export function broken({ name, file, from, to }: Mutant, text: string): string {
+  if (text.split(from).length !== 2) throw new Error(`mutant "${name}": ${file} does not have its text exactly once`);
+  return text.replace(from, () => to);
+}
+
 export const mutants: readonly Mutant[] = [
   {
     name: "orders are not checked against the epoch",
