@@ -155,7 +155,8 @@ class World {
     for (; count < 4; count++) {
       const ip = this.#anyOf([...this.#ips.values()]);
       if (!ip) break;
-      if (!this.#isOfMachine(ip)) await this.#give(ip);
+      const [, meant] = this.#meantBy(ip) ?? [];
+      if (!meant || !this.#isOfMachine(meant)) await this.#give(ip);
       else await assert.rejects(this.#delete(ip), isRefused(Code.FailedPrecondition));
     }
     return count;
@@ -165,11 +166,18 @@ class World {
     return this.#central.client(IPService).delete({ ip, project });
   }
 
-  /** @returns which was given back: without a namespace the API means the one outside of them, if the project has such */
+  /** Its key and itself: without a namespace the API means the one outside of them, if the project has such. */
+  #meantBy({ ip, project }: IP): [string, IP] | undefined {
+    return ["", project].flatMap((namespace): [string, IP][] => {
+      const key = `${namespace}/${ip}`;
+      const there = this.#ips.get(key);
+      return there?.project === project ? [[key, there]] : [];
+    })[0];
+  }
+
+  /** @returns which was given back */
   async #give(ip: IP): Promise<IP | undefined> {
-    const keys = ["", ip.project].map((namespace) => `${namespace}/${ip.ip}`);
-    const key = keys.find((k) => this.#ips.get(k)?.project === ip.project);
-    const meant = this.#ips.get(key ?? "");
+    const [key, meant] = this.#meantBy(ip) ?? [];
     if (!key || !meant || this.#isOfMachine(meant)) return undefined;
     const deleted = (await this.#delete(ip)).ip;
     assert.equal(deleted?.uuid, meant.uuid);
