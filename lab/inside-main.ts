@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { autonomy } from "./autonomy.ts";
 import { baseline } from "./baseline.ts";
-import { reasonOf } from "./checks.ts";
+import { type Checks, reasonOf } from "./checks.ts";
 import { adminTokenFile, caFile, centralUrl } from "./daemons.ts";
 import { demo } from "./demo.ts";
 import type { Handover } from "./handover.ts";
@@ -20,31 +20,33 @@ process.exit();
 async function main(): Promise<number> {
   /** What was opened, to be closed in reverse, also when opening the next one failed. */
   const closes: (() => Promise<void>)[] = [];
+  let checks: Checks | undefined;
   try {
     const print = (line: string) => view.print(line);
     const lab = await openLab({ options, files, print, signal: stopping }, (close) => closes.push(close));
-    return options.task === "baseline" ? await baseline(lab) : await withHoldfast(lab);
+    if (options.task === "baseline") return await baseline(lab);
+    checks = await withHoldfast(lab);
+    return checks === undefined || checks.isGood ? 0 : 1;
   } catch (error) {
     if (!stopping.aborted) view.print(`lab: ${reasonOf(error)}`);
     return stopping.aborted && options.task === "stay" ? 0 : 1;
   } finally {
     view.close();
     for (const close of closes.reverse()) await close();
+    // Last of all: a machine that still runs may have something to say after its journey.
+    if (checks) view.print(checks.line);
   }
 }
 
-async function withHoldfast(lab: Lab): Promise<number> {
+/** @returns what the journey was asked and how it came out, if the task is one */
+async function withHoldfast(lab: Lab): Promise<Checks | undefined> {
   const holdfast = await startHoldfast(lab, options.resume ? "as left" : "anew");
   try {
     const journey = options.task === "demo" ? demo : options.task === "autonomy" ? autonomy : undefined;
-    if (journey) {
-      const checks = await journey(lab, holdfast);
-      lab.print(checks.line);
-      if (options.keep) await stay(lab, holdfast);
-      return checks.isGood ? 0 : 1;
-    }
-    await stay(lab, holdfast);
-    return 0;
+    const checks = await journey?.(lab, holdfast);
+    if (checks && options.keep) lab.print(checks.line);
+    if (!checks || options.keep) await stay(lab, holdfast);
+    return checks;
   } finally {
     view.close();
     await holdfast.stop();

@@ -25,7 +25,7 @@ const timer = setTimeout(() => {
 const code = await new Promise<number>((resolve) => lab.once("close", (exit) => resolve(exit ?? 1)));
 clearTimeout(timer);
 
-const count = /(\d+) passed, (\d+) failed, (\d+) skipped\s*$/.exec(last);
+const count = [...last.matchAll(/^(\d+) passed, (\d+) failed, (\d+) skipped$/gm)].at(-1);
 if (isLate) console.log(`the journey took longer than ${deadlineMs / 1000} s`);
 // A lab that did not come to its end has failed, whatever it had passed before.
 if (!count) console.log("0 passed, 1 failed, 0 skipped");
