@@ -195,12 +195,12 @@ function linkOf(
     client,
     ledger,
     outbox,
-    told: () => observations.toldHistory,
-    async tellAll(history) {
-      if (history === observations.toldHistory) return;
+    told: () => observations.told.history,
+    async tellAll(to) {
+      if (observations.isTold(to)) return;
       // Before, so that none is lost when this life ends in between; after, because central has to know their machines.
       await locals.tellAll();
-      await observations.tellAll(history);
+      await observations.tellAll(to);
       await locals.tellAll();
     },
     displaced: () => safeMode.displaced(),

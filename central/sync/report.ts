@@ -28,6 +28,7 @@ const lasting: readonly (string | undefined)[] = ["STORE_LIMIT", "STORED_VALUE_U
 export interface Taken {
   readonly acknowledged: bigint;
   readonly rejected: RejectedEntry[];
+  readonly turn: bigint;
 }
 
 interface Source {
@@ -50,18 +51,18 @@ export async function takeReport(state: State, clock: Clock, request: ReportRequ
   const known = state.get(kinds.reportCursor, partition)?.value;
   // Most reports say that the agent lives, and nothing else: they cost no transaction.
   if (request.entries.length === 0 && known?.outbox === outbox && (history === "" || known.history === history))
-    return { acknowledged: known.sequence, rejected: [] };
+    return { acknowledged: known.sequence, rejected: [], turn: known.turn };
   const entries = [...request.entries].sort((a, b) => (a.sequence < b.sequence ? -1 : a.sequence > b.sequence ? 1 : 0));
   const rejected: RejectedEntry[] = [];
-  let acknowledged = 0n;
+  let [acknowledged, turn] = [0n, 0n];
   for (let i = 0; i === 0 || i < entries.length; i += groupMax) {
     const isLast = i + groupMax >= entries.length;
     const source: Source = { state, clock, cause, partition, outbox, history: isLast ? history : "" };
     const taken = await takeGroup(source, entries.slice(i, i + groupMax));
-    acknowledged = taken.acknowledged;
+    ({ acknowledged, turn } = taken);
     rejected.push(...taken.rejected);
   }
-  return { acknowledged, rejected };
+  return { acknowledged, rejected, turn };
 }
 
 async function takeGroup(source: Source, entries: readonly ReportEntry[]): Promise<Taken> {
@@ -77,7 +78,7 @@ async function takeGroup(source: Source, entries: readonly ReportEntry[]): Promi
     const half = Math.ceil(entries.length / 2);
     const first = await takeGroup({ ...source, history: "" }, entries.slice(0, half));
     const second = await takeGroup(source, entries.slice(half));
-    return { acknowledged: second.acknowledged, rejected: [...first.rejected, ...second.rejected] };
+    return { ...second, rejected: [...first.rejected, ...second.rejected] };
   }
 }
 
@@ -111,8 +112,10 @@ function takeEntries(
   const acknowledged = fresh.at(-1)?.sequence ?? before;
   // Entries that come under no history leave open whether all was told; what was told before stays told.
   const history = told === "" ? (cursor?.history ?? "") : told;
+  const turn = cursor === undefined ? 0n : cursor.outbox === outbox ? cursor.turn : cursor.turn + 1n;
   if (fresh.length > 0 || history !== cursor?.history || outbox !== cursor.outbox) {
-    tx.put(kinds.reportCursor, partition, create(ReportCursorSchema, { outbox, sequence: acknowledged, history }));
+    const next = { outbox, sequence: acknowledged, history, turn };
+    tx.put(kinds.reportCursor, partition, create(ReportCursorSchema, next));
   }
-  return { acknowledged, rejected, unsettled: [...unsettled] };
+  return { acknowledged, rejected, turn, unsettled: [...unsettled] };
 }

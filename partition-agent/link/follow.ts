@@ -1,11 +1,12 @@
 import type { FollowResponse, ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { bug } from "#lib/bug.ts";
 import type { ComingSet, Ledger } from "../ledger/ledger.ts";
+import type { Told } from "../observations/observations.ts";
 
 export interface FollowStreamPorts {
   readonly ledger: Ledger;
-  /** Called before anything of a set is taken: what was reported under another history may not be known any more. */
-  readonly tellAll: (history: string) => Promise<void>;
+  /** Called before anything of a set is taken, and after a report: what was told elsewhere may not be known any more. */
+  readonly tellAll: (to: Partial<Told>) => Promise<void>;
   readonly recollect: (entries: readonly ReportEntry[]) => Promise<void>;
   readonly upToDate: () => Promise<void>;
 }
@@ -25,7 +26,7 @@ export class FollowStream {
     switch (event.case) {
       case "snapshotBegin": {
         const { history, revision } = event.value;
-        await this.#ports.tellAll(history);
+        await this.#ports.tellAll({ history });
         this.#snapshot = { revision, set: await this.#ports.ledger.begin({ history, revision }) };
         return;
       }

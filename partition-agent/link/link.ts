@@ -158,7 +158,7 @@ export class Link {
    * @returns whether central was asked
    */
   async #report(signal: AbortSignal): Promise<boolean> {
-    const { client, outbox, partition, agent, clock, told } = this.#ports;
+    const { client, outbox, partition, agent, clock, told, tellAll } = this.#ports;
     if (!this.#isRecollected) {
       await this.#outboxBell.wait(signal);
       return false;
@@ -178,10 +178,15 @@ export class Link {
       entries: [...entries],
       history,
     });
-    const { acknowledged, rejected } = await withDeadline(clock, reportDeadlineMs, "report to central", signal, (s) =>
-      client.report(request, s),
+    const { acknowledged, rejected, turn } = await withDeadline(
+      clock,
+      reportDeadlineMs,
+      "report to central",
+      signal,
+      (s) => client.report(request, s),
     );
     await outbox.acknowledge(acknowledged, rejected);
+    await tellAll({ turn });
     const [first] = entries;
     // Sent again at once it would be the same again, for ever.
     if (first && acknowledged < first.sequence)

@@ -6,7 +6,7 @@ import { recollected } from "#domain/machine/recollect.ts";
 import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import type { Clock } from "#lib/clock.ts";
-import type { Disk } from "#lib/disk.ts";
+import type { Change, Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
 import { copyOf, isSame } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -14,7 +14,8 @@ import type { Outbox } from "../outbox/outbox.ts";
 
 const table = "observed";
 const metaTable = "observed-meta";
-const toldKey = "told-history";
+const historyKey = "told-history";
+const turnKey = "told-turn";
 /** Machines that are told again at once: their writes share a flush. */
 const retoldAtOnce = 100;
 /** Whoever reaches the provisioning network can claim to be a new machine. */
@@ -31,6 +32,14 @@ export interface ObservationsPorts {
   readonly machinesMax?: number;
 }
 
+/** To whom everything was reported, or is on its way. */
+export interface Told {
+  /** Of the store of that central. */
+  readonly history: string;
+  /** In which turn of reporting: between two of them another outbox spoke for the partition (ReportResponse.turn). */
+  readonly turn: bigint;
+}
+
 /** The newest state of a machine, while it is on its way to the disk. */
 interface Pending {
   readonly machine: MachineObserved;
@@ -44,13 +53,15 @@ export class Observations {
   /** Number of the update that is shown, by machine. */
   readonly #shown = new Map<string, number>();
   #updates = 0;
-  #toldHistory: string;
+  #told: Told;
   /** Machines by the addresses of their network interfaces; normally one each. */
   readonly #byMac = new Map<string, Set<string>>();
 
   constructor(ports: ObservationsPorts) {
     this.#ports = ports;
-    this.#toldHistory = new TextDecoder().decode(ports.disk.get(metaTable, toldKey));
+    const text = (key: string) => new TextDecoder().decode(ports.disk.get(metaTable, key));
+    const turn = text(turnKey);
+    this.#told = { history: text(historyKey), turn: /^\d{1,20}$/.test(turn) ? BigInt(turn) : 0n };
     for (const [uuid, bytes] of ports.disk.entries(table)) {
       try {
         this.#show(uuid, fromBinary(MachineObservedSchema, bytes));
@@ -69,9 +80,13 @@ export class Observations {
     return [...this.#machines.values()];
   }
 
-  /** History of the store of that central to which everything was reported, or is on its way. */
-  get toldHistory(): string {
-    return this.#toldHistory;
+  get told(): Told {
+    return this.#told;
+  }
+
+  /** Whether everything was told there. */
+  isTold({ history, turn }: Partial<Told>): boolean {
+    return (history ?? this.#told.history) === this.#told.history && (turn ?? this.#told.turn) === this.#told.turn;
   }
 
   /**
@@ -122,17 +137,20 @@ export class Observations {
   }
 
   /**
-   * Everything once more, for a central whose store has another history than the one that was told before: it may have forgotten what
-   * it had acknowledged. Resolves when it is in the outbox for good.
+   * Everything once more, for a central whose store has another history than the one that was told before, or that heard somebody else
+   * since then: it may have forgotten what it had acknowledged. Resolves when it is in the outbox for good.
    */
-  async tellAll(history: string): Promise<void> {
-    if (history === this.#toldHistory) return;
+  async tellAll(to: Partial<Told>): Promise<void> {
+    if (this.isTold(to)) return;
     const machines = [...this.#machines.keys()];
     for (let i = 0; i < machines.length; i += retoldAtOnce)
       await Promise.all(machines.slice(i, i + retoldAtOnce).map((uuid) => this.#update(uuid, () => {}, true)));
-    await this.#ports.disk.write([{ table: metaTable, key: toldKey, value: new TextEncoder().encode(history) }]);
-    this.#ports.log.info("all-told-again", { machines: machines.length, former: this.#toldHistory, history });
-    this.#toldHistory = history;
+    const row = (key: string, value: unknown): Change[] =>
+      value === undefined ? [] : [{ table: metaTable, key, value: new TextEncoder().encode(`${value}`) }];
+    await this.#ports.disk.write([...row(historyKey, to.history), ...row(turnKey, to.turn)]);
+    const former = this.#told;
+    this.#told = { ...former, ...to };
+    this.#ports.log.info("all-told-again", { machines: machines.length, former, told: this.#told });
   }
 
   /** Takes back what this agent once reported, where it knows no better. Resolves when it is durable. */

@@ -44,7 +44,7 @@ const readEveryMs = 10_000;
 export async function reportSwitch(ports: SwitchReportPorts, signal: AbortSignal): Promise<void> {
   const { driver, observations, ledger, outbox, clock, log } = ports;
   let last: Uint8Array | undefined;
-  let told = { history: "", revision: 0n };
+  let told = { to: observations.told, revision: 0n };
   let lastError = "";
   while (!signal.aborted) {
     try {
@@ -53,11 +53,12 @@ export async function reportSwitch(ports: SwitchReportPorts, signal: AbortSignal
       const value = toBinary(SwitchSchema, describe(ports, state));
       const wanted = ledger.get("switch-desired", state.id, SwitchDesiredSchema);
       const { revision } = ledger.cursor;
+      const to = observations.told;
       // Central has moved on and does not know the switch, or not any more: somebody has deleted it.
       const isUnknown = wanted === undefined && revision !== told.revision;
-      if (!last || !equalBytes(last, value) || isUnknown || told.history !== observations.toldHistory) {
+      if (!last || !equalBytes(last, value) || isUnknown || told.to !== to) {
         await outbox.put({ kind: "switch", id: state.id, value, seenMs: clock.wallMs() });
-        told = { history: observations.toldHistory, revision };
+        told = { to, revision };
       }
       last = value;
       await keepPorts(ports, state, wanted, signal);

@@ -107,8 +107,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: "nothing is told again to a restored central",
     file: "partition-agent/observations/observations.ts",
-    from: "if (history === this.#toldHistory) return;",
-    to: 'if (this.#toldHistory !== "") return;',
+    from: "(history ?? this.#told.history) === this.#told.history &&",
+    to: '((history ?? "") === this.#told.history || this.#told.history !== "") &&',
+  },
+  {
+    name: "what another outbox replaced is not told again",
+    file: "partition-agent/link/link.ts",
+    from: "await tellAll({ turn });",
+    to: "void turn;",
   },
   {
     name: "a copy of the agent is let in at another central",

@@ -89,9 +89,9 @@ async function startAgent(clock: VirtualClock, disk: MemoryDisk, reach: () => Ce
     client,
     ledger,
     outbox,
-    told: () => observations.toldHistory,
+    told: () => observations.told.history,
     displaced: () => {},
-    tellAll: (history) => observations.tellAll(history),
+    tellAll: (to) => observations.tellAll(to),
     recollect: (entries) => observations.recollect(entries),
     upToDate: async () => {},
     clock,
@@ -224,9 +224,29 @@ test("a report that comes twice, or late, changes nothing", async () => {
     entries: [...agent.outbox.pending(10)],
   });
   const taken = await takeReport(central.state, clock, fresh);
-  assert.deepEqual(await takeReport(central.state, clock, late), { acknowledged: taken.acknowledged, rejected: [] });
+  assert.deepEqual(await takeReport(central.state, clock, late), { ...taken, rejected: [] });
   assert.equal(central.state.get(kinds.machineObserved, uuid)?.value.rack, "new");
 });
+
+for (const next of ["nothing", "something"])
+  test(`what another outbox's late report replaced is told again, also when there is ${next} new`, async () => {
+    const clock = new VirtualClock();
+    const central = await startCentral(clock);
+    await putPartition(central.state);
+    const agent = await startAgent(clock, new MemoryDisk(), () => central);
+    const shown = () => central.state.get(kinds.machineObserved, uuid)?.value.rack;
+    await agent.observations.update(uuid, onRack("here"));
+    await until(clock, "report", () => shown() === "here" && agent.outbox.size === 0);
+    const told = agent.observations.told.turn;
+    const value = toBinary(MachineObservedSchema, create(MachineObservedSchema, { uuid, rack: "there, before" }));
+    const late = { partition: "p1", outbox: "of the disk that was lost" };
+    const entries = [{ sequence: 9n, kind: "machine", id: uuid, value }];
+    await takeReport(central.state, clock, create(ReportRequestSchema, { ...late, entries }));
+    assert.equal(shown(), "there, before");
+    if (next === "something") await agent.observations.update(uuid.replace(/1$/, "2"), onRack("else"));
+    await until(clock, "the truth again", () => shown() === "here" && agent.outbox.size === 0);
+    assert.equal(agent.observations.told.turn, told + 2n, "the other's turn, and its own again");
+  });
 
 test("a report that cannot be read is rejected with the reason, and the others are taken", async () => {
   const clock = new VirtualClock();

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/state/v1/cursor.proto.
  */
 export const file_holdfast_state_v1_cursor: GenFile = /*@__PURE__*/
-  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9jdXJzb3IucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIkEKDFJlcG9ydEN1cnNvchIOCgZvdXRib3gYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDwoHaGlzdG9yeRgDIAEoCSI7CglBZ2VudExpZmUSDQoFYWdlbnQYASABKAkSDgoGc3RyZWFtGAIgASgJEg8KB3Nlc3Npb24YAyABKAliBnByb3RvMw");
+  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9jdXJzb3IucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIk8KDFJlcG9ydEN1cnNvchIOCgZvdXRib3gYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDwoHaGlzdG9yeRgDIAEoCRIMCgR0dXJuGAQgASgEIjsKCUFnZW50TGlmZRINCgVhZ2VudBgBIAEoCRIOCgZzdHJlYW0YAiABKAkSDwoHc2Vzc2lvbhgDIAEoCWIGcHJvdG8z");
 
 /**
  * How far central has taken a partition's reports.
@@ -35,6 +35,13 @@ export type ReportCursor = Message<"holdfast.state.v1.ReportCursor"> & {
    * @generated from field: string history = 3;
    */
   history: string;
+
+  /**
+   * Rises by one each time that another outbox begins to report.
+   *
+   * @generated from field: uint64 turn = 4;
+   */
+  turn: bigint;
 };
 
 /**
