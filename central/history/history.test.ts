@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
+import { BudgetService } from "#gen/holdfast/api/v1/budget_pb.ts";
 import { HistoryService, type ThingChange, ThingChangeKind } from "#gen/holdfast/api/v1/history_pb.ts";
 import { ImageService as AdminImageService } from "#gen/metalstack/admin/v2/image_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
@@ -192,6 +193,25 @@ describe("what is recorded", () => {
     await assert.rejects(history(central.ownerToken).list({ of }), refusedWith(Code.NotFound, /not open/));
     const { changes } = await history(central.ownerToken).list({ of: { ...of, project: central.project } });
     assert.equal(changes.length, 1);
+  });
+
+  test("of a budget is who granted and changed it, and what central delegated of itself", async () => {
+    await central.waiting(2);
+    const budgets = central.client(BudgetService);
+    const { project, network } = central;
+    const { budget } = await budgets.grant({ partition: "lab", project, size: "small", network, machines: 1 });
+    const of = { kind: "budget", id: budget?.budget?.id ?? "" };
+    await budgets.resize({ id: of.id, machines: 2 }, because("they often lose their link"));
+    const { changes } = await history().list({ of });
+    const delegated = [CHANGED, "central", "", `budget ${of.id}`];
+    assert.deepEqual(told(changes), [
+      delegated,
+      [CHANGED, "admin", "BudgetService/Resize", "they often lose their link"],
+      delegated,
+      [CREATED, "admin", "BudgetService/Grant", ""],
+    ]);
+    assert.ok(changes[1]?.fields.includes("machines_wanted"), `${changes[1]?.fields}`);
+    await assert.rejects(history(central.ownerToken).list({ of }), refusedWith(Code.NotFound, /budget/));
   });
 
   test("leaves out what changes nothing that is shown, such as an order that was carried out", async () => {

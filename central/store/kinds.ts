@@ -134,5 +134,6 @@ export const recorded: ReadonlySet<string> = new Set(
     kinds.ip,
     kinds.machineDesired,
     kinds.switchDesired,
+    kinds.budget,
   ].map(({ name }) => name),
 );

@@ -1,6 +1,7 @@
 // Every kind of thing that the API shows: of what it is made, whose it is, and which calls show it to whom.
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import { wantedSwitch } from "#domain/switch/compose.ts";
+import { BudgetService } from "#gen/holdfast/api/v1/budget_pb.ts";
 import { QuotaService } from "#gen/holdfast/api/v1/quota_pb.ts";
 import type { Thing } from "#gen/holdfast/api/v1/thing_pb.ts";
 import { ComponentService as AdminComponentService } from "#gen/metalstack/admin/v2/component_pb.ts";
@@ -237,6 +238,11 @@ export const thingKinds: readonly ThingKind[] = [
     readings: [to("project", QuotaService.method.get)],
     about: ({ project }) => ({ project }),
     ...stored(kinds.quota, (value) => ({ case: "quota", value })),
+  }),
+  thing("budget", kinds.budget, {
+    readings: [to("anybody", BudgetService.method.list)],
+    about: ({ project }) => ({ project }),
+    ...stored(kinds.budget, (value) => ({ case: "budget", value })),
   }),
 ];
 

@@ -18,7 +18,6 @@ test("every stored kind is shown or is named here as one that is not", () => {
     kinds.change,
     kinds.changeHorizon,
     kinds.keptAnswer,
-    kinds.budget,
     kinds.budgetUse,
     kinds.siteAccess,
     kinds.acceptedHistory,

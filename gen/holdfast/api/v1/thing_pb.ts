@@ -7,6 +7,8 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
 import type { Quota } from "./quota_pb.ts";
 import { file_holdfast_api_v1_quota } from "./quota_pb.ts";
+import type { Budget } from "../../state/v1/budget_pb.ts";
+import { file_holdfast_state_v1_budget } from "../../state/v1/budget_pb.ts";
 import type { Component } from "../../../metalstack/api/v2/component_pb.ts";
 import { file_metalstack_api_v2_component } from "../../../metalstack/api/v2/component_pb.ts";
 import type { FilesystemLayout } from "../../../metalstack/api/v2/filesystem_pb.ts";
@@ -41,7 +43,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/api/v1/thing.proto.
  */
 export const file_holdfast_api_v1_thing: GenFile = /*@__PURE__*/
-  fileDesc("Chtob2xkZmFzdC9hcGkvdjEvdGhpbmcucHJvdG8SD2hvbGRmYXN0LmFwaS52MSKXBwoFVGhpbmcSDAoEa2luZBgBIAEoCRIKCgJpZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBBItCgdtYWNoaW5lGAogASgLMhoubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUgAEi0KB25ldHdvcmsYCyABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrSAASIwoCaXAYDCABKAsyFS5tZXRhbHN0YWNrLmFwaS52Mi5JUEgAEikKBWltYWdlGA0gASgLMhgubWV0YWxzdGFjay5hcGkudjIuSW1hZ2VIABInCgRzaXplGA4gASgLMhcubWV0YWxzdGFjay5hcGkudjIuU2l6ZUgAEkcKFXNpemVfaW1hZ2VfY29uc3RyYWludBgPIAEoCzImLm1ldGFsc3RhY2suYXBpLnYyLlNpemVJbWFnZUNvbnN0cmFpbnRIABI+ChBzaXplX3Jlc2VydmF0aW9uGBAgASgLMiIubWV0YWxzdGFjay5hcGkudjIuU2l6ZVJlc2VydmF0aW9uSAASQAoRZmlsZXN5c3RlbV9sYXlvdXQYESABKAsyIy5tZXRhbHN0YWNrLmFwaS52Mi5GaWxlc3lzdGVtTGF5b3V0SAASMQoJcGFydGl0aW9uGBIgASgLMhwubWV0YWxzdGFjay5hcGkudjIuUGFydGl0aW9uSAASKwoGc3dpdGNoGBMgASgLMhkubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoSAASLQoHcHJvamVjdBgUIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RIABI6Cg5wcm9qZWN0X21lbWJlchgVIAEoCzIgLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RNZW1iZXJIABIrCgZ0ZW5hbnQYFiABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRIABI4Cg10ZW5hbnRfbWVtYmVyGBcgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50TWVtYmVySAASKQoFdG9rZW4YGCABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlbkgAEjEKCWNvbXBvbmVudBgZIAEoCzIcLm1ldGFsc3RhY2suYXBpLnYyLkNvbXBvbmVudEgAEicKBXF1b3RhGBogASgLMhYuaG9sZGZhc3QuYXBpLnYxLlF1b3RhSABCBwoFdmFsdWUi1QEKClRoaW5nUXVlcnkSHAoHcHJvamVjdBgBIAEoCUILukgI2AEBcgOwAQESGAoGdGVuYW50GAIgASgJQgi6SAVyAxiAARIdCgNpZHMYAyADKAlCELpIDZIBChDoByIFcgMY2AQSQQoGbGFiZWxzGAQgAygLMicuaG9sZGZhc3QuYXBpLnYxLlRoaW5nUXVlcnkuTGFiZWxzRW50cnlCCLpIBZoBAhBAGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiNwoIUG9zaXRpb24SGQoHaGlzdG9yeRgBIAEoCUIIukgFcgMYgAESEAoIcmV2aXNpb24YAiABKARiBnByb3RvMw", [file_buf_validate_validate, file_holdfast_api_v1_quota, file_metalstack_api_v2_component, file_metalstack_api_v2_filesystem, file_metalstack_api_v2_image, file_metalstack_api_v2_ip, file_metalstack_api_v2_machine, file_metalstack_api_v2_network, file_metalstack_api_v2_partition, file_metalstack_api_v2_project, file_metalstack_api_v2_size, file_metalstack_api_v2_size_imageconstraint, file_metalstack_api_v2_size_reservation, file_metalstack_api_v2_switch, file_metalstack_api_v2_tenant, file_metalstack_api_v2_token]);
+  fileDesc("Chtob2xkZmFzdC9hcGkvdjEvdGhpbmcucHJvdG8SD2hvbGRmYXN0LmFwaS52MSLEBwoFVGhpbmcSDAoEa2luZBgBIAEoCRIKCgJpZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBBItCgdtYWNoaW5lGAogASgLMhoubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUgAEi0KB25ldHdvcmsYCyABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrSAASIwoCaXAYDCABKAsyFS5tZXRhbHN0YWNrLmFwaS52Mi5JUEgAEikKBWltYWdlGA0gASgLMhgubWV0YWxzdGFjay5hcGkudjIuSW1hZ2VIABInCgRzaXplGA4gASgLMhcubWV0YWxzdGFjay5hcGkudjIuU2l6ZUgAEkcKFXNpemVfaW1hZ2VfY29uc3RyYWludBgPIAEoCzImLm1ldGFsc3RhY2suYXBpLnYyLlNpemVJbWFnZUNvbnN0cmFpbnRIABI+ChBzaXplX3Jlc2VydmF0aW9uGBAgASgLMiIubWV0YWxzdGFjay5hcGkudjIuU2l6ZVJlc2VydmF0aW9uSAASQAoRZmlsZXN5c3RlbV9sYXlvdXQYESABKAsyIy5tZXRhbHN0YWNrLmFwaS52Mi5GaWxlc3lzdGVtTGF5b3V0SAASMQoJcGFydGl0aW9uGBIgASgLMhwubWV0YWxzdGFjay5hcGkudjIuUGFydGl0aW9uSAASKwoGc3dpdGNoGBMgASgLMhkubWV0YWxzdGFjay5hcGkudjIuU3dpdGNoSAASLQoHcHJvamVjdBgUIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RIABI6Cg5wcm9qZWN0X21lbWJlchgVIAEoCzIgLm1ldGFsc3RhY2suYXBpLnYyLlByb2plY3RNZW1iZXJIABIrCgZ0ZW5hbnQYFiABKAsyGS5tZXRhbHN0YWNrLmFwaS52Mi5UZW5hbnRIABI4Cg10ZW5hbnRfbWVtYmVyGBcgASgLMh8ubWV0YWxzdGFjay5hcGkudjIuVGVuYW50TWVtYmVySAASKQoFdG9rZW4YGCABKAsyGC5tZXRhbHN0YWNrLmFwaS52Mi5Ub2tlbkgAEjEKCWNvbXBvbmVudBgZIAEoCzIcLm1ldGFsc3RhY2suYXBpLnYyLkNvbXBvbmVudEgAEicKBXF1b3RhGBogASgLMhYuaG9sZGZhc3QuYXBpLnYxLlF1b3RhSAASKwoGYnVkZ2V0GBsgASgLMhkuaG9sZGZhc3Quc3RhdGUudjEuQnVkZ2V0SABCBwoFdmFsdWUi1QEKClRoaW5nUXVlcnkSHAoHcHJvamVjdBgBIAEoCUILukgI2AEBcgOwAQESGAoGdGVuYW50GAIgASgJQgi6SAVyAxiAARIdCgNpZHMYAyADKAlCELpIDZIBChDoByIFcgMY2AQSQQoGbGFiZWxzGAQgAygLMicuaG9sZGZhc3QuYXBpLnYxLlRoaW5nUXVlcnkuTGFiZWxzRW50cnlCCLpIBZoBAhBAGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiNwoIUG9zaXRpb24SGQoHaGlzdG9yeRgBIAEoCUIIukgFcgMYgAESEAoIcmV2aXNpb24YAiABKARiBnByb3RvMw", [file_buf_validate_validate, file_holdfast_api_v1_quota, file_holdfast_state_v1_budget, file_metalstack_api_v2_component, file_metalstack_api_v2_filesystem, file_metalstack_api_v2_image, file_metalstack_api_v2_ip, file_metalstack_api_v2_machine, file_metalstack_api_v2_network, file_metalstack_api_v2_partition, file_metalstack_api_v2_project, file_metalstack_api_v2_size, file_metalstack_api_v2_size_imageconstraint, file_metalstack_api_v2_size_reservation, file_metalstack_api_v2_switch, file_metalstack_api_v2_tenant, file_metalstack_api_v2_token]);
 
 /**
  * Anything that the API shows, as the other services show it to the same caller, but never with a secret: a machine's userdata is
@@ -52,7 +54,7 @@ export const file_holdfast_api_v1_thing: GenFile = /*@__PURE__*/
 export type Thing = Message<"holdfast.api.v1.Thing"> & {
   /**
    * machine, network, ip, image, size, size-image-constraint, size-reservation, filesystem-layout, partition, switch, project,
-   * project-member, tenant, tenant-member, token, component or quota.
+   * project-member, tenant, tenant-member, token, component, quota or budget.
    *
    * @generated from field: string kind = 1;
    */
@@ -182,6 +184,12 @@ export type Thing = Message<"holdfast.api.v1.Thing"> & {
      */
     value: Quota;
     case: "quota";
+  } | {
+    /**
+     * @generated from field: holdfast.state.v1.Budget budget = 27;
+     */
+    value: Budget;
+    case: "budget";
   } | { case: undefined; value?: undefined };
 };
 
