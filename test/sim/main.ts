@@ -3,11 +3,12 @@ import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { commit } from "./commit.ts";
-import type { FaultName } from "./faults.ts";
 import { type Outcome, runSeed } from "./run.ts";
 import { shrink } from "./shrink.ts";
 import { marksInSource } from "./sometimes.ts";
 import { clockText } from "./trace.ts";
+import { bundledWorker, type Worker } from "./worker.ts";
+import type { Told } from "./worker-main.ts";
 
 const usage = `npm run sim -- [flags]     the shipped central, agent and installer on virtual time, with faults
 
@@ -19,12 +20,6 @@ const usage = `npm run sim -- [flags]     the shipped central, agent and install
   --workers N   processes (as many as there are cores)
   --help        this text
 `;
-
-/** What a worker tells of one seed. */
-interface Told extends Omit<Outcome, "trace" | "injected" | "marks"> {
-  readonly injected: readonly (readonly [FaultName, number])[];
-  readonly marks: readonly string[];
-}
 
 const eachChunk = 5;
 
@@ -82,8 +77,13 @@ async function many({ seeds, first, workers, minutes }: Many, wantsMarks: boolea
     return Array.from({ length: next - from }, (_, i) => from + i);
   };
   const progress = setInterval(() => console.log(`  ${told.length} of ${seeds} seeds`), 15_000);
-  await Promise.all(Array.from({ length: workers }, () => employ(take, (outcome) => told.push(outcome))));
-  clearInterval(progress);
+  const worker = await bundledWorker();
+  try {
+    await Promise.all(Array.from({ length: workers }, () => employ(worker, take, (outcome) => told.push(outcome))));
+  } finally {
+    clearInterval(progress);
+    worker.remove();
+  }
   const seconds = (performance.now() - begin) / 1000;
   const failed = told.filter((o) => o.failure !== undefined).sort((a, b) => a.seed - b.seed);
   const marks = marksInSource();
@@ -129,13 +129,10 @@ async function explain(told: Told): Promise<void> {
 }
 
 /** Runs a worker until there is nothing left to take. */
-function employ(take: () => readonly number[], tell: (outcome: Told) => void): Promise<void> {
+function employ({ file }: Worker, take: () => readonly number[], tell: (outcome: Told) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker: ChildProcess = fork(import.meta.filename, [], {
-      // What lives for one event is most of what there is: room for it spares the collector a tenth of all time.
-      execArgv: ["--max-semi-space-size=64", "--import", "tsx"],
-      env: { ...process.env, HOLDFAST_SIM_WORKER: "1" },
-    });
+    // What lives for one event is most of what there is: room for it spares the collector a tenth of all time.
+    const worker: ChildProcess = fork(file, [], { execArgv: ["--max-semi-space-size=64"] });
     let left = 0;
     const feed = () => {
       const seeds = take();
@@ -156,15 +153,4 @@ function employ(take: () => readonly number[], tell: (outcome: Told) => void): P
   });
 }
 
-function work(): void {
-  process.on("message", async (seeds: readonly number[]) => {
-    for (const seed of seeds) {
-      const { trace: _, injected, marks, ...rest } = await runSeed(seed);
-      const told: Told = { ...rest, injected: [...injected], marks: [...marks] };
-      process.send?.(told);
-    }
-  });
-}
-
-if (process.env.HOLDFAST_SIM_WORKER === "1") work();
-else process.exitCode = await main();
+process.exitCode = await main();
