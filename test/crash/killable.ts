@@ -1,5 +1,6 @@
 // The shipped program of central in a process of its own, over a store that outlives it.
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
@@ -23,7 +24,7 @@ export interface Program {
 export async function bundledCentral(): Promise<Program> {
   const folder = path.join(top, ".cache/crash");
   mkdirSync(folder, { recursive: true });
-  const file = path.join(folder, `central-${process.pid}.mjs`);
+  const file = path.join(folder, `central-${randomUUID()}.mjs`);
   await build({
     entryPoints: [path.join(import.meta.dirname, "central-main.ts")],
     bundle: true,

@@ -15,6 +15,8 @@ const usage = `npm run crash -- [flags] [CALL …]     kills central at every aw
 `;
 /** Calls that are worked on at once, each over a store of its own. */
 const atOnce = 2;
+/** Rounds of a few seconds. */
+const progressEvery = 10;
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -43,7 +45,9 @@ async function sweepAndTell(deed: Deed, spread: number, isOverEtcd: boolean): Pr
   const use = async (kept: Kept) => {
     const house = await houseOver(kept);
     try {
-      return await sweep(house, deed, { spread, closelyMs: Number.POSITIVE_INFINITY });
+      return await sweep(house, deed, { spread, closelyMs: Number.POSITIVE_INFINITY }, (done, awaits) => {
+        if (done % progressEvery === 0) console.log(`  ${deed.name}: ${done} of ${awaits}`);
+      });
     } finally {
       house.remove();
     }

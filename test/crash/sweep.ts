@@ -37,16 +37,26 @@ export interface Extent {
   readonly closelyMs: number;
 }
 
-export async function sweep(house: House, deed: Deed, { spread, closelyMs }: Extent): Promise<Swept> {
+/** @param progress told after each await that central was killed at */
+export async function sweep(
+  house: House,
+  deed: Deed,
+  { spread, closelyMs }: Extent,
+  progress: (done: number, awaits: number) => void = () => {},
+): Promise<Swept> {
   const begunMs = Date.now();
   const rounds = await Rounds.begun(house, deed);
   try {
     const { awaits = 0 } = await rounds.round(0);
     assert.ok(awaits > 0, `central died of itself: ${deed.name}`);
     const next = () => nextAwait(rounds.what(), { awaits, spread, isClosely: Date.now() - begunMs < closelyMs });
-    for (let at = next(); at !== undefined; at = next()) await rounds.round(at);
-    for (let at = awaits + 1, isOver = spread < awaits; !isOver; at++)
-      isOver = (await rounds.round(at)).awaits !== undefined;
+    const round = async (at: number) => {
+      const last = await rounds.round(at);
+      progress(rounds.found.size, awaits);
+      return last;
+    };
+    for (let at = next(); at !== undefined; at = next()) await round(at);
+    for (let at = awaits + 1, isOver = spread < awaits; !isOver; at++) isOver = (await round(at)).awaits !== undefined;
     await rounds.end();
     return { awaits, found: rounds.found };
   } finally {
