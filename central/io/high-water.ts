@@ -34,8 +34,10 @@ export class HighWater {
     return mark !== undefined && (mark.history !== history || mark.revision > revision);
   }
 
-  write({ history, revision }: Mark): void {
+  /** @param now asked when it is written */
+  write(now: () => Mark): void {
     try {
+      const { history, revision } = now();
       writeFileSync(`${this.#file}.new`, `${history} ${revision}\n`, { mode: 0o600 });
       renameSync(`${this.#file}.new`, this.#file);
     } catch (error) {
@@ -43,14 +45,14 @@ export class HighWater {
     }
   }
 
-  /** After a while, once for all that came until then. @param now asked when it is written */
+  /** After a while, once for all that came until then. */
   writeSoon(now: () => Mark): void {
     if (this.#isDue) return;
     this.#isDue = true;
     this.#clock.sleep(behindMs, this.#stop.signal).then(
       () => {
         this.#isDue = false;
-        this.write(now());
+        this.write(now);
       },
       () => {},
     );

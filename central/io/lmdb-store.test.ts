@@ -9,6 +9,7 @@ import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { ownMark, runningPid } from "#lib/io/process-mark.ts";
 import { systemRandom } from "#lib/io/system-random.ts";
+import { cannotMount, SmallFilesystem } from "#lib/io/testing/small-filesystem.ts";
 import { silentLog } from "#lib/log.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { Compacted, type Store, StoreUnavailable } from "../store/store.ts";
@@ -192,3 +193,36 @@ function writer(folder: string): ChildProcess {
   const main = path.join(import.meta.dirname, "testing/lmdb-writer-main.ts");
   return spawn(process.execPath, ["--import", "tsx", main, folder], { stdio: ["ignore", "pipe", "pipe"] });
 }
+
+test("on a full disk commits are refused as unavailable, reads go on, and with room again the next revision lasts", {
+  skip: cannotMount(),
+}, async () => {
+  const small = new SmallFilesystem(32);
+  const folder = path.join(small.folder, "store");
+  const store = open(folder);
+  await put(store, "a");
+  const before = await store.list("");
+  small.fill();
+  const large = (key: string) =>
+    store.commit({ conditions: [], puts: [{ key, value: new Uint8Array(1_000_000) }], deletes: ["a"] });
+  const outcomes = await Promise.allSettled(["b", "c", "d", "e", "f"].map(large));
+  const refused = outcomes.filter(({ status }) => status === "rejected") as PromiseRejectedResult[];
+  assert(refused.length > 1);
+  for (const { reason } of refused) {
+    assert(reason instanceof StoreUnavailable);
+    assert.match(
+      reason.message,
+      /^the embedded store failed: .*data\.mdb cannot be written: ENOSPC: no space left on device/,
+    );
+  }
+  const full = await store.list("");
+  assert.equal(full.revision, before.revision + BigInt(5 - refused.length));
+  small.clear();
+  assert.deepEqual(await large("z"), { ok: true, revision: full.revision + 1n });
+  const listing = await store.list("");
+  await store.close();
+  const again = open(folder);
+  assert.deepEqual(await again.list(""), listing);
+  await again.close();
+  small.remove();
+});

@@ -1,18 +1,19 @@
-// The embedded store: one process, one folder, one LMDB environment. A commit is one transaction that writes the items and the
-// batch that watches read, so both are there or neither is; it resolves when the transaction is flushed to disk.
+// The embedded store: one process, one folder, one LMDB environment. A commit writes the items and the batch that watches read, so both
+// are there or neither is; it resolves when they are flushed to disk.
 //
 // Tables: items (key → item), log (revision → batch), deadlines (key → wall milliseconds), meta.
 // Every revision has a batch and revisions are consecutive, so the log's first key says what is compacted.
-import { mkdirSync } from "node:fs";
-import path from "node:path";
-import { type Database, open, type RootDatabase } from "lmdb";
+import type { Database, Key } from "lmdb";
 import { Bell } from "#lib/bell.ts";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
 import { fileIdentity } from "#lib/io/file-identity.ts";
+import { LmdbEnvironment } from "#lib/io/lmdb-environment.ts";
+import { roomOf } from "#lib/io/lmdb-room.ts";
 import { ownMark, runningPid } from "#lib/io/process-mark.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
+import { reasonOf } from "#lib/reason-of.ts";
 import type { Result } from "#lib/result.ts";
 import { Expiry } from "../store/expiry.ts";
 import { checkCommit } from "../store/limits.ts";
@@ -32,9 +33,12 @@ import { HighWater, type Mark } from "./high-water.ts";
 const format = "1";
 /** Old batches removed per commit, at most: more than one, so that a log that is too long shrinks. */
 const forgetPerCommit = 4;
+/** Of a compaction, so that it needs little room. */
+const forgetAtOnce = 256;
 /** A deletion that failed is tried again after this. */
 const expiryRetryMs = 1_000;
 
+const tables = ["items", "log", "deadlines", "meta"] as const;
 type MetaKey = "file" | "format" | "history" | "owner" | "revision";
 
 interface LmdbStoreOptions {
@@ -49,11 +53,7 @@ export class LmdbStore implements Store {
   readonly #keep: number;
   readonly #clock: Clock;
   readonly #eventLog: Log;
-  readonly #root: RootDatabase<Buffer, string>;
-  readonly #items: Database<Buffer, string>;
-  readonly #log: Database<Buffer, number>;
-  readonly #deadlines: Database<number, string>;
-  readonly #meta: Database<string, MetaKey>;
+  readonly #environment: LmdbEnvironment;
   readonly #bell = new Bell();
   readonly #expiry: Expiry;
   readonly #closing = new AbortController();
@@ -64,29 +64,18 @@ export class LmdbStore implements Store {
     ports: { readonly clock: Clock; readonly random: Random; readonly log: Log },
     { folder, keep = 100_000 }: LmdbStoreOptions,
   ) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#folder = folder;
     this.#keep = keep;
     this.#clock = ports.clock;
     this.#eventLog = ports.log;
-    this.#root = open<Buffer, string>({
-      path: folder,
-      encoding: "binary",
-      overlappingSync: false, // a commit resolves, and is seen by readers, when it is on disk
-      maxDbs: 8,
-      mapSize: 16 * 2 ** 30,
-    });
-    this.#items = this.#root.openDB<Buffer, string>({ name: "items", encoding: "binary" });
-    this.#log = this.#root.openDB<Buffer, number>({ name: "log", encoding: "binary" });
-    this.#deadlines = this.#root.openDB<number, string>({ name: "deadlines", encoding: "ordered-binary" });
-    this.#meta = this.#root.openDB<string, MetaKey>({ name: "meta", encoding: "string" });
+    this.#environment = new LmdbEnvironment({ folder, encodings: { deadlines: "ordered-binary", meta: "string" } });
     this.#highWater = new HighWater(folder, ports);
-    const refusal = this.#root.transactionSync(() => this.#takeOver(ports.random));
+    const refusal = this.#environment.writeNow({ bytes: roomOf([100]), tables }, () => this.#takeOver(ports.random));
     if (refusal !== undefined) {
-      void this.#root.close();
+      void this.#environment.close();
       throw new StoreUnavailable(refusal);
     }
-    this.#highWater.write(this.#mark());
+    this.#highWater.write(() => this.#mark());
     this.#expiry = new Expiry(
       ports.clock,
       () => ports.clock.wallMs(),
@@ -102,25 +91,20 @@ export class LmdbStore implements Store {
 
   async read(key: string): Promise<Item | undefined> {
     this.#checkOpen();
-    this.#root.resetReadTxn();
+    this.#environment.refresh();
     const bytes = this.#items.get(key);
     return bytes && wellFormed(decodeItem(key, plain(bytes)));
   }
 
   async list(prefix: string): Promise<Listing> {
     this.#checkOpen();
-    this.#root.resetReadTxn();
-    const transaction = this.#root.useReadTransaction();
-    try {
-      const items: Item[] = [];
-      for (const { key, value } of this.#items.getRange({ start: prefix, transaction })) {
-        if (!key.startsWith(prefix)) break;
-        items.push(wellFormed(decodeItem(key, plain(value))));
-      }
-      return { items, revision: BigInt(this.#meta.get("revision", { transaction }) ?? 0) };
-    } finally {
-      transaction.done();
+    this.#environment.refresh();
+    const items: Item[] = [];
+    for (const { key, value } of this.#items.getRange({ start: prefix })) {
+      if (!key.startsWith(prefix)) break;
+      items.push(wellFormed(decodeItem(key, plain(value))));
     }
+    return { items, revision: this.#revision() };
   }
 
   async *watch(wanted: { readonly prefix: string; readonly after: bigint }, signal: AbortSignal): AsyncIterable<Batch> {
@@ -128,7 +112,7 @@ export class LmdbStore implements Store {
     const either = AbortSignal.any([signal, this.#closing.signal]);
     let at = wanted.after;
     while (!either.aborted) {
-      this.#root.resetReadTxn();
+      this.#environment.refresh();
       const compacted = this.#compacted();
       if (at < compacted) throw new Compacted(compacted);
       const bytes = this.#log.get(Number(at + 1n));
@@ -146,10 +130,10 @@ export class LmdbStore implements Store {
   async commit(commit: Commit): Promise<Committed> {
     this.#checkOpen();
     checkCommit(commit);
-    const committed = await this.#transaction((): Committed => {
+    const committed = await this.#write(roomFor(commit), (): Committed => {
       const conflicts = commit.conditions.filter((c) => (this.#itemNow(c.key)?.revision ?? 0n) !== c.revision);
       if (conflicts.length > 0) return { ok: false, conflicts: conflicts.map((c) => c.key) };
-      return { ok: true, revision: this.#write(commit.puts, commit.deletes) };
+      return { ok: true, revision: this.#apply(commit.puts, commit.deletes) };
     });
     if (committed.ok) {
       for (const { key } of commit.puts) this.#expiry.set(key, this.#deadlines.get(key));
@@ -162,11 +146,12 @@ export class LmdbStore implements Store {
 
   async compact(revision: bigint): Promise<void> {
     this.#checkOpen();
-    await this.#transaction(() => {
+    const step = () => {
       const now = this.#revision();
       if (revision > now) bug(`compaction at ${revision}, which is beyond the store's ${now}`);
-      this.#forget(revision, Number.POSITIVE_INFINITY);
-    });
+      return this.#forget(revision, forgetAtOnce);
+    };
+    while ((await this.#write(roomOf(Array(forgetAtOnce).fill(0)), step)) === forgetAtOnce);
     this.#bell.ring();
   }
 
@@ -175,9 +160,10 @@ export class LmdbStore implements Store {
     this.#closing.abort();
     this.#expiry.close();
     this.#highWater.close();
-    await this.#root.transaction(() => void this.#meta.remove("owner"));
-    this.#highWater.write(this.#mark());
-    await this.#root.close();
+    // If it cannot be removed: the mark of a process that is gone is taken over.
+    await this.#write(roomOf([0]), () => void this.#meta.remove("owner")).catch(() => {});
+    this.#highWater.write(() => this.#mark());
+    await this.#environment.close();
   }
 
   /** In a transaction, which LMDB gives to one process at a time, so two that start together cannot both win. */
@@ -190,7 +176,7 @@ export class LmdbStore implements Store {
     void this.#meta.put("format", format);
     void this.#meta.put("owner", ownMark());
     // A copy that was put back, or carried to another host, may be older than what agents know: its history is another one.
-    const file = fileIdentity(path.join(this.#folder, "data.mdb"));
+    const file = fileIdentity(this.#environment.file);
     const isOther = (this.#meta.get("file") ?? file) !== file || this.#highWater.isAbove(this.#mark());
     if (isOther || this.#meta.get("history") === undefined) void this.#meta.put("history", random.uuid());
     void this.#meta.put("file", file);
@@ -198,7 +184,7 @@ export class LmdbStore implements Store {
   }
 
   /** Runs in a transaction. @returns the store's revision after it */
-  #write(puts: Commit["puts"], deletes: readonly string[]): bigint {
+  #apply(puts: Commit["puts"], deletes: readonly string[]): bigint {
     const before = this.#revision();
     const gone = deletes.filter((key) => this.#items.doesExist(key));
     if (puts.length === 0 && gone.length === 0) return before;
@@ -227,10 +213,10 @@ export class LmdbStore implements Store {
 
   async #expire(keys: readonly string[]): Promise<void> {
     try {
-      await this.#transaction(() => {
+      await this.#write(roomFor({ puts: [], deletes: keys }), () => {
         const now = this.#clock.wallMs();
         const due = keys.filter((key) => (this.#deadlines.get(key) ?? Number.POSITIVE_INFINITY) <= now);
-        this.#write([], due);
+        this.#apply([], due);
       });
       this.#bell.ring();
     } catch (error) {
@@ -240,10 +226,11 @@ export class LmdbStore implements Store {
     }
   }
 
-  /** Runs in a transaction: removes batches up to the revision, oldest first. */
-  #forget(revision: bigint, most: number): void {
-    const keys = this.#log.getKeys({ end: Number(revision) + 1, ...(Number.isFinite(most) ? { limit: most } : {}) });
-    for (const key of [...keys]) void this.#log.remove(key);
+  /** Runs in a transaction: removes batches up to the revision, oldest first. @returns how many */
+  #forget(revision: bigint, most: number): number {
+    const keys = [...this.#log.getKeys({ end: Number(revision) + 1, limit: most })];
+    for (const key of keys) void this.#log.remove(key);
+    return keys.length;
   }
 
   #compacted(): bigint {
@@ -264,18 +251,45 @@ export class LmdbStore implements Store {
     return bytes && wellFormed(decodeItem(key, plain(bytes)));
   }
 
-  async #transaction<T>(work: () => T): Promise<T> {
+  async #write<T>(bytes: number, work: () => T): Promise<T> {
     try {
-      return await this.#root.transaction(work);
+      return await this.#environment.write({ bytes, tables }, work);
     } catch (error) {
       if (error instanceof Error && error.message.startsWith("bug: ")) throw error;
-      throw new StoreUnavailable(`the embedded store in ${this.#folder} failed: ${String(error)}`, { cause: error });
+      throw new StoreUnavailable(`the embedded store failed: ${reasonOf(error)}`, { cause: error });
     }
+  }
+
+  get #items(): Database<Buffer, string> {
+    return this.#table("items");
+  }
+
+  get #log(): Database<Buffer, number> {
+    return this.#table("log");
+  }
+
+  get #deadlines(): Database<number, string> {
+    return this.#table("deadlines");
+  }
+
+  get #meta(): Database<string, MetaKey> {
+    return this.#table("meta");
+  }
+
+  #table<V, K extends Key>(name: (typeof tables)[number]): Database<V, K> {
+    return this.#environment.table<V, K>(name) ?? bug(`an open store has no table ${name}`);
   }
 
   #checkOpen(): void {
     if (this.#closing.signal.aborted) throw new StoreUnavailable(`the embedded store in ${this.#folder} is closed`);
   }
+}
+
+/** The items, their deadlines, the batch with all of them, the revision, and the batches that are forgotten. */
+function roomFor({ puts, deletes }: Pick<Commit, "puts" | "deletes">): number {
+  const lengths = [...puts.map(({ key, value }) => key.length + value.length), ...deletes.map((key) => key.length)];
+  const batch = lengths.reduce((sum, length) => sum + length, 0);
+  return roomOf([...lengths, ...lengths.map(() => 0), batch, ...Array<number>(1 + forgetPerCommit).fill(0)]);
 }
 
 /** Without Buffer's own methods, so that all adapters give the same. */

@@ -1,42 +1,41 @@
-import { mkdirSync } from "node:fs";
-import path from "node:path";
-import { type Database, open, type RootDatabase } from "lmdb";
 import type { Change, Disk } from "../disk.ts";
 import { fileIdentity } from "./file-identity.ts";
+import { LmdbEnvironment } from "./lmdb-environment.ts";
+import { roomOf } from "./lmdb-room.ts";
 import { ownMark, runningPid } from "./process-mark.ts";
 
 /** LMDB's limit, in UTF-8. */
 const keyBytesMax = 1978;
 const ownerTable = "disk-owner";
+const ofOwner = { bytes: roomOf([100]), tables: [ownerTable] };
 
 /** A `Disk` in one LMDB environment, open in one process at a time. A write is one transaction; concurrent ones share a flush. */
 export class LmdbDisk implements Disk {
   /** Of the file that LMDB keeps everything in. */
   readonly identity: string;
-  readonly #root: RootDatabase<Buffer, string>;
-  readonly #tables = new Map<string, Database<Buffer, string>>();
+  readonly #environment: LmdbEnvironment;
 
   /**
    * @param folder made if it is not there, mode 0700
-   * @throws when another process that runs has it open
+   * @param options.mapBytes that all data may take
+   * @throws when another process that runs has it open, or there is no room to write to it
    */
-  constructor(folder: string) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    this.#root = open<Buffer, string>({ path: folder, encoding: "binary", maxDbs: 32, mapSize: 16 * 2 ** 30 });
+  constructor(folder: string, options: { readonly mapBytes?: number } = {}) {
+    this.#environment = new LmdbEnvironment({ folder, ...options });
     // In a transaction, which LMDB gives to one process at a time, so two that start together cannot both win.
-    const owner = this.#root.transactionSync(() => this.#takeOver());
-    this.identity = fileIdentity(path.join(folder, "data.mdb"));
+    const owner = this.#environment.writeNow(ofOwner, () => this.#takeOver());
+    this.identity = fileIdentity(this.#environment.file);
     if (owner === undefined) return;
-    void this.#root.close();
+    void this.#environment.close();
     throw new Error(`the data in ${folder} is in use by process ${owner}: stop it first, or choose another folder`);
   }
 
   get(table: string, key: string): Uint8Array | undefined {
-    return this.#table(table).get(key);
+    return this.#environment.table(table)?.get(key);
   }
 
   *entries(table: string, prefix = ""): Iterable<readonly [string, Uint8Array]> {
-    for (const { key, value } of this.#table(table).getRange({ start: prefix })) {
+    for (const { key, value } of this.#environment.table(table)?.getRange({ start: prefix }) ?? []) {
       if (!key.startsWith(prefix)) return;
       yield [key, value];
     }
@@ -49,33 +48,27 @@ export class LmdbDisk implements Disk {
       if (bytes === 0 || bytes > keyBytesMax)
         throw new Error(`disk key of ${bytes} bytes in table ${table}: 1 to ${keyBytesMax} can be stored`);
     }
-    // A batch is a transaction that LMDB's own thread carries out. `transaction` would come back into this one for it, and let that
-    // one wait meanwhile.
-    await this.#root.batch(() => {
-      for (const { table, key, value } of changes) {
-        if (value === undefined) void this.#table(table).remove(key);
-        else void this.#table(table).put(key, Buffer.from(value));
+    const bytes = roomOf(changes.map(({ key, value }) => key.length + (value?.length ?? 0)));
+    const copies = changes.map((change) => ({ ...change, value: change.value && Buffer.from(change.value) }));
+    await this.#environment.write({ bytes, tables: changes.map(({ table }) => table) }, () => {
+      for (const { table, key, value } of copies) {
+        if (value === undefined) void this.#environment.table(table)?.remove(key);
+        else void this.#environment.table(table)?.put(key, value);
       }
     });
-    await this.#root.flushed;
   }
 
   async close(): Promise<void> {
-    await this.#root.transaction(() => void this.#table(ownerTable).remove("owner"));
-    await this.#root.close();
+    // If it cannot be removed: the mark of a process that is gone is taken over.
+    await this.#environment.write(ofOwner, () => this.#environment.table(ownerTable)?.remove("owner")).catch(() => {});
+    await this.#environment.close();
   }
 
   /** @returns the pid of the process that has it open, undefined when it is ours now */
   #takeOver(): number | undefined {
-    const table = this.#table(ownerTable);
-    const owner = runningPid(table.get("owner")?.toString() ?? "");
-    if (owner === undefined) void table.put("owner", Buffer.from(ownMark()));
+    const table = this.#environment.table(ownerTable);
+    const owner = runningPid(table?.get("owner")?.toString() ?? "");
+    if (owner === undefined) void table?.put("owner", Buffer.from(ownMark()));
     return owner;
-  }
-
-  #table(name: string): Database<Buffer, string> {
-    const table = this.#tables.get(name) ?? this.#root.openDB<Buffer, string>({ name, encoding: "binary" });
-    this.#tables.set(name, table);
-    return table;
   }
 }
