@@ -11,10 +11,7 @@ import type { Tx } from "../store/tx.ts";
 export function reservedForOthers(tx: Tx, pool: Pool, project: string, all: () => readonly MachineView[]): number {
   const reservations = tx.list(kinds.sizeReservation).map((row) => row.value);
   if (reservations.length === 0) return 0;
-  const machines = all().filter(({ observed }) => observed?.size === pool.size);
-  const usedBy = (one: string) =>
-    machines.filter(({ desired: { allocation, delegated } }) => (allocation ?? delegated)?.project === one).length;
-  const { remaining } = reservedIn(reservations, pool, usedBy, (one) => one !== project);
+  const { remaining } = reservedIn(reservations, pool, all(), (one) => one !== project);
   if (remaining > 0) inTurn(tx, pool);
   return remaining;
 }

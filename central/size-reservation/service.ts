@@ -67,7 +67,7 @@ function checkRoom(tx: Tx, { id, size, partitions, amount }: SizeReservation): v
     const isOf = (m: { readonly partition: string; readonly size: string }) =>
       m.partition === partition && m.size === size;
     const there = tx.list(kinds.machineObserved).filter((row) => isOf(row.value)).length;
-    const promised = reservedIn(others, { partition, size }, () => 0).amount;
+    const promised = reservedIn(others, { partition, size }, []).amount;
     if (promised + amount <= there) continue;
     const text = `partition ${partition} has ${there} machines of size ${size}, of which ${promised} are reserved already: ${amount} more are too many`;
     throw new Refusal("precondition", text, { reason: "NOT_SO_MANY", field: "size_reservation.amount" });

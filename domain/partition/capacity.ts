@@ -56,11 +56,10 @@ function sizeCapacity(
   const phase = ({ observed }: MachineView): Event => (observed ? stateOf(observed.events) : Event.UNSPECIFIED);
   const isOther = (m: MachineView) => phase(m) !== Event.PHONED_HOME && phase(m) !== Event.WAITING;
   const isFaulty = (m: MachineView) => issuesOf(m).some(({ severity }) => severity !== MachineIssueSeverity.MINOR);
-  const usedBy = (project: string) => machines.filter((m) => m.desired.allocation?.project === project).length;
   const isCounted = (one: string) => project === undefined || one === project;
-  const { amount, used, remaining } = reservedIn(reservations, pool, usedBy, isCounted);
+  const { amount, used, remaining } = reservedIn(reservations, pool, machines, isCounted);
   const allocatable = count((m) => unavailability(m, "choice") === undefined);
-  const free = allocatable - BigInt(reservedIn(reservations, pool, usedBy).remaining);
+  const free = allocatable - BigInt(reservedIn(reservations, pool, machines).remaining);
   return create(MachineSizeCapacitySchema, {
     size: pool.size,
     total: BigInt(machines.length),

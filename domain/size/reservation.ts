@@ -1,5 +1,6 @@
 // Machines that are kept free for projects: of a size, an amount in each of some partitions.
 import type { SizeReservation, SizeReservationQuery } from "#gen/metalstack/api/v2/size_reservation_pb.ts";
+import type { MachineView } from "../machine/placement.ts";
 import { hasLabels } from "../meta.ts";
 
 export interface Pool {
@@ -19,13 +20,14 @@ const concerns = ({ size, partitions }: SizeReservation, pool: Pool): boolean =>
   size === pool.size && partitions.includes(pool.partition);
 
 /**
- * Summed over the projects that `counts` takes. What a project has beyond what is reserved for it is nobody else's part of it.
- * @param usedBy machines of the pool that a project has
+ * Summed over the projects that `counts` takes. What a project has beyond what is reserved for it is nobody else's part of it. A machine
+ * that is delegated to a partition for a project is one that the project has.
+ * @param machines of the pool's partition, of any size
  */
 export function reservedIn(
   reservations: readonly SizeReservation[],
   pool: Pool,
-  usedBy: (project: string) => number,
+  machines: readonly MachineView[],
   counts: (project: string) => boolean = () => true,
 ): Reserved {
   const amounts = new Map<string, number>();
@@ -33,6 +35,9 @@ export function reservedIn(
     if (concerns(one, pool) && counts(one.project))
       amounts.set(one.project, (amounts.get(one.project) ?? 0) + one.amount);
   }
+  const ofPool = machines.filter(({ observed }) => observed?.size === pool.size);
+  const usedBy = (project: string) =>
+    ofPool.filter(({ desired: { allocation, delegated } }) => (allocation ?? delegated)?.project === project).length;
   let [amount, used] = [0, 0];
   for (const [project, wanted] of amounts) {
     amount += wanted;
