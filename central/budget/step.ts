@@ -25,7 +25,7 @@ import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 
-/** Of each kind of thing, what one transaction delegates or takes back; a commit has room for 128 writes. */
+/** Of each kind of thing, what one transaction delegates or takes back; a commit has room for 127 writes and their record. */
 const atOnce = 16;
 /** Epochs that an agent may use of one machine: it needs one to give it away, and one to take it back. */
 const epochsDelegated = 16n;

@@ -9,6 +9,8 @@ import { ImageService as AdminImageService } from "#gen/metalstack/admin/v2/imag
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
 import { SwitchService as AdminSwitchService } from "#gen/metalstack/admin/v2/switch_pb.ts";
+import { AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
+import { ImageSchema } from "#gen/metalstack/api/v2/image_pb.ts";
 import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkService, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
@@ -16,6 +18,7 @@ import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
 import { reasonHeader } from "#lib/rpc/reason-header.ts";
 import { kinds, recorded } from "../store/kinds.ts";
+import type { Tx } from "../store/tx.ts";
 import type { CentralWithMachines } from "../testing/machines.ts";
 import { machineUuid } from "../testing/machines.ts";
 import { refusedWith } from "../testing/refused-with.ts";
@@ -245,5 +248,38 @@ describe("is refused", () => {
       central.client(NetworkService).create({ project, partition: "lab" }, because(reason));
     await assert.rejects(make("x".repeat(257)), refusedWith(Code.InvalidArgument, /1 to 256 visible ASCII/));
     await assert.rejects(make("f\u00fcr alle"), refusedWith(Code.InvalidArgument, /1 to 256 visible ASCII/));
+  });
+});
+
+describe("a commit at the store's limit", () => {
+  const write = (amount: number, put: (tx: Tx, id: string) => void) =>
+    central.state.transact(
+      (tx) => {
+        for (let i = 0; i < amount; i++) put(tx, `limit-${i}`);
+      },
+      { actor: "test", method: "", reason: "" },
+    );
+  const putImage = (tx: Tx, id: string) => tx.put(kinds.image, id, create(ImageSchema, { id }));
+  const putTrace = (tx: Tx, id: string) => tx.put(kinds.audit, id, create(AuditTraceSchema));
+  const changes = () => central.state.list(kinds.change).filter(({ value }) => value.actor === "test");
+
+  test("takes 127 changes of what is recorded and their record, and refuses 128 whole", async () => {
+    await assert.rejects(write(128, putImage), {
+      name: "Refusal",
+      reason: "STORE_LIMIT",
+      message: /^a commit of 129 operations, any record of what it changes included, exceeds the store's 128/,
+    });
+    assert.equal(central.state.get(kinds.image, "limit-0"), undefined);
+    assert.deepEqual(changes(), []);
+    await write(127, putImage);
+    assert.deepEqual(
+      changes().map(({ value }) => value.things.length),
+      [127],
+    );
+  });
+
+  test("takes 128 of what is not recorded", async () => {
+    await write(128, putTrace);
+    assert.deepEqual(changes(), []);
   });
 });

@@ -340,7 +340,7 @@ for (const subject of [memory(), lmdb(), etcd()]) {
           (error) => error instanceof Refusal && error.code === "exhausted" && message.test(error.message),
         );
       const many = Array.from({ length: 129 }, (_, i) => put(`limit/${i}`).puts).flat();
-      await refused({ ...nothing, puts: many }, /129 operations exceeds the store's 128/);
+      await refused({ ...nothing, puts: many }, /129 operations, .* exceeds the store's 128/);
       const large = { key: "limit/large", value: new Uint8Array(storeLimits.commitBytes + 1) };
       await refused({ ...nothing, puts: [large] }, /the value of limit\/large, 1556481 bytes, exceeds/);
       await refused(put(`limit/${"x".repeat(1_024)}`), /the key limit\/x+…, 1030 bytes, exceeds the store's 1024/);

@@ -8,7 +8,10 @@ export const storeLimits = {
   keyBytes: 1024,
   /** Keys and values of one commit together; etcd: --max-request-bytes is 1.5 MiB, some of which is its own wrapping. */
   commitBytes: 1_572_864 - 16_384,
-  /** Conditions of one commit, and likewise its puts and deletes together; etcd: --max-txn-ops. */
+  /**
+   * Conditions of one commit, and likewise its puts and deletes together; etcd: --max-txn-ops. The record of what a commit changes of
+   * recorded kinds is one of its puts (ADR 17), so a transaction that changes such has room for one write less.
+   */
   commitOperations: 128,
 } as const;
 
@@ -19,7 +22,7 @@ export function checkCommit({ conditions, puts, deletes }: Commit): void {
   const operations = Math.max(conditions.length, puts.length + deletes.length);
   if (operations > storeLimits.commitOperations) {
     throw tooMuch(
-      `a commit of ${operations} operations exceeds the store's ${storeLimits.commitOperations} (etcd: max-txn-ops)`,
+      `a commit of ${operations} operations, any record of what it changes included, exceeds the store's ${storeLimits.commitOperations} (etcd: max-txn-ops)`,
     );
   }
   const written = [...puts.map((p) => p.key), ...deletes];

@@ -9,7 +9,7 @@ import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 
-/** Addresses of one machine that one transaction gives back; a commit has room for 128 writes. */
+/** Addresses of one machine that one transaction gives back; a commit has room for 127 writes and their record. */
 export const ipsAtOnce = 64;
 
 /** Takes from the desired state what the report shows to be done. @returns undefined when nothing is */
