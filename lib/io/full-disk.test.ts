@@ -91,7 +91,7 @@ describe("a full disk", { skip: cannotMount() }, () => {
       assert.equal(keysOf(disk).length, 100);
     }));
 
-  test("a disk cannot be opened that has no room for its first write, and can when there is", async () => {
+  test("a disk that has no room for its first write cannot be opened, and says so", async () => {
     const small = new SmallFilesystem(2);
     const at = path.join(small.folder, "state");
     assert.throws(() => new LmdbDisk(at), /data\.mdb cannot be written: ENOSPC: no space left on device, write/);

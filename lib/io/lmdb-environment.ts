@@ -66,7 +66,10 @@ export class LmdbEnvironment {
   /** Before the first `write` only. */
   writeNow<T>({ bytes, tables }: Write, work: () => T): T {
     const lack = this.#room.lacks(this.#usedBytes(), bytes);
-    if (lack !== undefined) throw this.#failure(lack);
+    if (lack !== undefined) {
+      void this.close();
+      throw this.#failure(lack);
+    }
     this.#make(tables);
     return this.#root.transactionSync(work);
   }
