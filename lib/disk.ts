@@ -9,7 +9,7 @@ export interface Disk {
   write(changes: readonly Change[]): Promise<void>;
 }
 
-/** An absent value deletes the key. */
+/** An absent value deletes the key. A value is not changed any more. */
 export interface Change {
   readonly table: string;
   readonly key: string;

@@ -165,7 +165,10 @@ class Central {
         const items = central.#items(revision);
         for (let i = 0; i < items.length; i += 500)
           yield create(FollowResponseSchema, {
-            event: { case: "snapshotItems", value: { items: items.slice(i, i + 500) } },
+            event: {
+              case: "snapshotItems",
+              value: { items: items.slice(i, i + 500).map((item) => toBinary(DesiredItemSchema, item)) },
+            },
           });
         yield create(FollowResponseSchema, { event: { case: "snapshotEnd", value: { revision } } });
         for (;;) {

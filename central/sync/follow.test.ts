@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { differingKinds, digestItems } from "#domain/sync/item-digest.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { type DesiredItem, FollowRequestSchema, type FollowResponse } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import {
+  type DesiredItem,
+  DesiredItemSchema,
+  FollowRequestSchema,
+  type FollowResponse,
+} from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
@@ -70,6 +75,11 @@ function text({ event }: FollowResponse): string {
       return "beat";
   }
 }
+/** Of a snapshot or a delta. */
+function itemsOf({ event }: Pick<FollowResponse, "event">): readonly DesiredItem[] {
+  if (event.case === "snapshotItems") return event.value.items.map((bytes) => fromBinary(DesiredItemSchema, bytes));
+  return event.case === "delta" ? event.value.items : [];
+}
 const next = async (stream: AsyncIterator<FollowResponse>) => text((await stream.next()).value as FollowResponse);
 async function untilBeat(stream: AsyncIterator<FollowResponse>): Promise<string[]> {
   const seen: string[] = [];
@@ -106,7 +116,7 @@ describe("a snapshot", () => {
     const items = (await stream.next()).value as FollowResponse;
     assert.ok(begin.event.case === "snapshotBegin" && items.event.case === "snapshotItems");
     const { revision } = begin.event.value;
-    assert.ok(items.event.value.items.every((i) => i.revision <= revision));
+    assert.ok(itemsOf(items).every((i) => i.revision <= revision));
     assert.deepEqual(await untilBeat(stream), ["end", "beat"]);
     assert.equal(await next(stream), "delta size/s");
   });
@@ -197,8 +207,7 @@ describe("a live stream", () => {
     const beganMs = clock.monotonicMs();
     const reading = (async () => {
       for await (const { event } of stream) {
-        if (event.case === "snapshotItems") items.push(...event.value.items);
-        if (event.case === "delta") items.push(...event.value.items);
+        items.push(...itemsOf({ event }));
         if (event.case !== "digest") continue;
         const held = new Map(items.map((i) => [`${i.kind}/${i.id}`, i]));
         const told = new Map(event.value.kinds.map(({ kind, ...sum }) => [kind, sum]));

@@ -4,6 +4,7 @@ import { digestItems } from "#domain/sync/item-digest.ts";
 import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import {
   type DesiredItem,
+  DesiredItemSchema,
   type FollowRequest,
   type FollowResponse,
   FollowResponseSchema,
@@ -27,7 +28,11 @@ export function* snapshotOf(state: State, partition: string): Generator<FollowRe
   const { history, revision } = state;
   const rows = followed.flatMap((kind) => rowsOf(state, kind, partition).map((row) => ({ kind, row })));
   yield response({ case: "snapshotBegin", value: { history, revision } });
-  const items = chunked(rows, ({ kind, row }) => desiredItem(kind, row.id, row.revision, row.value));
+  const items = chunked(
+    rows,
+    ({ kind, row }) => toBinary(DesiredItemSchema, desiredItem(kind, row.id, row.revision, row.value)),
+    (item) => item.length,
+  );
   for (const chunk of items) yield response({ case: "snapshotItems", value: { items: chunk } });
   yield response({ case: "snapshotEnd", value: { revision } });
 }
@@ -62,8 +67,11 @@ export function* recollectionOf(
   // An agent of before this message says nothing of its outbox.
   if (taken === undefined || outbox === "" || (taken.outbox === outbox && taken.sequence <= sequence)) return;
   const machines = state.list(kinds.machineObserved, (m) => m.partition === partition);
-  const entries = chunked(machines, ({ id, value }) =>
-    create(ReportEntrySchema, { kind: "machine", id, value: toBinary(MachineObservedSchema, value) }),
+  const entries = chunked(
+    machines,
+    ({ id, value }) =>
+      create(ReportEntrySchema, { kind: "machine", id, value: toBinary(MachineObservedSchema, value) }),
+    (entry) => entry.value.length,
   );
   for (const chunk of entries) yield response({ case: "recollection", value: { entries: chunk } });
 }
@@ -90,20 +98,18 @@ export function bytesOf(message: FollowResponse): Uint8Array {
 }
 
 /** In their order, as many at a time as a message may have. Each is made when its turn comes, so that only one chunk is in memory. */
-function* chunked<R, T extends { readonly value: Uint8Array }>(
-  rows: readonly R[],
-  make: (row: R) => T,
-): Generator<T[]> {
+function* chunked<R, T>(rows: readonly R[], make: (row: R) => T, bytesOf: (made: T) => number): Generator<T[]> {
   let chunk: T[] = [];
   let bytes = 0;
   for (const row of rows) {
-    const item = make(row);
-    if (chunk.length > 0 && (chunk.length >= chunkLimits.items || bytes + item.value.length > chunkLimits.bytes)) {
+    const made = make(row);
+    const more = bytesOf(made);
+    if (chunk.length > 0 && (chunk.length >= chunkLimits.items || bytes + more > chunkLimits.bytes)) {
       yield chunk;
       [chunk, bytes] = [[], 0];
     }
-    chunk.push(item);
-    bytes += item.value.length;
+    chunk.push(made);
+    bytes += more;
   }
   if (chunk.length > 0) yield chunk;
 }

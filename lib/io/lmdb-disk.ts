@@ -49,11 +49,11 @@ export class LmdbDisk implements Disk {
         throw new Error(`disk key of ${bytes} bytes in table ${table}: 1 to ${keyBytesMax} can be stored`);
     }
     const bytes = roomOf(changes.map(({ key, value }) => key.length + (value?.length ?? 0)));
-    const copies = changes.map((change) => ({ ...change, value: change.value && Buffer.from(change.value) }));
     await this.#environment.write({ bytes, tables: changes.map(({ table }) => table) }, () => {
-      for (const { table, key, value } of copies) {
+      for (const { table, key, value } of changes) {
         if (value === undefined) void this.#environment.table(table)?.remove(key);
-        else void this.#environment.table(table)?.put(key, value);
+        else
+          void this.#environment.table(table)?.put(key, Buffer.from(value.buffer, value.byteOffset, value.byteLength));
       }
     });
   }

@@ -39,8 +39,14 @@ export class ItemSet {
 
   /** What to write so that the item is in the set, or gone from it. */
   change(item: DesiredItem): Change {
-    const value = item.deleted ? undefined : toBinary(DesiredItemSchema, item);
-    return { table: this.table, key: keyOf(item.kind, item.id), value };
+    return item.deleted
+      ? { table: this.table, key: keyOf(item.kind, item.id), value: undefined }
+      : this.row(item, toBinary(DesiredItemSchema, item));
+  }
+
+  /** As `change`, of an item whose bytes are at hand. */
+  row({ kind, id }: DesiredItem, value: Uint8Array): Change {
+    return { table: this.table, key: keyOf(kind, id), value };
   }
 
   /** What the other set has otherwise, or not at all, or alone. Both are read once, side by side. */

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { digestItems } from "#domain/sync/item-digest.ts";
 import { AcceptedHistorySchema } from "#gen/holdfast/state/v1/history_pb.ts";
-import { DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { type DesiredItem, DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { type Size, SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
 import { type Log, silentLog } from "#lib/log.ts";
 import { HeldDisk } from "../testing/held-disk.ts";
@@ -29,6 +29,7 @@ function opened(disk = new HeldDisk()) {
   return { disk, ledger, changed, events, names };
 }
 
+const bytesOf = (one: DesiredItem) => toBinary(DesiredItemSchema, one);
 const at = (revision: bigint, history = "h1") => ({ history, revision });
 
 test("a new ledger asks for everything", () => {
@@ -171,10 +172,10 @@ describe("a set of another history", () => {
     await ledger.applySnapshot(at(7n), [item("a", 7n)]);
     await ledger.applySnapshot(at(3n, "h2"), [named("a", "second")]);
     const half = await ledger.begin(at(1n, "h3"));
-    await half.add([named("a", "third")]);
+    await half.add([bytesOf(named("a", "third"))]);
     assert.deepEqual([names(), ledger.held], [["a@7"], at(3n, "h2")]);
     const whole = await ledger.begin(at(1n, "h3"));
-    await whole.add([named("a", "third")]);
+    await whole.add([bytesOf(named("a", "third"))]);
     await whole.finish();
     assert.deepEqual([names(), ledger.held], [["a@7"], at(1n, "h3")]);
     assert.equal(ledger.getHeld("size", "a", SizeSchema)?.name, "third");
@@ -185,8 +186,8 @@ test("a full set that comes in parts is in force when it is whole, and not befor
   const { ledger, disk, names } = opened();
   await ledger.applySnapshot(at(2n), [item("a", 1n)]);
   const coming = await ledger.begin(at(9n));
-  await coming.add([item("b", 8n)]);
-  await coming.add([item("c", 9n)]);
+  await coming.add([bytesOf(item("b", 8n))]);
+  await coming.add([bytesOf(item("c", 9n))]);
   assert.deepEqual([names(), opened(disk).names(), ledger.cursor], [["a@1"], ["a@1"], at(2n)]);
   await coming.finish();
   assert.deepEqual([names(), opened(disk).names(), ledger.cursor], [["b@8", "c@9"], ["b@8", "c@9"], at(9n)]);

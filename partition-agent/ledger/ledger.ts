@@ -2,10 +2,10 @@
 // Invariants: what is read here was durable first; a revision is applied whole or not at all; an older one is refused;
 // different content under an equal revision of one history is reported, not absorbed; a set of another history than the one that
 // is acted on is held until somebody has accepted that history.
-import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { differingKinds, digestItems, type KindDigest } from "#domain/sync/item-digest.ts";
 import { AcceptedHistorySchema } from "#gen/holdfast/state/v1/history_pb.ts";
-import type { DesiredItem } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { type DesiredItem, DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { equalBytes } from "#lib/bytes.ts";
 import type { Change, Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
@@ -16,6 +16,8 @@ import { ItemSet } from "./item-set.ts";
 /** One for what is in force, one for what is held, one for what is coming in. */
 const setTables = ["ledger", "ledger-2", "ledger-3"] as const;
 const cursorTable = "ledger-cursor";
+/** Parts of a set that are on their way to the disk at once: they share its flushes. */
+const writesAhead = 4;
 
 export interface Cursor {
   /** History of the store that the revision belongs to; empty before the first snapshot. */
@@ -37,8 +39,11 @@ export type LedgerListener = (kind: string, id: string) => void;
 
 /** A full set on its way in. */
 export interface ComingSet {
-  /** Resolves when there is room for more: one part is on its way to the disk while the next one comes. */
-  add(items: readonly DesiredItem[]): Promise<void>;
+  /**
+   * Resolves when there is room for more: a few parts are on their way to the disk while the next one comes.
+   * @param items each a DesiredItem, in binary form
+   */
+  add(items: readonly Uint8Array[]): Promise<void>;
   /** Resolves when all of it is durable: in one step the set is in force or, when it is of a history that nobody has accepted, held. */
   finish(): Promise<void>;
 }
@@ -142,18 +147,23 @@ export class Ledger {
     const used = [this.#inForce.set.table, this.#held?.set.table];
     const place = this.#place(setTables.find((table) => !used.includes(table))!, cursor);
     await place.set.clear();
-    let writing = Promise.resolve();
+    const writes: Promise<void>[] = [];
     return {
       add: async (items) => {
-        const present = items.filter((item) => !item.deleted).map((item) => this.#unlessContradicted(believed, item));
-        const changes = present.map((item) => place.set.change(item));
-        await writing;
-        writing = this.#disk.write(changes);
+        const changes = items.flatMap((bytes): Change | readonly Change[] => {
+          const item = fromBinary(DesiredItemSchema, bytes);
+          if (item.deleted) return [];
+          const kept = this.#unlessContradicted(believed, item);
+          return kept === item ? place.set.row(item, bytes) : place.set.change(kept);
+        });
+        if (writes.length === writesAhead) await writes.shift();
+        const write = this.#disk.write(changes);
         // Whoever comes next hears of it.
-        writing.catch(() => {});
+        write.catch(() => {});
+        writes.push(write);
       },
       finish: async () => {
-        await writing;
+        await Promise.all(writes);
         await this.#finish(place);
       },
     };
@@ -162,7 +172,7 @@ export class Ledger {
   /** Replaces all by a full set that is at hand. @throws as `begin` */
   async applySnapshot(cursor: Cursor, items: readonly DesiredItem[]): Promise<void> {
     const coming = await this.begin(cursor);
-    await coming.add(items);
+    await coming.add(items.map((item) => toBinary(DesiredItemSchema, item)));
     await coming.finish();
   }
 
