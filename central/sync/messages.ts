@@ -1,10 +1,9 @@
 // What central says to an agent about its partition.
 import { create, type Message, toBinary } from "@bufbuild/protobuf";
 import { digestItems } from "#domain/sync/item-digest.ts";
-import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import {
   type DesiredItem,
-  DesiredItemSchema,
   type FollowRequest,
   type FollowResponse,
   FollowResponseSchema,
@@ -15,7 +14,7 @@ import type { Stored } from "../store/cache.ts";
 import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Revised } from "./feed.ts";
-import { desiredItem, everywhere, followed, placesOf } from "./projection.ts";
+import { desiredItem, encodedItem, everywhere, followed, placesOf } from "./projection.ts";
 
 /** Of one message of a snapshot; a single larger item goes alone. */
 export const chunkLimits = { items: 500, bytes: 1 << 20 } as const;
@@ -26,15 +25,15 @@ export const chunkLimits = { items: 500, bytes: 1 << 20 } as const;
  */
 export function* snapshotOf(state: State, partition: string): Generator<FollowResponse> {
   const { history, revision } = state;
-  const rows = followed.flatMap((kind) => rowsOf(state, kind, partition).map((row) => ({ kind, row })));
+  const sets = followed.map((kind) => ({ kind, rows: rowsOf(state, kind, partition) }));
   yield response({ case: "snapshotBegin", value: { history, revision } });
-  const items = chunked(
-    rows,
-    ({ kind, row }) => toBinary(DesiredItemSchema, desiredItem(kind, row.id, row.revision, row.value)),
-    (item) => item.length,
-  );
-  for (const chunk of items) yield response({ case: "snapshotItems", value: { items: chunk } });
+  for (const chunk of chunked(itemsOf(sets), (item) => item.length))
+    yield response({ case: "snapshotItems", value: { items: chunk } });
   yield response({ case: "snapshotEnd", value: { revision } });
+}
+
+function* itemsOf(sets: readonly { readonly kind: Kind; readonly rows: readonly Stored<Message>[] }[]) {
+  for (const { kind, rows } of sets) for (const row of rows) yield encodedItem(kind, row);
 }
 
 /** Machines are found by an index: there are many, and most are of other partitions. */
@@ -67,13 +66,13 @@ export function* recollectionOf(
   // An agent of before this message says nothing of its outbox.
   if (taken === undefined || outbox === "" || (taken.outbox === outbox && taken.sequence <= sequence)) return;
   const machines = state.list(kinds.machineObserved, (m) => m.partition === partition);
-  const entries = chunked(
-    machines,
-    ({ id, value }) =>
-      create(ReportEntrySchema, { kind: "machine", id, value: toBinary(MachineObservedSchema, value) }),
-    (entry) => entry.value.length,
-  );
-  for (const chunk of entries) yield response({ case: "recollection", value: { entries: chunk } });
+  for (const chunk of chunked(reportsOf(machines), (entry) => entry.value.length))
+    yield response({ case: "recollection", value: { entries: chunk } });
+}
+
+function* reportsOf(machines: readonly Stored<MachineObserved>[]) {
+  for (const { id, value } of machines)
+    yield create(ReportEntrySchema, { kind: "machine", id, value: toBinary(MachineObservedSchema, value) });
 }
 
 const deltas = new WeakMap<readonly DesiredItem[], FollowResponse>();
@@ -97,18 +96,17 @@ export function bytesOf(message: FollowResponse): Uint8Array {
   return bytes;
 }
 
-/** In their order, as many at a time as a message may have. Each is made when its turn comes, so that only one chunk is in memory. */
-function* chunked<R, T>(rows: readonly R[], make: (row: R) => T, bytesOf: (made: T) => number): Generator<T[]> {
+/** In their order, as many at a time as a message may have. Each is asked for when its turn comes, so that only one chunk is in memory. */
+function* chunked<T>(parts: Iterable<T>, bytesOf: (part: T) => number): Generator<T[]> {
   let chunk: T[] = [];
   let bytes = 0;
-  for (const row of rows) {
-    const made = make(row);
-    const more = bytesOf(made);
+  for (const part of parts) {
+    const more = bytesOf(part);
     if (chunk.length > 0 && (chunk.length >= chunkLimits.items || bytes + more > chunkLimits.bytes)) {
       yield chunk;
       [chunk, bytes] = [[], 0];
     }
-    chunk.push(made);
+    chunk.push(part);
     bytes += more;
   }
   if (chunk.length > 0) yield chunk;

@@ -1,9 +1,11 @@
 import { create, type Message, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import type { Budget, SiteAccess } from "#gen/holdfast/state/v1/budget_pb.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { SwitchDesired } from "#gen/holdfast/state/v1/switch_pb.ts";
 import { type DesiredItem, DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
+import type { Stored } from "../store/cache.ts";
 import { type Kind, kinds } from "../store/kinds.ts";
 
 /** Kinds of which a partition's agent gets those items that concern its partition. */
@@ -59,6 +61,22 @@ function encoded(kind: Kind, value: Message): Uint8Array {
   encodings.set(value, bytes);
   return bytes;
 }
+
+const writer = new BinaryWriter();
+const { kind: kindField, id: idField, revision: revisionField, value: valueField } = DesiredItemSchema.field;
+
+/** A `DesiredItem` that is there, in binary form. By hand, since a snapshot has tens of thousands: in less than half the time. */
+export const encodedItem = (kind: Kind, { id, revision, value }: Stored<Message>): Uint8Array<ArrayBuffer> =>
+  writer
+    .tag(kindField.number, WireType.LengthDelimited)
+    .string(kind.name)
+    .tag(idField.number, WireType.LengthDelimited)
+    .string(id)
+    .tag(revisionField.number, WireType.Varint)
+    .uint64(revision)
+    .tag(valueField.number, WireType.LengthDelimited)
+    .bytes(encoded(kind, value))
+    .finish();
 
 /** @param value absent: the item was deleted, or left the partition's view */
 export const desiredItem = (kind: Kind, id: string, revision: bigint, value: Message | undefined): DesiredItem =>
