@@ -14,7 +14,7 @@ import { type AgentOrders, nowMs, type Seen, tell, upToDate } from "./protocol.t
 
 const orders = JSON.parse(process.argv[2] ?? "") as AgentOrders;
 let seen: Seen[] = [];
-let following = 0;
+const links: Link[] = [];
 
 async function startAgent(partition: string): Promise<Link> {
   const disk = new LmdbDisk(path.join(orders.folder, partition));
@@ -35,7 +35,6 @@ async function startAgent(partition: string): Promise<Link> {
     },
     report: (request, signal) => wire.report(request, signal),
   };
-  let wasUp = false;
   const link = new Link({
     partition,
     agent: random.uuid(),
@@ -55,22 +54,19 @@ async function startAgent(partition: string): Promise<Link> {
     random,
     log,
   });
-  // What of the links is up is counted by looking: nobody but a link itself knows.
-  setInterval(() => {
-    const isUp = link.state.phase === "following";
-    if (isUp !== wasUp) following += isUp ? 1 : -1;
-    wasUp = isUp;
-  }, 25);
   // A signal of its own, as in a process of its own: to begin and end listening takes as long as there are listeners.
   void link.run(new AbortController().signal);
   return link;
 }
 
-for (let i = orders.first; i < orders.first + orders.count; i++) await startAgent(`${orders.prefix}${i}`);
+for (let i = orders.first; i < orders.first + orders.count; i++) links.push(await startAgent(`${orders.prefix}${i}`));
 
-const memory = startMemoryWatch();
+// To look all the time is work that no agent has, and is only wanted of one that gets much.
+const memory = orders.count === 1 ? startMemoryWatch() : undefined;
 setInterval(() => {
-  tell({ following, seen, growth: memory.growth });
+  // Counted by looking: nobody but a link itself knows.
+  const following = links.filter(({ state }) => state.phase === "following").length;
+  tell({ following, seen, growth: memory?.growth ?? { resident: 0, anonymous: 0 } });
   seen = [];
 }, 50);
 process.on("disconnect", () => process.exit(0));
