@@ -1,7 +1,7 @@
-import type { Commit, Store } from "#central/store/store.ts";
+import type { Commit, Committed, Store } from "#central/store/store.ts";
 
-/** The store itself, that tells of each commit whether it went through. */
-export const countedStore = (store: Store, told: (commit: Commit, isDone: boolean) => void): Store => ({
+/** The store itself, that tells of each commit what came of it. */
+export const countedStore = (store: Store, told: (commit: Commit, committed: Committed) => void): Store => ({
   history: () => store.history(),
   read: (key) => store.read(key),
   list: (prefix) => store.list(prefix),
@@ -10,7 +10,7 @@ export const countedStore = (store: Store, told: (commit: Commit, isDone: boolea
   close: () => store.close(),
   async commit(commit) {
     const committed = await store.commit(commit);
-    told(commit, committed.ok);
+    told(commit, committed);
     return committed;
   },
 });

@@ -1,10 +1,9 @@
-// Machines given away by several centrals over one store, and what the same commits cost without them.
-import { setMaxListeners } from "node:events";
+// Machines given away by centrals over one store, and what the same commits cost without them.
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { creator } from "#central/machine/creator.ts";
 import { keyOf, kinds } from "#central/store/kinds.ts";
-import { openState, type State } from "#central/store/state.ts";
+import { openState } from "#central/store/state.ts";
 import type { Commit, Store } from "#central/store/store.ts";
 import { aWaiting, machineCentral, machineUuid } from "#central/testing/machines.ts";
 import { firstDesired } from "#domain/machine/first-desired.ts";
@@ -20,25 +19,28 @@ import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import { silentLog as log } from "#lib/log.ts";
 import { countedStore } from "./counted-store.ts";
-import { type Load, load } from "./load.ts";
+import { type Run, run } from "./load.ts";
+import { computedMicros } from "./protocol.ts";
 import type { RawEtcd } from "./raw-etcd.ts";
 
+/** Of one process. */
 export interface Amount {
-  readonly machines: number;
+  readonly calls: number;
   readonly inFlight: number;
 }
 
-export interface Given {
-  readonly load: Load;
-  /** Commits that were refused because somebody else was first. */
-  readonly lost: number;
-  /** Machines that are allocated afterwards. */
-  readonly allocated: number;
+export interface Given extends Run {
+  /** Kinds of the keys over which commits were lost, because somebody else was first; one text for each such commit. */
+  readonly lost: readonly string[];
+  /** Microseconds of computing, of all threads. */
+  readonly computed: number;
   /** Of one creation. */
   readonly commit: Commit;
 }
 
 const image = "debian-13.0.2";
+/** Machines that one commit brings. */
+const together = 50;
 
 /** @returns a request that each of the machines fits */
 export async function fillRoom(store: Store, machines: number): Promise<MachineServiceCreateRequest> {
@@ -50,13 +52,14 @@ export async function fillRoom(store: Store, machines: number): Promise<MachineS
     updateMeta: { lockingStrategy: OptimisticLockingStrategy.SERVER },
     expiresAt: timestampFromMs(clock.wallMs() + dayMs),
   });
-  for (let n = 1; n <= machines; n++) {
-    const uuid = machineUuid(n);
-    const seen = { ...aWaiting(uuid), partition: "lab", rack: `rack${n % 10}` };
-    const observed = create(MachineObservedSchema, seen);
+  for (let first = 1; first <= machines; first += together) {
     await state.transact((tx) => {
-      tx.put(kinds.machineObserved, uuid, observed);
-      tx.put(kinds.machineDesired, uuid, firstDesired(create(MachineObservedSchema, { uuid, partition: "lab" }), 1));
+      for (let n = first; n < first + together && n <= machines; n++) {
+        const uuid = machineUuid(n);
+        const seen = { ...aWaiting(uuid), partition: "lab", rack: `rack${n % 10}` };
+        tx.put(kinds.machineObserved, uuid, create(MachineObservedSchema, seen));
+        tx.put(kinds.machineDesired, uuid, firstDesired(create(MachineObservedSchema, { uuid, partition: "lab" }), 1));
+      }
     });
   }
   await seeding.close();
@@ -64,43 +67,55 @@ export async function fillRoom(store: Store, machines: number): Promise<MachineS
   return create(MachineServiceCreateRequestSchema, { ...wanted, networks: [{ network }] });
 }
 
-/** @param stores one for each central, all of the same content */
-export async function giveAway(
-  stores: readonly Store[],
-  request: MachineServiceCreateRequest,
-  { machines, inFlight }: Amount,
-): Promise<Given> {
-  let lost = 0;
+/** One central, ready to give machines away. */
+export async function openCentral(store: Store) {
+  const lost: string[] = [];
   let commit: Commit | undefined;
+  const counted = countedStore(store, (given, committed) => {
+    if (committed.ok) commit = given;
+    else lost.push(committed.conflicts.map((key) => key.slice(0, key.indexOf("/"))).join(" and "));
+  });
   const stop = new AbortController();
-  setMaxListeners(0, stop.signal);
-  const counted = (store: Store) =>
-    countedStore(store, (given, isDone) => {
-      if (isDone) commit = given;
-      else lost++;
-    });
-  const states: State[] = [];
-  for (const store of stores) states.push(await openState({ store: counted(store), clock, random, log }, stop.signal));
-  const creators = states.map((state) => creator({ state, clock, random }));
-  const figures = await load(machines, inFlight, (i) =>
-    creators[i % creators.length]!(request, { cause: { actor: "ann", method: "", reason: "" }, keep: () => {} }),
-  );
-  const { items } = await stores[0]!.list(keyOf(kinds.ip, ""));
+  const state = await openState({ store: counted, clock, random, log }, stop.signal);
+  const give = creator({ state, clock, random });
+  return {
+    async giveAway(request: MachineServiceCreateRequest, { calls, inFlight }: Amount): Promise<Given> {
+      const before = computedMicros();
+      const cause = { actor: "ann", method: "", reason: "" };
+      const figures = await run(calls, inFlight, () => give(request, { cause, keep: () => {} }));
+      if (commit === undefined) throw new Error("nothing was committed");
+      return { ...figures, lost, computed: computedMicros() - before, commit };
+    },
+    async close() {
+      stop.abort();
+      await state.close();
+    },
+  };
+}
+
+/** @throws when not all machines are allocated, or any two have the same address */
+export async function checkRoom(store: Store, machines: number): Promise<void> {
+  const { items } = await store.list(keyOf(kinds.ip, ""));
+  const stop = new AbortController();
+  const state = await openState({ store, clock, random, log }, stop.signal);
+  const allocations = state.list(kinds.machineDesired).flatMap(({ value }) => value.allocation ?? []);
   stop.abort();
-  for (const state of states) await state.close();
-  if (commit === undefined) throw new Error("nothing was committed");
-  return { load: figures, lost, allocated: items.length, commit };
+  await state.close();
+  const addresses = new Set(allocations.flatMap((a) => a.networks.flatMap((n) => n.ips)));
+  if (allocations.length === machines && addresses.size === machines && items.length === machines) return;
+  throw new Error(`of ${machines} machines ${allocations.length} were given away, with ${addresses.size} addresses`);
 }
 
 /** As many commits of that shape, each with keys of its own. */
 export async function commitRaw(
-  peers: readonly RawEtcd[],
+  peer: RawEtcd,
+  prefix: string,
   shape: Commit,
-  { machines, inFlight }: Amount,
-): Promise<Load> {
-  return load(machines, inFlight, (i) => {
-    const own = (n: number) => `${i}/${n}`;
-    return peers[i % peers.length]!.commit({
+  { calls, inFlight }: Amount,
+): Promise<Run> {
+  return run(calls, inFlight, (i) => {
+    const own = (n: number) => `${prefix}/${i}/${n}`;
+    return peer.commit({
       conditions: shape.conditions.map((_, n) => ({ key: own(n), revision: 0n })),
       puts: shape.puts.map(({ value }, n) => ({ key: own(n), value })),
       deletes: [],

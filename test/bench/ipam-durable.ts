@@ -36,8 +36,8 @@ export async function takeDurably(stores: readonly Store[], amount: Amount): Pro
   const stop = new AbortController();
   setMaxListeners(0, stop.signal);
   const counted = (store: Store) =>
-    countedStore(store, (_commit, isDone) => {
-      if (!isDone) lost++;
+    countedStore(store, (_commit, { ok }) => {
+      if (!ok) lost++;
     });
   const states: State[] = [];
   for (const store of stores) states.push(await openState({ store: counted(store), clock, random, log }, stop.signal));
