@@ -158,10 +158,10 @@ function delegateMachines(tx: Tx, budget: Budget, { state, indexes, seed }: Step
   const missing = machinesWanted - (free?.machines.length ?? 0);
   if (missing <= 0) return [];
   const pool = { partition, size };
-  const waiting = state.by(indexes.waiting, placeKey(pool)).flatMap(({ id }) => viewOf(state, id) ?? []);
+  const there = state.by(indexes.free, placeKey(pool)).flatMap(({ id }) => viewOf(state, id) ?? []);
   const wanted = { ...pool, project, role: MachineAllocationType.MACHINE, placementLabels: {} };
   const all = viewsOfPartition(state, partition);
-  const placement = placeMachine(waiting, wanted, (uuid) => shuffled(uuid, seed), all);
+  const placement = placeMachine(there, wanted, (uuid) => shuffled(uuid, seed), all);
   if (placement.kind === "none") return [];
   const room = placement.machines.length - reservedForOthers(tx, pool, project, () => all);
   return placement.machines.slice(0, Math.max(0, Math.min(missing, room, atOnce))).flatMap(({ desired: seen }) => {

@@ -6,10 +6,10 @@ import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { type Resolved, roleOf } from "#domain/machine/create.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import {
-  candidates,
+  bestMachine,
   type MachineView,
   placeMachine,
-  rackScore,
+  type Score,
   shuffled,
   unavailability,
   unfitText,
@@ -17,18 +17,17 @@ import {
 } from "#domain/machine/placement.ts";
 import { touched } from "#domain/meta.ts";
 import type { Pool } from "#domain/size/reservation.ts";
-import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Search } from "../network/search.ts";
 import type { Spaces } from "../network/spaces.ts";
 import { reservedForOthers } from "../size-reservation/reserved.ts";
-import type { Stored } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 import { takeAsn } from "./asn.ts";
-import { type MachineIndexes, placeKey } from "./indexes.ts";
+import { type MachineIndexes, placeKey, rackKey } from "./indexes.ts";
 import { joinNetwork } from "./join-network.ts";
 import { checkTold } from "./told.ts";
 
@@ -86,42 +85,49 @@ function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Al
     role: roleOf(request),
     placementLabels: request.placementLabels?.labels ?? {},
   };
-  const views = (rows: readonly Stored<MachineDesired>[]): MachineView[] =>
-    rows.map(({ id, value }) => ({ desired: value, observed: peek.get(kinds.machineObserved, id)?.value }));
-  const waiting = peek.by(indexes.waiting, placeKey({ partition, size })).map(({ value }) => value);
-  const fitting = () =>
-    candidates(waiting, wanted, {
-      viewOf: (observed) => {
-        const desired = peek.get(kinds.machineDesired, observed.uuid)?.value;
-        return desired && { desired, observed };
-      },
-      shuffle: (uuid) => shuffled(uuid, seed),
-      neighbors: views(peek.by(indexes.byProject, project)),
+  const free = peek.by(indexes.free, placeKey({ partition, size })).map(({ value }) => value);
+  const score = scoreOfRacks(peek, indexes, wanted);
+  const bestOf = (some: readonly MachineObserved[]) => bestMachine(some, score, (uuid) => shuffled(uuid, seed));
+  const all = () =>
+    peek.by(indexes.byPartition, partition).map(({ id, value }) => {
+      return { desired: value, observed: peek.get(kinds.machineObserved, id)?.value };
     });
-  const all = () => views(peek.by(indexes.byPartition, partition));
-  const best = firstOf(fitting(), (m) => !search.isPicked(m.desired.uuid)) ?? firstOf(fitting(), () => true);
+  const best = bestOf(free.filter(({ uuid }) => !search.isPicked(uuid))) ?? bestOf(free);
   if (best === undefined) throw noMachine(all(), wanted);
-  search.pick(best.desired.uuid);
-  const fit = () => [...fitting()].length;
-  context.explain?.(() =>
-    choiceText(best, fit(), all(), { wanted, neighbors: views(peek.by(indexes.byProject, project)) }),
-  );
-  keepReserved(tx, { partition, size }, project, all, fit);
-  return held(tx, best.desired);
+  search.pick(best.uuid);
+  context.explain?.(() => choiceText(best, { fit: free.length, all: all().length, score }, wanted));
+  keepReserved(tx, { partition, size }, project, all, free.length);
+  return held(tx, best.uuid);
 }
 
-/** Why this one of so many that fit, in words. @param machines all of the partition */
+/** How many machines of the project stand in a rack already, counted by the indexes. */
+function scoreOfRacks(
+  peek: Pick<State, "by">,
+  { inRack }: MachineIndexes,
+  { partition, project, size, role, placementLabels }: Wanted,
+): (rack: string) => Score {
+  const labels = Object.entries(placementLabels);
+  return (rack) => {
+    const rows = (...what: Parameters<typeof rackKey>[1]) =>
+      peek.by(inRack, rackKey({ partition, rack, project }, what));
+    return {
+      labelled: new Set(labels.flatMap((label) => rows(...label).map(({ id }) => id))).size,
+      ofProject: rows(size, role).length,
+    };
+  };
+}
+
+/** Why this one of so many that fit, in words. */
 function choiceText(
-  { desired, observed }: MachineView,
-  fit: number,
-  machines: readonly MachineView[],
-  { wanted, neighbors }: { readonly wanted: Wanted; readonly neighbors: readonly MachineView[] },
+  { uuid, rack }: MachineObserved,
+  among: { readonly fit: number; readonly all: number; readonly score: (rack: string) => Score },
+  { partition }: Wanted,
 ): string {
-  const { labelled, ofProject } = rackScore(neighbors, wanted)(observed?.rack ?? "");
-  const rack = observed?.rack ? `rack ${observed.rack}` : "its rack";
+  const { labelled, ofProject } = among.score(rack);
+  const where = rack ? `rack ${rack}` : "its rack";
   return (
-    `machine ${desired.uuid} is one of ${fit} that can be had, of ${machines.length} in partition ${wanted.partition}; none is better: ` +
-    `the project has ${labelled} machines with such placement labels in ${rack}, and ${ofProject} of the same size and role`
+    `machine ${uuid} is one of ${among.fit} that can be had, of ${among.all} in partition ${partition}; none is better: ` +
+    `the project has ${labelled} machines with such placement labels in ${where}, and ${ofProject} of the same size and role`
   );
 }
 
@@ -134,25 +140,15 @@ function noMachine(machines: readonly MachineView[], wanted: Wanted): Refusal {
 }
 
 /** @throws Refusal "exhausted" when all that is left is kept for other projects */
-function keepReserved(
-  tx: Tx,
-  pool: Pool,
-  project: string,
-  all: () => readonly MachineView[],
-  fitting: () => number,
-): void {
+function keepReserved(tx: Tx, pool: Pool, project: string, all: () => readonly MachineView[], fit: number): void {
   const remaining = reservedForOthers(tx, pool, project, all);
-  if (remaining === 0) return;
-  const fit = fitting();
-  if (fit > remaining) return;
+  if (remaining === 0 || fit > remaining) return;
   const text = `${fit} machines of size ${pool.size} can be had in partition ${pool.partition}, and ${remaining} are reserved for other projects`;
   throw new Refusal("exhausted", text, { reason: "RESERVED" });
 }
 
 function namedMachine(tx: Tx, uuid: string): MachineView {
-  const desired = tx.get(kinds.machineDesired, uuid);
-  if (!desired) throw new Refusal("not-found", `machine ${uuid} does not exist`, { field: "uuid" });
-  const view = held(tx, desired);
+  const view = held(tx, uuid);
   const unfit = unavailability(view, "uuid");
   if (unfit)
     throw new Refusal("precondition", `machine ${uuid} is ${unfit}`, { field: "uuid", reason: "NOT_AVAILABLE" });
@@ -160,12 +156,8 @@ function namedMachine(tx: Tx, uuid: string): MachineView {
 }
 
 /** Reads both sides by id, so that the commit fails when either changes. */
-function held(tx: Tx, seen: MachineDesired): MachineView {
-  const desired = tx.get(kinds.machineDesired, seen.uuid) ?? seen;
-  return { desired, observed: tx.get(kinds.machineObserved, seen.uuid) };
-}
-
-function firstOf<T>(all: Iterable<T>, isWanted: (one: T) => boolean): T | undefined {
-  for (const one of all) if (isWanted(one)) return one;
-  return undefined;
+function held(tx: Tx, uuid: string): MachineView {
+  const desired = tx.get(kinds.machineDesired, uuid);
+  if (!desired) throw new Refusal("not-found", `machine ${uuid} does not exist`, { field: "uuid" });
+  return { desired, observed: tx.get(kinds.machineObserved, uuid) };
 }

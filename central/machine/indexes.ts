@@ -1,4 +1,6 @@
-import { MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { unavailability } from "#domain/machine/placement.ts";
+import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineAllocationType } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { ipIndexes } from "../ip/indexes.ts";
 import type { Index } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
@@ -10,14 +12,22 @@ export interface MachineIndexes {
   readonly byProject: Index<typeof kinds.machineDesired>;
   /** By each label, of the machine and of its allocation. */
   readonly byLabel: Index<typeof kinds.machineDesired>;
-  /** Those that wait and live, by `placeKey`. */
-  readonly waiting: Index<typeof kinds.machineObserved>;
+  /** Those that can be had, by `placeKey`. */
+  readonly free: Index<typeof kinds.machineObserved>;
+  /** Those of projects, by `rackKey`: what decides where the next one of a project is to stand. */
+  readonly inRack: Index<typeof kinds.machineObserved>;
   readonly byImage: Index<typeof kinds.machineDesired>;
   readonly ipsByMachine: Index<typeof kinds.ip>;
 }
 
 export const placeKey = ({ partition, size }: { readonly partition: string; readonly size: string }): string =>
   JSON.stringify([partition, size]);
+
+/** In which rack a project has a machine of such a kind: its size and role, or name and value of a placement label. */
+export const rackKey = (
+  { partition, rack, project }: { readonly partition: string; readonly rack: string; readonly project: string },
+  what: readonly [size: string, role: MachineAllocationType] | readonly [label: string, value: string],
+): string => JSON.stringify([partition, rack, project, ...what]);
 
 /** Asked more than once it gives the same indexes. */
 export const machineIndexes = (state: State): MachineIndexes => ({
@@ -27,9 +37,22 @@ export const machineIndexes = (state: State): MachineIndexes => ({
     ...meta?.labels?.labels,
     ...allocation?.meta?.labels?.labels,
   })),
-  waiting: state.index(kinds.machineObserved, "waiting", (m) =>
-    m.waiting && m.liveliness === MachineLiveliness.ALIVE ? placeKey(m) : undefined,
-  ),
+  free: state.index(kinds.machineObserved, "free", freeAt, kinds.machineDesired),
+  inRack: state.index(kinds.machineObserved, "in-rack", inRack, kinds.machineDesired),
   byImage: state.index(kinds.machineDesired, "image", (m) => m.allocation?.image?.id),
   ipsByMachine: ipIndexes(state).byMachine,
 });
+
+const freeAt = (observed: MachineObserved, desired: MachineDesired | undefined): string | undefined =>
+  desired && unavailability({ desired, observed }, "choice") === undefined
+    ? placeKey({ partition: desired.partition, size: observed.size })
+    : undefined;
+
+function inRack({ rack, size }: MachineObserved, desired: MachineDesired | undefined): readonly string[] {
+  if (desired?.allocation === undefined) return [];
+  const { partition, allocation } = desired;
+  const { project, allocationType, placementLabels } = allocation;
+  const where = { partition, rack, project };
+  const labels = Object.entries(placementLabels?.labels ?? {});
+  return [rackKey(where, [size, allocationType]), ...labels.map((label) => rackKey(where, label))];
+}

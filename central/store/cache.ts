@@ -40,8 +40,16 @@ export interface Index<K extends Kind = Kind> {
   readonly kind: K;
   readonly name: string;
   /** The keys under which the value is found: one, several or none. */
-  readonly keysOf: (value: Of<K>) => string | readonly string[] | undefined;
+  readonly keysOf: KeysOf<K, Kind>;
+  /** The kind of what has the same id and is looked at as well. */
+  readonly beside: Kind | undefined;
 }
+
+/** @param beside what has the same id and is of the index's other kind, where it has one */
+export type KeysOf<K extends Kind, B extends Kind> = (
+  value: Of<K>,
+  beside: Of<B> | undefined,
+) => string | readonly string[] | undefined;
 
 /** One value for each group of rows, kept as rows come and go: what an index would only name is summed up. */
 export interface Fold<K extends Kind = Kind, V = unknown, P = unknown> {
@@ -66,8 +74,10 @@ export type Row<K extends Kind = Kind> = Pick<Stored<Of<K>>, "id" | "value">;
 
 interface Table {
   readonly kind: Kind;
-  readonly rows: OrderedRows<Stored<Message>>;
+  readonly rows: Rows;
   readonly indexes: Map<string, IndexEntry>;
+  /** Those of other tables that look at this one's rows as well. */
+  readonly besides: IndexEntry[];
   readonly folds: Map<string, FoldEntry>;
 }
 
@@ -110,15 +120,17 @@ export class Cache {
   }
 
   /** Registers an index, computed over what is there and kept from then on. Asking twice for a name gives the same one. */
-  index<K extends Kind>(kind: K, name: string, keysOf: Index<K>["keysOf"]): Index<K> {
+  index<K extends Kind, B extends Kind>(kind: K, name: string, keysOf: KeysOf<K, B>, beside?: B): Index<K> {
     const { indexes, rows } = this.#table(kind);
     const known = indexes.get(name);
     if (known !== undefined) return known.index as unknown as Index<K>; // registered under the same kind
-    const index: Index<K> = { kind, name, keysOf };
-    const entry: IndexEntry = { index: index as unknown as Index, byKey: new Map() }; // only ever given its kind's values
+    const index = { kind, name, keysOf, beside } as unknown as Index; // only ever given its kinds' values
+    const other = beside && this.#table(beside);
+    const entry: IndexEntry = { index, rows, beside: other?.rows, byKey: new Map() };
     indexes.set(name, entry);
-    for (const row of rows.values()) enter(entry, row);
-    return index;
+    other?.besides.push(entry);
+    for (const row of rows.values()) enter(entry, row, other?.rows.get(row.id));
+    return index as unknown as Index<K>; // as above
   }
 
   /** In id order. */
@@ -221,14 +233,22 @@ const emptyTable = (kind: Kind): Table => ({
   kind,
   rows: new OrderedRows(),
   indexes: new Map(),
+  besides: [],
   folds: new Map(),
 });
 
 function set(table: Table, id: string, row: Stored<Message> | undefined): void {
   const before = table.rows.get(id);
   for (const entry of table.indexes.values()) {
-    if (before !== undefined) leave(entry, before);
-    if (row !== undefined) enter(entry, row);
+    const beside = entry.beside?.get(id);
+    if (before !== undefined) leave(entry, before, beside);
+    if (row !== undefined) enter(entry, row, beside);
+  }
+  for (const entry of table.besides) {
+    const of = entry.rows.get(id);
+    if (of === undefined) continue;
+    leave(entry, of, before);
+    enter(entry, of, row);
   }
   for (const entry of table.folds.values()) {
     if (before !== undefined) count(entry, before, "without");
@@ -238,22 +258,26 @@ function set(table: Table, id: string, row: Stored<Message> | undefined): void {
   else table.rows.set(row);
 }
 
+type Rows = OrderedRows<Stored<Message>>;
+
 interface IndexEntry {
   readonly index: Index;
+  readonly rows: Rows;
+  readonly beside: Rows | undefined;
   /** Only keys that some row has. */
-  readonly byKey: Map<string, OrderedRows<Stored<Message>>>;
+  readonly byKey: Map<string, Rows>;
 }
 
-function enter({ index, byKey }: IndexEntry, row: Stored<Message>): void {
-  for (const key of keysOf(index, row.value)) {
+function enter({ index, byKey }: IndexEntry, row: Stored<Message>, beside: Stored<Message> | undefined): void {
+  for (const key of keysOf(index, row, beside)) {
     const under = byKey.get(key) ?? new OrderedRows();
     under.set(row);
     byKey.set(key, under);
   }
 }
 
-function leave({ index, byKey }: IndexEntry, row: Stored<Message>): void {
-  for (const key of keysOf(index, row.value)) {
+function leave({ index, byKey }: IndexEntry, row: Stored<Message>, beside: Stored<Message> | undefined): void {
+  for (const key of keysOf(index, row, beside)) {
     const under = byKey.get(key);
     under?.delete(row.id);
     if (under?.size === 0) byKey.delete(key);
@@ -275,7 +299,7 @@ function count({ fold, sums }: FoldEntry, row: Row, how: "with" | "without"): vo
   }
 }
 
-function keysOf(index: Index, value: Message): readonly string[] {
-  const keys = index.keysOf(value as Of<Kind>) ?? []; // an index sees only its own kind's values
+function keysOf(index: Index, row: Stored<Message>, beside: Stored<Message> | undefined): readonly string[] {
+  const keys = index.keysOf(row.value as Of<Kind>, beside?.value as Of<Kind>) ?? []; // an index sees only its own kinds' values
   return typeof keys === "string" ? [keys] : keys;
 }

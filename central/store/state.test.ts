@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { ProjectSchema } from "#gen/metalstack/api/v2/project_pb.ts";
+import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import {
   encoded,
@@ -18,6 +19,7 @@ import {
 } from "../io/testing/state-rehearsal.ts";
 import type { Fold } from "./cache.ts";
 import { lagMax } from "./change-feed.ts";
+import { kinds } from "./kinds.ts";
 
 describe("the state reads and writes:", () => {
   test("a transaction resolves when reads see it, at its own revision", async (t) => {
@@ -222,6 +224,24 @@ describe("the state reads and writes:", () => {
     assert.deepEqual([ids("t1"), ids("t2")], [["p0"], ["p1"]]);
     await state.transact((tx) => tx.delete(kind, "p1"));
     assert.deepEqual(ids("t2"), []);
+  });
+
+  test("an index that looks at another kind as well follows both", async (t) => {
+    const { open } = await setUp(t);
+    const state = await open();
+    const index = state.index(kind, "with-size", ({ name }, size) => size && `${name} ${size.id}`, kinds.size);
+    const has = (from: Pick<typeof state, "by">, key: string) => from.by(index, key).length === 1;
+    await state.transact((tx) => tx.put(kind, "p", project("one")));
+    await state.transact((tx) => {
+      tx.put(kinds.size, "p", create(SizeSchema, { id: "s" }));
+      assert.ok(has(tx, "one s"), "a transaction sees what it wrote of the other kind");
+      assert.ok(!has(state, "one s"));
+    });
+    assert.ok(has(state, "one s"));
+    await state.transact((tx) => tx.put(kind, "p", project("two")));
+    assert.deepEqual([has(state, "one s"), has(state, "two s")], [false, true]);
+    await state.transact((tx) => tx.delete(kinds.size, "p"));
+    assert.ok(!has(state, "two s"));
   });
 
   test("a value with a time to live goes away by itself", async (t) => {

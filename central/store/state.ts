@@ -3,7 +3,7 @@ import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import type { Cause } from "../history/cause.ts";
-import { Cache, type ChangeBatch, type Fold, type Index, type Stored } from "./cache.ts";
+import { Cache, type ChangeBatch, type Fold, type Index, type KeysOf, type Stored } from "./cache.ts";
 import { ChangeFeed } from "./change-feed.ts";
 import { Follower } from "./follower.ts";
 import type { Kind, Of } from "./kinds.ts";
@@ -24,8 +24,11 @@ export interface State {
   get<K extends Kind>(kind: K, id: string): Stored<Of<K>> | undefined;
   /** In id order. */
   list<K extends Kind>(kind: K, where?: (value: Of<K>) => boolean): readonly Stored<Of<K>>[];
-  /** Registers an index that is kept from now on; the same name gives the same index. */
-  index<K extends Kind>(kind: K, name: string, keysOf: Index<K>["keysOf"]): Index<K>;
+  /**
+   * Registers an index that is kept from now on; the same name gives the same index.
+   * @param beside a kind whose thing of the same id is looked at as well, and may be absent
+   */
+  index<K extends Kind, B extends Kind>(kind: K, name: string, keysOf: KeysOf<K, B>, beside?: B): Index<K>;
   /** Those whose value has this key under the index, in id order. */
   by<K extends Kind>(index: Index<K>, key: string): readonly Stored<Of<K>>[];
   /** Registers a fold that is kept from now on; the same name gives the same fold. */
@@ -93,7 +96,7 @@ export async function openState(ports: StatePorts, signal: AbortSignal): Promise
       const rows = cache.list(kind);
       return where === undefined ? rows : rows.filter((row) => where(row.value));
     },
-    index: (kind, name, keysOf) => cache.index(kind, name, keysOf),
+    index: (kind, name, keysOf, beside) => cache.index(kind, name, keysOf, beside),
     by: (index, key) => cache.by(index, key),
     fold: (fold) => cache.fold(fold),
     folded: (fold, group) => cache.folded(fold, group),

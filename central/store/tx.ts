@@ -41,18 +41,17 @@ export class TxRecord implements Tx {
 
   get<K extends Kind>(kind: K, id: string): Of<K> | undefined {
     this.#see(kind, id);
-    const written = this.#writes.get(keyOf(kind, id));
-    if (written !== undefined) return written.value as Of<K> | undefined; // put under the same kind
-    return this.#cache.get(kind, id)?.value;
+    return this.#seenOf(kind, id);
   }
 
   list<K extends Kind>(kind: K): readonly Stored<Of<K>>[] {
-    return this.#overlay(kind, this.#cache.list(kind), () => true);
+    return this.#overlay(kind, this.#cache.list(kind), [kind], () => true);
   }
 
   by<K extends Kind>(index: Index<K>, key: string): readonly Stored<Of<K>>[] {
-    return this.#overlay(index.kind, this.#cache.by(index, key), (value) =>
-      [index.keysOf(value) ?? []].flat().includes(key),
+    const { kind, beside } = index;
+    return this.#overlay(kind, this.#cache.by(index, key), beside ? [kind, beside] : [kind], (id, value) =>
+      [index.keysOf(value, beside && (this.#seenOf(beside, id) as Of<Kind>)) ?? []].flat().includes(key),
     );
   }
 
@@ -119,19 +118,28 @@ export class TxRecord implements Tx {
     this.#seen.set(keyOf(kind, id), this.#cache.get(kind, id)?.revision ?? 0n);
   }
 
+  /** Its value as this transaction leaves it, without a condition. */
+  #seenOf<K extends Kind>(kind: K, id: string): Of<K> | undefined {
+    const written = this.#writes.get(keyOf(kind, id));
+    if (written !== undefined) return written.value as Of<K> | undefined; // put under the same kind
+    return this.#cache.get(kind, id)?.value;
+  }
+
+  /** @param by kinds of which a change counts */
   #overlay<K extends Kind>(
     kind: K,
     rows: readonly Stored<Of<K>>[],
-    fits: (value: Of<K>) => boolean,
+    by: readonly Kind[],
+    fits: (id: string, value: Of<K>) => boolean,
   ): readonly Stored<Of<K>>[] {
-    const written = [...this.#writes.values()].filter((write) => write.kind.name === kind.name);
+    const written = [...this.#writes.values()].filter((write) => by.some(({ name }) => name === write.kind.name));
     if (written.length === 0) return rows;
     const changed = new Set(written.map((write) => write.id));
-    const pending = written.flatMap((write) => {
-      const value = write.value as Of<K> | undefined; // put under the same kind
-      if (value === undefined || !fits(value)) return [];
-      const { revision = 0n, created = 0n } = this.#cache.get(kind, write.id) ?? {};
-      return [{ id: write.id, value, revision, created }];
+    const pending = Array.from(changed).flatMap((id) => {
+      const value = this.#seenOf(kind, id);
+      if (value === undefined || !fits(id, value)) return [];
+      const { revision = 0n, created = 0n } = this.#cache.get(kind, id) ?? {};
+      return [{ id, value, revision, created }];
     });
     return [...rows.filter((row) => !changed.has(row.id)), ...pending].sort((a, b) => (a.id < b.id ? -1 : 1));
   }

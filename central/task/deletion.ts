@@ -40,7 +40,7 @@ export const deletionTaskId = (kind: Kind, id: string): string => `${kind.name}:
 /** @param nowMs Unix time */
 export function deletionTasks(state: State, nowMs: number): TaskInfo[] {
   return deletable.flatMap((kind) => {
-    const marked = state.index<Kind>(kind, "being-deleted", (thing) =>
+    const marked = state.index(kind as Kind, "being-deleted", (thing) =>
       metaOf(thing)?.deletionTaskId === undefined ? undefined : "yes",
     );
     return state.by(marked, "yes").map(({ id, value }) => taskOf(kind, id, metaOf(value), nowMs));

@@ -4,7 +4,15 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineAllocationType, MachineLiveliness, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Seeded } from "#lib/seeded.ts";
-import { candidates, type MachineView, placeMachine, shuffled, unavailability, unfitText } from "./placement.ts";
+import {
+  bestMachine,
+  type MachineView,
+  placeMachine,
+  rackScore,
+  shuffled,
+  unavailability,
+  unfitText,
+} from "./placement.ts";
 
 type Desired = Omit<MessageInitShape<typeof MachineDesiredSchema>, "$typeName">;
 type Observed = Omit<MessageInitShape<typeof MachineObservedSchema>, "$typeName">;
@@ -100,22 +108,25 @@ describe("the best machine", () => {
   });
 });
 
-test("one after the other, candidates come in the order in which all of them are placed, without those that do not fit", () => {
+test("who wants one gets the first of those that all are placed in, and then the next", () => {
   const random = new Seeded(1);
   const machines = Array.from({ length: 200 }, (_, i) => {
     const rack = `r${random.below(7)}`;
     if (random.chance(0.3)) return used(`u${i}`, rack, "mine", random.chance(0.5) ? { app: "db" } : {});
-    return machine(`m${i}`, { rack, wipedEpoch: random.chance(0.9) ? 1n : 0n });
+    return machine(`m${i}`, { rack });
   });
   const more = { ...wanted, placementLabels: { app: "db" } };
   const shuffle = (uuid: string) => shuffled(uuid, 7);
   const placed = placeMachine(machines, more, shuffle);
-  const byUuid = new Map(machines.map((m) => [m.desired.uuid, m]));
-  const waiting = machines.flatMap(({ observed }) => observed ?? []);
-  const viewOf = ({ uuid }: { readonly uuid: string }) => byUuid.get(uuid);
-  const one = [...candidates(waiting, more, { viewOf, shuffle, neighbors: machines })];
+  const left = new Set(machines.flatMap(({ desired, observed }) => (desired.allocation ? [] : (observed ?? []))));
+  const score = rackScore(machines, more);
+  const one: string[] = [];
+  for (let best = bestMachine(left, score, shuffle); best; best = bestMachine(left, score, shuffle)) {
+    one.push(best.uuid);
+    left.delete(best);
+  }
   assert.equal(placed.kind, "candidates");
-  assert.deepEqual(one.map(uuidOf), placed.kind === "candidates" ? placed.machines.map(uuidOf) : []);
+  assert.deepEqual(one, placed.kind === "candidates" ? placed.machines.map(uuidOf) : []);
   assert.ok(one.length > 50);
 });
 

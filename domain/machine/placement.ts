@@ -51,36 +51,36 @@ export function placeMachine(
   });
   if (fit.length === 0) return { kind: "none", reasons };
   const score = rackScore(neighbors, wanted);
-  const rank = ({ desired, observed }: MachineView) => ({
-    score: score(observed?.rack ?? ""),
-    tie: shuffle(desired.uuid),
-  });
-  return { kind: "candidates", machines: [...bestFirst(fit, rank)] };
+  const ranked = fit.map((machine) => ({
+    machine,
+    score: score(machine.observed?.rack ?? ""),
+    tie: shuffle(machine.desired.uuid),
+  }));
+  ranked.sort((a, b) => byScore(a.score, b.score) || a.tie - b.tie);
+  return { kind: "candidates", machines: ranked.map(({ machine }) => machine) };
 }
 
 /**
- * The same machines in the same order, each looked at when its turn comes: for those who want one of many.
- * @param waiting from among which all that fit are
- * @param viewOf both sides of one; undefined: it has gone
+ * The first of those that `placeMachine` gives, for who wants only that one.
+ * @param free machines that can take the allocation
+ * @param score of their racks
  */
-export function* candidates(
-  waiting: readonly MachineObserved[],
-  wanted: Wanted,
-  {
-    viewOf,
-    shuffle,
-    neighbors,
-  }: {
-    readonly viewOf: (observed: MachineObserved) => MachineView | undefined;
-    readonly shuffle: (uuid: string) => number;
-    readonly neighbors: Iterable<MachineView>;
-  },
-): Generator<MachineView> {
-  const score = rackScore(neighbors, wanted);
-  for (const observed of bestFirst(waiting, ({ rack, uuid }) => ({ score: score(rack), tie: shuffle(uuid) }))) {
-    const view = viewOf(observed);
-    if (view && unfitFor(view, wanted) === undefined) yield view;
+export function bestMachine(
+  free: Iterable<MachineObserved>,
+  score: (rack: string) => Score,
+  shuffle: (uuid: string) => number,
+): MachineObserved | undefined {
+  let best: (Rank & { readonly item: MachineObserved }) | undefined;
+  const scores = new Map<string, Score>();
+  for (const item of free) {
+    const known = scores.get(item.rack) ?? score(item.rack);
+    scores.set(item.rack, known);
+    const above = best === undefined ? -1 : byScore(known, best.score);
+    if (above > 0) continue;
+    const rank = { score: known, tie: shuffle(item.uuid) };
+    if (best === undefined || above < 0 || rank.tie < best.tie) best = { item, ...rank };
   }
+  return best?.item;
 }
 
 /** A number that depends on both and on nothing else (FNV-1a): what decides between machines that are alike. */
@@ -95,39 +95,7 @@ interface Rank {
   readonly tie: number;
 }
 
-/** As many as are asked for are put in order, by a heap; the rest is not. */
-function* bestFirst<T>(items: readonly T[], rankOf: (item: T) => Rank): Generator<T> {
-  const heap = items.map((item) => ({ item, ...rankOf(item) }));
-  for (let i = (heap.length >> 1) - 1; i >= 0; i--) sink(heap, i);
-  for (let top = heap[0]; top !== undefined; top = heap[0]) {
-    yield top.item;
-    const last = heap.pop();
-    if (last === undefined || heap.length === 0) return;
-    heap[0] = last;
-    sink(heap, 0);
-  }
-}
-
-/** Restores the heap's order below one place. */
-function sink(heap: Rank[], from: number): void {
-  for (let at = from; ; ) {
-    const [left, right] = [2 * at + 1, 2 * at + 2];
-    const lower = isBefore(heap[right], heap[left]) ? right : left;
-    const [one, other] = [heap[at], heap[lower]];
-    if (one === undefined || other === undefined || !isBefore(other, one)) return;
-    heap[at] = other;
-    heap[lower] = one;
-    at = lower;
-  }
-}
-
-function isBefore(one: Rank | undefined, other: Rank | undefined): boolean {
-  if (one === undefined || other === undefined) return false;
-  const { score: a } = one;
-  const { score: b } = other;
-  if (a.labelled !== b.labelled) return a.labelled < b.labelled;
-  return a.ofProject === b.ofProject ? one.tie < other.tie : a.ofProject < b.ofProject;
-}
+const byScore = (a: Score, b: Score): number => a.labelled - b.labelled || a.ofProject - b.ofProject;
 
 /** Why this one machine cannot be allocated, whatever its size and partition. */
 export function unavailability({ desired, observed }: MachineView, by: "choice" | "uuid"): Unfit | undefined {

@@ -29,8 +29,8 @@ export class SeenState {
       get unreadable() {
         return state.unreadable;
       },
-      index: (kind, name, keysOf) => {
-        const index = state.index(kind, name, keysOf);
+      index: (kind, name, keysOf, beside) => {
+        const index = state.index(kind, name, keysOf, beside);
         const known = this.#indexes.get(`${kind.name} ${name}`);
         // Kept for its kind alone, whichever that is.
         this.#indexes.set(`${kind.name} ${name}`, known ?? { index: index as unknown as Index, keys: new Set() });
@@ -75,9 +75,11 @@ export class SeenState {
 
   *#indexDifferences(state: State, fresh: State): Iterable<string> {
     for (const [name, { index, keys }] of this.#indexes) {
-      const again = fresh.index(index.kind, index.name, index.keysOf);
-      for (const { value } of state.list(index.kind))
-        for (const key of [index.keysOf(value) ?? []].flat()) keys.add(key);
+      const again = fresh.index(index.kind, index.name, index.keysOf, index.beside);
+      for (const { id, value } of state.list(index.kind)) {
+        const beside = index.beside && state.get(index.beside, id)?.value;
+        for (const key of [index.keysOf(value, beside) ?? []].flat()) keys.add(key);
+      }
       for (const key of keys) {
         const ids = (of: State, by: Index) => of.by(by, key).map((row) => row.id);
         if (!isDeepStrictEqual(ids(state, index), ids(fresh, again))) yield `index ${name} differs under ${key}`;
