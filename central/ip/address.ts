@@ -84,11 +84,10 @@ export function nextAddress(
 ): string {
   const prefixes = knownPrefixes(network.prefixes).filter((p) => p.family === family);
   const space = tx.folded(addresses, spaceName(network.namespace, family));
-  const beyond = search.beyond();
   const idOf = (address: Address) => ipId(network.namespace, addressText(address));
-  let free = freeAddress(space, prefixes, beyond);
+  let free = freeAddress(space, prefixes, search.spread);
   if (free && search.isPicked(idOf(free))) {
-    free = freeAddress(withoutPicked(space, network.namespace, search), prefixes, beyond) ?? free;
+    free = freeAddress(withoutPicked(space, network.namespace, search), prefixes, search.spread) ?? free;
   }
   if (free !== undefined) {
     search.pick(idOf(free));

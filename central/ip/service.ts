@@ -21,10 +21,10 @@ import { ipIndexes } from "./indexes.ts";
 import { takeAddress } from "./take.ts";
 
 export function ipServices(ports: ServicePorts): Implementation[] {
-  const { state, clock, random } = ports;
+  const { state, clock, random, session } = ports;
   const ips = catalog(ports, kinds.ip, "address");
   const { addresses } = spaces(state);
-  const searching = searcher(random);
+  const searching = searcher(random, session && (() => session.seat()));
   const keepQuota = quotaKeeper(state);
 
   const byOwner = state.index(kinds.ip, "owner", (ip) => `${ip.project}/${ip.ip}`);

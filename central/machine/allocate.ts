@@ -20,14 +20,14 @@ import type { Pool } from "#domain/size/reservation.ts";
 import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import type { Search } from "../network/search.ts";
+import type { Search, Seat } from "../network/search.ts";
 import type { Spaces } from "../network/spaces.ts";
 import { reservedForOthers } from "../size-reservation/reserved.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 import { takeAsn } from "./asn.ts";
-import { type MachineIndexes, placeKey, rackKey } from "./indexes.ts";
+import { type MachineIndexes, placeKey, rackKeys } from "./indexes.ts";
 import { joinNetwork } from "./join-network.ts";
 import { checkTold } from "./told.ts";
 
@@ -86,33 +86,39 @@ function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Al
     placementLabels: request.placementLabels?.labels ?? {},
   };
   const free = peek.by(indexes.free, placeKey({ partition, size })).map(({ value }) => value);
-  const score = scoreOfRacks(peek, indexes, wanted);
-  const bestOf = (some: readonly MachineObserved[]) => bestMachine(some, score, (uuid) => shuffled(uuid, seed));
+  const score = scoreOfRacks(context, wanted);
+  const bestOf = (some: readonly MachineObserved[]) => bestMachine(some, score, shuffle(search.seat, seed));
   const all = () =>
     peek.by(indexes.byPartition, partition).map(({ id, value }) => {
       return { desired: value, observed: peek.get(kinds.machineObserved, id)?.value };
     });
   const best = bestOf(free.filter(({ uuid }) => !search.isPicked(uuid))) ?? bestOf(free);
   if (best === undefined) throw noMachine(all(), wanted);
-  search.pick(best.uuid);
+  search.pick(best.uuid, rackKeys({ ...wanted, rack: best.rack }));
   context.explain?.(() => choiceText(best, { fit: free.length, all: all().length, score }, wanted));
   keepReserved(tx, { partition, size }, project, all, free.length);
   return held(tx, best.uuid);
 }
 
-/** How many machines of the project stand in a rack already, counted by the indexes. */
+/** Those of the seat's own come first. */
+const shuffle =
+  ({ at, of }: Seat, seed: number) =>
+  (uuid: string): number =>
+    shuffled(uuid, seed) + (of === 1 || shuffled(uuid, 0) % of === at ? 0 : 2 ** 32);
+
+/** How many machines of the project stand in a rack already, or are about to, counted by the indexes. */
 function scoreOfRacks(
-  peek: Pick<State, "by">,
-  { inRack }: MachineIndexes,
-  { partition, project, size, role, placementLabels }: Wanted,
+  { peek, indexes, search }: Pick<AllocationContext, "peek" | "indexes" | "search">,
+  wanted: Wanted,
 ): (rack: string) => Score {
-  const labels = Object.entries(placementLabels);
+  const isYetToCome = (uuid: string) => peek.get(kinds.machineDesired, uuid)?.value.allocation === undefined;
   return (rack) => {
-    const rows = (...what: Parameters<typeof rackKey>[1]) =>
-      peek.by(inRack, rackKey({ partition, rack, project }, what));
+    const [alike = "", ...labelled] = rackKeys({ ...wanted, rack });
+    const there = (key: string) => peek.by(indexes.inRack, key);
+    const coming = (key: string) => search.picked(key).filter(isYetToCome);
     return {
-      labelled: new Set(labels.flatMap((label) => rows(...label).map(({ id }) => id))).size,
-      ofProject: rows(size, role).length,
+      labelled: new Set(labelled.flatMap((key) => [...there(key).map(({ id }) => id), ...coming(key)])).size,
+      ofProject: there(alike).length + coming(alike).length,
     };
   };
 }

@@ -1,5 +1,5 @@
 // Every allocation has an autonomous system number of its own, for as long as it lasts.
-import { freeNumber } from "#domain/network/free.ts";
+import { beyond, freeNumber } from "#domain/network/free.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { claim, holderOf, unclaim } from "../catalog/claim.ts";
 import type { Spaces } from "../network/spaces.ts";
@@ -15,7 +15,7 @@ export const asnClaim = (asn: number): string => `asn/${asn}`;
 
 /** @param from where in the pool the search begins, so that a number that was given back is not used again at once */
 export function takeAsn(tx: Tx, { numbers }: Spaces, allocation: string, from: number): number {
-  const asn = freeNumber(tx.folded(numbers, "asn"), asnPool, from);
+  const asn = freeNumber(tx.folded(numbers, "asn"), asnPool, beyond(from));
   if (asn === undefined) {
     const text = `all ${count} ASNs are taken, ${first} to ${last}: each allocation has one`;
     throw new Refusal("exhausted", text, { reason: "NO_ASN" });

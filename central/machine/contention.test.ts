@@ -13,6 +13,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState, type State } from "../store/state.ts";
+import { CentralSession } from "../sync/central-session.ts";
 import { aWaiting, machineCentral, machineUuid } from "../testing/machines.ts";
 import { creator } from "./creator.ts";
 
@@ -43,7 +44,11 @@ test("64 at once at four centrals: every machine once, nobody is refused while t
   setMaxListeners(0, stop.signal);
   const states: State[] = [];
   for (let i = 0; i < centrals; i++) states.push(await openState({ store, clock, random, log }, stop.signal));
-  const creators = states.map((state) => creator({ state, clock: { ...clock, wallMs: () => nowMs }, random }));
+  const sessions = states.map((state) => new CentralSession({ state, clock, random, version: "test" }));
+  for (const session of sessions) await session.hold();
+  const creators = states.map((state, i) =>
+    creator({ state, clock: { ...clock, wallMs: () => nowMs }, random, session: sessions[i]! }),
+  );
   const request = create(MachineServiceCreateRequestSchema, {
     project,
     name: "web",

@@ -10,6 +10,7 @@ import { seeds } from "../plan/hash.ts";
 import { quotaKeeper } from "../quota/keep-quota.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
+import type { CentralSession } from "../sync/central-session.ts";
 import { allocate } from "./allocate.ts";
 import { createReads } from "./create-reads.ts";
 import { machineIndexes } from "./indexes.ts";
@@ -26,10 +27,11 @@ export function creator(ports: {
   readonly state: State;
   readonly clock: Clock;
   readonly random: Random;
+  readonly session?: Pick<CentralSession, "seat">;
 }): (request: MachineServiceCreateRequest, by: CreateBy) => Promise<MachineDesired> {
-  const { state, clock, random } = ports;
+  const { state, clock, random, session } = ports;
   const indexes = machineIndexes(state);
-  const searching = searcher(random);
+  const searching = searcher(random, session && (() => session.seat()));
   const keepQuota = quotaKeeper(state);
   return async (request, { cause, keep }) => {
     const nowMs = clock.wallMs();

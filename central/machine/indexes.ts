@@ -1,6 +1,5 @@
-import { unavailability } from "#domain/machine/placement.ts";
+import { unavailability, type Wanted } from "#domain/machine/placement.ts";
 import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
-import type { MachineAllocationType } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { ipIndexes } from "../ip/indexes.ts";
 import type { Index } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
@@ -14,7 +13,7 @@ export interface MachineIndexes {
   readonly byLabel: Index<typeof kinds.machineDesired>;
   /** Those that can be had, by `placeKey`. */
   readonly free: Index<typeof kinds.machineObserved>;
-  /** Those of projects, by `rackKey`: what decides where the next one of a project is to stand. */
+  /** Those of projects, by `rackKeys`: what decides where the next one of a project is to stand. */
   readonly inRack: Index<typeof kinds.machineObserved>;
   readonly byImage: Index<typeof kinds.machineDesired>;
   readonly ipsByMachine: Index<typeof kinds.ip>;
@@ -23,11 +22,11 @@ export interface MachineIndexes {
 export const placeKey = ({ partition, size }: { readonly partition: string; readonly size: string }): string =>
   JSON.stringify([partition, size]);
 
-/** In which rack a project has a machine of such a kind: its size and role, or name and value of a placement label. */
-export const rackKey = (
-  { partition, rack, project }: { readonly partition: string; readonly rack: string; readonly project: string },
-  what: readonly [size: string, role: MachineAllocationType] | readonly [label: string, value: string],
-): string => JSON.stringify([partition, rack, project, ...what]);
+/** What a machine of a project counts for in its rack: first its size and role, then each of its placement labels. */
+export const rackKeys = (m: Wanted & { readonly rack: string }): readonly string[] =>
+  [[m.size, m.role], ...Object.entries(m.placementLabels)].map((what) =>
+    JSON.stringify([m.partition, m.rack, m.project, ...what]),
+  );
 
 /** Asked more than once it gives the same indexes. */
 export const machineIndexes = (state: State): MachineIndexes => ({
@@ -51,8 +50,6 @@ const freeAt = (observed: MachineObserved, desired: MachineDesired | undefined):
 function inRack({ rack, size }: MachineObserved, desired: MachineDesired | undefined): readonly string[] {
   if (desired?.allocation === undefined) return [];
   const { partition, allocation } = desired;
-  const { project, allocationType, placementLabels } = allocation;
-  const where = { partition, rack, project };
-  const labels = Object.entries(placementLabels?.labels ?? {});
-  return [rackKey(where, [size, allocationType]), ...labels.map((label) => rackKey(where, label))];
+  const { project, allocationType: role, placementLabels } = allocation;
+  return rackKeys({ partition, rack, project, size, role, placementLabels: placementLabels?.labels ?? {} });
 }

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { freeNumber } from "#domain/network/free.ts";
+import { freeNumber, lowest } from "#domain/network/free.ts";
 import { type HealthStatusSchema, Service, ServiceStatus } from "#gen/metalstack/api/v2/health_pb.ts";
 import { asnPool } from "../machine/asn.ts";
 import type { State } from "../store/state.ts";
@@ -10,7 +10,7 @@ import { vrfNumbers } from "./vrf.ts";
 export function ipamHealth(state: Pick<State, "fold" | "folded">): MessageInitShape<typeof HealthStatusSchema> {
   const { numbers } = spaces(state);
   const isUsedUp = (group: string, pool: typeof asnPool) =>
-    freeNumber(state.folded(numbers, group), pool, 0) === undefined;
+    freeNumber(state.folded(numbers, group), pool, lowest) === undefined;
   const problems = [
     ...(isUsedUp("vrf", vrfNumbers) ? ["all VRFs are taken: no private network can be made"] : []),
     ...(isUsedUp("asn", asnPool) ? ["all ASNs are taken: no machine can be allocated"] : []),

@@ -1,19 +1,30 @@
 // How those who ask at the same time keep out of each other's way. All of it is preference: what counts is the commit.
+import { lowest, type Spread } from "#domain/network/free.ts";
 import type { Random } from "#lib/random.ts";
 
 /** How far those who ask at the same time are spread at most. Were it much less, they would soon meet in the last gaps of that much. */
 const spreadMax = 65_536;
 
+/** One place of so many, counted from 0: which part of what is free those at one central take first. */
+export interface Seat {
+  readonly at: number;
+  readonly of: number;
+}
+
+export const onlySeat: Seat = { at: 0, of: 1 };
+
 /** What one attempt of a transaction knows of the others that this central is at. */
 export interface Search {
-  /** How far beyond the lowest free one to begin; 0 for who asks alone. */
-  beyond(): number;
+  /** Among the centrals. */
+  readonly seat: Seat;
+  /** How far beyond the lowest free one to begin; who asks alone gets that one. */
+  readonly spread: Spread;
   /** Whether somebody else is about to take it. @param name unique among all that is searched for, such as an id */
   isPicked(name: string): boolean;
-  /** All that others are about to take. */
-  picked(): readonly string[];
+  /** All that others are about to take; of those that were picked under a key, if one is given. */
+  picked(key?: string): readonly string[];
   /** It is about to be taken by this attempt. */
-  pick(name: string): void;
+  pick(name: string, keys?: readonly string[]): void;
 }
 
 /** Begins an attempt; what the asker's attempt before had picked is let go. */
@@ -22,9 +33,13 @@ export type NextSearch = () => Search;
 /**
  * Who asks alone gets the lowest that is free. Who asks while others do, or has lost a race, is spread, so that not all try to take
  * the same, and is told what others are about to take.
+ * @param seatNow of this central; several that share a store take from different parts as long as there is something
  */
-export function searcher(random: Random): <R>(work: (next: NextSearch) => Promise<R>) => Promise<R> {
-  const picked = new Set<string>();
+export function searcher(
+  random: Random,
+  seatNow: () => Seat = () => onlySeat,
+): <R>(work: (next: NextSearch) => Promise<R>) => Promise<R> {
+  const picked = new Map<string, readonly string[]>();
   let asking = 0;
   return async (work) => {
     let isCrowded = asking > 0;
@@ -37,16 +52,21 @@ export function searcher(random: Random): <R>(work: (next: NextSearch) => Promis
     try {
       return await work(() => {
         letGo();
-        const isAlone = !isCrowded;
+        const seat = isCrowded ? seatNow() : onlySeat;
+        const spread = isCrowded ? spreadFrom(seat, random) : lowest;
         isCrowded = true;
         const isPicked = (name: string) => picked.has(name) && !own.includes(name);
         return {
-          beyond: () => (isAlone ? 0 : random.below(spreadMax)),
+          seat,
+          spread,
           isPicked,
-          picked: () => [...picked].filter(isPicked),
-          pick: (name) => {
+          picked: (key) =>
+            Array.from(picked).flatMap(([name, keys]) =>
+              isPicked(name) && (key === undefined || keys.includes(key)) ? [name] : [],
+            ),
+          pick: (name, keys = []) => {
             if (picked.has(name)) return;
-            picked.add(name);
+            picked.set(name, keys);
             own.push(name);
           },
         };
@@ -58,5 +78,20 @@ export function searcher(random: Random): <R>(work: (next: NextSearch) => Promis
   };
 }
 
+/** Anywhere in the seat's part of the room. */
+function spreadFrom({ at, of }: Seat, random: Random): Spread {
+  return (room) => {
+    const width = Math.min(Number(room), spreadMax);
+    const part = Math.floor(width / of);
+    return BigInt(part === 0 ? random.below(width) : at * part + random.below(part));
+  };
+}
+
 /** Of who asks alone. */
-export const alone: Search = { beyond: () => 0, isPicked: () => false, picked: () => [], pick: () => {} };
+export const alone: Search = {
+  seat: onlySeat,
+  spread: lowest,
+  isPicked: () => false,
+  picked: () => [],
+  pick: () => {},
+};

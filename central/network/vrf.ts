@@ -1,4 +1,4 @@
-import { freeNumber } from "#domain/network/free.ts";
+import { beyond, freeNumber } from "#domain/network/free.ts";
 import { vrfPool } from "#domain/network/rules.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -22,7 +22,7 @@ export function takeVrf(tx: Tx, vrf: number, network: string): void {
 
 /** Takes some free VRF of the pool. The search begins anywhere, so that a VRF given back is not reused at once. */
 export function takeAnyVrf(tx: Tx, { numbers }: Spaces, network: string, random: Random): number {
-  const vrf = freeNumber(tx.folded(numbers, "vrf"), vrfNumbers, random.below(vrfPool));
+  const vrf = freeNumber(tx.folded(numbers, "vrf"), vrfNumbers, beyond(random.below(vrfPool)));
   if (vrf === undefined) {
     throw new Refusal("exhausted", `all ${vrfPool} VRFs are taken, 1 to ${vrfPool}: delete networks that have one`, {
       reason: "VRFS_EXHAUSTED",

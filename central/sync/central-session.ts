@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import type { Clock } from "#lib/clock.ts";
 import type { Random } from "#lib/random.ts";
+import { onlySeat, type Seat } from "../network/search.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 
@@ -43,6 +44,14 @@ export class CentralSession {
       this.#renewing = undefined;
     });
     return this.#renewing;
+  }
+
+  /** Among the centrals that are there; that this one is asks for its session, for which nobody here waits. */
+  seat(): Seat {
+    void this.hold().catch(() => undefined);
+    const ids = this.#ports.state.list(kinds.centralSession).map(({ id }) => id);
+    const at = ids.indexOf(this.id);
+    return at < 0 ? onlySeat : { at, of: ids.length };
   }
 
   async #renew(): Promise<void> {

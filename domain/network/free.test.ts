@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { addressBlock, familySpace, freeAddress, freePrefix, prefixBlock } from "./free.ts";
+import {
+  addressBlock,
+  beyond,
+  familySpace,
+  freeAddress,
+  freePrefix,
+  lowest,
+  prefixBlock,
+  type Spread,
+} from "./free.ts";
 import { take } from "./ipam.ts";
 import { addressText, containsPrefix, overlaps, type Prefix, parsePrefix, prefixText } from "./prefix.ts";
 
@@ -12,7 +21,7 @@ const prefix = (text: string): Prefix => {
 };
 
 /** All that is given, until there is nothing more. */
-function given(prefixes: readonly Prefix[], spread: (n: number) => number): string[] {
+function given(prefixes: readonly Prefix[], spread: (n: number) => Spread): string[] {
   const texts: string[] = [];
   for (let space = familySpace(prefixes[0]?.family ?? 4); ; ) {
     const address = freeAddress(space, prefixes, spread(texts.length));
@@ -27,7 +36,7 @@ const all = ["10.0.0.2", "10.0.1.2", "10.0.1.3", "10.0.1.4", "10.0.1.5", "10.0.1
 
 test("without a spread the next free address is the lowest usable one, prefix after prefix, until all are taken", () => {
   assert.deepEqual(
-    given(two, () => 0),
+    given(two, () => lowest),
     all,
   );
 });
@@ -35,7 +44,7 @@ test("without a spread the next free address is the lowest usable one, prefix af
 test("with any spreads every usable address is given once all the same", () => {
   fc.assert(
     fc.property(fc.array(fc.nat(), { minLength: 8, maxLength: 8 }), (spreads) => {
-      assert.deepEqual(given(two, (n) => spreads[n] ?? 0).sort(), all);
+      assert.deepEqual(given(two, (n) => beyond(spreads[n] ?? 0)).sort(), all);
     }),
   );
 });
@@ -43,7 +52,7 @@ test("with any spreads every usable address is given once all the same", () => {
 test("a spread leads as far beyond the lowest free address, around the end of its prefix", () => {
   const space = take(familySpace(4), addressBlock({ family: 4, value: 0x0a000102n }));
   const texts = [0, 1, 2, 3, 4, 5]
-    .map((spread) => freeAddress(space, two.slice(1), spread))
+    .map((spread) => freeAddress(space, two.slice(1), beyond(spread)))
     .map((a) => a && addressText(a));
   assert.deepEqual(texts, ["10.0.1.3", "10.0.1.4", "10.0.1.5", "10.0.1.6", "10.0.1.3", "10.0.1.4"]);
 });

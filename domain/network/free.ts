@@ -10,12 +10,25 @@ export const prefixBlock = ({ network, length }: Prefix): Block => ({ base: netw
 export const addressBlock = ({ family, value }: Address): Block => ({ base: value, length: bitsOf(family) });
 
 /**
- * The lowest usable address that is free, of the prefixes in their order.
- * @param prefixes all of one family, which is that of the space
- * @param spread when not 0, the search begins as many addresses beyond that one, in its prefix, and ends with it. Callers that ask at
- * the same time and draw it apart do not meet.
+ * How far beyond the lowest free number to begin to search, which ends with that one. Callers that ask at the same time and draw it
+ * apart do not meet.
+ * @param room how many numbers there are from the lowest free one to the last
+ * @returns below `room`
  */
-export function freeAddress(space: Space, prefixes: readonly Prefix[], spread: number): Address | undefined {
+export type Spread = (room: bigint) => bigint;
+
+export const lowest: Spread = () => 0n;
+
+export const beyond =
+  (numbers: number): Spread =>
+  (room) =>
+    BigInt(numbers) % room;
+
+/**
+ * The lowest usable address that is free, of the prefixes in their order, or one beyond it in its prefix.
+ * @param prefixes all of one family, which is that of the space
+ */
+export function freeAddress(space: Space, prefixes: readonly Prefix[], spread: Spread): Address | undefined {
   for (const prefix of prefixes) {
     const pool = poolOf(prefix);
     const value = pool && freeNumber(space, pool, spread);
@@ -28,13 +41,13 @@ export function freeAddress(space: Space, prefixes: readonly Prefix[], spread: n
 export function freeNumber(
   space: Space,
   { first, last }: { readonly first: bigint; readonly last: bigint },
-  spread: number,
+  spread: Spread,
 ): bigint | undefined {
   const wanted = { length: space.bits, from: first, last };
-  const lowest = nextFree(space, wanted);
-  if (lowest === undefined || spread === 0) return lowest;
-  const from = lowest + (BigInt(spread) % (last - lowest + 1n));
-  return nextFree(space, { ...wanted, from }) ?? lowest;
+  const least = nextFree(space, wanted);
+  const further = least === undefined ? 0n : spread(last - least + 1n);
+  if (least === undefined || further === 0n) return least;
+  return nextFree(space, { ...wanted, from: least + further }) ?? least;
 }
 
 /** The lowest free prefix of that length, in the first of the outer ones that has room for it. */

@@ -5,6 +5,7 @@ import { creator } from "#central/machine/creator.ts";
 import { keyOf, kinds } from "#central/store/kinds.ts";
 import { openState } from "#central/store/state.ts";
 import type { Commit, Store } from "#central/store/store.ts";
+import { CentralSession } from "#central/sync/central-session.ts";
 import { aWaiting, machineCentral, machineUuid } from "#central/testing/machines.ts";
 import { firstDesired } from "#domain/machine/first-desired.ts";
 import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
@@ -77,7 +78,9 @@ export async function openCentral(store: Store) {
   });
   const stop = new AbortController();
   const state = await openState({ store: counted, clock, random, log }, stop.signal);
-  const give = creator({ state, clock, random });
+  const session = new CentralSession({ state, clock, random, version: "bench" });
+  await session.hold();
+  const give = creator({ state, clock, random, session });
   return {
     async giveAway(request: MachineServiceCreateRequest, { calls, inFlight }: Amount): Promise<Given> {
       const before = computedMicros();

@@ -1,5 +1,5 @@
 // Spaces at a fill, and how long one search in them takes.
-import { addressBlock, familySpace, freeAddress } from "#domain/network/free.ts";
+import { addressBlock, beyond, familySpace, freeAddress, lowest } from "#domain/network/free.ts";
 import { giveBack, type Space, take } from "#domain/network/ipam.ts";
 import { addressAt, type Prefix, sizeOf } from "#domain/network/prefix.ts";
 import { Seeded } from "#lib/seeded.ts";
@@ -45,7 +45,7 @@ const searches = 100_000;
 export function searched(space: Space, prefix: Prefix, how: "lowest" | "spread"): number {
   const random = new Seeded(2);
   const once = () => {
-    const free = freeAddress(space, [prefix], how === "lowest" ? 0 : 1 + random.below(2 ** 31));
+    const free = freeAddress(space, [prefix], how === "lowest" ? lowest : beyond(1 + random.below(2 ** 31)));
     if (free === undefined) throw new Error("a space is full that is not");
     return take(space, addressBlock(free));
   };

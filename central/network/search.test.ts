@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { Seeded } from "#lib/seeded.ts";
+import { type NextSearch, type Search, searcher } from "./search.ts";
+
+/** The searches of so many who ask at the same time. */
+async function searches(searching: ReturnType<typeof searcher>, count: number): Promise<readonly Search[]> {
+  const begun: Search[] = [];
+  const asking = Array.from({ length: count }, () =>
+    searching(async (next: NextSearch) => {
+      begun.push(next());
+      await turn();
+    }),
+  );
+  await Promise.all(asking);
+  return begun;
+}
+
+test("who asks alone begins at the lowest, all others in the part of their central", async () => {
+  const at = 2;
+  const searching = searcher(new Seeded(1), () => ({ at, of: 4 }));
+  for (const room of [1_000n, 4n, 2n ** 64n]) {
+    const [first, ...others] = (await searches(searching, 30)).map(({ spread }) => spread(room));
+    const part = Number(room < 65_536n ? room : 65_536n) / 4;
+    assert.equal(first, 0n);
+    for (const n of others.map(Number)) assert.ok(n >= at * part && n < (at + 1) * part, `${n} of ${room}`);
+  }
+});
+
+test("where there is less room than centrals, each begins anywhere", async () => {
+  const [, ...others] = await searches(
+    searcher(new Seeded(1), () => ({ at: 3, of: 4 })),
+    30,
+  );
+  const begun = new Set(others.map(({ spread }) => spread(3n)));
+  assert.deepEqual([...begun].sort(), [0n, 1n, 2n]);
+});
+
+test("what others are about to take is found by its name and by what it counts for", async () => {
+  const [one, other] = await searches(searcher(new Seeded(1)), 2);
+  one?.pick("m1", ["rack1"]);
+  assert.deepEqual([other?.isPicked("m1"), one?.isPicked("m1")], [true, false]);
+  assert.deepEqual([other?.picked("rack1"), other?.picked("rack2"), other?.picked()], [["m1"], [], ["m1"]]);
+});
