@@ -1,6 +1,6 @@
 // Optimistic transactions: run over the cache, commit under conditions, run again when somebody else was first.
-// First attempts run side by side; a repeat takes its turn, so that those of one process that want the same key do not
-// beat each other forever.
+// First attempts run side by side; a repeat takes its turn among those that lost over the same key, so that those of one process that
+// want it do not beat each other forever.
 
 import { noLonger } from "#lib/no-longer.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -25,12 +25,18 @@ const recordRoom = 131_072;
 /** After a lost race: how long to wait for the cache to show the winner. A key that came and went again never shows. */
 const lostRaceMs = 250;
 
+type Tried<R> =
+  | { readonly done: Transacted<R> }
+  /** Keys that somebody else has changed. */
+  | { readonly done: undefined; readonly lost: readonly string[] };
+
 export class Transactor {
   readonly #ports: StatePorts;
   readonly #cache: Cache;
   readonly #follower: Follower;
   readonly #landing = new Set<Promise<Committed>>();
-  #turn: Promise<unknown> = Promise.resolve();
+  /** Whom the next one waits for that has lost over a key. */
+  readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(ports: StatePorts, cache: Cache, follower: Follower) {
     this.#ports = ports;
@@ -42,17 +48,30 @@ export class Transactor {
     if (cause.plan?.kind === "rehearsal") {
       return { result: work(cause.plan.record(() => new TxRecord(this.#cache))), revision: this.#cache.revision };
     }
-    const done = await this.#attempt(work, cause, signal);
-    if (done !== undefined) return done;
-    const repeats = this.#turn.then(() => this.#repeat(work, cause, signal));
-    this.#turn = repeats.catch(() => undefined);
-    return repeats;
+    const tried = await this.#attempt(work, cause, signal);
+    return tried.done ?? this.#inTurn(tried.lost, () => this.#repeat(work, cause, signal));
+  }
+
+  async #inTurn<R>(keys: readonly string[], work: () => Promise<R>): Promise<R> {
+    const done = Promise.all(keys.map((key) => this.#turns.get(key))).then(work);
+    const over = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    for (const key of keys) this.#turns.set(key, over);
+    try {
+      return await done;
+    } finally {
+      for (const key of keys) if (this.#turns.get(key) === over) this.#turns.delete(key);
+    }
   }
 
   async #repeat<R>(work: (tx: Tx) => R, cause: Cause, signal: AbortSignal): Promise<Transacted<R>> {
     for (let attempt = 2; attempt <= attemptsMax; attempt++) {
-      const done = await this.#attempt(work, cause, signal);
-      if (done !== undefined) return done;
+      const tried = await this.#attempt(work, cause, signal);
+      if (tried.done !== undefined) return tried.done;
+      // What others of this process are at would be lost to next: where little is left, that would go on until nothing is.
+      await Promise.allSettled(this.#landing);
       await this.#stepAside(attempt, signal);
     }
     throw new Refusal("conflict", `others changed the same things ${attemptsMax} times in a row: try again`, {
@@ -72,23 +91,21 @@ export class Transactor {
       .catch(() => undefined);
   }
 
-  /** @returns undefined after a lost race */
-  async #attempt<R>(work: (tx: Tx) => R, cause: Cause, signal: AbortSignal): Promise<Transacted<R> | undefined> {
+  /** Has waited, after a lost race, until reads see why. */
+  async #attempt<R>(work: (tx: Tx) => R, cause: Cause, signal: AbortSignal): Promise<Tried<R>> {
     const tx = new TxRecord(this.#cache);
     const result = work(tx);
     if (cause.plan?.kind === "planned") await cause.plan.check(tx.written());
     const commit = tx.commit((written, putBytes) =>
       changePut(written, cause, { ...this.#ports, room: storeLimits.commitBytes - putBytes - recordRoom }),
     );
-    if (commit === undefined) return { result, revision: this.#cache.revision };
+    if (commit === undefined) return { done: { result, revision: this.#cache.revision } };
     const landed = await this.#land(commit, signal);
-    if (landed.ok) return { result, revision: landed.revision };
+    if (landed.ok) return { done: { result, revision: landed.revision } };
     sometimes(this.#ports.log, "a transaction lost a race");
     const lost = commit.conditions.filter((c) => landed.conflicts.includes(c.key));
     await this.#until(() => lost.some((c) => this.#hasMoved(c)), lostRaceMs, signal);
-    // What others of this process are at would be lost to next: where little is left, that would go on until nothing is.
-    await Promise.allSettled(this.#landing);
-    return undefined;
+    return { done: undefined, lost: lost.map(({ key }) => key) };
   }
 
   /** Commits, and sees to it that the cache shows it. */
