@@ -39,14 +39,18 @@ export function searcher(
   random: Random,
   seatNow: () => Seat = () => onlySeat,
 ): <R>(work: (next: NextSearch) => Promise<R>) => Promise<R> {
-  const picked = new Map<string, readonly string[]>();
+  const picked = new Set<string>();
+  const under = new Map<string, Set<string>>();
   let asking = 0;
   return async (work) => {
     let isCrowded = asking > 0;
-    let own: string[] = [];
+    const own = new Map<string, readonly string[]>();
     const letGo = () => {
-      for (const name of own) picked.delete(name);
-      own = [];
+      for (const [name, keys] of own) {
+        picked.delete(name);
+        for (const key of keys) if (under.get(key)?.delete(name) && under.get(key)?.size === 0) under.delete(key);
+      }
+      own.clear();
     };
     asking++;
     try {
@@ -55,19 +59,17 @@ export function searcher(
         const seat = isCrowded ? seatNow() : onlySeat;
         const spread = isCrowded ? spreadFrom(seat, random) : lowest;
         isCrowded = true;
-        const isPicked = (name: string) => picked.has(name) && !own.includes(name);
+        const isPicked = (name: string) => picked.has(name) && !own.has(name);
         return {
           seat,
           spread,
           isPicked,
-          picked: (key) =>
-            Array.from(picked).flatMap(([name, keys]) =>
-              isPicked(name) && (key === undefined || keys.includes(key)) ? [name] : [],
-            ),
+          picked: (key) => [...(key === undefined ? picked : (under.get(key) ?? []))].filter(isPicked),
           pick: (name, keys = []) => {
             if (picked.has(name)) return;
-            picked.set(name, keys);
-            own.push(name);
+            picked.add(name);
+            own.set(name, keys);
+            for (const key of keys) under.set(key, (under.get(key) ?? new Set()).add(name));
           },
         };
       });
