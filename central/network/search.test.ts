@@ -20,11 +20,16 @@ async function searches(searching: ReturnType<typeof searcher>, count: number): 
 test("who asks alone begins at the lowest, all others in the part of their central", async () => {
   const at = 2;
   const searching = searcher(new Seeded(1), () => ({ at, of: 4 }));
-  for (const room of [1_000n, 4n, 2n ** 64n]) {
-    const [first, ...others] = (await searches(searching, 30)).map(({ spread }) => spread(room));
-    const part = Number(room < 65_536n ? room : 65_536n) / 4;
-    assert.equal(first, 0n);
-    for (const n of others.map(Number)) assert.ok(n >= at * part && n < (at + 1) * part, `${n} of ${room}`);
+  const rows = [
+    { room: 1_000n, least: 7n, part: 250, start: 0 },
+    { room: 4n, least: 1n, part: 1, start: 0 },
+    { room: 2n ** 64n, least: 7n, part: 16_384, start: 7 },
+  ];
+  for (const { room, least, part, start } of rows) {
+    const all = (await searches(searching, 30)).map(({ spread }) => spread({ first: 0n, last: room - 1n }, least));
+    const [, ...others] = all.map(({ from }) => Number(from) - start);
+    assert.equal(all[0]?.from, least);
+    for (const n of others) assert.ok(n >= at * part && n < (at + 1) * part, `${n} of ${room}`);
   }
 });
 
@@ -33,7 +38,7 @@ test("where there is less room than centrals, each begins anywhere", async () =>
     searcher(new Seeded(1), () => ({ at: 3, of: 4 })),
     30,
   );
-  const begun = new Set(others.map(({ spread }) => spread(3n)));
+  const begun = new Set(others.map(({ spread }) => spread({ first: 0n, last: 2n }, 0n).from));
   assert.deepEqual([...begun].sort(), [0n, 1n, 2n]);
 });
 

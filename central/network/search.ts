@@ -17,7 +17,7 @@ export const onlySeat: Seat = { at: 0, of: 1 };
 export interface Search {
   /** Among the centrals. */
   readonly seat: Seat;
-  /** How far beyond the lowest free one to begin; who asks alone gets that one. */
+  /** Where to begin; who asks alone gets the lowest that is free. */
   readonly spread: Spread;
   /** Whether somebody else is about to take it. @param name unique among all that is searched for, such as an id */
   isPicked(name: string): boolean;
@@ -80,12 +80,15 @@ export function searcher(
   };
 }
 
-/** Anywhere in the seat's part of the room. */
+/** Anywhere in the seat's part of a small pool, or of what follows the lowest that is free in a large one. */
 function spreadFrom({ at, of }: Seat, random: Random): Spread {
-  return (room) => {
-    const width = Math.min(Number(room), spreadMax);
+  return (pool, least) => {
+    const start = pool.last - pool.first < spreadMax ? pool.first : least;
+    const width = Math.min(Number(pool.last - start) + 1, spreadMax);
     const part = Math.floor(width / of);
-    return BigInt(part === 0 ? random.below(width) : at * part + random.below(part));
+    const [begin, length] = part === 0 ? [0, width] : [at * part, part];
+    const first = start + BigInt(begin);
+    return { from: first + BigInt(random.below(length)), first, last: first + BigInt(length) - 1n };
   };
 }
 

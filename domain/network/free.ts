@@ -9,20 +9,25 @@ export const prefixBlock = ({ network, length }: Prefix): Block => ({ base: netw
 
 export const addressBlock = ({ family, value }: Address): Block => ({ base: value, length: bitsOf(family) });
 
+/** Numbers from the first to the last. */
+export interface Range {
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
 /**
- * How far beyond the lowest free number to begin to search, which ends with that one. Callers that ask at the same time and draw it
- * apart do not meet.
- * @param room how many numbers there are from the lowest free one to the last
- * @returns below `room`
+ * Where to begin to search, and in which part; what is free elsewhere is taken when there is nothing in it. Callers that ask at the same
+ * time and draw it apart do not meet.
+ * @param least the lowest that is free
  */
-export type Spread = (room: bigint) => bigint;
+export type Spread = (pool: Range, least: bigint) => Range & { readonly from: bigint };
 
-export const lowest: Spread = () => 0n;
+export const lowest: Spread = ({ last }, least) => ({ from: least, first: least, last });
 
+/** So many beyond the lowest that is free. */
 export const beyond =
   (numbers: number): Spread =>
-  (room) =>
-    BigInt(numbers) % room;
+  ({ last }, least) => ({ from: least + (BigInt(numbers) % (last - least + 1n)), first: least, last });
 
 /**
  * The lowest usable address that is free, of the prefixes in their order, or one beyond it in its prefix.
@@ -38,16 +43,13 @@ export function freeAddress(space: Space, prefixes: readonly Prefix[], spread: S
 }
 
 /** The same of a range of numbers. */
-export function freeNumber(
-  space: Space,
-  { first, last }: { readonly first: bigint; readonly last: bigint },
-  spread: Spread,
-): bigint | undefined {
-  const wanted = { length: space.bits, from: first, last };
-  const least = nextFree(space, wanted);
-  const further = least === undefined ? 0n : spread(last - least + 1n);
-  if (least === undefined || further === 0n) return least;
-  return nextFree(space, { ...wanted, from: least + further }) ?? least;
+export function freeNumber(space: Space, pool: Range, spread: Spread): bigint | undefined {
+  const freeIn = (from: bigint, last: bigint) => nextFree(space, { length: space.bits, from, last });
+  const least = freeIn(pool.first, pool.last);
+  if (least === undefined) return undefined;
+  const { from, first, last } = spread(pool, least);
+  if (from === least) return least;
+  return freeIn(from, last) ?? freeIn(first, last) ?? freeIn(from, pool.last) ?? least;
 }
 
 /** The lowest free prefix of that length, in the first of the outer ones that has room for it. */
