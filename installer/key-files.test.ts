@@ -69,12 +69,13 @@ test("a file without our marks is its owner's; one that is not there is made, wh
 
 /** Fetches from a server that answers with these bytes and closes. */
 async function fetched(answer: string) {
-  const asked: string[] = [];
+  let asked = "";
   const server = createServer((socket) => {
     socket.on("error", () => {});
-    socket.once("data", (data) => {
-      asked.push(data.toString("latin1"));
-      socket.end(answer, "latin1");
+    // A shell writes line by line.
+    socket.setEncoding("latin1").on("data", (data: string) => {
+      asked += data;
+      if (asked.endsWith("\r\n\r\n")) socket.end(answer, "latin1");
     });
   });
   server.listen(0, "127.0.0.1");
@@ -82,7 +83,7 @@ async function fetched(answer: string) {
   const { port } = server.address() as AddressInfo;
   try {
     const { out, code } = await bash(["fetch", `http://127.0.0.1:${port}/authorized-keys?token=t.x`]);
-    return { out, isGood: code === 0, asked: asked.join("") };
+    return { out, isGood: code === 0, asked };
   } finally {
     server.close();
   }

@@ -15,6 +15,7 @@ test("these are all the secret fields of requests and answers: judge a new one b
     "holdfast.state.v1.AgentCertificate.key_hash",
     "holdfast.sync.v1.DesiredItem.value",
     "holdfast.sync.v1.ReportEntry.value",
+    "holdfast.sync.v1.SnapshotItems.items",
     "metalstack.admin.v2.MachineServiceConsolePasswordResponse.password",
     "metalstack.admin.v2.TaskInfo.payload",
     "metalstack.admin.v2.TaskInfo.result",

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { create, toJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { BudgetService } from "#gen/holdfast/api/v1/budget_pb.ts";
 import { QuotaService } from "#gen/holdfast/api/v1/quota_pb.ts";
 import { ThingSchema } from "#gen/holdfast/api/v1/thing_pb.ts";
 import { WatchService } from "#gen/holdfast/api/v1/watch_pb.ts";
@@ -90,7 +91,9 @@ describe("a watch", () => {
 
   test("without names shows every kind that the caller may see", async () => {
     await central.waiting(1);
-    await central.client(QuotaService).set({ project: central.project, limits: { machines: 1 } });
+    const { project, network } = central;
+    await central.client(QuotaService).set({ project, limits: { machines: 1 } });
+    await central.client(BudgetService).grant({ partition: "lab", project, size: "small", network, machines: 1 });
     const all = watch({});
     const seen = new Set((await all.toBookmark()).map((event) => event.split(" ")[1]));
     const empty = ["component", "ip", "size-image-constraint", "size-reservation", "switch"];
