@@ -21,7 +21,7 @@ export class LmdbDisk implements Disk {
    * @throws when another process that runs has it open, or there is no room to write to it
    */
   constructor(folder: string, options: { readonly mapBytes?: number } = {}) {
-    this.#environment = new LmdbEnvironment({ folder, ...options });
+    this.#environment = new LmdbEnvironment({ folder, ...options, isBlind: true });
     // In a transaction, which LMDB gives to one process at a time, so two that start together cannot both win.
     const owner = this.#environment.writeNow(ofOwner, () => this.#takeOver());
     this.identity = fileIdentity(this.#environment.file);

@@ -13,6 +13,11 @@ interface Options {
   readonly encodings?: Readonly<Record<string, "ordered-binary" | "string">>;
   /** Of address space, and so of data. */
   readonly mapBytes?: number;
+  /**
+   * No write reads anything. Then LMDB's own thread carries them out, without coming back into this one for each commit and letting that
+   * one wait meanwhile.
+   */
+  readonly isBlind?: boolean;
 }
 
 /** Of room that writes with one commit may need, so that many that come at once do not make the file much longer. */
@@ -50,10 +55,10 @@ export class LmdbEnvironment {
   #isClosed = false;
   #running: Promise<void> | undefined;
 
-  constructor({ folder, encodings = {}, mapBytes = 16 * 2 ** 30 }: Options) {
+  constructor({ folder, encodings = {}, mapBytes = 16 * 2 ** 30, isBlind = false }: Options) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.file = path.join(folder, "data.mdb");
-    this.#options = { folder, encodings, mapBytes };
+    this.#options = { folder, encodings, mapBytes, isBlind };
     this.#room = new LmdbRoom(this.file, mapBytes);
     this.#root = this.#open();
   }
@@ -125,13 +130,22 @@ export class LmdbEnvironment {
   async #commit(jobs: readonly Job[]): Promise<void> {
     try {
       this.#make(jobs.flatMap(({ tables }) => tables));
-      settle(jobs, await this.#root.transaction(() => jobs.map(outcomeOf)));
+      settle(jobs, await this.#outcomes(jobs));
     } catch (error) {
       const failure = this.#failure(await causeOf(error));
       this.#isFailed = true;
       await this.#reopen().catch(() => undefined); // the next write tries again
       for (const { reject } of jobs) reject(failure);
     }
+  }
+
+  async #outcomes(jobs: readonly Job[]): Promise<readonly Outcome[]> {
+    if (!this.#options.isBlind) return await this.#root.transaction(() => jobs.map(outcomeOf));
+    let outcomes: readonly Outcome[] = [];
+    await this.#root.batch(() => {
+      outcomes = jobs.map(outcomeOf);
+    });
+    return outcomes;
   }
 
   async #reopen(): Promise<void> {
