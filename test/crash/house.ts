@@ -17,7 +17,8 @@ import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import { silentLog as log } from "#lib/log.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
-import { bundledCentral, Killable, type Program } from "./killable.ts";
+import { bundled, type Program } from "../bundled.ts";
+import { Killable } from "./killable.ts";
 import { type Ground, groundOf } from "./standing.ts";
 
 export const provider = "provider";
@@ -42,7 +43,7 @@ export interface House {
 
 export async function houseOver(kept: Kept): Promise<House> {
   const folder = mkdtempSync(path.join(tmpdir(), "holdfast-crash-"));
-  const program = await bundledCentral();
+  const program = await bundled(path.join(import.meta.dirname, "central-main.ts"));
   const open = () => openStore({ store: storeOf(kept, path.join(folder, "store")) }, log);
   const look = <T>(see: (state: State) => T | Promise<T>) => withState(open, see);
   const { project, network } = await withStore(open, furnished);

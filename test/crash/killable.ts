@@ -1,45 +1,15 @@
 // The shipped program of central in a process of its own, over a store that outlives it.
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, rmSync } from "node:fs";
-import path from "node:path";
 import { createInterface } from "node:readline";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { build } from "esbuild";
+import type { Program } from "../bundled.ts";
 
-const top = path.resolve(import.meta.dirname, "../..");
 /** A start takes a second or two of a quiet core. */
 const startMs = 150_000;
 const linesKept = 20;
-
-export interface Program {
-  readonly file: string;
-  remove(): void;
-}
-
-/** As one file, which starts in a fraction of the time. Its folder is as far from package.json as central/io. */
-export async function bundledCentral(): Promise<Program> {
-  const folder = path.join(top, ".cache/crash");
-  mkdirSync(folder, { recursive: true });
-  const file = path.join(folder, `central-${randomUUID()}.mjs`);
-  await build({
-    entryPoints: [path.join(import.meta.dirname, "central-main.ts")],
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    external: ["lmdb", "etcd3"],
-    banner: {
-      js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);',
-    },
-    absWorkingDir: top,
-    outfile: file,
-    logLevel: "silent",
-  });
-  return { file, remove: () => rmSync(file, { force: true }) };
-}
 
 /** How a call ended that was to be the last. */
 export interface Last {

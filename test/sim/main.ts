@@ -1,13 +1,14 @@
 // npm run sim: many seeds, each a run of its own, over as many processes as there are cores. See docs/simulator.md.
 import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
+import path from "node:path";
 import { parseArgs } from "node:util";
+import { bundled, type Program } from "../bundled.ts";
 import { commit } from "./commit.ts";
 import { type Outcome, runSeed } from "./run.ts";
 import { shrink } from "./shrink.ts";
 import { marksInSource } from "./sometimes.ts";
 import { clockText } from "./trace.ts";
-import { bundledWorker, type Worker } from "./worker.ts";
 import type { Told } from "./worker-main.ts";
 
 const usage = `npm run sim -- [flags]     the shipped central, agent and installer on virtual time, with faults
@@ -77,7 +78,7 @@ async function many({ seeds, first, workers, minutes }: Many, wantsMarks: boolea
     return Array.from({ length: next - from }, (_, i) => from + i);
   };
   const progress = setInterval(() => console.log(`  ${told.length} of ${seeds} seeds`), 15_000);
-  const worker = await bundledWorker();
+  const worker = await bundled(path.join(import.meta.dirname, "worker-main.ts"));
   try {
     await Promise.all(Array.from({ length: workers }, () => employ(worker, take, (outcome) => told.push(outcome))));
   } finally {
@@ -129,7 +130,7 @@ async function explain(told: Told): Promise<void> {
 }
 
 /** Runs a worker until there is nothing left to take. */
-function employ({ file }: Worker, take: () => readonly number[], tell: (outcome: Told) => void): Promise<void> {
+function employ({ file }: Program, take: () => readonly number[], tell: (outcome: Told) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     // What lives for one event is most of what there is: room for it spares the collector a tenth of all time.
     const worker: ChildProcess = fork(file, [], { execArgv: ["--max-semi-space-size=64"] });
