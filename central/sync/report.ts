@@ -98,7 +98,8 @@ function takeEntries(
 ): Taken & { readonly unsettled: readonly string[] } {
   usable(tx, kinds.partition, partition, "partition");
   const cursor = tx.get(kinds.reportCursor, partition);
-  const before = cursor?.outbox === outbox ? cursor.sequence : 0n;
+  const own = cursor?.outbox === outbox ? cursor : undefined;
+  const before = own?.sequence ?? 0n;
   const rejected: RejectedEntry[] = [];
   const unsettled = new Set<string>();
   const fresh = entries.filter((entry) => entry.sequence > before);
@@ -112,8 +113,8 @@ function takeEntries(
   const acknowledged = fresh.at(-1)?.sequence ?? before;
   // Entries that come under no history leave open whether all was told; what was told before stays told.
   const history = told === "" ? (cursor?.history ?? "") : told;
-  const turn = cursor === undefined ? 0n : cursor.outbox === outbox ? cursor.turn : cursor.turn + 1n;
-  if (fresh.length > 0 || history !== cursor?.history || outbox !== cursor.outbox) {
+  const turn = own?.turn ?? (cursor ? cursor.turn + 1n : 0n);
+  if (fresh.length > 0 || history !== own?.history) {
     const next = { outbox, sequence: acknowledged, history, turn };
     tx.put(kinds.reportCursor, partition, create(ReportCursorSchema, next));
   }
