@@ -24,7 +24,7 @@ export function ipServices(ports: ServicePorts): Implementation[] {
   const { state, clock, random, session } = ports;
   const ips = catalog(ports, kinds.ip, "address");
   const { addresses } = spaces(state);
-  const searching = searcher(random, session && (() => session.seat()));
+  const searching = searcher(random, session);
   const keepQuota = quotaKeeper(state);
 
   const byOwner = state.index(kinds.ip, "owner", (ip) => `${ip.project}/${ip.ip}`);

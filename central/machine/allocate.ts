@@ -30,6 +30,7 @@ import { takeAsn } from "./asn.ts";
 import { type MachineIndexes, placeKey, rackKeys } from "./indexes.ts";
 import { joinNetwork } from "./join-network.ts";
 import { checkTold } from "./told.ts";
+import { viewsOfRows } from "./views.ts";
 
 export interface AllocationContext {
   readonly user: string;
@@ -88,10 +89,7 @@ function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Al
   const free = peek.by(indexes.free, placeKey({ partition, size })).map(({ value }) => value);
   const score = scoreOfRacks(context, wanted);
   const bestOf = (some: readonly MachineObserved[]) => bestMachine(some, score, shuffle(search.seat, seed));
-  const all = () =>
-    peek.by(indexes.byPartition, partition).map(({ id, value }) => {
-      return { desired: value, observed: peek.get(kinds.machineObserved, id)?.value };
-    });
+  const all = () => viewsOfRows(peek, peek.by(indexes.byPartition, partition));
   const best = bestOf(free.filter(({ uuid }) => !search.isPicked(uuid))) ?? bestOf(free);
   if (best === undefined) throw noMachine(all(), wanted);
   search.pick(best.uuid, rackKeys({ ...wanted, rack: best.rack }));

@@ -31,7 +31,7 @@ export function creator(ports: {
 }): (request: MachineServiceCreateRequest, by: CreateBy) => Promise<MachineDesired> {
   const { state, clock, random, session } = ports;
   const indexes = machineIndexes(state);
-  const searching = searcher(random, session && (() => session.seat()));
+  const searching = searcher(random, session);
   const keepQuota = quotaKeeper(state);
   return async (request, { cause, keep }) => {
     const nowMs = clock.wallMs();

@@ -15,7 +15,10 @@ export function viewOf(state: State, uuid: string): MachineView | undefined {
   return desired && { desired, observed: state.get(kinds.machineObserved, uuid)?.value };
 }
 
-const viewsOfRows = (state: State, rows: readonly Stored<MachineDesired>[]): readonly MachineView[] =>
+export const viewsOfRows = (
+  state: Pick<State, "get">,
+  rows: readonly Stored<MachineDesired>[],
+): readonly MachineView[] =>
   rows.map(({ id, value }) => ({ desired: value, observed: state.get(kinds.machineObserved, id)?.value }));
 
 export const viewsOf = (state: State): readonly MachineView[] => viewsOfRows(state, state.list(kinds.machineDesired));

@@ -19,7 +19,7 @@ async function searches(searching: ReturnType<typeof searcher>, count: number): 
 
 test("who asks alone begins at the lowest, all others in the part of their central", async () => {
   const at = 2;
-  const searching = searcher(new Seeded(1), () => ({ at, of: 4 }));
+  const searching = searcher(new Seeded(1), { seat: () => ({ at, of: 4 }) });
   const rows = [
     { room: 1_000n, least: 7n, part: 250, start: 0 },
     { room: 4n, least: 1n, part: 1, start: 0 },
@@ -34,10 +34,7 @@ test("who asks alone begins at the lowest, all others in the part of their centr
 });
 
 test("where there is less room than centrals, each begins anywhere", async () => {
-  const [, ...others] = await searches(
-    searcher(new Seeded(1), () => ({ at: 3, of: 4 })),
-    30,
-  );
+  const [, ...others] = await searches(searcher(new Seeded(1), { seat: () => ({ at: 3, of: 4 }) }), 30);
   const begun = new Set(others.map(({ spread }) => spread({ first: 0n, last: 2n }, 0n).from));
   assert.deepEqual([...begun].sort(), [0n, 1n, 2n]);
 });

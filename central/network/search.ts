@@ -33,11 +33,11 @@ export type NextSearch = () => Search;
 /**
  * Who asks alone gets the lowest that is free. Who asks while others do, or has lost a race, is spread, so that not all try to take
  * the same, and is told what others are about to take.
- * @param seatNow of this central; several that share a store take from different parts as long as there is something
+ * @param central among those that share the store: they take from different parts as long as there is something. Absent: the only one
  */
 export function searcher(
   random: Random,
-  seatNow: () => Seat = () => onlySeat,
+  central?: { seat(): Seat },
 ): <R>(work: (next: NextSearch) => Promise<R>) => Promise<R> {
   const picked = new Set<string>();
   const under = new Map<string, Set<string>>();
@@ -56,7 +56,7 @@ export function searcher(
     try {
       return await work(() => {
         letGo();
-        const seat = isCrowded ? seatNow() : onlySeat;
+        const seat = (isCrowded && central?.seat()) || onlySeat;
         const spread = isCrowded ? spreadFrom(seat, random) : lowest;
         isCrowded = true;
         const isPicked = (name: string) => picked.has(name) && !own.has(name);
