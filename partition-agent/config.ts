@@ -139,6 +139,12 @@ export const agentConfigSchema = v.strictObject({
         apiPort: v.optional(
           port("port of that address for members of projects that have a budget here; not served when not given"),
         ),
+        names: v.optional(
+          v.pipe(
+            v.array(v.string()),
+            v.description("host names and IPv4 addresses beside that one for which the agent makes its certificate"),
+          ),
+        ),
         certFile: v.optional(text("certificate of that address, PEM; the agent makes its own when not given")),
         keyFile: v.optional(text("private key of that certificate, PEM")),
         tokenFile: v.optional(

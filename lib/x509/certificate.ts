@@ -8,9 +8,7 @@ export type Use =
   | { readonly kind: "authority" }
   /** Host names and IPv4 addresses under which a server is reached. */
   | { readonly kind: "server"; readonly names: readonly string[] }
-  | { readonly kind: "client" }
-  /** Recognised by its fingerprint alone: no word of what it is for. */
-  | { readonly kind: "pinned" };
+  | { readonly kind: "client" };
 
 export interface CertificateInit {
   /** From `serialOf`. */
@@ -30,17 +28,15 @@ export interface CertificateInit {
 /** @returns DER. @source RFC 5280 §4.1 */
 export function certificate(init: CertificateInit, sign: (told: Uint8Array) => Uint8Array): Uint8Array {
   const { serial, subject, issuer, publicKey, fromMs, untilMs } = init;
-  const extensions = extensionsOf(init);
   const told = sequence(
-    // Without extensions it is of the first version, which is not said.
-    ...(extensions.length === 0 ? [] : [der(tag.constructed(0), der(tag.integer, Uint8Array.of(2)))]),
+    der(tag.constructed(0), der(tag.integer, Uint8Array.of(2))),
     der(tag.integer, serial),
     ecdsaWithSha256,
     nameOf(issuer.name),
     sequence(timeOf(fromMs), untilMs === undefined ? noEnd : timeOf(untilMs)),
     nameOf(subject),
     publicKey,
-    ...(extensions.length === 0 ? [] : [der(tag.constructed(3), sequence(...extensions))]),
+    der(tag.constructed(3), sequence(...extensionsOf(init))),
   );
   return sequence(told, ecdsaWithSha256, bits(sign(told)));
 }
@@ -84,7 +80,6 @@ const extension = (id: number, content: Uint8Array, isCritical = false): Uint8Ar
   sequence(oid(2, 5, 29, id), ...(isCritical ? [yes] : []), der(tag.octets, content));
 
 function extensionsOf({ use, keyId, issuer }: CertificateInit): readonly Uint8Array[] {
-  if (use.kind === "pinned") return [];
   const keys = [extension(14, der(tag.octets, keyId)), extension(35, sequence(der(tag.primitive(0), issuer.keyId)))];
   if (use.kind === "authority") {
     const noneBelow = der(tag.integer, Uint8Array.of(0));

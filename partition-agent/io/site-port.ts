@@ -1,6 +1,6 @@
 // Where people on site reach the agent: a Unix socket always, an address with TLS when the configuration names one.
 import { createHash, X509Certificate } from "node:crypto";
-import { readFile, statfs } from "node:fs/promises";
+import { readFile, statfs, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Interceptor } from "@connectrpc/connect";
 import { type Listening, listen, type OnePort, type TlsMaterial, type Where } from "#lib/io/one-port.ts";
@@ -50,7 +50,7 @@ export async function openSitePort(config: AgentConfig, served: Served, lifetime
     routes: onSiteRoutes(on),
     interceptors: onSiteInterceptors(on, access),
   });
-  let encrypted: { readonly url: string; readonly fingerprint: string } | undefined;
+  let encrypted: ReturnType<OnSite["address"]>;
   const socket = config.site.socket ?? path.join(config.dataDir, "site.sock");
   await clearSocketPath(socket);
   await open(forSite(socketAccess), { socket });
@@ -67,7 +67,9 @@ export async function openSitePort(config: AgentConfig, served: Served, lifetime
   if (apiPort === undefined) return;
   const people = { routes: peopleRoutes(forPeople), interceptors: peopleInterceptors(forPeople), tls };
   const api = await open(people, { host, port: apiPort });
-  log.info("api-port-open", { url: `https://${api.address}:${api.port}`, fingerprint });
+  const apiUrl = `https://${api.address}:${api.port}`;
+  encrypted = { ...encrypted, apiUrl };
+  log.info("api-port-open", { url: apiUrl, fingerprint });
 }
 
 /** Nobody can show a token where no address is served, so none is made there. */
@@ -79,11 +81,18 @@ async function credentialOf({ site, dataDir }: AgentConfig, parts: OnSiteParts):
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
-async function certificateOf({ site, partition }: AgentConfig, parts: OnSiteParts): Promise<TlsMaterial> {
-  const { certFile, keyFile } = site;
-  if (certFile === undefined || keyFile === undefined)
-    return await selfMadeCertificate(parts.site.disk, `holdfast agent of ${partition}`);
-  return { certificate: await readFile(certFile), key: await readFile(keyFile) };
+/** The certificate that it makes itself is laid where clients can be given it: it is what they trust. */
+async function certificateOf(
+  { site, partition, dataDir }: AgentConfig,
+  { site: { disk } }: OnSiteParts,
+): Promise<TlsMaterial> {
+  const { certFile, keyFile, address, names = [] } = site;
+  if (certFile !== undefined && keyFile !== undefined)
+    return { certificate: await readFile(certFile), key: await readFile(keyFile) };
+  const subject = `holdfast agent of ${partition}`;
+  const made = await selfMadeCertificate(disk, { subject, names: [address ?? "", ...names] });
+  await writeFile(path.join(dataDir, "site-certificate.pem"), made.certificate);
+  return made;
 }
 
 /** Of the file system that holds the folder. */

@@ -59,7 +59,7 @@ export interface OnSite extends OnSiteParts {
   readonly diskSpace: () => Promise<{ readonly freeBytes: number; readonly sizeBytes: number }>;
   /** Absent where the local API is reached by its socket only. */
   readonly credential: SiteCredential | undefined;
-  readonly address: () => { readonly url: string; readonly fingerprint: string } | undefined;
+  readonly address: () => { readonly url: string; readonly fingerprint: string; readonly apiUrl?: string } | undefined;
   readonly random: Random;
 }
 

@@ -40,7 +40,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-function config(site: { readonly address?: string }) {
+function config(site: { readonly address?: string; readonly apiPort?: number }) {
   const usual = v.parse(agentConfigSchema, {
     partition: "p1",
     dataDir: folder,
@@ -49,11 +49,11 @@ function config(site: { readonly address?: string }) {
     site,
   });
   // A port that is free; nobody else may wish for that.
-  return { ...usual, site: { ...usual.site, port: 0 } };
+  return { ...usual, site: { ...usual.site, port: 0, ...(site.apiPort !== undefined && { apiPort: 0 }) } };
 }
 
 /** An agent without central, its machine at a BMC in memory. */
-async function place(site: { readonly address?: string } = {}) {
+async function place(site: Parameters<typeof config>[0] = {}) {
   const quiet = () => new Promise<void>((resolve) => setImmediate(resolve));
   const { bmc, responder, clock } = pairing(
     nodeBmcCrypto,
@@ -158,8 +158,22 @@ test("over TLS the site's token and the certificate's fingerprint let in; anothe
   assert.equal((await onSocket("status")).code, 0, "the socket is not concerned");
 });
 
+test("members of projects reach the compatible API over TLS by the certificate that the agent has laid down", async () => {
+  await place({ address: "127.0.0.1", apiPort: 8445 });
+  const { address } = JSON.parse((await onSocket("status", "-o", "json")).out) as { address: { apiUrl: string } };
+  const certificate = readFileSync(path.join(folder, "site-certificate.pem"), "utf8");
+  const args = ["machine", "list", "--project", uuidA, "--server", address.apiUrl, "--ca", "c", "--token-file", "t"];
+  const list = async (ca: string) => await holdfast(args, { files: { c: ca, t: "somebodys" } });
+  assert.match((await list(certificate)).err, new RegExp(`project ${uuidA} has no budget in partition p1`));
+  const other = await selfMadeCertificate(new MemoryDisk(), { subject: "somebody else", names: ["127.0.0.1"] });
+  assert.match((await list(String(other.certificate))).err, /certificate that is not trusted/);
+});
+
 test("nothing is sent to a server whose certificate has another fingerprint", async () => {
-  const { key, certificate } = await selfMadeCertificate(new MemoryDisk(), "somebody else");
+  const { key, certificate } = await selfMadeCertificate(new MemoryDisk(), {
+    subject: "somebody else",
+    names: ["127.0.0.1"],
+  });
   const heard: Buffer[] = [];
   const server = tls.createServer({ key: Buffer.from(key), cert: Buffer.from(certificate), ALPNProtocols: ["h2"] });
   server.on("secureConnection", (s) => s.on("data", (bytes: Buffer) => heard.push(bytes)).on("error", () => {}));
