@@ -3,7 +3,12 @@ import { test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { recordEvent } from "#domain/machine/lifecycle.ts";
-import { BmcOrderSchema, MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import {
+  BmcOrderSchema,
+  EffectRecordSchema,
+  MachineDesiredSchema,
+  MachineObservedSchema,
+} from "#gen/holdfast/state/v1/machine_pb.ts";
 import {
   MachineBMCCommand as Command,
   MachineProvisioningEventType as Event,
@@ -306,4 +311,28 @@ test("an abort in time gives port and disk back to the old system; one before an
   assert.equal(effectOf(reinstalled({ reinstall: aborted, observed: told }, inTenantNet)), "start-from-disk");
   const started = { ...told, powerAttempts: 1, powerActedAt: ago(1000) };
   assert.match(effectOf(reinstalled({ reinstall: aborted, observed: started }, inTenantNet)), /to phone home$/);
+});
+
+test("an abort while the firmware looks for the installer starts the old system at once, and once", () => {
+  const aborted = { number: 1, aborted: true };
+  const done = (effect: string, error = "") =>
+    create(EffectRecordSchema, { effect, epoch: 2n, error, endedAt: ago(500) });
+  const switched = {
+    phonedHomeEpoch: 0n,
+    diskBootEpoch: 0n,
+    events: logOf(Event.PLANNED_REBOOT)!,
+    powerAttempts: 1,
+    powerActedAt: ago(1000),
+    effects: [done("move-port"), done("boot-installer"), done("move-port")],
+  };
+  const effect = (observed: object) => effectOf(reinstalled({ reinstall: aborted, observed }, inTenantNet));
+  assert.equal(effect(switched), "boot-from-disk-next");
+  const told = { ...switched, diskBootEpoch: 2n };
+  assert.equal(effect(told), "start-from-disk");
+  assert.equal(
+    effect({ ...told, effects: [...told.effects, done("start-from-disk", "no answer")] }),
+    "start-from-disk",
+  );
+  assert.match(effect({ ...told, effects: [...told.effects, done("start-from-disk")] }), /to phone home$/);
+  assert.match(effect({ ...told, effects: [...told.effects, done("carry-out-order")] }), /to phone home$/);
 });

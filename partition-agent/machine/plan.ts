@@ -256,7 +256,7 @@ function planDisk({ desired, observed, nowMs, listeningSinceMs }: MachineFacts, 
   }
   if (observed.phonedHomeEpoch === epoch)
     return waitFor(inUseWhy(desired), "it is wiped when it is released", recheckMs * 2);
-  if (isAborted(desired, observed) && isInInstaller(observed) && observed.powerAttempts === 0) {
+  if (isAborted(desired, observed) && isBoundForInstaller(observed, epoch)) {
     const because = "the reinstallation was aborted: the old system is booted again";
     return act({ kind: "start-from-disk", epoch, because }, because, "the old system phones home");
   }
@@ -278,6 +278,19 @@ function planDisk({ desired, observed, nowMs, listeningSinceMs }: MachineFacts, 
     recheckMs,
   );
 }
+
+/**
+ * Whether the machine was last switched on for the installer, or is in it. Where its port is the tenant's again, firmware that boots from
+ * the network would find nobody, and may try for minutes.
+ */
+function isBoundForInstaller(observed: MachineObserved, epoch: bigint): boolean {
+  const done = observed.effects.filter(
+    (e) => e.epoch === epoch && e.error === "" && switches.includes(e.effect as MachineEffect["kind"]),
+  );
+  return done.at(-1)?.effect === "boot-installer" || (isInInstaller(observed) && observed.powerAttempts === 0);
+}
+
+const switches: readonly MachineEffect["kind"][] = ["boot-installer", "start-from-disk", "carry-out-order"];
 
 const inUseWhy = (desired: MachineDesired | undefined): string => {
   const aborted = desired?.reinstall?.aborted ? `; reinstallation ${desired.reinstall.number} was aborted` : "";

@@ -297,6 +297,8 @@ function noteAttempt(m: MachineObserved, nowMs: number): void {
 
 function noteBootInstaller(m: MachineObserved, desired: MachineDesired | undefined, nowMs: number): void {
   noteAttempt(m, nowMs);
+  // In the place of what the BMC was told before.
+  m.diskBootEpoch = 0n;
   if (!isReinstallAhead(desired, m)) return;
   // What was running there is gone from now on, whether or not the installer comes.
   m.phonedHomeEpoch = 0n;
