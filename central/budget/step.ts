@@ -158,7 +158,8 @@ function delegateMachines(tx: Tx, budget: Budget, { state, indexes, seed }: Step
   const missing = machinesWanted - (free?.machines.length ?? 0);
   if (missing <= 0) return [];
   const pool = { partition, size };
-  const there = state.by(indexes.free, placeKey(pool)).flatMap(({ id }) => viewOf(state, id) ?? []);
+  const racks = [...state.groups(indexes.free, placeKey(pool)).values()];
+  const there = racks.flatMap((machines) => [...machines.keys()].flatMap((id) => viewOf(state, id) ?? []));
   const wanted = { ...pool, project, role: MachineAllocationType.MACHINE, placementLabels: {} };
   const all = viewsOfPartition(state, partition);
   const placement = placeMachine(there, wanted, (uuid) => shuffled(uuid, seed), all);

@@ -1,12 +1,13 @@
 import { ipId } from "#domain/ip/ip-id.ts";
 import { addressBlock, freeAddress } from "#domain/network/free.ts";
-import { isFree, type Space, take } from "#domain/network/ipam.ts";
+import { type Space, take } from "#domain/network/ipam.ts";
 import { isUsable, usableOf } from "#domain/network/pool.ts";
 import {
   type Address,
   addressText,
   containsAddress,
   type Family,
+  type Prefix,
   parseAddress,
   prefixText,
 } from "#domain/network/prefix.ts";
@@ -85,10 +86,7 @@ export function nextAddress(
   const prefixes = knownPrefixes(network.prefixes).filter((p) => p.family === family);
   const space = tx.folded(addresses, spaceName(network.namespace, family));
   const idOf = (address: Address) => ipId(network.namespace, addressText(address));
-  let free = freeAddress(space, prefixes, search.spread);
-  if (free && search.isPicked(idOf(free))) {
-    free = freeAddress(withoutPicked(space, network.namespace, search), prefixes, search.spread) ?? free;
-  }
+  const free = unpicked(space, prefixes, search, idOf) ?? freeAddress(space, prefixes, search.spread);
   if (free !== undefined) {
     search.pick(idOf(free));
     return addressText(free);
@@ -98,14 +96,18 @@ export function nextAddress(
   throw new Refusal("exhausted", text, { reason: "ADDRESSES_EXHAUSTED", field: "network" });
 }
 
-/** As if others had taken already what they are about to take. */
-function withoutPicked(space: Space, namespace: string | undefined, search: Search): Space {
-  return search.picked().reduce((left, name) => {
-    const address = parseAddress(name.slice(name.lastIndexOf("/") + 1));
-    if (!address.ok || ipId(namespace, addressText(address.value)) !== name) return left;
-    const block = addressBlock(address.value);
-    return block.length === left.bits && isFree(left, block) ? take(left, block) : left;
-  }, space);
+/** One that nobody else is about to take, as if what others are about to take were taken. */
+function unpicked(
+  space: Space,
+  prefixes: readonly Prefix[],
+  search: Search,
+  idOf: (address: Address) => string,
+): Address | undefined {
+  for (let left = space; ; ) {
+    const free = freeAddress(left, prefixes, search.spread);
+    if (free === undefined || !search.isPicked(idOf(free))) return free;
+    left = take(left, addressBlock(free));
+  }
 }
 
 function familyFor(network: Network, wanted: IPAddressFamily | undefined): Family {

@@ -17,7 +17,7 @@ import {
 } from "#domain/machine/placement.ts";
 import { touched } from "#domain/meta.ts";
 import type { Pool } from "#domain/size/reservation.ts";
-import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Search, Seat } from "../network/search.ts";
@@ -27,7 +27,7 @@ import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 import { takeAsn } from "./asn.ts";
-import { type MachineIndexes, placeKey, rackKeys } from "./indexes.ts";
+import { alikeKeys, type MachineIndexes, placeKey } from "./indexes.ts";
 import { joinNetwork } from "./join-network.ts";
 import { checkTold } from "./told.ts";
 import { viewsOfRows } from "./views.ts";
@@ -40,7 +40,7 @@ export interface AllocationContext {
   readonly newUuid: () => string;
   /** Where the search for a free ASN begins, and what breaks ties between machines. */
   readonly seed: number;
-  readonly peek: Pick<State, "get" | "by" | "history">;
+  readonly peek: Pick<State, "get" | "by" | "groups" | "history">;
   readonly indexes: MachineIndexes;
   readonly spaces: Spaces;
   readonly search: Search;
@@ -86,47 +86,60 @@ function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Al
     role: roleOf(request),
     placementLabels: request.placementLabels?.labels ?? {},
   };
-  const free = peek.by(indexes.free, placeKey({ partition, size })).map(({ value }) => value);
+  const free = peek.groups(indexes.free, placeKey({ partition, size }));
+  const fit = [...free.values()].reduce((sum, { size: machines }) => sum + machines, 0);
   const score = scoreOfRacks(context, wanted);
-  const bestOf = (some: readonly MachineObserved[]) => bestMachine(some, score, shuffle(search.seat, seed));
+  const bestOf = (isWanted: (uuid: string) => boolean) =>
+    bestMachine(free.keys(), (rack) => free.get(rack)?.keys() ?? [], {
+      ...{ score, isWanted, isPreferred: isOfSeat(search.seat) },
+      shuffle: (name) => shuffled(name, seed),
+    });
   const all = () => viewsOfRows(peek, peek.by(indexes.byPartition, partition));
-  const best = bestOf(free.filter(({ uuid }) => !search.isPicked(uuid))) ?? bestOf(free);
+  const best = bestOf((uuid) => !search.isPicked(uuid)) ?? bestOf(() => true);
   if (best === undefined) throw noMachine(all(), wanted);
-  search.pick(best.uuid, rackKeys({ ...wanted, rack: best.rack }));
-  context.explain?.(() => choiceText(best, { fit: free.length, all: all().length, score }, wanted));
-  keepReserved(tx, { partition, size }, project, all, free.length);
-  return held(tx, best.uuid);
+  const machine = held(tx, best);
+  search.pick(best, picksIn(machine.observed?.rack ?? "", wanted));
+  context.explain?.(() => choiceText(machine, { fit, all: all().length, score }, wanted));
+  keepReserved(tx, { partition, size }, project, all, fit);
+  return machine;
 }
 
-/** Those of the seat's own come first. */
-const shuffle =
-  ({ at, of }: Seat, seed: number) =>
-  (uuid: string): number =>
-    shuffled(uuid, seed) + (of === 1 || shuffled(uuid, 0) % of === at ? 0 : 2 ** 32);
+/** Those of a seat's own come first. */
+const isOfSeat =
+  ({ at, of }: Seat) =>
+  (uuid: string): boolean =>
+    of === 1 || shuffled(uuid, 0) % of === at;
 
-/** How many machines of the project stand in a rack already, or are about to, counted by the indexes. */
+/** How many machines of the project stand in a rack already, or are about to. */
 function scoreOfRacks(
   { peek, indexes, search }: Pick<AllocationContext, "peek" | "indexes" | "search">,
   wanted: Wanted,
 ): (rack: string) => Score {
   const isYetToCome = (uuid: string) => peek.get(kinds.machineDesired, uuid)?.value.allocation === undefined;
-  return (rack) => {
-    const [alike = "", ...labelled] = rackKeys({ ...wanted, rack });
-    const there = (key: string) => peek.by(indexes.inRack, key);
-    const coming = (key: string) => search.picked(key).filter(isYetToCome);
+  const [ofProject, ...labelled] = alikeKeys(wanted).map((key) => {
+    const there = peek.groups(indexes.alike, key);
     return {
-      labelled: new Set(labelled.flatMap((key) => [...there(key).map(({ id }) => id), ...coming(key)])).size,
-      ofProject: there(alike).length + coming(alike).length,
+      there: (rack: string) => there.get(rack),
+      coming: (rack: string) => search.picked(pickKey(key, rack)).filter(isYetToCome),
     };
-  };
+  });
+  return (rack) => ({
+    labelled: new Set(labelled.flatMap(({ there, coming }) => [...(there(rack)?.keys() ?? []), ...coming(rack)])).size,
+    ofProject: (ofProject?.there(rack)?.size ?? 0) + (ofProject?.coming(rack).length ?? 0),
+  });
 }
+
+/** What the pick of a machine counts for, as it will itself. */
+const picksIn = (rack: string, wanted: Wanted): string[] => alikeKeys(wanted).map((key) => pickKey(key, rack));
+const pickKey = (key: string, rack: string): string => `${key} ${rack}`;
 
 /** Why this one of so many that fit, in words. */
 function choiceText(
-  { uuid, rack }: MachineObserved,
+  { desired: { uuid }, observed }: MachineView,
   among: { readonly fit: number; readonly all: number; readonly score: (rack: string) => Score },
   { partition }: Wanted,
 ): string {
+  const rack = observed?.rack ?? "";
   const { labelled, ofProject } = among.score(rack);
   const where = rack ? `rack ${rack}` : "its rack";
   return (

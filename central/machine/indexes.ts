@@ -1,7 +1,7 @@
 import { unavailability, type Wanted } from "#domain/machine/placement.ts";
 import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ipIndexes } from "../ip/indexes.ts";
-import type { Index } from "../store/cache.ts";
+import type { Grouping, Index, Place } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import { labelIndex } from "../store/narrow.ts";
 import type { State } from "../store/state.ts";
@@ -11,10 +11,10 @@ export interface MachineIndexes {
   readonly byProject: Index<typeof kinds.machineDesired>;
   /** By each label, of the machine and of its allocation. */
   readonly byLabel: Index<typeof kinds.machineDesired>;
-  /** Those that can be had, by `placeKey`. */
-  readonly free: Index<typeof kinds.machineObserved>;
-  /** Those of projects, by `rackKeys`: what decides where the next one of a project is to stand. */
-  readonly inRack: Index<typeof kinds.machineObserved>;
+  /** Those that can be had, by `placeKey` and rack. */
+  readonly free: Grouping<typeof kinds.machineObserved>;
+  /** Those of projects, by `alikeKeys` and rack: what decides where the next one of a project is to stand. */
+  readonly alike: Grouping<typeof kinds.machineObserved>;
   readonly byImage: Index<typeof kinds.machineDesired>;
   readonly ipsByMachine: Index<typeof kinds.ip>;
 }
@@ -23,9 +23,9 @@ export const placeKey = ({ partition, size }: { readonly partition: string; read
   JSON.stringify([partition, size]);
 
 /** What a machine of a project counts for in its rack: first its size and role, then each of its placement labels. */
-export const rackKeys = (m: Wanted & { readonly rack: string }): readonly string[] =>
+export const alikeKeys = (m: Wanted): readonly string[] =>
   [[m.size, m.role], ...Object.entries(m.placementLabels)].map((what) =>
-    JSON.stringify([m.partition, m.rack, m.project, ...what]),
+    JSON.stringify([m.partition, m.project, ...what]),
   );
 
 /** Asked more than once it gives the same indexes. */
@@ -36,20 +36,21 @@ export const machineIndexes = (state: State): MachineIndexes => ({
     ...meta?.labels?.labels,
     ...allocation?.meta?.labels?.labels,
   })),
-  free: state.index(kinds.machineObserved, "free", freeAt, kinds.machineDesired),
-  inRack: state.index(kinds.machineObserved, "in-rack", inRack, kinds.machineDesired),
+  free: state.grouping(kinds.machineObserved, "free", freeAt, kinds.machineDesired),
+  alike: state.grouping(kinds.machineObserved, "alike", alikeAt, kinds.machineDesired),
   byImage: state.index(kinds.machineDesired, "image", (m) => m.allocation?.image?.id),
   ipsByMachine: ipIndexes(state).byMachine,
 });
 
-const freeAt = (observed: MachineObserved, desired: MachineDesired | undefined): string | undefined =>
+const freeAt = (observed: MachineObserved, desired: MachineDesired | undefined): readonly Place[] =>
   desired && unavailability({ desired, observed }, "choice") === undefined
-    ? placeKey({ partition: desired.partition, size: observed.size })
-    : undefined;
+    ? [{ key: placeKey({ partition: desired.partition, size: observed.size }), group: observed.rack }]
+    : [];
 
-function inRack({ rack, size }: MachineObserved, desired: MachineDesired | undefined): readonly string[] {
+function alikeAt({ rack, size }: MachineObserved, desired: MachineDesired | undefined): readonly Place[] {
   if (desired?.allocation === undefined) return [];
   const { partition, allocation } = desired;
   const { project, allocationType: role, placementLabels } = allocation;
-  return rackKeys({ partition, rack, project, size, role, placementLabels: placementLabels?.labels ?? {} });
+  const keys = alikeKeys({ partition, project, size, role, placementLabels: placementLabels?.labels ?? {} });
+  return keys.map((key) => ({ key, group: rack }));
 }

@@ -21,8 +21,8 @@ export interface Search {
   readonly spread: Spread;
   /** Whether somebody else is about to take it. @param name unique among all that is searched for, such as an id */
   isPicked(name: string): boolean;
-  /** All that others are about to take; of those that were picked under a key, if one is given. */
-  picked(key?: string): readonly string[];
+  /** What others are about to take that was picked under this key. */
+  picked(key: string): readonly string[];
   /** It is about to be taken by this attempt. */
   pick(name: string, keys?: readonly string[]): void;
 }
@@ -64,7 +64,7 @@ export function searcher(
           seat,
           spread,
           isPicked,
-          picked: (key) => [...(key === undefined ? picked : (under.get(key) ?? []))].filter(isPicked),
+          picked: (key) => [...(under.get(key) ?? [])].filter(isPicked),
           pick: (name, keys = []) => {
             if (picked.has(name)) return;
             picked.add(name);

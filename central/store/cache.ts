@@ -5,6 +5,7 @@
 import { fromBinary, type Message } from "@bufbuild/protobuf";
 import { bug } from "#lib/bug.ts";
 import type { Log } from "#lib/log.ts";
+import { type Derived, FoldEntry, GroupingEntry, IndexEntry, type Rows } from "./derived.ts";
 import { type Kind, keyOf, kinds, type Of } from "./kinds.ts";
 import { OrderedRows } from "./ordered-rows.ts";
 import type { Batch, Item, Listing, StoreChange } from "./store.ts";
@@ -51,6 +52,25 @@ export type KeysOf<K extends Kind, B extends Kind> = (
   beside: Of<B> | undefined,
 ) => string | readonly string[] | undefined;
 
+/** Rows by a key, and under it by groups, both computed from the value; made by `Cache.grouping`, asked through `Cache.groups`. */
+export interface Grouping<K extends Kind = Kind> {
+  readonly kind: K;
+  readonly name: string;
+  readonly placesOf: PlacesOf<K, Kind>;
+  readonly beside: Kind | undefined;
+}
+
+export interface Place {
+  readonly key: string;
+  readonly group: string;
+}
+
+/** @param beside as for an index */
+export type PlacesOf<K extends Kind, B extends Kind> = (value: Of<K>, beside: Of<B> | undefined) => readonly Place[];
+
+/** Rows by id, in no order, by group. To be read in the turn in which it was asked for: it follows what is stored. */
+export type Groups<K extends Kind> = ReadonlyMap<string, ReadonlyMap<string, Stored<Of<K>>>>;
+
 /** One value for each group of rows, kept as rows come and go: what an index would only name is summed up. */
 export interface Fold<K extends Kind = Kind, V = unknown, P = unknown> {
   readonly kind: K;
@@ -76,9 +96,12 @@ interface Table {
   readonly kind: Kind;
   readonly rows: Rows;
   readonly indexes: Map<string, IndexEntry>;
-  /** Those of other tables that look at this one's rows as well. */
-  readonly besides: IndexEntry[];
+  readonly groupings: Map<string, GroupingEntry>;
   readonly folds: Map<string, FoldEntry>;
+  /** All of these. */
+  readonly derived: Derived[];
+  /** Those of other tables that look at this one's rows as well. */
+  readonly besides: Derived[];
 }
 
 export class Cache {
@@ -125,11 +148,9 @@ export class Cache {
     const known = indexes.get(name);
     if (known !== undefined) return known.index as unknown as Index<K>; // registered under the same kind
     const index = { kind, name, keysOf, beside } as unknown as Index; // only ever given its kinds' values
-    const other = beside && this.#table(beside);
-    const entry: IndexEntry = { index, rows, beside: other?.rows, byKey: new Map() };
+    const entry = new IndexEntry(index, rows, beside && this.#table(beside).rows);
     indexes.set(name, entry);
-    other?.besides.push(entry);
-    for (const row of rows.values()) enter(entry, row, other?.rows.get(row.id));
+    this.#keep(entry, kind, beside);
     return index as unknown as Index<K>; // as above
   }
 
@@ -139,14 +160,31 @@ export class Cache {
     return (found?.inOrder() ?? []) as readonly Stored<Of<K>>[]; // as above
   }
 
+  /** Registers a grouping, computed over what is there and kept from then on. Asking twice for a name gives the same one. */
+  grouping<K extends Kind, B extends Kind>(kind: K, name: string, placesOf: PlacesOf<K, B>, beside?: B): Grouping<K> {
+    const { groupings, rows } = this.#table(kind);
+    const known = groupings.get(name);
+    if (known !== undefined) return known.grouping as unknown as Grouping<K>; // registered under the same kind
+    const grouping = { kind, name, placesOf, beside } as unknown as Grouping; // only ever given its kinds' values
+    const entry = new GroupingEntry(grouping, rows, beside && this.#table(beside).rows);
+    groupings.set(name, entry);
+    this.#keep(entry, kind, beside);
+    return grouping as unknown as Grouping<K>; // as above
+  }
+
+  groups<K extends Kind>(grouping: Grouping<K>, key: string): Groups<K> {
+    const found = this.#table(grouping.kind).groupings.get(grouping.name)?.byKey.get(key);
+    return (found ?? new Map()) as Groups<K>; // as above
+  }
+
   /** Registers a fold, computed over what is there and kept from then on. Asking twice for a name gives the same one. */
   fold<K extends Kind, V, P>(fold: Fold<K, V, P>): Fold<K, V, P> {
     const { folds, rows } = this.#table(fold.kind);
     const known = folds.get(fold.name);
     if (known !== undefined) return known.fold as unknown as Fold<K, V, P>; // registered under the same kind and name
-    const entry: FoldEntry = { fold: fold as unknown as Fold, sums: new Map() }; // only ever given its kind's values
+    const entry = new FoldEntry(fold as unknown as Fold, rows); // only ever given its kind's values
     folds.set(fold.name, entry);
-    for (const row of rows.values()) count(entry, row, "with");
+    this.#keep(entry, fold.kind, undefined);
     return fold;
   }
 
@@ -184,11 +222,16 @@ export class Cache {
   clear(): void {
     for (const table of this.#tables.values()) {
       table.rows.clear();
-      for (const { byKey } of table.indexes.values()) byKey.clear();
-      for (const { sums } of table.folds.values()) sums.clear();
+      for (const derived of table.derived) derived.clear();
     }
     this.#unreadable.clear();
     this.#revision = 0n;
+  }
+
+  #keep(derived: Derived, kind: Kind, beside: Kind | undefined): void {
+    this.#table(kind).derived.push(derived);
+    if (beside !== undefined) this.#table(beside).besides.push(derived);
+    for (const row of derived.rows.values()) derived.enter(row, derived.beside?.get(row.id));
   }
 
   #change({ key, item }: StoreChange): Change | undefined {
@@ -233,73 +276,25 @@ const emptyTable = (kind: Kind): Table => ({
   kind,
   rows: new OrderedRows(),
   indexes: new Map(),
-  besides: [],
+  groupings: new Map(),
   folds: new Map(),
+  derived: [],
+  besides: [],
 });
 
-function set(table: Table, id: string, row: Stored<Message> | undefined): void {
-  const before = table.rows.get(id);
-  for (const entry of table.indexes.values()) {
-    const beside = entry.beside?.get(id);
-    if (before !== undefined) leave(entry, before, beside);
-    if (row !== undefined) enter(entry, row, beside);
+function set({ rows, derived, besides }: Table, id: string, row: Stored<Message> | undefined): void {
+  const before = rows.get(id);
+  for (const one of derived) {
+    const beside = one.beside?.get(id);
+    if (before !== undefined) one.leave(before, beside);
+    if (row !== undefined) one.enter(row, beside);
   }
-  for (const entry of table.besides) {
-    const of = entry.rows.get(id);
+  for (const one of besides) {
+    const of = one.rows.get(id);
     if (of === undefined) continue;
-    leave(entry, of, before);
-    enter(entry, of, row);
+    one.leave(of, before);
+    one.enter(of, row);
   }
-  for (const entry of table.folds.values()) {
-    if (before !== undefined) count(entry, before, "without");
-    if (row !== undefined) count(entry, row, "with");
-  }
-  if (row === undefined) table.rows.delete(id);
-  else table.rows.set(row);
-}
-
-type Rows = OrderedRows<Stored<Message>>;
-
-interface IndexEntry {
-  readonly index: Index;
-  readonly rows: Rows;
-  readonly beside: Rows | undefined;
-  /** Only keys that some row has. */
-  readonly byKey: Map<string, Rows>;
-}
-
-function enter({ index, byKey }: IndexEntry, row: Stored<Message>, beside: Stored<Message> | undefined): void {
-  for (const key of keysOf(index, row, beside)) {
-    const under = byKey.get(key) ?? new OrderedRows();
-    under.set(row);
-    byKey.set(key, under);
-  }
-}
-
-function leave({ index, byKey }: IndexEntry, row: Stored<Message>, beside: Stored<Message> | undefined): void {
-  for (const key of keysOf(index, row, beside)) {
-    const under = byKey.get(key);
-    under?.delete(row.id);
-    if (under?.size === 0) byKey.delete(key);
-  }
-}
-
-interface FoldEntry {
-  readonly fold: Fold;
-  /** Of groups that have parts. */
-  readonly sums: Map<string, { readonly parts: number; readonly value: unknown }>;
-}
-
-function count({ fold, sums }: FoldEntry, row: Row, how: "with" | "without"): void {
-  for (const { group, part } of fold.partsOf(row)) {
-    const { parts, value } = sums.get(group) ?? { parts: 0, value: fold.none(group) };
-    const next = { parts: parts + (how === "with" ? 1 : -1), value: fold[how](value, part) };
-    if (next.parts === 0) sums.delete(group);
-    else sums.set(group, next);
-  }
-}
-
-function keysOf(index: Index, row: Stored<Message>, beside: Stored<Message> | undefined): readonly string[] {
-  const keys = index.keysOf(row.value as Of<Kind>, beside?.value as Of<Kind>) ?? []; // an index sees only its own kinds' values
-  return typeof keys === "string" ? [keys] : keys;
+  if (row === undefined) rows.delete(id);
+  else rows.set(row);
 }

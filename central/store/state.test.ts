@@ -244,6 +244,27 @@ describe("the state reads and writes:", () => {
     assert.ok(!has(state, "two s"));
   });
 
+  test("a grouping finds by a key and parts by a second one, and follows both kinds that it looks at", async (t) => {
+    const { open } = await setUp(t);
+    const state = await open();
+    const places = ({ tenant, name }: { tenant: string; name: string }, size: { id: string } | undefined) =>
+      size === undefined ? [] : [{ key: tenant, group: name }];
+    const grouping = state.grouping(kind, "sized", places, kinds.size);
+    assert.equal(state.grouping(kind, "sized", places, kinds.size), grouping);
+    const groups = (key: string) =>
+      [...state.groups(grouping, key)].map(([group, rows]) => `${group}:${[...rows.keys()].sort().join(" ")}`).sort();
+    await state.transact((tx) => {
+      for (const id of ["p", "q", "r"]) tx.put(kind, id, project(id === "r" ? "two" : "one", { tenant: "t" }));
+      for (const id of ["p", "q", "r"]) tx.put(kinds.size, id, create(SizeSchema, { id }));
+    });
+    assert.deepEqual([groups("t"), groups("u")], [["one:p q", "two:r"], []]);
+    await state.transact((tx) => tx.put(kind, "q", project("two", { tenant: "u" })));
+    assert.deepEqual([groups("t"), groups("u")], [["one:p", "two:r"], ["two:q"]]);
+    await state.transact((tx) => tx.delete(kinds.size, "r"));
+    await state.transact((tx) => tx.delete(kind, "p"));
+    assert.deepEqual([groups("t"), groups("u")], [[], ["two:q"]]);
+  });
+
   test("a value with a time to live goes away by itself", async (t) => {
     const { clock, open } = await setUp(t);
     const state = await open();

@@ -3,7 +3,17 @@ import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import type { Cause } from "../history/cause.ts";
-import { Cache, type ChangeBatch, type Fold, type Index, type KeysOf, type Stored } from "./cache.ts";
+import {
+  Cache,
+  type ChangeBatch,
+  type Fold,
+  type Grouping,
+  type Groups,
+  type Index,
+  type KeysOf,
+  type PlacesOf,
+  type Stored,
+} from "./cache.ts";
 import { ChangeFeed } from "./change-feed.ts";
 import { Follower } from "./follower.ts";
 import type { Kind, Of } from "./kinds.ts";
@@ -31,6 +41,10 @@ export interface State {
   index<K extends Kind, B extends Kind>(kind: K, name: string, keysOf: KeysOf<K, B>, beside?: B): Index<K>;
   /** Those whose value has this key under the index, in id order. */
   by<K extends Kind>(index: Index<K>, key: string): readonly Stored<Of<K>>[];
+  /** Registers a grouping that is kept from now on; the same name gives the same one. */
+  grouping<K extends Kind, B extends Kind>(kind: K, name: string, placesOf: PlacesOf<K, B>, beside?: B): Grouping<K>;
+  /** Those whose value has this key under the grouping, by their groups. */
+  groups<K extends Kind>(grouping: Grouping<K>, key: string): Groups<K>;
   /** Registers a fold that is kept from now on; the same name gives the same fold. */
   fold<K extends Kind, V, P>(fold: Fold<K, V, P>): Fold<K, V, P>;
   folded<K extends Kind, V, P>(fold: Fold<K, V, P>, group: string): V;
@@ -98,6 +112,8 @@ export async function openState(ports: StatePorts, signal: AbortSignal): Promise
     },
     index: (kind, name, keysOf, beside) => cache.index(kind, name, keysOf, beside),
     by: (index, key) => cache.by(index, key),
+    grouping: (kind, name, placesOf, beside) => cache.grouping(kind, name, placesOf, beside),
+    groups: (grouping, key) => cache.groups(grouping, key),
     fold: (fold) => cache.fold(fold),
     folded: (fold, group) => cache.folded(fold, group),
     transact: (work, cause = unsaid) => transactor.transact(work, cause, either),

@@ -108,7 +108,9 @@ describe("the best machine", () => {
   });
 });
 
-test("who wants one gets the first of those that all are placed in, and then the next", () => {
+const uuidOf = ({ desired }: MachineView) => desired.uuid;
+
+describe("who wants one", () => {
   const random = new Seeded(1);
   const machines = Array.from({ length: 200 }, (_, i) => {
     const rack = `r${random.below(7)}`;
@@ -116,18 +118,40 @@ test("who wants one gets the first of those that all are placed in, and then the
     return machine(`m${i}`, { rack });
   });
   const more = { ...wanted, placementLabels: { app: "db" } };
-  const shuffle = (uuid: string) => shuffled(uuid, 7);
-  const placed = placeMachine(machines, more, shuffle);
-  const left = new Set(machines.flatMap(({ desired, observed }) => (desired.allocation ? [] : (observed ?? []))));
+  const shuffle = (name: string) => shuffled(name, 7);
   const score = rackScore(machines, more);
-  const one: string[] = [];
-  for (let best = bestMachine(left, score, shuffle); best; best = bestMachine(left, score, shuffle)) {
-    one.push(best.uuid);
-    left.delete(best);
-  }
-  assert.equal(placed.kind, "candidates");
-  assert.deepEqual(one, placed.kind === "candidates" ? placed.machines.map(uuidOf) : []);
-  assert.ok(one.length > 50);
-});
+  const rackOf = new Map(machines.map(({ desired, observed }) => [desired.uuid, observed?.rack ?? ""]));
+  const placed = placeMachine(machines, more, shuffle);
+  const inOrder = placed.kind === "candidates" ? placed.machines.map(uuidOf) : [];
+  const oneByOne = (isPreferred: (uuid: string) => boolean) => {
+    const left = new Set(inOrder);
+    const all = [...rackOf.keys()];
+    const machinesIn = (rack: string) => all.filter((uuid) => rackOf.get(uuid) === rack);
+    const isWanted = (uuid: string) => left.has(uuid);
+    const next = () => bestMachine(new Set(rackOf.values()), machinesIn, { score, shuffle, isWanted, isPreferred });
+    const one: string[] = [];
+    for (let best = next(); best !== undefined; best = next()) {
+      one.push(best);
+      left.delete(best);
+    }
+    return one;
+  };
 
-const uuidOf = ({ desired }: MachineView) => desired.uuid;
+  test("gets the first of those that all are placed in, and then the next", () => {
+    assert.ok(inOrder.length > 50);
+    assert.deepEqual(
+      oneByOne(() => true),
+      inOrder,
+    );
+  });
+
+  test("gets those that are preferred first, where racks are alike", () => {
+    const isPreferred = (uuid: string) => Number(uuid.slice(1)) % 3 === 0;
+    const scoreOf = (uuid: string) => score(rackOf.get(uuid) ?? "");
+    const before = (a: string, b: string) =>
+      scoreOf(a).labelled - scoreOf(b).labelled ||
+      scoreOf(a).ofProject - scoreOf(b).ofProject ||
+      Number(isPreferred(b)) - Number(isPreferred(a));
+    assert.deepEqual(oneByOne(isPreferred), inOrder.toSorted(before));
+  });
+});

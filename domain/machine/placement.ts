@@ -33,7 +33,7 @@ export type Placement =
 
 /**
  * Machines that can take the allocation, best first: fewest machines of the project with the same placement labels in the
- * rack, then fewest of the project with the same role and size, then by `shuffle` (a seeded number per uuid).
+ * rack, then fewest of the project with the same role and size, then by `shuffle` (a seeded number) of the rack, then of the uuid.
  * @param machines to choose from
  * @param neighbors among which all of the project's machines are; the same ones unless given
  */
@@ -51,36 +51,59 @@ export function placeMachine(
   });
   if (fit.length === 0) return { kind: "none", reasons };
   const score = rackScore(neighbors, wanted);
-  const ranked = fit.map((machine) => ({
-    machine,
-    score: score(machine.observed?.rack ?? ""),
-    tie: shuffle(machine.desired.uuid),
-  }));
-  ranked.sort((a, b) => byScore(a.score, b.score) || a.tie - b.tie);
+  const ranked = fit.map((machine) => {
+    const rack = machine.observed?.rack ?? "";
+    return { machine, score: score(rack), rackTie: shuffle(rack), tie: shuffle(machine.desired.uuid) };
+  });
+  ranked.sort((a, b) => byScore(a.score, b.score) || a.rackTie - b.rackTie || a.tie - b.tie);
   return { kind: "candidates", machines: ranked.map(({ machine }) => machine) };
 }
 
+export interface Preferences {
+  readonly score: (rack: string) => Score;
+  readonly shuffle: (name: string) => number;
+  readonly isWanted: (uuid: string) => boolean;
+  /** These come before all others in racks of the same score. */
+  readonly isPreferred: (uuid: string) => boolean;
+}
+
 /**
- * The first of those that `placeMachine` gives, for who wants only that one.
- * @param free machines that can take the allocation
- * @param score of their racks
+ * The uuid of the first of those that `placeMachine` gives, for who wants only that one: most racks are never entered.
+ * @param racks that have machines which can take the allocation
  */
 export function bestMachine(
-  free: Iterable<MachineObserved>,
-  score: (rack: string) => Score,
-  shuffle: (uuid: string) => number,
-): MachineObserved | undefined {
-  let best: (Rank & { readonly item: MachineObserved }) | undefined;
-  const scores = new Map<string, Score>();
-  for (const item of free) {
-    const known = scores.get(item.rack) ?? score(item.rack);
-    scores.set(item.rack, known);
-    const above = best === undefined ? -1 : byScore(known, best.score);
-    if (above > 0) continue;
-    const rank = { score: known, tie: shuffle(item.uuid) };
-    if (best === undefined || above < 0 || rank.tie < best.tie) best = { item, ...rank };
+  racks: Iterable<string>,
+  machinesIn: (rack: string) => Iterable<string>,
+  { score, shuffle, isWanted, isPreferred }: Preferences,
+): string | undefined {
+  const ranked = Array.from(racks, (rack) => ({ rack, score: score(rack), tie: shuffle(rack) }));
+  ranked.sort((a, b) => byScore(a.score, b.score) || a.tie - b.tie);
+  let other: { readonly uuid: string; readonly score: Score } | undefined;
+  for (const { rack, score } of ranked) {
+    if (other && byScore(other.score, score) < 0) break;
+    const preferred = lowest(machinesIn(rack), shuffle, (uuid) => isPreferred(uuid) && isWanted(uuid));
+    if (preferred !== undefined) return preferred;
+    const uuid = other ? undefined : lowest(machinesIn(rack), shuffle, isWanted);
+    if (uuid !== undefined) other = { uuid, score };
   }
-  return best?.item;
+  return other?.uuid;
+}
+
+/** Of those that it holds for, which is asked of few. */
+function lowest(
+  uuids: Iterable<string>,
+  order: (uuid: string) => number,
+  holds: (uuid: string) => boolean,
+): string | undefined {
+  let found: string | undefined;
+  let least = Infinity;
+  for (const uuid of uuids) {
+    const place = order(uuid);
+    if (place >= least || !holds(uuid)) continue;
+    found = uuid;
+    least = place;
+  }
+  return found;
 }
 
 /** A number that depends on both and on nothing else (FNV-1a): what decides between machines that are alike. */
@@ -88,11 +111,6 @@ export function shuffled(uuid: string, seed: number): number {
   let hash = (0x811c9dc5 ^ seed) >>> 0;
   for (let i = 0; i < uuid.length; i++) hash = Math.imul(hash ^ uuid.charCodeAt(i), 0x01000193) >>> 0;
   return hash;
-}
-
-interface Rank {
-  readonly score: Score;
-  readonly tie: number;
 }
 
 const byScore = (a: Score, b: Score): number => a.labelled - b.labelled || a.ofProject - b.ofProject;
