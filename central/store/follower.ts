@@ -2,6 +2,7 @@
 import { Bell } from "#lib/bell.ts";
 import { reasonOf } from "#lib/reason-of.ts";
 import { sometimes } from "#lib/sometimes.ts";
+import { AwaitedRevisions } from "./awaited-revisions.ts";
 import type { Cache, Change } from "./cache.ts";
 import type { ChangeFeed } from "./change-feed.ts";
 import type { StatePorts } from "./state.ts";
@@ -15,11 +16,14 @@ export class HistoryChanged extends Error {
   }
 }
 
+/** How long a commit may be ahead of the cache before its caller is told. */
+const catchUpMs = 10_000;
 const backoffMs = { first: 100, most: 5_000 } as const;
 
 export class Follower {
   /** Rung whenever the cache has moved. */
   readonly moved = new Bell();
+  readonly awaited: AwaitedRevisions;
   readonly #ports: StatePorts;
   readonly #cache: Cache;
   readonly #feed: ChangeFeed;
@@ -31,6 +35,7 @@ export class Follower {
     this.#ports = ports;
     this.#cache = cache;
     this.#feed = feed;
+    this.awaited = new AwaitedRevisions(ports.clock, catchUpMs);
   }
 
   get history(): string {
@@ -98,6 +103,7 @@ export class Follower {
 
   #publish(changes: readonly Change[]): void {
     if (changes.length > 0) this.#feed.publish({ revision: this.#cache.revision, changes });
+    this.awaited.rise(this.#cache.revision);
     this.moved.ring();
   }
 

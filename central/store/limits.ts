@@ -41,8 +41,12 @@ export function checkCommit({ conditions, puts, deletes }: Commit): void {
   }
 }
 
+/** UTF-8 bytes of one of a text's units. */
+const bytesOfUnitMax = 3;
+
 function checkKey(key: string): void {
   if (key === "") bug("a commit names an empty key");
+  if (key.length * bytesOfUnitMax <= storeLimits.keyBytes) return;
   const bytes = new TextEncoder().encode(key).length;
   if (bytes > storeLimits.keyBytes) {
     throw tooMuch(`the key ${key.slice(0, 64)}…, ${bytes} bytes, exceeds the store's ${storeLimits.keyBytes}`);

@@ -18,8 +18,6 @@ const attemptsMax = 16;
 /** Lost races in a row after which others are let ahead, and for how long at most at first; twice as long after each further one. */
 const asideFrom = 3;
 const asideMs = { first: 4, most: 1_000 } as const;
-/** How long a commit may be ahead of the cache before its caller is told. */
-const catchUpMs = 10_000;
 /** Bytes of a record of changes without the former values: at most so many. */
 const recordRoom = 131_072;
 /** After a lost race: how long to wait for the cache to show the winner. A key that came and went again never shows. */
@@ -111,7 +109,7 @@ export class Transactor {
   /** Commits, and sees to it that the cache shows it. */
   #land(commit: Commit, signal: AbortSignal): Promise<Committed> {
     const landing = this.#commit(commit).then(async (committed) => {
-      if (committed.ok && !(await this.#until(() => this.#cache.revision >= committed.revision, catchUpMs, signal))) {
+      if (committed.ok && !(await this.#isShown(committed.revision, signal))) {
         const text = `the change is stored at revision ${committed.revision}, but this server still reads at ${this.#cache.revision}`;
         throw unavailable(text);
       }
@@ -128,6 +126,10 @@ export class Transactor {
       if (error instanceof StoreUnavailable) throw unavailable(`the change may not be stored: ${error.message}`);
       throw error;
     }
+  }
+
+  async #isShown(revision: bigint, signal: AbortSignal): Promise<boolean> {
+    return this.#cache.revision >= revision || (await this.#follower.awaited.reached(revision, signal));
   }
 
   #hasMoved({ key, revision }: Condition): boolean {
