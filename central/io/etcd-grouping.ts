@@ -10,13 +10,11 @@ export interface EtcdCommit {
   readonly commit: Commit;
   readonly compare: ICompare[];
   readonly success: IRequestOp[];
-  readonly failure: IRequestOp[];
 }
 
-/** `responses` are those of the commit alone. */
-export type EtcdOutcome = Pick<ITxnResponse, "succeeded" | "responses" | "header">;
+export type EtcdOutcome = Pick<ITxnResponse, "succeeded" | "header">;
 
-type Send = (txn: Pick<EtcdCommit, "compare" | "success" | "failure">) => Promise<ITxnResponse>;
+type Send = (txn: Partial<Omit<EtcdCommit, "commit">>) => Promise<ITxnResponse>;
 
 interface Waiting {
   readonly given: EtcdCommit;
@@ -37,6 +35,7 @@ export class EtcdGrouping {
   readonly #send: Send;
   #waiting: Waiting[] = [];
   #underway = 0;
+  #isDue = false;
 
   constructor(send: Send) {
     this.#send = send;
@@ -46,6 +45,16 @@ export class EtcdGrouping {
   commit(given: EtcdCommit): Promise<EtcdOutcome> {
     return new Promise((settle, fail) => {
       this.#waiting.push({ given, bytes: bytesOf(given.commit), settle, fail });
+      this.#soon();
+    });
+  }
+
+  /** At the end of this turn of the event loop: what one answer sets off comes in the same turn, and shall go together. */
+  #soon(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    setImmediate(() => {
+      this.#isDue = false;
       this.#next();
     });
   }
@@ -57,7 +66,7 @@ export class EtcdGrouping {
       this.#underway++;
       void this.#carry(group).finally(() => {
         this.#underway--;
-        this.#next();
+        this.#soon();
       });
     }
   }
@@ -65,14 +74,11 @@ export class EtcdGrouping {
   async #carry(group: readonly Waiting[]): Promise<void> {
     const [only] = group;
     try {
-      if (only && group.length === 1) return only.settle(await this.#send(only.given));
-      const success = group.map(({ given: { compare, success, failure } }) => ({
-        request_txn: { compare, success, failure },
-      }));
-      const { header, responses } = await this.#send({ compare: [], success, failure: [] });
+      if (only && group.length === 1) return only.settle(await this.#send(bare(only)));
+      const { header, responses } = await this.#send({ success: group.map((one) => ({ request_txn: bare(one) })) });
       for (const [i, { settle, fail }] of group.entries()) {
         const own = responses[i]?.response_txn;
-        if (own) settle({ ...own, header });
+        if (own) settle({ succeeded: own.succeeded, header });
         else fail(new Error(`etcd answered ${responses.length} of ${group.length} commits that it was given together`));
       }
     } catch (error) {
@@ -80,6 +86,8 @@ export class EtcdGrouping {
     }
   }
 }
+
+const bare = ({ given: { compare, success } }: Waiting) => ({ compare, success });
 
 /** The first that waits, and those behind it that can go with it, in their order. */
 function firstGroup(waiting: readonly Waiting[]): { readonly group: readonly Waiting[]; readonly rest: Waiting[] } {

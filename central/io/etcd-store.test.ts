@@ -169,6 +169,25 @@ describe("etcd:", { skip: etcdMissing() ?? false, concurrency: 2 }, () => {
     await store.close();
   });
 
+  test("commits that are asked for in one turn go together, and share a revision; each refusal names its own conflict", async (t) => {
+    const { endpoints } = await start();
+    const store = open({ endpoints });
+    t.after(() => store.close());
+    await put(store, "taken");
+    const absent = (key: string, ...more: string[]) => ({
+      conditions: [key, ...more].map((name) => ({ key: name, revision: 0n })),
+      puts: [{ key, value: bytes(key) }],
+      deletes: [],
+    });
+    const wanted = Array.from({ length: 16 }, (_, n) => absent(`k${n}`, ...(n % 4 === 0 ? ["taken"] : [])));
+    const done = await Promise.all(wanted.map((commit) => store.commit(commit)));
+    assert.deepEqual(
+      done.flatMap((one) => (one.ok ? [] : [one.conflicts])),
+      Array.from({ length: 4 }, () => ["taken"]),
+    );
+    assert.equal(new Set(done.flatMap((one) => (one.ok ? one.revision : []))).size, 1);
+  });
+
   test("a watch whose connection fell silent is ended with an error", async () => {
     const cluster = await start();
     const proxy = await startProxy(cluster.endpoints[0] as string);
