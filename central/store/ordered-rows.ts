@@ -7,9 +7,7 @@ const changesMax = 32;
 
 export class OrderedRows<R extends { readonly id: string }> {
   readonly #rows = new Map<string, R>();
-  /** As of the last time that somebody asked; without what is in `#changed`. Handed out, so it never changes. */
-  #ordered: readonly R[] | undefined;
-  readonly #changed = new Set<string>();
+  #last: Ordered<R> | undefined;
 
   get size(): number {
     return this.#rows.size;
@@ -38,30 +36,24 @@ export class OrderedRows<R extends { readonly id: string }> {
 
   clear(): void {
     this.#rows.clear();
-    this.#forgetOrder();
+    this.#last = undefined;
   }
 
   inOrder(): readonly R[] {
-    if (this.#ordered === undefined) this.#ordered = [...this.#rows.values()].sort(byId);
-    else if (this.#changed.size > 0) this.#ordered = this.#workedIn(this.#ordered);
-    this.#changed.clear();
-    return this.#ordered;
+    if (this.#last?.changed.size === 0) return this.#last.rows;
+    const rows = this.#last ? this.#workedIn(this.#last) : [...this.#rows.values()].sort(byId);
+    this.#last = { rows, changed: new Set() };
+    return rows;
   }
 
   #note(id: string): void {
-    if (this.#ordered === undefined) return;
-    this.#changed.add(id);
-    if (this.#changed.size > changesMax) this.#forgetOrder();
+    this.#last?.changed.add(id);
+    if (this.#last && this.#last.changed.size > changesMax) this.#last = undefined;
   }
 
-  #forgetOrder(): void {
-    this.#ordered = undefined;
-    this.#changed.clear();
-  }
-
-  #workedIn(before: readonly R[]): readonly R[] {
-    const rows = [...before];
-    for (const id of this.#changed) {
+  #workedIn(last: Ordered<R>): readonly R[] {
+    const rows = [...last.rows];
+    for (const id of last.changed) {
       const at = firstIndex(rows, (row) => row.id >= id);
       const isThere = rows[at]?.id === id;
       const row = this.#rows.get(id);
@@ -70,6 +62,14 @@ export class OrderedRows<R extends { readonly id: string }> {
     }
     return rows;
   }
+}
+
+/** As of the last time that somebody asked. Most indexed rows are alone under their key, and never asked for in order. */
+interface Ordered<R> {
+  /** Handed out, so it never changes. */
+  readonly rows: readonly R[];
+  /** Ids of what came and went since. */
+  readonly changed: Set<string>;
 }
 
 const byId = (a: { readonly id: string }, b: { readonly id: string }) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
