@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import { BudgetService } from "#gen/holdfast/api/v1/budget_pb.ts";
 import { MachineService as Progress } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as Joining } from "#gen/holdfast/api/v1/partition_pb.ts";
 import { FilesystemService } from "#gen/metalstack/admin/v2/filesystem_pb.ts";
@@ -9,6 +10,7 @@ import { NetworkService as AdminNetworks } from "#gen/metalstack/admin/v2/networ
 import { PartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
 import { SizeService } from "#gen/metalstack/admin/v2/size_pb.ts";
 import { TenantService } from "#gen/metalstack/admin/v2/tenant_pb.ts";
+import { TokenService as AdminTokens } from "#gen/metalstack/admin/v2/token_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
 import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
@@ -27,6 +29,8 @@ export interface Api {
   readonly progress: Client<typeof Progress>;
   /** What agents join by. */
   readonly joining: Client<typeof Joining>;
+  readonly budgets: Client<typeof BudgetService>;
+  readonly adminTokens: Client<typeof AdminTokens>;
 }
 
 const callTimeoutMs = 15_000;
@@ -58,6 +62,8 @@ export function apiOver(client: <S extends DescService>(service: S) => Client<S>
     machines: client(MachineService),
     progress: client(Progress),
     joining: client(Joining),
+    budgets: client(BudgetService),
+    adminTokens: client(AdminTokens),
   };
 }
 

@@ -35,6 +35,7 @@ function lanConf(plan: LabPlan, machine: MachinePlan, folder: string, password: 
     `    guid ${systemGuid(machine.uuid)}`,
     `    lan_config_program "${folder}/lan-parameters.sh"`,
     "  endlan",
+    `  sol "tcp:127.0.0.1:${machine.serialPort}" 115200`,
     `  chassis_control "${folder}/chassis.sh 0x20"`,
     '  user 1 true "" "" user 10 none md2 md5 straight',
     `  user 2 true "${plan.bmcUser}" "${password}" admin 10 none md2 md5 straight`,

@@ -110,6 +110,9 @@ export const deskUrl = (plan: LabPlan): string => `https://${deskAddress(plan)}:
 
 /** Where the agent listens for people on site. */
 export const siteSocket = (plan: LabPlan): string => path.join(agentFolder(plan), "data/site.sock");
+/** Where it serves members of projects, and what it is known by there. */
+export const siteApiUrl = (plan: LabPlan): string => `https://${plan.provisioning.address}:${plan.siteApiPort}`;
+export const siteCertificateFile = (plan: LabPlan): string => path.join(agentFolder(plan), "data/site-certificate.pem");
 
 /** Boot programs that Debian has no package for. */
 export const bootProgramFolder = (plan: LabPlan): string => path.join(plan.folder, "boot-programs");
@@ -149,7 +152,8 @@ export const agentConfig = (plan: LabPlan) => {
           to: provisioning.to,
           router: provisioning.address,
           dns: [],
-          leaseSeconds: 3600,
+          // As short as it may be: servers that wait renew theirs every minute.
+          leaseSeconds: 120,
         },
       ],
     },
@@ -167,6 +171,7 @@ export const agentConfig = (plan: LabPlan) => {
       provisioningBridge: provisioning.bridge,
       ports: plan.machines.map((m) => m.tap),
     },
+    site: { address: provisioning.address, apiPort: plan.siteApiPort },
     log: { level: "debug" },
   };
 };

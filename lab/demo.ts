@@ -18,7 +18,9 @@ export async function demo(lab: Lab, holdfast: Holdfast): Promise<Checks> {
   );
   const created = lab.options.faults ? await run.createWithFaults() : await run.createAll();
   await run.prove(created);
+  const keyChanges = await run.changeKey(created[1]);
   await run.reinstall(created[0]);
+  await keyChanges?.();
   await run.deleteAll(created);
   await run.createAgain();
   printTimelines(lab);
@@ -117,11 +119,31 @@ class Demo {
     );
   }
 
+  /** @returns what proves it later: the machine asks for its keys once a minute */
+  async changeKey(other: Created | undefined): Promise<(() => Promise<void>) | undefined> {
+    if (!other) return undefined;
+    const tenant = this.#tenant;
+    const key = await this.#checks.stage("the second machine's key is changed", () => tenant.changeKey(other));
+    return async () =>
+      await this.#checks.stage("the second machine lets its new key in, and the former one not any more", () =>
+        tenant.hasChangedKey(other, key!),
+      );
+  }
+
   /** Of one machine, as it takes as long as its first installation. */
   async reinstall(one: Created | undefined): Promise<void> {
     const tenant = this.#tenant;
     await this.#checks.stage("the first machine's tenant writes to its data disk", () => tenant.storeData(one!));
-    await this.#checks.stage("it is reinstalled, and its new system phones home", () => tenant.reinstall(one!));
+    await this.#checks.stage(
+      "a reinstallation that is called off in time leaves it the system that it had",
+      async () => {
+        await tenant.reinstalling(one!, await tenant.orderReinstall(one!));
+        await tenant.abortReinstall(one!);
+      },
+    );
+    await this.#checks.stage("it is reinstalled, and its new system phones home", async () => {
+      await tenant.reinstalled(one!, await tenant.orderReinstall(one!));
+    });
     await this.#checks.stage("the system is another, and the data disk holds what it held", () =>
       tenant.keptData(one!),
     );

@@ -13,6 +13,7 @@ import type { MachinePlan } from "./plan.ts";
 import { type Running, start } from "./process.ts";
 import { dataDiskGb, dataDiskOf, diskOf, ovmfVariables, qemuCommand, variablesOf } from "./qemu.ts";
 import { Qmp } from "./qmp.ts";
+import { SerialLine } from "./serial-line.ts";
 
 /** What happened to a server, seen from outside of it. */
 export type MachineSight =
@@ -36,6 +37,7 @@ export class Machine {
   readonly plan: MachinePlan;
   readonly #ports: MachinePorts;
   readonly #qmp = new Qmp();
+  readonly #serial = new SerialLine((typed) => this.#running?.write(typed));
   #chassis: Chassis = chassisOff;
   #running: Running | undefined;
   /** Effects are carried out one after the other, while the BMC has its answer already. */
@@ -55,6 +57,7 @@ export class Machine {
     mkdirSync(this.plan.folder, { recursive: true });
     for (const [file, gb] of this.#disks) if (!existsSync(file)) blankDisk(file, gb);
     await this.#qmp.listen(this.plan.qmpPort);
+    await this.#serial.listen(this.plan.serialPort);
   }
 
   /** Files, and their sizes in GiB. */
@@ -104,6 +107,8 @@ export class Machine {
     const running = start(program, {
       name: plan.name,
       log: path.join(plan.folder, "serial.log"),
+      stdin: "pipe",
+      onOutput: (bytes) => this.#serial.say(bytes),
       onLine: (line) => this.#ports.see(plan, { kind: "line", text: plainText(line) }),
     });
     this.#running = running;
@@ -138,6 +143,7 @@ export class Machine {
     await this.#queue;
     await this.#running?.stop("SIGKILL");
     this.#qmp.close();
+    this.#serial.close();
   }
 }
 

@@ -36,11 +36,13 @@ export interface LabOptions {
 
 export const usage = `npm run lab -- [flags]      a virtual datacenter on this machine: central, agent, BMCs, servers (root, Debian)
 
-  --demo                 create two machines, log in by ssh, delete them, wait until they are wiped; exit 0 or 1
+  --demo                 create two machines, log in by ssh, reinstall one, delete them, wait until they are wiped, create one
+                         again; exit 0 or 1
   --no-faults            with --demo: leave out the SIGKILL of central and of the agent
   --autonomy             cut the link to central for two minutes while three servers boot, install and are wiped, and kill
-                         agent, central and an etcd member meanwhile; exit 0 or 1
-  --cut SECONDS          with --autonomy: how long (120)
+                         agent, central and an etcd member meanwhile; then once more, while the partition gives a machine
+                         away by itself; exit 0 or 1
+  --cut SECONDS          with --autonomy: how long the first time (120)
   --seed N               with --autonomy: who dies when (the process id; it is printed)
   --baseline             measure a hand-made dnsmasq + static script flow beside ours; exit 1 above 1.15 of it
   --rounds N             with --baseline: rounds of each side (3)

@@ -21,6 +21,8 @@ export interface MachinePlan {
   readonly diskGb: number;
   /** Port on loopback where QEMU reports resets and shutdowns. */
   readonly qmpPort: number;
+  /** And where the BMC finds the server's serial line. */
+  readonly serialPort: number;
   /** Disk, logs and BMC state of this machine. */
   readonly folder: string;
   /** Comes into the datacenter only when somebody plugs it in. */
@@ -52,6 +54,8 @@ export interface LabPlan {
   readonly agentPort: number;
   readonly centralPort: number;
   readonly imagePort: number;
+  /** Where the agent serves members of projects that have a budget. */
+  readonly siteApiPort: number;
   /** Where a BMC's chassis program asks for its machine, on loopback. */
   readonly chassisPort: number;
   readonly bmcUser: string;
@@ -60,6 +64,8 @@ export interface LabPlan {
 
 const bmcOffset = 10;
 const chassisPort = 9400;
+const firstSerialPort = 9500;
+const siteApiPort = 8445;
 
 export function labPlan(options: LabOptions): LabPlan {
   const folder = path.resolve(options.folder);
@@ -89,6 +95,7 @@ export function labPlan(options: LabOptions): LabPlan {
     agentPort: options.agentPort,
     centralPort: options.centralPort,
     imagePort: options.imagePort,
+    siteApiPort,
     chassisPort,
     bmcUser: "admin",
     machines: Array.from({ length: options.machines }, (_, index) => {
@@ -105,6 +112,7 @@ export function labPlan(options: LabOptions): LabPlan {
         memoryMb: options.memoryMb,
         diskGb: options.diskGb,
         qmpPort: chassisPort + number,
+        serialPort: firstSerialPort + number,
         folder: path.join(folder, `m${number}`),
         isLate: options.task === "autonomy" && number === options.machines,
       };

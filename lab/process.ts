@@ -15,6 +15,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Called for each line of standard output, when given. */
   readonly onLine?: (line: string) => void;
+  /** Called for what comes by standard output, as it comes. */
+  readonly onOutput?: (bytes: Uint8Array) => void;
 }
 
 /** A child process that the lab owns: it ends with the lab, even when the lab is killed. */
@@ -76,11 +78,11 @@ export function start(command: readonly string[], options: StartOptions & { read
   });
   const running = new Running(child, options);
   child.stdin?.on("error", () => undefined);
-  forward(child, log, options.onLine);
+  forward(child, log, options);
   return running;
 }
 
-function forward(child: ChildProcess, log: WriteStream, onLine?: (line: string) => void): void {
+function forward(child: ChildProcess, log: WriteStream, { onLine, onOutput }: StartOptions): void {
   let open = 2;
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on("data", (chunk: Buffer) => log.write(chunk));
@@ -90,6 +92,7 @@ function forward(child: ChildProcess, log: WriteStream, onLine?: (line: string) 
     });
   }
   log.on("error", () => undefined);
+  if (onOutput) child.stdout?.on("data", onOutput);
   if (onLine && child.stdout) createInterface({ input: child.stdout, crlfDelay: Infinity }).on("line", onLine);
 }
 

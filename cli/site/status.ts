@@ -57,7 +57,7 @@ function statusText(status: Status, nowMs: number): string {
     ...missing.map(({ id, problem }): Fact => ["", `${id} is not${problem ? `: ${problem}` : ""}`]),
     ["address", status.address?.url ?? ""],
     ["fingerprint", status.address?.fingerprint ?? ""],
-    ["budgets used at", status.address?.apiUrl ?? ""],
+    ["api", status.address?.apiUrl ?? ""],
     ["disk", `${bytesText(status.diskFreeBytes)} of ${bytesText(status.diskSizeBytes)} free`],
   ]);
 }
