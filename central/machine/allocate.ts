@@ -123,8 +123,10 @@ function scoreOfRacks(
       coming: (rack: string) => search.picked(pickKey(key, rack)).filter(isYetToCome),
     };
   });
+  const inRack = (rack: string) =>
+    new Set(labelled.flatMap(({ there, coming }) => [...(there(rack)?.keys() ?? []), ...coming(rack)]));
   return (rack) => ({
-    labelled: new Set(labelled.flatMap(({ there, coming }) => [...(there(rack)?.keys() ?? []), ...coming(rack)])).size,
+    labelled: labelled.length === 0 ? 0 : inRack(rack).size,
     ofProject: (ofProject?.there(rack)?.size ?? 0) + (ofProject?.coming(rack).length ?? 0),
   });
 }
