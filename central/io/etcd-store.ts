@@ -1,6 +1,6 @@
 // The store on an etcd cluster. Its keys: ROOT/data/KEY for what is stored, ROOT/history for the history's id.
 // etcd's revisions are used as they are, so other users of the same cluster leave gaps in them.
-import type { Etcd3, IRangeResponse } from "etcd3";
+import type { IRangeResponse } from "etcd3";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
@@ -120,7 +120,7 @@ export class EtcdStore implements Store {
     if (succeeded) return { ok: true, revision };
     for (const id of leases.values())
       await this.#client.call((etcd) => etcd.leaseClient.leaseRevoke({ ID: id })).catch(() => undefined);
-    return { ok: false, conflicts: await this.#conflicts(commit, revision) };
+    return { ok: false };
   }
 
   async compact(revision: bigint): Promise<void> {
@@ -152,28 +152,11 @@ export class EtcdStore implements Store {
 
   async #page(from: Buffer, prefix: string, revision: bigint): Promise<IRangeResponse> {
     const request = { key: from, range_end: prefixEnd(this.#key(prefix).toString()), limit: pageItems };
-    return this.#at(revision, (etcd) => etcd.kv.range({ ...request, revision: String(revision) }));
-  }
-
-  /**
-   * Keys whose conditions did not hold at the revision at which the commit was refused. Asked only then: read by the commit itself, they
-   * would make every request almost twice as long.
-   */
-  async #conflicts({ conditions }: Commit, revision: bigint): Promise<readonly string[]> {
-    const success = conditions.map(({ key }) => {
-      return { request_range: { key: this.#key(key), keys_only: true, revision: String(revision) } };
-    });
-    const { responses } = await this.#at(revision, (etcd) => etcd.kv.txn({ success }));
-    const found = responses.map(({ response_range }) => BigInt(response_range.kvs[0]?.mod_revision ?? 0));
-    return conditions.flatMap((c, i) => (found[i] === c.revision ? [] : c.key));
-  }
-
-  async #at<T>(revision: bigint, read: (etcd: Etcd3) => Promise<T>): Promise<T> {
     try {
-      return await this.#client.ask(read);
+      return await this.#client.ask((etcd) => etcd.kv.range({ ...request, revision: String(revision) }));
     } catch (error) {
       if (!(error instanceof Compacted)) throw error;
-      throw new StoreUnavailable(`${this.#client.name}: revision ${revision} was compacted while it was read`);
+      throw new StoreUnavailable(`${this.#client.name}: revision ${revision} was compacted in the middle of a listing`);
     }
   }
 

@@ -131,8 +131,7 @@ export class LmdbStore implements Store {
     this.#checkOpen();
     checkCommit(commit);
     const committed = await this.#write(roomFor(commit), (): Committed => {
-      const conflicts = commit.conditions.filter((c) => (this.#itemNow(c.key)?.revision ?? 0n) !== c.revision);
-      if (conflicts.length > 0) return { ok: false, conflicts: conflicts.map((c) => c.key) };
+      if (commit.conditions.some((c) => (this.#itemNow(c.key)?.revision ?? 0n) !== c.revision)) return { ok: false };
       return { ok: true, revision: this.#apply(commit.puts, commit.deletes) };
     });
     if (committed.ok) {

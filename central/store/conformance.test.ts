@@ -148,7 +148,7 @@ for (const subject of [memory(), lmdb(), etcd()]) {
       ]);
     });
 
-    test("a commit goes through only when every condition holds, and names those that do not", async () => {
+    test("a commit goes through only when every condition holds", async () => {
       const at = await must(store, put("cond/a"));
       const conditions = [
         { key: "cond/a", revision: at },
@@ -159,9 +159,9 @@ for (const subject of [memory(), lmdb(), etcd()]) {
         ...put("cond/b"),
         conditions: [...conditions, { key: "cond/never", revision: 7n }],
       });
-      assert.deepEqual(again, { ok: false, conflicts: ["cond/a", "cond/never"] });
+      assert.deepEqual(again, { ok: false });
       const exists = await store.commit({ ...put("cond/a"), conditions: [{ key: "cond/a", revision: 0n }] });
-      assert.deepEqual(exists, { ok: false, conflicts: ["cond/a"] });
+      assert.deepEqual(exists, { ok: false });
       assert.equal(await store.read("cond/b"), undefined, "a refused commit changes nothing");
       assert.equal(await revision(), next);
     });
@@ -310,8 +310,7 @@ for (const subject of [memory(), lmdb(), etcd()]) {
         return store.commit({ ...put(key), conditions });
       });
       for (const [i, committed] of (await Promise.all(wanting)).entries()) {
-        if (committed.ok) assert.notEqual(i % 3, 0);
-        else assert.deepEqual([i % 3, committed.conflicts], [0, ["met/taken"]]);
+        assert.equal(committed.ok, i % 3 !== 0);
       }
       assert.equal((await store.list("met/")).items.length, 41);
       assert.equal((await store.read("met/taken"))?.revision, taken);

@@ -90,8 +90,7 @@ export class MemoryStore implements Store {
   async commit(commit: Commit): Promise<Committed> {
     this.#checkOpen();
     checkCommit(commit);
-    const conflicts = commit.conditions.filter((c) => (this.#items.get(c.key)?.revision ?? 0n) !== c.revision);
-    if (conflicts.length > 0) return { ok: false, conflicts: conflicts.map((c) => c.key) };
+    if (commit.conditions.some((c) => (this.#items.get(c.key)?.revision ?? 0n) !== c.revision)) return { ok: false };
     this.#write(commit.puts, commit.deletes);
     return { ok: true, revision: this.#revision };
   }

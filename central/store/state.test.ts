@@ -160,7 +160,7 @@ describe("the state reads and writes:", () => {
     const state = await open();
     store.beforeCommit = async () => {
       store.beforeCommit = async () => undefined;
-      return { ok: false, conflicts: ["project/p"] };
+      return { ok: false };
     };
     const done = putOne(state, "p", "mine");
     await turn();

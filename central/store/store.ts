@@ -68,10 +68,8 @@ export interface Put {
   readonly ttlMs?: number;
 }
 
-/** `conflicts`: keys whose condition did not hold; nothing was changed. */
-export type Committed =
-  | { readonly ok: true; readonly revision: bigint }
-  | { readonly ok: false; readonly conflicts: readonly string[] };
+/** Not ok: a condition did not hold, and nothing was changed. Who watches sees which. */
+export type Committed = { readonly ok: true; readonly revision: bigint } | { readonly ok: false };
 
 /** The revisions asked for are no longer held. */
 export class Compacted extends Error {

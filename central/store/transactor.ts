@@ -101,9 +101,9 @@ export class Transactor {
     const landed = await this.#land(commit, signal);
     if (landed.ok) return { done: { result, revision: landed.revision } };
     sometimes(this.#ports.log, "a transaction lost a race");
-    const lost = commit.conditions.filter((c) => landed.conflicts.includes(c.key));
-    await this.#until(() => lost.some((c) => this.#hasMoved(c)), lostRaceMs, signal);
-    return { done: undefined, lost: lost.map(({ key }) => key) };
+    const moved = () => commit.conditions.filter((c) => this.#hasMoved(c));
+    await this.#until(() => moved().length > 0, lostRaceMs, signal);
+    return { done: undefined, lost: moved().map(({ key }) => key) };
   }
 
   /** Commits, and sees to it that the cache shows it. */

@@ -30,7 +30,7 @@ interface Round {
   readonly p99: number;
   readonly raw: number;
   readonly ratio: number;
-  readonly lost: readonly string[];
+  readonly lost: number;
   /** Microseconds of all centrals together, for one creation. */
   readonly computed: number;
 }
@@ -82,7 +82,7 @@ async function round(
     p99,
     raw: raw.perSecond,
     ratio: perSecond / raw.perSecond,
-    lost: given.flatMap((one) => one.lost),
+    lost: given.reduce((sum, one) => sum + one.lost, 0),
     computed: given.reduce((sum, one) => sum + one.computed, 0) / amount.machines,
   };
 }
@@ -93,14 +93,10 @@ function tell(centrals: number, rounds: readonly Round[]): void {
   const cells = [
     ...figures.map((n) => n.toFixed(0)),
     median((one) => one.ratio).toFixed(2),
-    median((one) => one.lost.length).toFixed(0),
+    median((one) => one.lost).toFixed(0),
     median((one) => one.computed).toFixed(0),
   ];
   console.log(row([`centrals: ${centrals}`, ...cells]));
-  const lost = new Map<string, number>();
-  for (const what of rounds.flatMap((one) => one.lost)) lost.set(what, (lost.get(what) ?? 0) + 1);
-  if (lost.size > 0)
-    console.log(`(lost in all rounds: ${[...lost].map(([what, n]) => `${n} over ${what}`).join(", ")})`);
 }
 
 async function main(): Promise<number> {

@@ -31,8 +31,8 @@ export interface Amount {
 }
 
 export interface Given extends Run {
-  /** Kinds of the keys over which commits were lost, because somebody else was first; one text for each such commit. */
-  readonly lost: readonly string[];
+  /** Commits that were refused, because somebody else was first. */
+  readonly lost: number;
   /** Microseconds of computing, of all threads. */
   readonly computed: number;
   /** Of one creation. */
@@ -70,11 +70,11 @@ export async function fillRoom(store: Store, machines: number): Promise<MachineS
 
 /** One central, ready to give machines away. */
 export async function openCentral(store: Store) {
-  const lost: string[] = [];
+  let lost = 0;
   let commit: Commit | undefined;
   const counted = countedStore(store, (given, committed) => {
     if (committed.ok) commit = given;
-    else lost.push(committed.conflicts.map((key) => key.slice(0, key.indexOf("/"))).join(" and "));
+    else lost++;
   });
   const stop = new AbortController();
   const state = await openState({ store: counted, clock, random, log }, stop.signal);
