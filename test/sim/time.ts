@@ -15,6 +15,7 @@ const isBefore = (a: Due, b: Due): boolean =>
 export class Time {
   readonly #random: Seeded;
   readonly #heap: Due[] = [];
+  readonly #turns = new Turns();
   #nowMs = 0;
   #age = 0;
   events = 0;
@@ -38,7 +39,7 @@ export class Time {
 
   /** Runs what is due until the time has come, draining everything in between. */
   async runUntil(untilMs: number, afterEach: () => void, isOver: () => boolean = () => false): Promise<void> {
-    await drained();
+    await this.#turns.drained();
     while (!isOver()) {
       const next = this.#heap[0];
       if (next === undefined || next.atMs > untilMs) break;
@@ -47,7 +48,7 @@ export class Time {
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
       this.events++;
       next.run();
-      await drained();
+      await this.#turns.drained();
       afterEach();
     }
     if (!isOver()) this.#nowMs = Math.max(this.#nowMs, untilMs);
@@ -83,5 +84,22 @@ export class Time {
   }
 }
 
-/** Everything that needs no time has run: promises and ticks come before the event loop's next turn. */
-const drained = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Promises and ticks come before the next immediate; many of those share one turn of the event loop, which takes as long as an event. */
+const immediatesATurn = 64;
+
+/** Waits until everything has run that needs no time. */
+class Turns {
+  readonly #waiting: (() => void)[] = [];
+  #immediates = 0;
+
+  drained(): Promise<void> {
+    if (this.#immediates === this.#waiting.length)
+      for (let i = 0; i < immediatesATurn; i++, this.#immediates++) setImmediate(this.#next);
+    return new Promise((resolve) => void this.#waiting.push(resolve));
+  }
+
+  readonly #next = (): void => {
+    this.#immediates--;
+    this.#waiting.shift()?.();
+  };
+}
