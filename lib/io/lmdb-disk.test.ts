@@ -66,7 +66,7 @@ test("lmdb: a write with a key that is too long changes nothing at all", async (
 
 test("lmdb: a second process is refused while the first runs, and takes over when it was killed", async () => {
   const at = path.join(folder, "locked");
-  const script = `import { LmdbDisk } from ${JSON.stringify(import.meta.resolve("./lmdb-disk.ts"))};
+  const script = `import { LmdbDisk } from ${JSON.stringify(path.join(import.meta.dirname, "lmdb-disk.ts"))};
     new LmdbDisk(process.argv[1]); console.log("open"); setInterval(() => {}, 1000);`;
   const other = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script, at], {
     stdio: ["ignore", "pipe", "inherit"],
