@@ -72,6 +72,21 @@ describe("the command line", () => {
     assert.equal(fake.asked.length, 1);
   });
 
+  test("grants and resizes a budget, and shows what is left of it", async () => {
+    const homes = ["--networks", "2", "--parent", "super"];
+    const of = ["--partition", "lab", "--project", project, "--size", "v1-small"];
+    const ran = await holdfast(["budget", "grant", ...of, ...homes, "--machines", "1", "--addresses", "2"]);
+    assert.match(ran.out, /MACHINES +ADDRESSES +NETWORKS +PROBLEM\n.* 1\/1 +2\/2 +1\/2 +1 networks are missing/);
+    await holdfast(["budget", "resize", uuid, "--machines", "0", "--addresses", "1"]);
+    await holdfast(["budget", "resize", uuid, "--machines", "0", "--addresses", "1", "--networks", "0"]);
+    const wanted = { partition: "lab", project, size: "v1-small", machines: 1, addresses: 2 };
+    const less = { id: uuid, machines: 0, addresses: 1 };
+    assert.deepEqual(
+      fake.asked.map(({ request }) => request),
+      [{ ...wanted, networks: 2, parentNetwork: "super" }, less, { ...less, networks: 0 }],
+    );
+  });
+
   test("writes a new token's secret alone to the output", async () => {
     const ran = await holdfast([
       "token",

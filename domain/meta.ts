@@ -54,6 +54,15 @@ function updated(old: Labels | undefined, change: UpdateLabels): Labels | undefi
   }
 }
 
+/** Names of the labels that a thing gets or loses. What a replacement does not name is not among them. */
+export function labelsTouched(labels: Labels | UpdateLabels | undefined): string[] {
+  if (labels === undefined) return [];
+  if ("labels" in labels) return Object.keys(labels.labels);
+  const { strategy } = labels;
+  if (strategy.case === "patch") return [...Object.keys(strategy.value.update?.labels ?? {}), ...strategy.value.remove];
+  return Object.keys(strategy.value?.labels ?? {});
+}
+
 function checkCount(count: number): void {
   if (count <= labelsMax) return;
   throw new Refusal("invalid", `${count} labels exceed ${labelsMax}`, { field: "labels" });

@@ -1,6 +1,6 @@
 // What a partition gave away by itself becomes an ordinary allocation, or an ordinary release, in one commit. Its items leave the budget.
-import { clone, create } from "@bufbuild/protobuf";
-import { budgetLabel, itemsOf, withoutItems } from "#domain/budget/items.ts";
+import { clone } from "@bufbuild/protobuf";
+import { addressItems, budgetOf, machineItems, withoutItems } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { withdrawStale } from "#domain/machine/bmc-order.ts";
@@ -8,8 +8,8 @@ import { epochMax } from "#domain/machine/epoch.ts";
 import { firstDesired } from "#domain/machine/first-desired.ts";
 import { touched } from "#domain/meta.ts";
 import {
+  type Budget,
   type BudgetItems,
-  BudgetItemsSchema,
   BudgetSchema,
   type LocalIp,
   type LocalMachine,
@@ -20,7 +20,7 @@ import { claim, holderOf } from "../catalog/claim.ts";
 import { asnClaim } from "../machine/asn.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
-import { budgetHolder } from "./step.ts";
+import { budgetHolder } from "./delegated.ts";
 
 export interface Adoption {
   /** Why it never will be; absent when it was, or had been before. */
@@ -45,9 +45,9 @@ export function adoptMachine(tx: Tx, local: LocalMachine, partition: string, now
     return { rejected: `machine ${uuid}: epoch ${epoch} is beyond what was delegated` };
   const conflict = conflictOf(tx, local, id, partition);
   if (conflict !== undefined) return { rejected: `machine ${uuid}: ${conflict}` };
-  for (const ip of local.ips) tx.put(kinds.ip, ipId(ip.namespace, ip.ip), ip);
-  for (const asn of itemsOf(local).asns) claim(tx, asnClaim(asn), id);
-  leaveBudget(tx, local.budget, itemsOf(local));
+  leaveBudget(tx, local.budget, () => machineItems(local));
+  for (const ip of local.ips) takeOver(tx, ip);
+  for (const asn of machineItems(local).asns) claim(tx, asnClaim(asn), id);
   const next = clone(MachineDesiredSchema, before);
   next.epoch = epoch;
   withdrawStale(next, nowMs);
@@ -73,10 +73,9 @@ function conflictOf(tx: Tx, local: LocalMachine, allocation: string, partition: 
     const network = tx.get(kinds.network, ip.network);
     if (network?.namespace !== ip.namespace || (network?.project ?? project) !== project)
       return `network ${ip.network} is not for project ${project}`;
-    if (!isOpen(tx.get(kinds.ip, ipId(ip.namespace, ip.ip)), budget, uuid))
-      return `address ${ip.ip} is somebody else's`;
+    if (!isOpen(tx, ip, { machine: uuid, project, partition })) return `address ${ip.ip} is somebody else's`;
   }
-  for (const asn of itemsOf(local).asns) {
+  for (const asn of machineItems(local).asns) {
     const holder = holderOf(tx, asnClaim(asn)) ?? allocation;
     if (holder !== allocation && holder !== budgetHolder(budget)) return `number ${asn} is somebody else's`;
   }
@@ -84,14 +83,30 @@ function conflictOf(tx: Tx, local: LocalMachine, allocation: string, partition: 
 }
 
 /** One that is no longer known was revoked or restored away, which is nobody's fault. */
-function budgetConflict(tx: Tx, id: string, partition: string): string | undefined {
+export function budgetConflict(tx: Tx, id: string, partition: string): string | undefined {
   const budget = tx.get(kinds.budget, id);
   return budget && budget.partition !== partition ? `budget ${id} is not of partition ${partition}` : undefined;
 }
 
-function isOpen(row: IP | undefined, budget: string, machine: string): boolean {
-  const labels = row?.meta?.labels?.labels ?? {};
-  return row === undefined || labels[budgetLabel] === budget || labels[machineLabel] === machine;
+interface Taker {
+  readonly machine: string;
+  readonly project: string;
+  readonly partition: string;
+}
+
+/** Free, its own, or of a budget for its project: not only of the machine's. */
+function isOpen(tx: Tx, { ip, namespace }: IP, { machine, project, partition }: Taker): boolean {
+  const row = tx.get(kinds.ip, ipId(namespace, ip));
+  if (row === undefined || row.meta?.labels?.labels[machineLabel] === machine) return true;
+  const budget = tx.get(kinds.budget, budgetOf(row) ?? "");
+  return budget?.partition === partition && budget.project === project;
+}
+
+/** As the partition has it; it leaves the budget that it was of. */
+function takeOver(tx: Tx, ip: IP): void {
+  const id = ipId(ip.namespace, ip.ip);
+  leaveBudget(tx, budgetOf(tx.get(kinds.ip, id)), (budget) => addressItems([ip], budget));
+  tx.put(kinds.ip, id, ip);
 }
 
 /** @returns why it never will be adopted; undefined when it was, or had been before */
@@ -104,22 +119,22 @@ export function adoptIp(tx: Tx, { ip, budget, deleted }: LocalIp, partition: str
   const id = ipId(network.namespace, ip.ip);
   const row = tx.get(kinds.ip, id);
   if (row?.uuid === ip.uuid && !deleted) return undefined;
-  if (row !== undefined && row.uuid !== ip.uuid && row.meta?.labels?.labels[budgetLabel] !== budget)
+  if (row !== undefined && row.uuid !== ip.uuid && budgetOf(row) !== budget)
     return `address ${ip.ip} is somebody else's`;
   if (row?.meta?.labels?.labels[machineLabel] !== undefined) return `address ${ip.ip} is in use by a machine`;
   const foreign = budgetConflict(tx, budget, partition);
   if (foreign !== undefined) return foreign;
+  takeOver(tx, ip);
   if (deleted) tx.delete(kinds.ip, id);
-  else tx.put(kinds.ip, id, ip);
-  leaveBudget(tx, budget, create(BudgetItemsSchema, { addresses: [ip.ip] }));
   return undefined;
 }
 
-function leaveBudget(tx: Tx, id: string, items: BudgetItems): void {
-  const budget = tx.get(kinds.budget, id);
+export function leaveBudget(tx: Tx, id: string | undefined, itemsOf: (budget: Budget) => BudgetItems): void {
+  const budget = id === undefined ? undefined : tx.get(kinds.budget, id);
   if (!budget) return;
   const next = clone(BudgetSchema, budget);
+  const items = itemsOf(budget);
   if (next.free) next.free = withoutItems(next.free, items);
   if (next.recalled) next.recalled = withoutItems(next.recalled, items);
-  tx.put(kinds.budget, id, next);
+  tx.put(kinds.budget, budget.id, next);
 }

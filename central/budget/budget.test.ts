@@ -1,18 +1,12 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { create, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { budgetLabel } from "#domain/budget/items.ts";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { ephemeralIp, machineNetwork } from "#domain/machine/allocation.ts";
 import { BudgetService } from "#gen/holdfast/api/v1/budget_pb.ts";
-import {
-  type Budget,
-  BudgetUseSchema,
-  LocalIpSchema,
-  type LocalMachine,
-  LocalMachineSchema,
-} from "#gen/holdfast/state/v1/budget_pb.ts";
+import { type Budget, LocalIpSchema, type LocalMachine, LocalMachineSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { MachineObservedSchema, ReleaseSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { type IP, IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
@@ -20,10 +14,14 @@ import { MachineAllocationSchema, MachineService } from "#gen/metalstack/api/v2/
 import { ProjectService } from "#gen/metalstack/api/v2/project_pb.ts";
 import { kinds } from "../store/kinds.ts";
 import { aWaiting, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
+import { reportsTo } from "./testing/reports.ts";
 
 let central: MachineCentral;
+let report: ReturnType<typeof reportsTo>["report"];
+let says: ReturnType<typeof reportsTo>["says"];
 beforeEach(async () => {
   central = await machineCentral();
+  ({ report, says } = reportsTo(central));
 });
 afterEach(() => central.close());
 
@@ -43,19 +41,8 @@ const grant = async (machines: number, addresses: number): Promise<Budget> => {
 
 const budgetOf = (id: string): Budget | undefined => central.state.get(kinds.budget, id)?.value;
 
-let sequence = 1_000n;
-/** As the partition's agent reports it. @returns why it was rejected */
-async function report<S extends DescMessage>(kind: string, id: string, schema: S, value: MessageShape<S>) {
-  const entries = [{ sequence: ++sequence, kind, id, value: toBinary(schema, value) }];
-  const sync = central.client(SyncService, central.agentToken);
-  return (await sync.report({ partition: "lab", outbox: "test", entries })).rejected.map((r) => r.reason);
-}
-
 const seen = (uuid: string, more: object) =>
   report("machine", uuid, MachineObservedSchema, create(MachineObservedSchema, { ...aWaiting(uuid), ...more }));
-
-const says = (id: string, generation: bigint, used: object = {}) =>
-  report("budget-use", id, BudgetUseSchema, create(BudgetUseSchema, { budget: id, generation, used }));
 
 /** As an agent gives the first machine of a budget away. */
 function given(budget: Budget): LocalMachine {

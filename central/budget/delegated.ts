@@ -1,18 +1,46 @@
-import { budgetLabel } from "#domain/budget/items.ts";
+// What is delegated is nobody's but its partition's: who names it is refused.
+import type { Message } from "@bufbuild/protobuf";
+import { budgetLabel, budgetOf } from "#domain/budget/items.ts";
+import { labelsTouched } from "#domain/meta.ts";
 import type { Budget } from "#gen/holdfast/state/v1/budget_pb.ts";
-import type { IP } from "#gen/metalstack/api/v2/ip_pb.ts";
+import type { Labels, Meta, UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
+import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { usable } from "../catalog/catalog.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 
-/** @throws Refusal "precondition" for an address that its partition may give away by itself */
-export function checkNotDelegated({ ip, meta }: IP, field = "ip"): void {
-  const budget = meta?.labels?.labels[budgetLabel];
+/** Who holds an autonomous system number that is delegated. */
+export const budgetHolder = (id: string): string => `budget/${id}`;
+
+/**
+ * @param what the thing, in words
+ * @throws Refusal "precondition" for what its partition may give away by itself
+ */
+export function checkNotDelegated(
+  thing: Message & { readonly meta?: Meta | undefined },
+  what: string,
+  field: string,
+): void {
+  const budget = budgetOf(thing);
   if (budget === undefined) return;
-  throw new Refusal("precondition", `address ${ip} is delegated to a partition by budget ${budget}`, {
+  throw new Refusal("precondition", `${what} is delegated to a partition by budget ${budget}`, {
     field,
     reason: "DELEGATED",
   });
+}
+
+/** As `usable`, a network that is not delegated. */
+export function usableNetwork(tx: Tx, id: string): Network {
+  const network = usable(tx, kinds.network, id, "network");
+  checkNotDelegated(network, `network ${id}`, "network");
+  return network;
+}
+
+/** @throws Refusal "invalid" for labels, or a change of them, by which a thing would seem to be delegated, or not to be */
+export function checkBudgetLabel(labels: Labels | UpdateLabels | undefined): void {
+  if (labelsTouched(labels).includes(budgetLabel))
+    throw new Refusal("invalid", `label ${budgetLabel} is set by budgets`, { field: "labels" });
 }
 
 /** Budgets that need a thing, in words. */

@@ -60,7 +60,7 @@ export class BudgetKeeper {
         state,
         indexes,
         spaces: spaces(state),
-        newUuid: () => random.uuid(),
+        random,
         seed,
         nowMs: clock.wallMs(),
       };

@@ -217,6 +217,24 @@ describe("what is recorded", () => {
     await assert.rejects(history(central.ownerToken).list({ of }), refusedWith(Code.NotFound, /budget/));
   });
 
+  test("of a budget has how many networks are wanted and which there are, and of a network that it is delegated", async () => {
+    await central.waiting(1);
+    const budgets = central.client(BudgetService);
+    const { project } = central;
+    const wanted = { partition: "lab", project, size: "small", parentNetwork: "super", networks: 1 };
+    const { budget } = await budgets.grant(wanted);
+    const { id = "", free } = budget?.budget ?? {};
+    await budgets.resize({ id, networks: 2 }, because("they make clusters"));
+    const { changes } = await history().list({ of: { kind: "budget", id } });
+    assert.ok(changes[1]?.fields.includes("networks_wanted"), `${changes[1]?.fields}`);
+    assert.ok(
+      changes[0]?.fields.some((field) => field.startsWith("free.networks")),
+      `${changes[0]?.fields}`,
+    );
+    const network = await history().list({ of: { kind: "network", id: free?.networks[0] ?? "" } });
+    assert.deepEqual(told(network.changes), [[CREATED, "central", "", `budget ${id}`]]);
+  });
+
   test("leaves out what changes nothing that is shown, such as an order that was carried out", async () => {
     await central.waiting(1, { bmc: { address: "10.1.0.1:623" } });
     await central.client(AdminMachineService).bMCCommand({ uuid: machine, command: 1 });

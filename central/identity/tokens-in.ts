@@ -5,6 +5,7 @@ import type { StoredToken } from "#gen/holdfast/state/v1/token_pb.ts";
 import { ProjectRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
 import type { Token } from "#gen/metalstack/api/v2/token_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Caller } from "../access/caller.ts";
@@ -18,7 +19,7 @@ import type { State } from "../store/state.ts";
 const tokensMax = 2_000;
 
 /** What a partition serves by itself. */
-const served = [MachineService, IPService].flatMap((service) => service.methods.map(ruleOf));
+const served = [MachineService, IPService, NetworkService].flatMap((service) => service.methods.map(ruleOf));
 
 /** Of the tokens that may do something in a project now, in order of their ids. */
 export function tokensIn(

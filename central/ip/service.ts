@@ -1,11 +1,12 @@
 import { machineLabel, machineOf } from "#domain/ip/machine-label.ts";
 import { canonicalIp, ipMatches } from "#domain/ip/query.ts";
+import { labelsTouched } from "#domain/meta.ts";
 import { IPService as AdminIPService } from "#gen/metalstack/admin/v2/ip_pb.ts";
 import type { UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
 import { type IP, type IPQuery, IPService, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { checkNotDelegated } from "../budget/delegated.ts";
+import { checkBudgetLabel, checkNotDelegated } from "../budget/delegated.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { causeOf } from "../history/cause.ts";
@@ -67,7 +68,7 @@ export function ipServices(ports: ServicePorts): Implementation[] {
         const id = idOf(request.ip, request.project, undefined);
         checkLabels(request.labels);
         const ip = await ips.by(context).update(id, request, (draft, tx, before) => {
-          checkNotDelegated(before);
+          checkNotDelegated(before, `address ${before.ip}`, "ip");
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
           if (request.type !== undefined) draft.type = retyped(tx, before, request.type);
@@ -81,7 +82,7 @@ export function ipServices(ports: ServicePorts): Implementation[] {
         const id = idOf(ip, project, undefined);
         const { result } = await state.transact((tx) => {
           const stored = tx.get(kinds.ip, id) ?? unknown("address", ip);
-          checkNotDelegated(stored);
+          checkNotDelegated(stored, `address ${ip}`, "ip");
           const machine = machineOf(stored);
           if (machine !== undefined) {
             throw new Refusal("precondition", `address ${ip} is in use by machine ${machine}`, { reason: "IN_USE" });
@@ -100,12 +101,8 @@ export function ipServices(ports: ServicePorts): Implementation[] {
 
 /** Which machine uses an address is not for its owner to write. */
 function checkLabels(change: UpdateLabels | undefined): void {
-  const { strategy } = change ?? {};
-  const touched =
-    strategy?.case === "patch"
-      ? [...Object.keys(strategy.value.update?.labels ?? {}), ...strategy.value.remove]
-      : Object.keys(strategy?.value?.labels ?? {});
-  if (!touched.includes(machineLabel)) return;
+  checkBudgetLabel(change);
+  if (!labelsTouched(change).includes(machineLabel)) return;
   throw new Refusal("invalid", `label ${machineLabel} cannot be set or removed by hand`, { field: "labels" });
 }
 

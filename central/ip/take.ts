@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
-import { budgetLabel } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { newMeta } from "#domain/meta.ts";
 import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
 import { type IP, IPSchema, type IPServiceCreateRequest, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { checkBudgetLabel, usableNetwork } from "../budget/delegated.ts";
 import { unknown, usable } from "../catalog/catalog.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -24,14 +24,12 @@ export interface Taking extends Searched {
 export function takeAddress(tx: Tx, request: IPServiceCreateRequest, { uuid, nowMs, ...searched }: Taking): IP {
   const { project, machine } = request;
   usable(tx, kinds.project, project, "project");
-  const network = usable(tx, kinds.network, request.network, "network");
+  const network = usableNetwork(tx, request.network);
+  checkBudgetLabel(request.labels);
   const ip = addressFor(tx, network, request, searched);
   const allocation = machine === undefined ? undefined : tx.get(kinds.machineDesired, machine)?.allocation;
   if (machine !== undefined && allocation?.project !== project) return unknown("machine", machine);
   const labels = { ...request.labels?.labels, ...(machine === undefined ? {} : { [machineLabel]: machine }) };
-  if (Object.hasOwn(labels, budgetLabel)) {
-    throw new Refusal("invalid", `label ${budgetLabel} is set by budgets`, { field: "labels" });
-  }
   if (machine === undefined && request.labels && Object.hasOwn(request.labels.labels, machineLabel)) {
     throw new Refusal("invalid", `label ${machineLabel} is set by naming a machine`, { field: "labels" });
   }

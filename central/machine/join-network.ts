@@ -39,7 +39,7 @@ function takeGiven(tx: Tx, network: Network, text: string, { project, machine }:
     const why = `project ${project} has no address ${text} in network ${network.id}: create it first`;
     throw new Refusal("not-found", why, { field });
   }
-  checkNotDelegated(owned, field);
+  checkNotDelegated(owned, `address ${text}`, field);
   const user = machineOf(owned);
   if (user === machine) throw new Refusal("invalid", `address ${text} is named twice`, { field });
   if (user !== undefined) {

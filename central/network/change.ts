@@ -1,5 +1,6 @@
 // Creating, changing and deleting networks, for users and administrators alike.
 
+import { budgetOf } from "#domain/budget/items.ts";
 import { isUsable } from "#domain/network/pool.ts";
 import { overlaps, parseAddress, prefixText } from "#domain/network/prefix.ts";
 import { badNetwork, badParent, canonize, isChild, knownPrefixes, uncovered } from "#domain/network/rules.ts";
@@ -125,10 +126,13 @@ export const holdersOf = (tx: Tx, { id }: Network): string[] => [
   ...tx
     .list(kinds.ip)
     .filter((ip) => ip.value.network === id)
-    .map((ip) => `address ${ip.value.ip}`),
+    .map(({ value }) => {
+      const budget = budgetOf(value);
+      return `address ${value.ip}${budget === undefined ? "" : `, which budget ${budget} delegates`}`;
+    }),
   ...tx
     .list(kinds.machineDesired)
     .filter((m) => m.value.allocation?.networks.some((n) => n.network === id))
     .map((m) => `machine ${m.id}`),
-  ...budgetHolders(tx, (b) => b.network === id),
+  ...budgetHolders(tx, (b) => b.network === id || b.parentNetwork === id),
 ];

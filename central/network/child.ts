@@ -1,7 +1,7 @@
 // A child network is cut out of a super network.
 import { freePrefix } from "#domain/network/free.ts";
 import { type Family, type Prefix, prefixText } from "#domain/network/prefix.ts";
-import { childLengths, knownPrefixes } from "#domain/network/rules.ts";
+import { childLengths, isSuper, knownPrefixes } from "#domain/network/rules.ts";
 import {
   type ChildPrefixLength,
   NATType,
@@ -41,8 +41,6 @@ export function cutChild(tx: Tx, child: Network, wanted: ChildWanted, { spaces, 
   child.prefixes = cut(tx, spaces, { parent, child, wanted }).map(prefixText);
   child.vrf = parent.vrf ?? takeAnyVrf(tx, spaces, child.id, random);
 }
-
-const isSuper = (n: Network): boolean => n.type === NetworkType.SUPER || n.type === NetworkType.SUPER_NAMESPACED;
 
 function parentOf(tx: Tx, { parentNetwork, partition }: Network): Network {
   if (parentNetwork !== undefined) {

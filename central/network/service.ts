@@ -13,7 +13,8 @@ import {
   type NetworkServiceCreateRequest,
   NetworkType,
 } from "#gen/metalstack/api/v2/network_pb.ts";
-import { catalog, unknown } from "../catalog/catalog.ts";
+import { checkBudgetLabel, checkNotDelegated } from "../budget/delegated.ts";
+import { type Change, catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { quotaKeeper } from "../quota/keep-quota.ts";
@@ -59,6 +60,7 @@ function networkShelf(ports: ServicePorts) {
 
   const add = async (network: Network, labels: Labels | undefined, wanted: Wanted, context: HandlerContext) => {
     checkAsked(network);
+    checkBudgetLabel(labels);
     if (isChild(network)) network.id = random.uuid();
     const { length, addressFamily } = wanted;
     const created = await networks.by(context).create(network.id, network, labels, (tx, draft) => {
@@ -69,8 +71,10 @@ function networkShelf(ports: ServicePorts) {
     return show(created);
   };
 
-  const remove = async (id: string, context: HandlerContext) =>
-    networks.by(context).remove(id, holdersOf, (tx: Tx, network) => giveBackVrf(tx, network.vrf, network.id));
+  const remove = async (id: string, context: HandlerContext) => {
+    checkNotDelegated(networks.get(id), `network ${id}`, "id");
+    return networks.by(context).remove(id, holdersOf, (tx: Tx, network) => giveBackVrf(tx, network.vrf, network.id));
+  };
 
   return { networks, among, shown, show, own, add, remove };
 }
@@ -95,6 +99,7 @@ const userNetworks = ({ networks, among, shown, show, own, add, remove }: Shelf)
       return {
         network: show(
           await networks.by(context).update(request.id, request, (draft) => {
+            checkChange(draft, request);
             if (request.name !== undefined) draft.name = request.name;
             if (request.description !== undefined) draft.description = request.description;
           }),
@@ -124,6 +129,7 @@ const adminNetworks = ({ networks, among, shown, show, add, remove }: Shelf): Im
     update: async (request, context) => ({
       network: show(
         await networks.by(context).update(request.id, request, (draft, tx, before) => {
+          checkChange(draft, request);
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
           // An empty list leaves what is stored: the protocol cannot tell it from none.
@@ -141,6 +147,11 @@ const adminNetworks = ({ networks, among, shown, show, add, remove }: Shelf): Im
     }),
     delete: async ({ id }, context) => ({ network: await remove(id, context) }),
   });
+
+function checkChange(network: Network, { labels }: Change): void {
+  checkNotDelegated(network, `network ${network.id}`, "id");
+  checkBudgetLabel(labels);
+}
 
 type Wanted = Pick<NetworkServiceCreateRequest, "length" | "addressFamily">;
 

@@ -11,9 +11,11 @@ export const vrfNumbers = { first: 1n, last: BigInt(vrfPool) };
 
 const claimOf = (vrf: number): string => `vrf/${vrf}`;
 
+export const holderOfVrf = (tx: Tx, vrf: number): string | undefined => holderOf(tx, claimOf(vrf));
+
 /** Takes this very VRF for a network. */
 export function takeVrf(tx: Tx, vrf: number, network: string): void {
-  const holder = holderOf(tx, claimOf(vrf));
+  const holder = holderOfVrf(tx, vrf);
   if (holder !== undefined && holder !== network) {
     throw new Refusal("exists", `VRF ${vrf} is taken by network ${holder}`, { reason: "VRF_TAKEN", field: "vrf" });
   }

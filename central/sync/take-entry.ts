@@ -1,12 +1,10 @@
 import { epochMax, highestEpoch } from "#domain/machine/epoch.ts";
 import { firstDesired } from "#domain/machine/first-desired.ts";
-import { BudgetUseSchema, LocalIpSchema, LocalMachineSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { HistoryHoldSchema } from "#gen/holdfast/state/v1/history_pb.ts";
 import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
 import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
-import { type Adoption, adoptIp, adoptMachine } from "../budget/adopt.ts";
 import { keepConsolePassword } from "../machine/console-password.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -14,6 +12,7 @@ import { enterSwitch } from "../switch/views.ts";
 import { decoded } from "./decoded.ts";
 import { settle } from "./settle.ts";
 import { takeAudit } from "./take-audit.ts";
+import { takeGiven } from "./take-given.ts";
 
 export interface Took {
   /** Why the entry will never be taken; absent when it was. */
@@ -61,37 +60,16 @@ export function takeEntry(tx: Tx, entry: ReportEntry, partition: string, nowMs: 
       if (desired?.partition === partition) keepConsolePassword(tx, desired, given);
       return {};
     }
-    case "local-machine": {
-      const local = decoded(LocalMachineSchema, entry.value);
-      if (local?.uuid !== entry.id) return { rejected: `${what}: the report cannot be read` };
-      return takeLocal(tx, adoptMachine(tx, local, partition, nowMs));
-    }
-    case "local-ip": {
-      const local = decoded(LocalIpSchema, entry.value);
-      if (!local?.ip) return { rejected: `${what}: the report cannot be read` };
-      const rejected = adoptIp(tx, local, partition);
-      return rejected === undefined ? {} : { rejected };
-    }
-    case "budget-use": {
-      const use = decoded(BudgetUseSchema, entry.value);
-      if (use?.budget !== entry.id) return { rejected: `${what}: the report cannot be read` };
-      if (tx.get(kinds.budget, entry.id)?.partition === partition) tx.put(kinds.budgetUse, entry.id, use);
-      return {};
-    }
+    case "local-machine":
+    case "local-ip":
+    case "local-network":
+    case "budget-use":
+      return takeGiven(tx, entry, partition, nowMs) ?? { rejected: `${what}: the report cannot be read` };
     case "audit":
       return takeAudit(tx, entry, partition);
     default:
       return { rejected: `kind ${entry.kind.slice(0, shown)} is unknown to this central` };
   }
-}
-
-/** What is given back may be isolated already. */
-function takeLocal(tx: Tx, { rejected, desired }: Adoption): Took {
-  if (rejected !== undefined) return { rejected };
-  const observed = desired && tx.get(kinds.machineObserved, desired.uuid);
-  const next = desired && observed && settle(tx, desired, observed);
-  if (next) tx.put(kinds.machineDesired, next.uuid, next);
-  return { isUnsettled: next?.release !== undefined };
 }
 
 function takeMachine(tx: Tx, observed: MachineObserved, partition: string, nowMs: number): Took {

@@ -12,12 +12,20 @@ interface Amounts {
 
 export type GrantFlags = ConnectFlags &
   OutputFlags &
-  Amounts & { readonly partition: string; readonly project: string; readonly size: string; readonly network: string };
+  Amounts & {
+    readonly partition: string;
+    readonly project: string;
+    readonly size: string;
+    readonly network?: string | undefined;
+    readonly networks: number;
+    readonly parent?: string | undefined;
+  };
 
 export async function grantBudget(this: Cli, flags: GrantFlags): Promise<void> {
-  const { partition, project, size, network, machines, addresses } = flags;
+  const { partition, project, size, network, machines, addresses, networks, parent } = flags;
   await withApi(this, flags, async (api) => {
-    const wanted = { partition, project, size, network, machines, addresses };
+    const homes = { ...(network !== undefined && { network }), ...(parent !== undefined && { parentNetwork: parent }) };
+    const wanted = { partition, project, size, machines, addresses, networks, ...homes };
     const { budget } = await api.client(BudgetService).grant(wanted);
     say(this, shownText(budget ? [budget] : [], flags));
   });
@@ -34,10 +42,15 @@ export async function listBudgets(this: Cli, flags: ListFlags): Promise<void> {
   });
 }
 
-export async function resizeBudget(this: Cli, flags: ConnectFlags & OutputFlags & Amounts, id: string): Promise<void> {
-  const { machines, addresses } = flags;
+export type ResizeFlags = ConnectFlags & OutputFlags & Amounts & { readonly networks?: number | undefined };
+
+export async function resizeBudget(this: Cli, flags: ResizeFlags, id: string): Promise<void> {
+  const { machines, addresses, networks } = flags;
   await withApi(this, flags, async (api) => {
-    const { budget } = await api.client(BudgetService).resize({ id, machines, addresses });
+    const { budget } = await api.client(BudgetService).resize({
+      ...{ id, machines, addresses },
+      ...(networks !== undefined && { networks }),
+    });
     say(this, shownText(budget ? [budget] : [], flags));
   });
 }
@@ -63,5 +76,6 @@ const columns: readonly Column<BudgetView>[] = [
   { title: "SIZE", of: ({ budget }) => budget?.size ?? "" },
   { title: "MACHINES", of: ({ budget }) => `${budget?.free?.machines.length ?? 0}/${budget?.machinesWanted ?? 0}` },
   { title: "ADDRESSES", of: ({ budget }) => `${budget?.free?.addresses.length ?? 0}/${budget?.addressesWanted ?? 0}` },
+  { title: "NETWORKS", of: ({ budget }) => `${budget?.free?.networks.length ?? 0}/${budget?.networksWanted ?? 0}` },
   { title: "PROBLEM", of: ({ problem }) => problem },
 ];

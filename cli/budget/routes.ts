@@ -11,8 +11,10 @@ const count = (brief: string) => ({ kind: "parsed", parse: amount, brief, placeh
 
 const amounts = {
   machines: count("Machines that are kept ready for it, at most 32"),
-  addresses: count("Addresses, of each family of the network, at most 64"),
+  addresses: count("Addresses, of each family of the network, and of each that is delegated, at most 64"),
 };
+
+const networks = count("Private networks that the partition may make, at most 8");
 
 const shown = { ...connectFlags, ...outputFlag("table") };
 
@@ -26,12 +28,16 @@ export const budgetRoutes: RouteMapBuilderArguments<string, Cli>["routes"] = {
         partition: needed("Partition that may give it away", "ID"),
         project: needed("Project that may have it", "UUID"),
         size: needed("Size of the machines", "ID"),
-        network: needed("Private network that they join, and that the addresses are of", "ID"),
+        network: text("Private network that they join, and that the addresses are of", "ID"),
         ...amounts,
+        networks: { ...networks, default: "0" },
+        parent: text("Super network that private networks are cut out of", "ID"),
       },
       aliases: { o: "output" },
     },
-    docs: { brief: "Delegate machines and addresses to a partition, which it can give away while it is cut off" },
+    docs: {
+      brief: "Delegate machines, addresses and networks to a partition, which it can give away while it is cut off",
+    },
   }),
   list: buildCommand({
     loader: async () => (await import("./budgets.ts")).listBudgets,
@@ -47,7 +53,11 @@ export const budgetRoutes: RouteMapBuilderArguments<string, Cli>["routes"] = {
   }),
   resize: buildCommand({
     loader: async () => (await import("./budgets.ts")).resizeBudget,
-    parameters: { flags: { ...shown, ...amounts }, aliases: { o: "output" }, positional: positional("ID") },
+    parameters: {
+      flags: { ...shown, ...amounts, networks: { ...networks, optional: true } },
+      aliases: { o: "output" },
+      positional: positional("ID"),
+    },
     docs: { brief: "Ask for more or less of it" },
   }),
   revoke: buildCommand({

@@ -3,6 +3,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { run } from "@stricli/core";
+import { BudgetService } from "#gen/holdfast/api/v1/budget_pb.ts";
 import { HistoryService, ThingChangeKind } from "#gen/holdfast/api/v1/history_pb.ts";
 import { MachineService as HoldfastMachineService, type WatchResponseSchema } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
@@ -57,6 +58,23 @@ export const machine = (events: Events, allocation = true) =>
       : {}),
   });
 
+/** One machine and one of two networks are there, and all addresses. */
+const budget = {
+  budget: {
+    ...{
+      id: uuid,
+      partition: "lab",
+      project,
+      size: "v1-small",
+      machinesWanted: 1,
+      addressesWanted: 2,
+      networksWanted: 2,
+    },
+    free: { machines: [uuid], addresses: ["10.0.0.5", "10.0.0.6"], networks: ["n1"] },
+  },
+  problem: "1 networks are missing: none are free now",
+};
+
 export type View = MessageInitShape<typeof WatchResponseSchema>;
 
 /** What the fake server answers, and what it was asked. */
@@ -110,6 +128,10 @@ export function routes(router: ConnectRouter): void {
     get: ({ project: of }) => ({ quota: { project: of, limits: { machines: 2, networks: 0 } }, used: { machines: 1 } }),
     set: (request, context) =>
       noted(request, context, { quota: { limits: request.limits! }, used: { machines: 1, ips: 3 } }),
+  });
+  router.service(BudgetService, {
+    grant: (request, context) => noted(request, context, { budget }),
+    resize: (request, context) => noted(request, context, { budget }),
   });
   router.service(AdminSizeService, { create: (request, context) => noted(request, context, { size: request.size! }) });
   router.service(AdminMachineService, {

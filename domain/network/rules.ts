@@ -16,6 +16,10 @@ export const vrfPool = 131_072;
 export const isChild = ({ type }: Pick<Network, "type">): boolean =>
   type === NetworkType.CHILD || type === NetworkType.CHILD_SHARED;
 
+/** What private networks are cut out of. */
+export const isSuper = ({ type }: Pick<Network, "type">): boolean =>
+  type === NetworkType.SUPER || type === NetworkType.SUPER_NAMESPACED;
+
 export interface Problem {
   readonly field: string;
   readonly why: string;

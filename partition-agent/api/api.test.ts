@@ -1,141 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError, createClient, createRouterTransport, type Interceptor } from "@connectrpc/connect";
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
 import { noItems } from "#domain/budget/items.ts";
-import {
-  type Budget,
-  BudgetSchema,
-  BudgetUseSchema,
-  LocalMachineSchema,
-  SiteAccessSchema,
-} from "#gen/holdfast/state/v1/budget_pb.ts";
+import { type Budget, BudgetSchema, BudgetUseSchema, LocalMachineSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
-import { ProjectRole } from "#gen/metalstack/api/v2/common_pb.ts";
-import { FilesystemLayoutSchema, Format } from "#gen/metalstack/api/v2/filesystem_pb.ts";
-import { ImageClassification, ImageFeature, ImageSchema } from "#gen/metalstack/api/v2/image_pb.ts";
-import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
-import { MachineLiveliness, MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
-import { NetworkSchema, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
-import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
-import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
 import { dayMs } from "#lib/durations.ts";
 import { desiredOf } from "../boot/site.ts";
-import { onSiteOf } from "../site/testing/on-site.ts";
 import { openAgent, uuidA, uuidB } from "../testing/site.ts";
 import { accessAgeMaxMs } from "./people.ts";
-import { peopleInterceptors, peopleRoutes } from "./router.ts";
-
-const project = "0e6a6e2c-93c4-4a67-9b5f-00000000aaaa";
-const budget = "0e6a6e2c-93c4-4a67-9b5f-00000000bbbb";
-type Agent = Awaited<ReturnType<typeof openAgent>>;
-
-let revision = 0n;
-const item = <S extends DescMessage>(kind: string, id: string, schema: S, value: MessageShape<S>) =>
-  create(DesiredItemSchema, { kind, id, revision, value: toBinary(schema, value) });
-
-/** As central tells it: two machines are delegated, with two addresses and two numbers. */
-async function told(agent: Agent): Promise<void> {
-  revision++;
-  const { ledger, outbox, observations, clock } = agent;
-  const machine = (uuid: string) =>
-    item(
-      "machine",
-      uuid,
-      MachineDesiredSchema,
-      create(MachineDesiredSchema, {
-        uuid,
-        partition: "p1",
-        epoch: 1n,
-        delegated: { budget, outbox: outbox.id, epochLast: 18n, project },
-      }),
-    );
-  const free = { machines: [uuidA, uuidB], addresses: ["10.0.0.2", "10.0.0.3"], asns: [4_210_000_001, 4_210_000_002] };
-  const classification = ImageClassification.SUPPORTED;
-  const image = {
-    id: "debian-13.0.1",
-    url: "http://images/debian.tar.zst",
-    classification,
-    features: [ImageFeature.MACHINE],
-  };
-  const constraints = { sizes: ["small"], images: { debian: ">= 13" } };
-  const filesystems = [{ device: "/dev/sda1", format: Format.EXT4, path: "/", label: "root" }];
-  const home = { id: "net", type: NetworkType.CHILD, project, partition: "p1", prefixes: ["10.0.0.0/24"], vrf: 7 };
-  const expires = timestampFromMs(clock.wallMs() + 300 * dayMs);
-  const tokens = [
-    { uuid: "ann", user: "ann", role: ProjectRole.OWNER, expires },
-    { uuid: "vic", user: "vic", role: ProjectRole.VIEWER, expires },
-  ];
-  const granted = { id: budget, partition: "p1", project, size: "small", network: "net", machinesWanted: 2 };
-  await ledger.applySnapshot({ history: "h", revision }, [
-    item("partition", "p1", PartitionSchema, create(PartitionSchema, { id: "p1" })),
-    item("size", "small", SizeSchema, create(SizeSchema, { id: "small" })),
-    item("image", image.id, ImageSchema, create(ImageSchema, image)),
-    item(
-      "filesystem-layout",
-      "d",
-      FilesystemLayoutSchema,
-      create(FilesystemLayoutSchema, { id: "d", constraints, filesystems }),
-    ),
-    item("network", "net", NetworkSchema, create(NetworkSchema, home)),
-    machine(uuidA),
-    machine(uuidB),
-    item("budget", budget, BudgetSchema, create(BudgetSchema, { ...granted, outbox: outbox.id, free })),
-    item(
-      "site-access",
-      `p1/${project}`,
-      SiteAccessSchema,
-      create(SiteAccessSchema, { partition: "p1", project, tokens }),
-    ),
-  ]);
-  for (const uuid of [uuidA, uuidB])
-    await observations.update(uuid, (m) => {
-      Object.assign(m, { size: "small", rack: "r1", waiting: true, epoch: 1n, wipedEpoch: 1n, isolatedEpoch: 1n });
-      m.liveliness = MachineLiveliness.ALIVE;
-    });
-}
-
-function callers(agent: Agent) {
-  const { forPeople } = onSiteOf(agent, () => undefined);
-  const interceptors = [...peopleInterceptors(forPeople)];
-  const as = (token: string) => {
-    const authorize: Interceptor = (next) => (request) => {
-      request.header.set("authorization", `Bearer ${token}`);
-      return next(request);
-    };
-    const transport = createRouterTransport(peopleRoutes(forPeople), {
-      router: { interceptors },
-      transport: { interceptors: [authorize] },
-    });
-    return { machines: createClient(MachineService, transport), ips: createClient(IPService, transport) };
-  };
-  return { ...forPeople, as };
-}
-
-async function place() {
-  const agent = await openAgent();
-  await told(agent);
-  const served = callers(agent);
-  await served.people.heard();
-  return { agent, ...served, ann: served.as("ann") };
-}
-
-const wanted = {
-  project,
-  name: "cut",
-  partition: "p1",
-  size: "small",
-  image: "debian-13",
-  networks: [{ network: "net" }],
-};
-
-const refused = (code: Code, text: RegExp) => (e: unknown) => {
-  assert.ok(e instanceof ConnectError, String(e));
-  assert.deepEqual([Code[e.code], text.test(e.message)], [Code[code], true], e.message);
-  return true;
-};
+import { budgetId, callers, item, place, project, refused, tell, wanted } from "./testing/people.ts";
 
 test("a machine is given away within the budget, durably, and on its way to central", async () => {
   const { agent, ann } = await place();
@@ -203,7 +77,7 @@ test("a machine that was given away here is given back here, one that central ga
     epoch: 9n,
     allocation: { uuid, project },
   });
-  await agent.ledger.applyDelta(++revision, [item("machine", uuidB, MachineDesiredSchema, theirs)]);
+  await tell(agent, item("machine", uuidB, MachineDesiredSchema, theirs));
   await assert.rejects(ann.machines.delete({ uuid: uuidB, project }), refused(Code.FailedPrecondition, /is central's/));
 });
 
@@ -214,7 +88,7 @@ test("what central has adopted is forgotten here, and central's word counts", as
   await budgets.keep();
   assert.ok(agent.site.locals.machine(uuid));
   const adopted = desiredOf(agent.site, uuid) as MachineDesired;
-  await agent.ledger.applyDelta(++revision, [item("machine", uuid, MachineDesiredSchema, adopted)]);
+  await tell(agent, item("machine", uuid, MachineDesiredSchema, adopted));
   await budgets.keep();
   assert.equal(agent.site.locals.machine(uuid), undefined);
   assert.equal(desiredOf(agent.site, uuid)?.allocation?.name, "cut");
@@ -223,9 +97,9 @@ test("what central has adopted is forgotten here, and central's word counts", as
 test("central is told what is used of a budget that something was recalled of, after what was given away", async () => {
   const { agent, ann, budgets } = await place();
   const { machine } = await ann.machines.create(wanted);
-  const recalled = agent.ledger.get("budget", budget, BudgetSchema) as Budget;
+  const recalled = agent.ledger.get("budget", budgetId, BudgetSchema) as Budget;
   Object.assign(recalled, { generation: 1n, free: noItems(), recalled: recalled.free });
-  await agent.ledger.applyDelta(++revision, [item("budget", budget, BudgetSchema, recalled)]);
+  await tell(agent, item("budget", budgetId, BudgetSchema, recalled));
   await budgets.keep();
   await assert.rejects(ann.machines.create(wanted), refused(Code.ResourceExhausted, /0 machines/));
   const kinds = agent.outbox.pending(100).map(({ kind }) => kind);

@@ -13,7 +13,8 @@ import {
 } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
-import { checkTrust, networkOf, outside } from "../budget/budgets.ts";
+import { networkOf } from "../boot/site.ts";
+import { checkTrust, outside } from "../budget/budgets.ts";
 import { actOf, type ForPeople } from "./router.ts";
 
 type Served = Pick<ServiceImpl<typeof IPService>, "get" | "list" | "create" | "delete">;
@@ -68,20 +69,21 @@ export function ipService(on: ForPeople): Served {
 function takenIp({ site, budgets, random }: ForPeople, request: IPServiceCreateRequest): LocalIp {
   const { project, network, addressFamily, labels } = request;
   const home = networkOf(site, network);
-  const budget = budgets.list().find((b) => b.project === project && b.network === network && !b.revoked);
-  if (!budget || !home) throw outside(`an address of network ${network}`, "no budget has any", "network");
+  if (!home || !budgets.hasAddresses(network, project))
+    throw outside(`an address of network ${network}`, "no budget has any", "network");
   if (request.machine !== undefined)
     throw outside("an address for a certain machine", "leave the machine out", "machine");
   if (request.ip !== undefined) throw outside("a certain address", "leave it out: a free one is taken", "ip");
-  const isWanted = (ip: string) =>
+  const isWanted = ({ ip }: { readonly ip: string }) =>
     addressFamily === undefined || ip.includes(":") === (addressFamily === IPAddressFamily.IP_ADDRESS_FAMILY_V6);
-  const ip = budgets.free(budget).addresses.find(isWanted);
-  if (ip === undefined) throw outside("another address", `all of budget ${budget.id} are used`, "network");
+  const found = budgets.freeIn(network, project).find(isWanted);
+  if (!found) throw outside("another address", `all of network ${network} that were delegated are used`, "network");
+  const { ip, budget } = found;
   const row = create(IPSchema, {
     ...{ uuid: random.uuid(), ip, network, project, type: request.type || IPType.IP_TYPE_EPHEMERAL },
     ...{ name: request.name ?? "", description: request.description ?? "" },
     meta: newMeta(labels, site.clock.wallMs()),
     ...(home.namespace !== undefined && { namespace: home.namespace }),
   });
-  return create(LocalIpSchema, { budget: budget.id, ip: row });
+  return create(LocalIpSchema, { budget, ip: row });
 }

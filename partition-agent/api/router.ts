@@ -2,6 +2,7 @@
 import type { ConnectRouter, HandlerContext, Interceptor } from "@connectrpc/connect";
 import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
 import type { Random } from "#lib/random.ts";
 import { peerKey } from "#lib/rpc/peer.ts";
 import { refusals } from "#lib/rpc/refusal-to-connect.ts";
@@ -12,6 +13,7 @@ import type { Act, AuditTrail } from "../site/audit.ts";
 import { callerOf, peopleAccess } from "./caller.ts";
 import { ipService } from "./ip-service.ts";
 import { machineService } from "./machine-service.ts";
+import { networkService } from "./network-service.ts";
 import type { People } from "./people.ts";
 
 export interface ForPeople {
@@ -23,13 +25,14 @@ export interface ForPeople {
 }
 
 /** Whose requests are checked. */
-export const peopleServices = [MachineService, IPService] as const;
+export const peopleServices = [MachineService, IPService, NetworkService] as const;
 
 export const peopleRoutes =
   (on: ForPeople) =>
   (router: ConnectRouter): void => {
     router.service(MachineService, machineService(on));
     router.service(IPService, ipService(on));
+    router.service(NetworkService, networkService(on));
   };
 
 /** Outermost first. @param validate of `peopleServices`; to compile their rules takes longer than a call */

@@ -1,5 +1,7 @@
 import { effectiveDesired } from "#domain/budget/effective.ts";
+import { effectiveNetwork } from "#domain/budget/effective-network.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { type Network, NetworkSchema } from "#gen/metalstack/api/v2/network_pb.ts";
 import { type Partition, PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { type Size, SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
 import type { Bell } from "#lib/bell.ts";
@@ -48,6 +50,19 @@ export const allDesired = (site: Site): readonly MachineDesired[] => {
     ...told.flatMap((desired) => effective(site, desired.uuid, desired) ?? []),
     ...own.flatMap(({ uuid }) => effective(site, uuid, undefined) ?? []),
   ];
+};
+
+/** Central's word, or the agent's own of one that it made by itself. */
+export const networkOf = ({ ledger, locals }: Site, id: string): Network | undefined =>
+  effectiveNetwork(ledger.get("network", id, NetworkSchema), locals.network(id));
+
+/** As `networkOf`, all of a project's. */
+export const networksOf = (site: Site, project: string): readonly Network[] => {
+  const told = site.ledger.list("network", NetworkSchema).map(({ id }) => id);
+  const own = site.locals.networks().map(({ network }) => network?.id ?? "");
+  return [...new Set([...told, ...own])]
+    .flatMap((id) => networkOf(site, id) ?? [])
+    .filter((network) => network.project === project);
 };
 
 export const partitionOf = (site: Site): Partition | undefined =>

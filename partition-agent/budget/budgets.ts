@@ -1,9 +1,9 @@
-// Gives machines and addresses away within the budgets that central has granted, whether or not it can be reached.
+// Gives machines, addresses and networks away within the budgets that central has granted, whether or not it can be reached.
 // Invariants: one thing at a time, and durable before it is answered; what was used once is not used again before central has adopted
 // it; what central is told about a budget's use comes after what was given away out of it.
 import { create } from "@bufbuild/protobuf";
 import { isAdopted } from "#domain/budget/effective.ts";
-import { itemsOf, noItems, withItems, withoutItems } from "#domain/budget/items.ts";
+import { addressesIn, noItems, usedItems, withoutItems } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { ephemeralIp, machineNetwork, newAllocation } from "#domain/machine/allocation.ts";
@@ -13,7 +13,6 @@ import { type MachineView, placeMachine, unfitText } from "#domain/machine/place
 import {
   type Budget,
   type BudgetItems,
-  BudgetItemsSchema,
   BudgetSchema,
   BudgetUseSchema,
   type LocalMachine,
@@ -26,7 +25,7 @@ import {
   type MachineServiceCreateRequest,
   MachineState,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
-import { type Network, NetworkSchema } from "#gen/metalstack/api/v2/network_pb.ts";
+import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Bell } from "#lib/bell.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -93,7 +92,8 @@ export class Budgets {
       const resolved = resolveCreate(createReads(site, this.list()), request, nowMs);
       const machine = this.#machineOf(budget, request);
       const local = allocated(request, resolved, {
-        ...{ budget, machine, nowMs, user, free: this.free(budget) },
+        ...{ budget, machine, nowMs, user, asns: this.free(budget).asns },
+        addressesIn: (network) => this.freeIn(network, request.project).map(({ ip }) => ip),
         newUuid: () => random.uuid(),
       });
       checkEpoch(site, local);
@@ -135,40 +135,55 @@ export class Budgets {
     });
   }
 
-  /** What of a budget may be used now. */
-  free({ id, free = noItems() }: Budget): BudgetItems {
-    return withoutItems(free, this.used(id));
+  /** Those for a project from which something may be taken. */
+  of(project: string): readonly Budget[] {
+    return this.list().filter((budget) => budget.project === project && !budget.revoked);
   }
 
-  /** What was used of a budget and is not adopted. */
-  used(budget: string): BudgetItems {
-    const { locals } = this.#ports.site;
-    const addresses = locals.ips().flatMap((local) => (local.budget === budget && local.ip ? [local.ip.ip] : []));
-    return locals
-      .machines()
-      .filter((local) => local.budget === budget)
-      .map(itemsOf)
-      .reduce(withItems, create(BudgetItemsSchema, { addresses }));
+  /** What of a budget may be used now. */
+  free(budget: Budget): BudgetItems {
+    return withoutItems(budget.free ?? noItems(), usedItems(this.#ports.site.locals.all(), budget));
+  }
+
+  /** Addresses of a network that a project may have now, and the budgets that have them. */
+  freeIn(network: string, project: string): { readonly ip: string; readonly budget: string }[] {
+    return this.of(project).flatMap((budget) =>
+      addressesIn(network, budget, this.free(budget)).map((ip) => ({ ip, budget: budget.id })),
+    );
+  }
+
+  /** Whether addresses of a network were delegated for a project; they may be used up. */
+  hasAddresses(network: string, project: string): boolean {
+    return this.of(project).some((budget) => addressesIn(network, budget, budget.free ?? noItems()).length > 0);
   }
 
   /** Forgets what central has adopted, and tells it what is used of budgets that have something recalled. */
   async keep(): Promise<void> {
     await this.inTurn(async () => {
       const { locals, ledger } = this.#ports.site;
-      const machines = locals
-        .machines()
-        .filter((l) => isAdopted(ledger.get("machine", l.uuid, MachineDesiredSchema), l));
-      const gone = locals.ips().filter(({ budget, ip }) => {
-        const { free, recalled } = ledger.get("budget", budget, BudgetSchema) ?? {};
-        return ![free, recalled].some((items) => items?.addresses.includes(ip?.ip ?? ""));
+      const isListed = (id: string, named: (items: BudgetItems, of: Budget) => boolean) => {
+        const of = ledger.get("budget", id, BudgetSchema);
+        return of !== undefined && [of.free, of.recalled].some((items) => items !== undefined && named(items, of));
+      };
+      await locals.forget({
+        machines: locals.machines().filter((l) => isAdopted(ledger.get("machine", l.uuid, MachineDesiredSchema), l)),
+        ips: locals
+          .ips()
+          .filter(
+            ({ budget, ip }) =>
+              !isListed(budget, (items, of) => addressesIn(ip?.network ?? "", of, items).includes(ip?.ip ?? "")),
+          ),
+        networks: locals
+          .networks()
+          .filter(({ budget, network }) => !isListed(budget, (items) => items.networks.includes(network?.id ?? ""))),
       });
-      await locals.forget(
-        machines.map(({ uuid }) => uuid),
-        gone.flatMap(({ ip }) => ip?.ip ?? []),
-      );
-      for (const { id, generation } of this.list()) {
+      const all = locals.all();
+      // One that was deleted before central knew of it is for central to take back.
+      const inUse = { ...all, networks: all.networks.filter(({ deleted }) => !deleted) };
+      for (const budget of this.list()) {
+        const { id, generation } = budget;
         if (generation === 0n) continue;
-        await locals.putUse(create(BudgetUseSchema, { budget: id, generation, used: this.used(id) }));
+        await locals.putUse(create(BudgetUseSchema, { budget: id, generation, used: usedItems(inUse, budget) }));
       }
     });
   }
@@ -184,13 +199,15 @@ export class Budgets {
     const { project, partition, size, uuid, networks } = request;
     if (roleOf(request) !== MachineAllocationType.MACHINE)
       throw outside("a firewall", "only machines are", "allocation_type");
-    const of = this.list().filter((budget) => budget.project === project && !budget.revoked);
+    const of = this.of(project);
     if (uuid !== undefined) throw outside("a certain machine", "ask for a partition and a size", "uuid");
     if (partition !== undefined && partition !== this.#ports.site.partition)
       throw outside(`a machine in partition ${partition}`, "this agent serves another one", "partition");
     const named = of.filter((budget) => budget.size === size);
     if (named.length === 0) throw outside(`a machine of size ${size}`, budgetsText(of), "size");
-    const found = named.find((budget) => networks.every(({ network }) => network === budget.network));
+    const found = named.find((b) =>
+      networks.every(({ network }) => network === b.network || this.hasAddresses(network, project)),
+    );
     if (!found) throw outside(`networks ${networks.map((n) => n.network).join(", ")}`, budgetsText(named), "networks");
     if (networks.some(({ ips }) => ips.length > 0))
       throw outside("certain addresses", "leave them out: free ones are taken", "networks.ips");
@@ -231,28 +248,37 @@ export const outside = (what: string, why: string, field: string): Refusal =>
   });
 
 const budgetsText = (budgets: readonly Budget[]): string =>
-  budgets.map(({ size, network }) => `there is a budget for size ${size} and network ${network}`).join(", ") ||
-  "there is no budget for the project";
+  budgets
+    .map(({ size, network, networksWanted }) => {
+      const homes = [...(network === "" ? [] : [`network ${network}`]), ...(networksWanted > 0 ? [madeText] : [])];
+      return `there is a budget for size ${size} and ${homes.join(" or ")}`;
+    })
+    .join(", ") || "there is no budget for the project";
+
+const madeText = "networks that were just made here";
 
 interface Taking {
   readonly budget: Budget;
   readonly machine: MachineView;
-  readonly free: BudgetItems;
+  /** Those that are left. */
+  readonly asns: readonly number[];
+  /** Those that are left of a network. */
+  readonly addressesIn: (network: string) => readonly string[];
   readonly user: string;
   readonly nowMs: number;
   readonly newUuid: () => string;
 }
 
 function allocated(request: MachineServiceCreateRequest, resolved: Resolved, taking: Taking): LocalMachine {
-  const { budget, machine, free, user, nowMs, newUuid } = taking;
+  const { budget, machine, user, nowMs, newUuid } = taking;
   const { desired } = machine;
   const { uuid } = desired;
-  const [asn] = free.asns;
+  const [asn] = taking.asns;
   if (asn === undefined) throw outside("another ASN", `all of budget ${budget.id} are used`, "networks");
   const { project } = request;
   const ips: IP[] = [];
   const networks = resolved.networks.map(({ network }) => {
-    const taken = takeOfEach(network, budget, free).map((ip) => {
+    const taken = takeOfEach(network, taking.addressesIn(network.id)).map((ip) => {
       const row = ephemeralIp(network, { uuid: newUuid(), ip, project, labels: { [machineLabel]: uuid }, nowMs });
       ips.push(row);
       return ip;
@@ -271,12 +297,12 @@ function allocated(request: MachineServiceCreateRequest, resolved: Resolved, tak
 }
 
 /** One address of each family that the network has. */
-function takeOfEach(network: Network, budget: Budget, free: BudgetItems): string[] {
+function takeOfEach(network: Network, left: readonly string[]): string[] {
   const isSix = (text: string) => text.includes(":");
   return [...new Set(network.prefixes.map(isSix))].sort().map((six) => {
-    const ip = free.addresses.find((one) => isSix(one) === six);
+    const ip = left.find((one) => isSix(one) === six);
     if (ip !== undefined) return ip;
-    throw outside(`another IPv${six ? 6 : 4} address`, `all of budget ${budget.id} are used`, "networks");
+    throw outside(`another IPv${six ? 6 : 4} address`, `all of network ${network.id} are used`, "networks");
   });
 }
 
@@ -298,6 +324,3 @@ function released({ uuid, budget, epoch, allocation, ips }: LocalMachine, projec
   });
   return create(LocalMachineSchema, { uuid, budget, epoch: after, release, ips });
 }
-
-export const networkOf = ({ ledger }: Site, id: string): Network | undefined =>
-  ledger.get("network", id, NetworkSchema);

@@ -10,7 +10,7 @@ import { ProjectSchema } from "#gen/metalstack/api/v2/project_pb.ts";
 import { SizeImageConstraintSchema } from "#gen/metalstack/api/v2/size_imageconstraint_pb.ts";
 import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { desiredOf, type Site } from "../boot/site.ts";
+import { desiredOf, networkOf, type Site } from "../boot/site.ts";
 
 const listed = {
   image: ["image", ImageSchema],
@@ -34,7 +34,7 @@ export function createReads(site: Site, budgets: readonly Budget[]): CreateReads
       case "filesystemLayout":
         return ledger.get("filesystem-layout", id, FilesystemLayoutSchema);
       case "network":
-        return ledger.get("network", id, NetworkSchema);
+        return networkOf(site, id);
     }
   };
   return {

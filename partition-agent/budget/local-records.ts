@@ -1,6 +1,8 @@
 // What the agent gave away by itself and central has not adopted yet. One writer: this agent.
 // Invariant: what is here is durable, together with its entry in the outbox, and so it is told before anything that builds on it.
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import type { Locals } from "#domain/budget/items.ts";
+import { ipId } from "#domain/ip/ip-id.ts";
 import {
   type BudgetUse,
   BudgetUseSchema,
@@ -8,6 +10,8 @@ import {
   LocalIpSchema,
   type LocalMachine,
   LocalMachineSchema,
+  type LocalNetwork,
+  LocalNetworkSchema,
 } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { equalBytes } from "#lib/bytes.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -17,7 +21,10 @@ import type { Outbox } from "../outbox/outbox.ts";
 
 const machineTable = "local-machine";
 const ipTable = "local-ip";
+const networkTable = "local-network";
 const useTable = "budget-use";
+
+type LocalKind = typeof machineTable | typeof ipTable | typeof networkTable | typeof useTable;
 
 interface LocalPorts {
   readonly disk: Disk;
@@ -29,13 +36,16 @@ interface LocalPorts {
 export class LocalRecords {
   readonly #ports: LocalPorts;
   readonly #machines = new Map<string, LocalMachine>();
-  /** By address. */
+  /** By `keyOf`. */
   readonly #ips = new Map<string, LocalIp>();
+  /** By the network's id. */
+  readonly #networks = new Map<string, LocalNetwork>();
 
   constructor(ports: LocalPorts) {
     this.#ports = ports;
     this.#load(machineTable, LocalMachineSchema, this.#machines);
     this.#load(ipTable, LocalIpSchema, this.#ips);
+    this.#load(networkTable, LocalNetworkSchema, this.#networks);
   }
 
   machine(uuid: string): LocalMachine | undefined {
@@ -50,6 +60,18 @@ export class LocalRecords {
     return [...this.#ips.values()];
   }
 
+  network(id: string): LocalNetwork | undefined {
+    return this.#networks.get(id);
+  }
+
+  networks(): readonly LocalNetwork[] {
+    return [...this.#networks.values()];
+  }
+
+  all(): Locals {
+    return { machines: this.machines(), ips: this.ips(), networks: this.networks() };
+  }
+
   /** Resolves when it is durable. */
   async putMachine(local: LocalMachine): Promise<void> {
     await this.#put("local-machine", local.uuid, toBinary(LocalMachineSchema, local));
@@ -57,9 +79,14 @@ export class LocalRecords {
   }
 
   async putIp(local: LocalIp): Promise<void> {
-    const { ip = "" } = local.ip ?? {};
-    await this.#put("local-ip", ip, toBinary(LocalIpSchema, local));
-    this.#ips.set(ip, local);
+    await this.#put("local-ip", keyOf(local), toBinary(LocalIpSchema, local));
+    this.#ips.set(keyOf(local), local);
+  }
+
+  async putNetwork(local: LocalNetwork): Promise<void> {
+    const { id = "" } = local.network ?? {};
+    await this.#put("local-network", id, toBinary(LocalNetworkSchema, local));
+    this.#networks.set(id, local);
   }
 
   /** Nothing is written when central was told the same already. */
@@ -70,24 +97,31 @@ export class LocalRecords {
   }
 
   /** Forgets what central knows by now. */
-  async forget(machines: readonly string[], ips: readonly string[]): Promise<void> {
-    if (machines.length + ips.length === 0) return;
+  async forget(known: Locals): Promise<void> {
+    const machines = known.machines.map(({ uuid }) => uuid);
+    const ips = [...this.#ips].flatMap(([key, local]) => (known.ips.includes(local) ? [key] : []));
+    const networks = known.networks.map(({ network }) => network?.id ?? "");
+    if (machines.length + ips.length + networks.length === 0) return;
     await this.#ports.disk.write([
       ...machines.map((key) => ({ table: machineTable, key, value: undefined })),
       ...ips.map((key) => ({ table: ipTable, key, value: undefined })),
+      ...networks.map((key) => ({ table: networkTable, key, value: undefined })),
     ]);
     for (const uuid of machines) this.#machines.delete(uuid);
-    for (const ip of ips) this.#ips.delete(ip);
+    for (const key of ips) this.#ips.delete(key);
+    for (const id of networks) this.#networks.delete(id);
   }
 
   /** Everything once more, for a central that may have forgotten what it had acknowledged. */
   async tellAll(): Promise<void> {
+    // Before what is in them.
+    for (const local of this.networks()) await this.putNetwork(local);
     for (const local of this.machines()) await this.putMachine(local);
     for (const local of this.ips()) await this.putIp(local);
     for (const [id, value] of this.#ports.disk.entries(useTable)) await this.#put("budget-use", id, value);
   }
 
-  async #put(table: "local-machine" | "local-ip" | "budget-use", key: string, value: Uint8Array): Promise<void> {
+  async #put(table: LocalKind, key: string, value: Uint8Array): Promise<void> {
     const { outbox, clock } = this.#ports;
     await outbox.put({ kind: table, id: key, value, seenMs: clock.wallMs() }, [{ table, key, value }]);
   }
@@ -101,4 +135,10 @@ export class LocalRecords {
       }
     }
   }
+}
+
+/** Addresses are unique within a namespace. Without one the key is the address alone, as it was before there were namespaces here. */
+function keyOf({ ip }: LocalIp): string {
+  const { namespace, ip: address = "" } = ip ?? {};
+  return namespace === undefined ? address : ipId(namespace, address);
 }

@@ -1,9 +1,9 @@
 // What must hold of all that is stored, whatever was called: who is named is there, and nothing is had twice.
-import { budgetHolder } from "#central/budget/step.ts";
+import { budgetHolder } from "#central/budget/delegated.ts";
 import { membershipOf } from "#central/identity/membership.ts";
 import { type Kind, kinds } from "#central/store/kinds.ts";
 import type { State } from "#central/store/state.ts";
-import { budgetLabel, noItems, withItems } from "#domain/budget/items.ts";
+import { budgetOf, noItems, ofNetworkAddress, withItems } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { machineOf } from "#domain/ip/machine-label.ts";
 import {
@@ -182,18 +182,31 @@ function* budgets(state: State): Iterable<string> {
     yield* has(state, kinds.partition, value.partition, by);
     yield* has(state, kinds.project, value.project, by);
     yield* has(state, kinds.size, value.size, by);
-    yield* has(state, kinds.network, value.network, by);
-    const namespace = state.get(kinds.network, value.network)?.value.namespace;
-    const { machines, addresses, asns } = itemsOf(value);
+    if (value.network !== "") yield* has(state, kinds.network, value.network, by);
+    if (value.parentNetwork !== "") yield* has(state, kinds.network, value.parentNetwork, by);
+    const { machines, addresses, asns, networks, networkAddresses } = itemsOf(value);
     for (const uuid of machines)
       if (value.outbox !== "" && state.get(kinds.machineDesired, uuid)?.value.delegated?.budget !== id)
         yield `${by} has machine ${uuid}, which is not delegated by it`;
-    for (const ip of addresses)
-      if (state.get(kinds.ip, ipId(namespace, ip))?.value.meta?.labels?.labels[budgetLabel] !== id)
+    const namespaceOf = (network: string) => state.get(kinds.network, network)?.value.namespace;
+    for (const { network, ip } of [
+      ...addresses.map((ip) => ({ network: value.network, ip })),
+      ...networkAddresses.map(ofNetworkAddress),
+    ])
+      if (budgetOf(state.get(kinds.ip, ipId(namespaceOf(network), ip))?.value) !== id)
         yield `${by} has address ${ip}, which is not delegated by it`;
+    for (const network of networks)
+      if (budgetOf(state.get(kinds.network, network)?.value) !== id)
+        yield `${by} has network ${network}, which is not delegated by it`;
     for (const asn of asns)
       if (state.get(kinds.claim, `asn/${asn}`)?.value.value !== budgetHolder(id))
         yield `${by} has number ${asn}, which it does not hold`;
+  }
+  for (const { id, value } of state.list(kinds.network)) {
+    const of = budgetOf(value);
+    const budget = of === undefined ? undefined : state.get(kinds.budget, of)?.value;
+    if (of !== undefined && !(budget && itemsOf(budget).networks.includes(id)))
+      yield `network ${id} is delegated by budget ${of}, which does not have it`;
   }
   for (const { id, value } of state.list(kinds.machineDesired)) {
     const { delegated } = value;

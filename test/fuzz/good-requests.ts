@@ -110,6 +110,7 @@ function table(ports: Ports): Readonly<Record<string, (side: Side) => object>> {
     "/holdfast.api.v1.BudgetService/Grant": ({ project, network: home }) => ({
       ...{ project, network: home, partition: "lab", size: "small" },
       ...{ machines: random.below(3), addresses: 1 + random.below(3) },
+      ...{ networks: random.below(3), parentNetwork: "super" },
     }),
     "admin.v2.SizeReservationService/Create": ({ project }) => ({
       sizeReservation: { project, size: "small", partitions: ["lab"], amount: 1, name: `r-${number()}` },

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { type Agent, composeAgent } from "#agent/agent.ts";
 import { peopleInterceptors, peopleRoutes, peopleServices } from "#agent/api/router.ts";
@@ -17,6 +18,7 @@ import { SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
 import { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
 import type { Disk } from "#lib/disk.ts";
 import type { Lifetime } from "#lib/lifetime.ts";
 import type { Mac } from "#lib/net/mac.ts";
@@ -214,14 +216,15 @@ export class AgentNode extends ProcessNode<Living> {
   }
 
   /** For members of a project, by the agent's own port. @throws when no agent lives there */
-  people(caller: Life): { readonly machines: Client<typeof MachineService>; readonly ips: Client<typeof IPService> } {
+  people(caller: Life) {
     const far = this.far;
     if (!far) throw new Error("nobody listens at the port");
     const { forPeople } = far.agent;
     const transport = inProcess(peopleRoutes(forPeople), peopleInterceptors(forPeople, peopleValidation));
     const line = new Line(this.ports.time, this.ports.random.branch("people"));
     const wire = transportOver(line, caller, () => ({ life: far.life, transport }));
-    return { machines: clientAs(MachineService, wire, "admin"), ips: clientAs(IPService, wire, "admin") };
+    const as = <S extends DescService>(service: S) => clientAs(service, wire, "admin");
+    return { machines: as(MachineService), ips: as(IPService), networks: as(NetworkService) };
   }
 
   #access(life: Life, disk: Disk) {

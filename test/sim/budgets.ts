@@ -8,15 +8,18 @@ import type { World } from "./world.ts";
 
 const callMs = 15_000;
 
-/** Delegates machines and addresses to a datacenter, for the world's project. */
+/** Delegates machines, addresses and networks to a datacenter, for the world's project. */
 export async function grantBudget(
   world: World,
   { partition, network }: Datacenter,
-  wanted: { readonly machines: number; readonly addresses: number },
+  wanted: { readonly machines: number; readonly addresses: number; readonly networks: number },
 ): Promise<void> {
   await world
     .asAdmin(BudgetService)
-    .grant({ partition, project: world.project, size, network, ...wanted }, { timeoutMs: callMs });
+    .grant(
+      { partition, project: world.project, size, network, parentNetwork: `super-${partition}`, ...wanted },
+      { timeoutMs: callMs },
+    );
 }
 
 /** An administrator who grants, changes and revokes budgets, and members of the project who ask the agents themselves. */
@@ -51,16 +54,18 @@ export class BudgetPeople {
     const at = this.#random.pick(this.#world.datacenters);
     const dice = this.#random.next();
     if (dice < 0.2) return await this.#administer(at);
-    if (dice < 0.5) return await this.#createAt(at);
-    if (dice < 0.75) return await this.#deleteAt(at);
-    return await this.#addressAt(at);
+    if (dice < 0.45) return await this.#createAt(at);
+    if (dice < 0.65) return await this.#deleteAt(at);
+    if (dice < 0.8) return await this.#addressAt(at);
+    return await this.#networkAt(at);
   }
 
   async #administer(at: Datacenter): Promise<void> {
     const { partition, servers } = at;
     const [known] = (await this.#budgets.list({ partition }, { timeoutMs: callMs })).budgets;
     const machines = this.#random.between(0, servers.length + 0.99);
-    const wanted = { machines: Math.floor(machines), addresses: 1 + Math.floor(this.#random.between(0, 3.99)) };
+    const addresses = 1 + Math.floor(this.#random.between(0, 3.99));
+    const wanted = { machines: Math.floor(machines), addresses, networks: this.#random.below(3) };
     const id = known?.budget?.id;
     if (id === undefined) return await grantBudget(this.#world, at, wanted);
     const force = /lost its disk/.test(known?.problem ?? "");
@@ -69,8 +74,10 @@ export class BudgetPeople {
     this.#world.trace.say(`budget of ${partition}: ${force ? "revoked by force" : JSON.stringify(wanted)}`);
   }
 
-  async #createAt({ agent, partition, network }: Datacenter): Promise<void> {
+  async #createAt(at: Datacenter): Promise<void> {
+    const { agent, partition } = at;
     const { project, outside, trace } = this.#world;
+    const network = await this.#homeAt(at);
     const name = `cut-${this.#random.below(1_000)}`;
     const { machine } = await agent.people(outside).machines.create(
       {
@@ -79,7 +86,7 @@ export class BudgetPeople {
       },
       { timeoutMs: callMs },
     );
-    trace.say(`${partition} gave away ${machine?.uuid.slice(-2)} as ${name}`);
+    trace.say(`${partition} gave away ${machine?.uuid.slice(-2)} as ${name}, in network ${network.slice(-4)}`);
   }
 
   async #deleteAt({ agent, partition }: Datacenter): Promise<void> {
@@ -96,12 +103,38 @@ export class BudgetPeople {
     trace.say(`${partition} took back ${uuid.slice(-2)}`);
   }
 
-  async #addressAt({ agent, network }: Datacenter): Promise<void> {
+  async #addressAt(at: Datacenter): Promise<void> {
     const { project, outside } = this.#world;
-    const { ips } = agent.people(outside);
+    const network = await this.#homeAt(at);
+    const { ips } = at.agent.people(outside);
     const mine = (await ips.list({ project }, { timeoutMs: callMs })).ips;
     const one = mine.length > 0 && this.#random.chance(0.5) ? this.#random.pick(mine) : undefined;
     if (one) await ips.delete({ ip: one.ip, project }, { timeoutMs: callMs });
     else await ips.create({ project, network }, { timeoutMs: callMs });
+  }
+
+  /** Every second time one of those that were made here, if there are any. */
+  async #homeAt({ agent, network }: Datacenter): Promise<string> {
+    const { project, outside } = this.#world;
+    if (this.#random.chance(0.5)) return network;
+    const { networks } = await agent.people(outside).networks.list({ project }, { timeoutMs: callMs });
+    const made = networks.filter(({ name }) => name !== undefined && name !== "");
+    return made.length === 0 ? network : this.#random.pick(made).id;
+  }
+
+  async #networkAt({ agent, partition }: Datacenter): Promise<void> {
+    const { project, outside, trace } = this.#world;
+    const { networks } = agent.people(outside);
+    const [own] = agent.agent?.site.locals.networks().filter(({ deleted }) => !deleted) ?? [];
+    // What central has adopted is refused: mostly, what is not is asked for.
+    const id = own?.network?.id;
+    if (id !== undefined && this.#random.chance(0.4)) {
+      await networks.delete({ id, project }, { timeoutMs: callMs });
+      trace.say(`${partition} deleted network ${id.slice(-4)}`);
+      return;
+    }
+    const name = `net-${this.#random.below(1_000)}`;
+    const { network } = await networks.create({ project, name }, { timeoutMs: callMs });
+    trace.say(`${partition} made network ${network?.id.slice(-4)} as ${name}`);
   }
 }

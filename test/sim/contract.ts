@@ -1,9 +1,12 @@
 // What the datacenter does while the link is cut, row by row and column by column, found out by doing it.
 import { ConnectError } from "@connectrpc/connect";
+import { tenantNetwork } from "#agent/switch/switch.ts";
 import { kinds } from "#central/store/kinds.ts";
+import { budgetOf } from "#domain/budget/items.ts";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineAllocationType, MachineBMCCommand } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
 import type { Change } from "#lib/disk.ts";
 import { parseMac } from "#lib/net/mac.ts";
 import { checked } from "#lib/result.ts";
@@ -39,6 +42,8 @@ export const rows = [
   "the agent is put up again from its backup",
   "a machine is created within a budget",
   "a machine is created beyond the budget",
+  "a network is created within a budget, and the machine in it",
+  "a network is created beyond the budget",
 ] as const;
 export type Row = (typeof rows)[number];
 
@@ -55,6 +60,8 @@ export class ContractWorld {
   readonly #user: User;
   #backup: readonly Change[] = [];
   #address = "";
+  /** Network that the agent made. */
+  #made = "";
   /** When the machine that is reinstalled had written its data (virtual milliseconds). */
   #dataMs = 0;
 
@@ -110,11 +117,16 @@ export class ContractWorld {
     say("power on and off by people on site", await this.#power(stranger));
     say("console by people on site", await this.#console(stranger));
     const within = this.#createdWithin();
-    const beyond = this.#isCut ? await this.#beyondAt("agent") : undefined;
+    const networkWithin = this.#networkWithin();
+    const where = this.#isCut ? "agent" : "central";
+    const beyond = this.#isCut ? await this.#beyond(() => this.#createAt(this.world.home)) : undefined;
+    const networkBeyond = await this.#beyond(() => this.#createNetwork(where));
     say("the agent restarts and knows what it knew", await this.#restarts());
     say("the agent is put up again from its backup", await this.#fromBackup());
     say("a machine is created within a budget", within);
-    say("a machine is created beyond the budget", beyond ?? (await this.#beyondAt("central")));
+    say("a machine is created beyond the budget", beyond ?? (await this.#beyond(() => this.#user.create())));
+    say("a network is created within a budget, and the machine in it", networkWithin);
+    say("a network is created beyond the budget", networkBeyond);
     return cells;
   }
 
@@ -152,6 +164,7 @@ export class ContractWorld {
     world.home.imagesUp = false;
     if (this.column !== "link up") world.home.link.cut();
     await world.run(minuteMs);
+    this.#made = await this.#in(this.#createNetwork("agent"));
     await this.#in(this.#createAt(world.home));
     if (this.column === "cut, agent restarted") await this.#restart();
     const [inUse, given, installed, , delegated] = world.home.servers as FiveServers;
@@ -248,17 +261,38 @@ export class ContractWorld {
     }
   }
 
-  /** One machine is delegated: the only one that waits. */
+  /** One machine is delegated, the only one that waits, and one network. */
   async #grant(): Promise<void> {
     const { world } = this;
-    await grantBudget(world, world.home, { machines: 1, addresses: 2 });
+    await grantBudget(world, world.home, { machines: 1, addresses: 2, networks: 1 });
     await this.#until(() => this.#ledger(world.home.servers[4]!)?.delegated !== undefined, minuteMs);
   }
 
-  async #createAt({ agent, partition, network }: Datacenter): Promise<void> {
+  /** In the network that the agent has made. */
+  async #createAt({ agent, partition }: Datacenter): Promise<void> {
     const { project, outside } = this.world;
-    const wanted = { project, partition, size, image, name: "cut", networks: [{ network, ips: [] }] };
+    const networks = [{ network: this.#made, ips: [] }];
+    const wanted = { project, partition, size, image, name: "cut", networks };
     await agent.people(outside).machines.create({ ...wanted, allocationType: MachineAllocationType.MACHINE });
+  }
+
+  /** @returns its id */
+  async #createNetwork(where: "central" | "agent"): Promise<string> {
+    const { project, outside, home } = this.world;
+    const { partition, agent } = home;
+    const networks = where === "agent" ? agent.people(outside).networks : this.world.asAdmin(NetworkService);
+    return (await networks.create({ project, partition, name: "cut" })).network?.id ?? "";
+  }
+
+  /** The machine's port is in it, and central's record of it is an ordinary one as soon as central can be reached. */
+  #networkWithin(): Cell {
+    const { truth, home } = this.world;
+    const { vrf, name } = truth.get(kinds.network, this.#made)?.value ?? {};
+    const port = home.leaf.networkOf(home.servers[4]!.plan.port);
+    if (port !== tenantNetwork(vrf ?? 0)) return `refused: the machine is in ${port}`;
+    const isOrdinary = name === "cut" && budgetOf(truth.get(kinds.network, this.#made)?.value) === undefined;
+    if (!this.#isCut && !isOrdinary) return "refused: central has not adopted it";
+    return this.#told(isOrdinary !== this.#isCut, "central knows of it, and cannot");
   }
 
   /** In use, and central's record of it is an ordinary one as soon as central can be reached. */
@@ -271,9 +305,9 @@ export class ContractWorld {
     return this.#told(isOrdinary !== this.#isCut, "central knows of it, and cannot");
   }
 
-  async #beyondAt(where: "central" | "agent"): Promise<Cell> {
+  async #beyond(create: () => Promise<unknown>): Promise<Cell> {
     try {
-      await (where === "central" ? this.#in(this.#user.create()) : this.#in(this.#createAt(this.world.home)));
+      await this.#in(create());
       return "works";
     } catch (error) {
       const [info] = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema) : [];
@@ -346,38 +380,3 @@ export class ContractWorld {
 }
 
 const yes = (is: boolean, why: string): Cell => (is ? "works" : `refused: ${why}`);
-
-/** docs/autonomy.md. @param table cells by column and row */
-export function contractPage(table: ReadonlyMap<Column, ReadonlyMap<Row, Cell>>): string {
-  const notes: string[] = [];
-  const short = (cell: Cell): string => {
-    if (!cell.startsWith("refused: ")) return cell;
-    const why = cell.slice("refused: ".length);
-    if (!notes.includes(why)) notes.push(why);
-    return `refused (${notes.indexOf(why) + 1})`;
-  };
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  const lines = rows.map((row) =>
-    line([row, ...columns.map((column) => short(table.get(column)?.get(row) ?? "refused: unknown"))]),
-  );
-  return [
-    head.trim(),
-    "",
-    line(["", ...columns]),
-    line(["---", ...columns.map(() => "---")]),
-    ...lines,
-    "",
-    ...notes.map((why, i) => `${i + 1}. ${why}`),
-    "",
-  ].join("\n");
-}
-
-const head = `
-# What works while the link is cut
-
-Made by \`test/sim/contract.test.ts\`, which does each of these things in the simulator, with the shipped central, agent and
-installer, and fails when a cell says something else. \`UPDATE_GOLDEN=1 npm test -- test/sim/contract\` writes it anew.
-
-"works, report queued": it is done in the datacenter at once; central hears of it when the link is back, with the time at which it
-happened. "rejoined": after a cut during which all of it was under way. Budgets: [budgets.md](budgets.md).
-`;

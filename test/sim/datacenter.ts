@@ -156,6 +156,7 @@ export class Datacenter {
     }
     if (event === "machine-given")
       invariants.onGiven(String(fields.machine), String(fields.budget), BigInt(String(fields.epoch)));
+    if (event === "network-made") invariants.onNetworkMade(String(fields.network), String(fields.budget));
     if (event === "machine-taken-back") invariants.onTakenBack(String(fields.machine));
     if (event === "machine-installed")
       invariants.onInstalled(String(fields.machine), String(fields.epoch), Number(fields.reinstall));

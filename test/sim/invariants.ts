@@ -3,6 +3,7 @@ import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { kinds } from "#central/store/kinds.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { heldByNetworks, madeBeyond } from "./networks-made.ts";
 import type { Seen } from "./seen.ts";
 import type { SimServer } from "./server.ts";
 import { type Sight, Sightings } from "./sightings.ts";
@@ -16,7 +17,7 @@ export interface Excuses {
 export const invariants = {
   1: "a disk is wiped only when its tenant has given it back",
   2: "nobody gets a machine on whose disk another's data is",
-  3: "no machine has two owners, no address two machines",
+  3: "no machine has two owners, no address two machines, no VRF and no prefix two networks",
   4: "an address is given back only when its machine's port is out of the tenant's network",
   6: "what an agent has applied, and what central has taken, never goes back",
   8: "a machine is installed once for one allocation, and what counts as installed is on its disk",
@@ -199,6 +200,13 @@ export class Invariants {
     if (given > granted) this.#fail(14, `${given} machines are given away of the ${granted} of budget ${budget}`);
   }
 
+  /** A partition makes a network by itself. */
+  onNetworkMade(id: string, budget: string): void {
+    this.checks++;
+    if (this.excuses.agentDiskRestored || this.excuses.storeRestored || this.#copyIn.size > 0) return;
+    for (const why of madeBeyond(this.#seen, id, budget)) this.#fail(14, why);
+  }
+
   /** A partition takes back what it gave away by itself. */
   onTakenBack(uuid: string): void {
     this.#given.delete(uuid);
@@ -325,6 +333,7 @@ export class Invariants {
     }
     if (!this.excuses.storeRestored)
       for (const { uuid, allocation } of this.#seen.locals()) this.#checkOwn(holders, uuid, allocation);
+    for (const { what, network } of heldByNetworks(this.#seen, this.excuses)) this.#owned(holders, what, network);
     for (const server of this.#seen.servers) {
       this.#noteFreed(server);
       this.#checkPort(server);

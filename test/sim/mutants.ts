@@ -193,4 +193,10 @@ export const mutants: readonly Mutant[] = [
     from: "if (use) return",
     to: "if (false) return",
   },
+  {
+    name: "what is recalled is taken back before its agent has said that it does not use it",
+    file: "central/budget/take-back.ts",
+    from: "return use?.generation === generation ? withoutItems(recalled, use.used ?? noItems()) : noItems();",
+    to: "return generation === 0n ? noItems() : withoutItems(recalled, use?.used ?? noItems());",
+  },
 ];

@@ -1,5 +1,5 @@
 import type { State } from "#central/store/state.ts";
-import type { LocalMachine } from "#gen/holdfast/state/v1/budget_pb.ts";
+import type { LocalMachine, LocalNetwork } from "#gen/holdfast/state/v1/budget_pb.ts";
 import type { SimServer } from "./server.ts";
 
 /** What the invariants are checked on. */
@@ -13,4 +13,6 @@ export interface Seen {
   readonly nowMs: () => number;
   /** What agents that live gave away by themselves, and central has not adopted. */
   readonly locals: () => readonly LocalMachine[];
+  /** The same of networks that they made. */
+  readonly localNetworks: () => readonly LocalNetwork[];
 }

@@ -1,3 +1,4 @@
+import { vrfOfNetwork } from "#agent/switch/switch.ts";
 import { kinds } from "#central/store/kinds.ts";
 import { isInstalled } from "#domain/machine/boot-target.ts";
 import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
@@ -28,13 +29,15 @@ function unsettledAt(at: Datacenter): string | undefined {
   const kept = new Set(outbox.rejected().map(({ entry }) => entry.id));
   const local = locals.machines().find(({ uuid }) => !kept.has(uuid));
   if (local) return `what was given away of machine ${local.uuid} is not adopted`;
+  const made = locals.networks().find(({ network }) => !kept.has(network?.id ?? ""));
+  if (made) return `network ${made.network?.id}, which was made here, is not adopted`;
   if (locals.ips().some(({ ip }) => !kept.has(ip?.ip ?? ""))) return "an address that was given away is not adopted";
   if (outbox.size > 0) return `${outbox.size} facts are not reported`;
   const foreign = ledger.list("machine", MachineDesiredSchema).find((machine) => machine.partition !== partition);
   if (foreign) return `the agent was told of machine ${foreign.uuid}, which is of partition ${foreign.partition}`;
   const shown = at.world.truth.get(kinds.switch, leaf.id)?.value.nics ?? [];
   for (const { plan } of servers) {
-    const is = leaf.networkOf(plan.port) === "prov" ? "provisioning" : at.network;
+    const is = networkOnPort(at, leaf.networkOf(plan.port));
     const says = shown.find((nic) => nic.name === plan.port)?.vrf;
     if (says !== is) return `central's record of the switch has port ${plan.port} in ${says} instead of ${is}`;
   }
@@ -45,6 +48,13 @@ function unsettledAt(at: Datacenter): string | undefined {
     if (why !== undefined) return `${server.plan.name} (${server.doing}): ${why}`;
   }
   return undefined;
+}
+
+/** As central knows it; what it does not know has the name that it has on the switch. */
+function networkOnPort({ world: { truth } }: Datacenter, name: string): string {
+  if (name === "prov") return "provisioning";
+  const vrf = vrfOfNetwork(name);
+  return truth.list(kinds.network).find(({ value }) => vrf !== undefined && value.vrf === vrf)?.id ?? name;
 }
 
 /** A wait that only people can end. */

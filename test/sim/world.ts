@@ -64,6 +64,7 @@ export class World implements Surroundings {
       networkOf: (server) => this.#homeOf(server).leaf.networkOf(server.plan.port),
       nowMs: () => this.time.nowMs,
       locals: () => this.datacenters.flatMap(({ agent }) => agent.agent?.site.locals.machines() ?? []),
+      localNetworks: () => this.datacenters.flatMap(({ agent }) => agent.agent?.site.locals.networks() ?? []),
     });
     let firstServer = 1;
     this.datacenters = servers.map((count, i) => {

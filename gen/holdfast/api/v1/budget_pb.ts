@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/api/v1/budget.proto.
  */
 export const file_holdfast_api_v1_budget: GenFile = /*@__PURE__*/
-  fileDesc("Chxob2xkZmFzdC9hcGkvdjEvYnVkZ2V0LnByb3RvEg9ob2xkZmFzdC5hcGkudjEiSAoKQnVkZ2V0VmlldxIpCgZidWRnZXQYASABKAsyGS5ob2xkZmFzdC5zdGF0ZS52MS5CdWRnZXQSDwoHcHJvYmxlbRgCIAEoCSK5AQoMR3JhbnRSZXF1ZXN0Eh4KCXBhcnRpdGlvbhgBIAEoCUILukgIcgbQs66xAgESGQoHcHJvamVjdBgCIAEoCUIIukgFcgOwAQESGQoEc2l6ZRgDIAEoCUILukgIcgbAs66xAgESHAoHbmV0d29yaxgEIAEoCUILukgIcgbAs66xAgESGQoIbWFjaGluZXMYBSABKA1CB7pIBCoCGCASGgoJYWRkcmVzc2VzGAYgASgNQge6SAQqAhhAIjwKDUdyYW50UmVzcG9uc2USKwoGYnVkZ2V0GAEgASgLMhsuaG9sZGZhc3QuYXBpLnYxLkJ1ZGdldFZpZXcibAoLTGlzdFJlcXVlc3QSIwoJcGFydGl0aW9uGAEgASgJQgu6SAhyBtCzrrECAUgAiAEBEh4KB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBSAGIAQFCDAoKX3BhcnRpdGlvbkIKCghfcHJvamVjdCI8CgxMaXN0UmVzcG9uc2USLAoHYnVkZ2V0cxgBIAMoCzIbLmhvbGRmYXN0LmFwaS52MS5CdWRnZXRWaWV3IlwKDVJlc2l6ZVJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBEhkKCG1hY2hpbmVzGAIgASgNQge6SAQqAhggEhoKCWFkZHJlc3NlcxgDIAEoDUIHukgEKgIYQCI9Cg5SZXNpemVSZXNwb25zZRIrCgZidWRnZXQYASABKAsyGy5ob2xkZmFzdC5hcGkudjEuQnVkZ2V0VmlldyI0Cg1SZXZva2VSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARINCgVmb3JjZRgCIAEoCCI9Cg5SZXZva2VSZXNwb25zZRIrCgZidWRnZXQYASABKAsyGy5ob2xkZmFzdC5hcGkudjEuQnVkZ2V0VmlldzLfAgoNQnVkZ2V0U2VydmljZRJRCgVHcmFudBIdLmhvbGRmYXN0LmFwaS52MS5HcmFudFJlcXVlc3QaHi5ob2xkZmFzdC5hcGkudjEuR3JhbnRSZXNwb25zZSIJ0vMYAQHg8xgBEk8KBExpc3QSHC5ob2xkZmFzdC5hcGkudjEuTGlzdFJlcXVlc3QaHS5ob2xkZmFzdC5hcGkudjEuTGlzdFJlc3BvbnNlIgrS8xgCAQLg8xgCElQKBlJlc2l6ZRIeLmhvbGRmYXN0LmFwaS52MS5SZXNpemVSZXF1ZXN0Gh8uaG9sZGZhc3QuYXBpLnYxLlJlc2l6ZVJlc3BvbnNlIgnS8xgBAeDzGAESVAoGUmV2b2tlEh4uaG9sZGZhc3QuYXBpLnYxLlJldm9rZVJlcXVlc3QaHy5ob2xkZmFzdC5hcGkudjEuUmV2b2tlUmVzcG9uc2UiCdLzGAEB4PMYAWIGcHJvdG8z", [file_buf_validate_validate, file_holdfast_state_v1_budget, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
+  fileDesc("Chxob2xkZmFzdC9hcGkvdjEvYnVkZ2V0LnByb3RvEg9ob2xkZmFzdC5hcGkudjEiSAoKQnVkZ2V0VmlldxIpCgZidWRnZXQYASABKAsyGS5ob2xkZmFzdC5zdGF0ZS52MS5CdWRnZXQSDwoHcHJvYmxlbRgCIAEoCSKiAgoMR3JhbnRSZXF1ZXN0Eh4KCXBhcnRpdGlvbhgBIAEoCUILukgIcgbQs66xAgESGQoHcHJvamVjdBgCIAEoCUIIukgFcgOwAQESGQoEc2l6ZRgDIAEoCUILukgIcgbAs66xAgESIQoHbmV0d29yaxgEIAEoCUILukgIcgbAs66xAgFIAIgBARIZCghtYWNoaW5lcxgFIAEoDUIHukgEKgIYIBIaCglhZGRyZXNzZXMYBiABKA1CB7pIBCoCGEASGQoIbmV0d29ya3MYByABKA1CB7pIBCoCGAgSKAoOcGFyZW50X25ldHdvcmsYCCABKAlCC7pICHIGwLOusQIBSAGIAQFCCgoIX25ldHdvcmtCEQoPX3BhcmVudF9uZXR3b3JrIjwKDUdyYW50UmVzcG9uc2USKwoGYnVkZ2V0GAEgASgLMhsuaG9sZGZhc3QuYXBpLnYxLkJ1ZGdldFZpZXcibAoLTGlzdFJlcXVlc3QSIwoJcGFydGl0aW9uGAEgASgJQgu6SAhyBtCzrrECAUgAiAEBEh4KB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBSAGIAQFCDAoKX3BhcnRpdGlvbkIKCghfcHJvamVjdCI8CgxMaXN0UmVzcG9uc2USLAoHYnVkZ2V0cxgBIAMoCzIbLmhvbGRmYXN0LmFwaS52MS5CdWRnZXRWaWV3IokBCg1SZXNpemVSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARIZCghtYWNoaW5lcxgCIAEoDUIHukgEKgIYIBIaCglhZGRyZXNzZXMYAyABKA1CB7pIBCoCGEASHgoIbmV0d29ya3MYBCABKA1CB7pIBCoCGAhIAIgBAUILCglfbmV0d29ya3MiPQoOUmVzaXplUmVzcG9uc2USKwoGYnVkZ2V0GAEgASgLMhsuaG9sZGZhc3QuYXBpLnYxLkJ1ZGdldFZpZXciNAoNUmV2b2tlUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESDQoFZm9yY2UYAiABKAgiPQoOUmV2b2tlUmVzcG9uc2USKwoGYnVkZ2V0GAEgASgLMhsuaG9sZGZhc3QuYXBpLnYxLkJ1ZGdldFZpZXcy3wIKDUJ1ZGdldFNlcnZpY2USUQoFR3JhbnQSHS5ob2xkZmFzdC5hcGkudjEuR3JhbnRSZXF1ZXN0Gh4uaG9sZGZhc3QuYXBpLnYxLkdyYW50UmVzcG9uc2UiCdLzGAEB4PMYARJPCgRMaXN0EhwuaG9sZGZhc3QuYXBpLnYxLkxpc3RSZXF1ZXN0Gh0uaG9sZGZhc3QuYXBpLnYxLkxpc3RSZXNwb25zZSIK0vMYAgEC4PMYAhJUCgZSZXNpemUSHi5ob2xkZmFzdC5hcGkudjEuUmVzaXplUmVxdWVzdBofLmhvbGRmYXN0LmFwaS52MS5SZXNpemVSZXNwb25zZSIJ0vMYAQHg8xgBElQKBlJldm9rZRIeLmhvbGRmYXN0LmFwaS52MS5SZXZva2VSZXF1ZXN0Gh8uaG9sZGZhc3QuYXBpLnYxLlJldm9rZVJlc3BvbnNlIgnS8xgBAeDzGAFiBnByb3RvMw", [file_buf_validate_validate, file_holdfast_state_v1_budget, file_metalstack_api_v2_common, file_metalstack_api_v2_predefined_rules]);
 
 /**
  * A budget, and how it stands.
@@ -63,11 +63,11 @@ export type GrantRequest = Message<"holdfast.api.v1.GrantRequest"> & {
   size: string;
 
   /**
-   * Private network of the project, or a shared one.
+   * Private network of the project, or a shared one. Without one, machines join networks that the partition makes.
    *
-   * @generated from field: string network = 4;
+   * @generated from field: optional string network = 4;
    */
-  network: string;
+  network?: string | undefined;
 
   /**
    * @generated from field: uint32 machines = 5;
@@ -75,11 +75,25 @@ export type GrantRequest = Message<"holdfast.api.v1.GrantRequest"> & {
   machines: number;
 
   /**
-   * For machines and for addresses that are created by themselves; of each family of the network.
+   * For machines and for addresses that are created by themselves; of each family of the network, and of each that is delegated.
    *
    * @generated from field: uint32 addresses = 6;
    */
   addresses: number;
+
+  /**
+   * Private networks that the partition may make by itself, each with a VRF of its own.
+   *
+   * @generated from field: uint32 networks = 7;
+   */
+  networks: number;
+
+  /**
+   * Super network that they are cut out of; wanted when there are any.
+   *
+   * @generated from field: optional string parent_network = 8;
+   */
+  parentNetwork?: string | undefined;
 };
 
 /**
@@ -165,6 +179,13 @@ export type ResizeRequest = Message<"holdfast.api.v1.ResizeRequest"> & {
    * @generated from field: uint32 addresses = 3;
    */
   addresses: number;
+
+  /**
+   * As many as before unless given.
+   *
+   * @generated from field: optional uint32 networks = 4;
+   */
+  networks?: number | undefined;
 };
 
 /**

@@ -14,13 +14,15 @@ import type { IP } from "../../../metalstack/api/v2/ip_pb.ts";
 import { file_metalstack_api_v2_ip } from "../../../metalstack/api/v2/ip_pb.ts";
 import type { MachineAllocation } from "../../../metalstack/api/v2/machine_pb.ts";
 import { file_metalstack_api_v2_machine } from "../../../metalstack/api/v2/machine_pb.ts";
+import type { Network } from "../../../metalstack/api/v2/network_pb.ts";
+import { file_metalstack_api_v2_network } from "../../../metalstack/api/v2/network_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file holdfast/state/v1/budget.proto.
  */
 export const file_holdfast_state_v1_budget: GenFile = /*@__PURE__*/
-  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9idWRnZXQucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIsYCCgZCdWRnZXQSCgoCaWQYASABKAkSJQoEbWV0YRgCIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGESEQoJcGFydGl0aW9uGAMgASgJEg8KB3Byb2plY3QYBCABKAkSDAoEc2l6ZRgFIAEoCRIPCgduZXR3b3JrGAYgASgJEhcKD21hY2hpbmVzX3dhbnRlZBgHIAEoDRIYChBhZGRyZXNzZXNfd2FudGVkGAggASgNEg4KBm91dGJveBgJIAEoCRISCgpnZW5lcmF0aW9uGAogASgEEiwKBGZyZWUYCyABKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5CdWRnZXRJdGVtcxIwCghyZWNhbGxlZBgMIAEoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLkJ1ZGdldEl0ZW1zEg8KB3Jldm9rZWQYDSABKAgiQAoLQnVkZ2V0SXRlbXMSEAoIbWFjaGluZXMYASADKAkSEQoJYWRkcmVzc2VzGAIgAygJEgwKBGFzbnMYAyADKA0iXQoJQnVkZ2V0VXNlEg4KBmJ1ZGdldBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEEiwKBHVzZWQYAyABKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5CdWRnZXRJdGVtcyLGAQoMTG9jYWxNYWNoaW5lEgwKBHV1aWQYASABKAkSDgoGYnVkZ2V0GAIgASgJEg0KBWVwb2NoGAMgASgEEjgKCmFsbG9jYXRpb24YBCABKAsyJC5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lQWxsb2NhdGlvbhIrCgdyZWxlYXNlGAUgASgLMhouaG9sZGZhc3Quc3RhdGUudjEuUmVsZWFzZRIiCgNpcHMYBiADKAsyFS5tZXRhbHN0YWNrLmFwaS52Mi5JUCJNCgdMb2NhbElwEg4KBmJ1ZGdldBgBIAEoCRIhCgJpcBgCIAEoCzIVLm1ldGFsc3RhY2suYXBpLnYyLklQEg8KB2RlbGV0ZWQYAyABKAginwEKClNpdGVBY2Nlc3MSEQoJcGFydGl0aW9uGAEgASgJEg8KB3Byb2plY3QYAiABKAkSLQoEa2V5cxgDIAMoCzIfLmhvbGRmYXN0LnN0YXRlLnYxLlZlcmlmeWluZ0tleRIOCgZpc3N1ZXIYBCABKAkSLgoGdG9rZW5zGAUgAygLMh4uaG9sZGZhc3Quc3RhdGUudjEuVG9rZW5BY2Nlc3MiLgoMVmVyaWZ5aW5nS2V5EgoKAmlkGAEgASgJEhIKCnB1YmxpY19qd2sYAiABKAkilQEKC1Rva2VuQWNjZXNzEgwKBHV1aWQYASABKAkSDAoEdXNlchgCIAEoCRIsCgRyb2xlGAMgASgOMh4ubWV0YWxzdGFjay5hcGkudjIuUHJvamVjdFJvbGUSDwoHbWV0aG9kcxgEIAMoCRIrCgdleHBpcmVzGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcGIGcHJvdG8z", [file_google_protobuf_timestamp, file_holdfast_state_v1_machine, file_metalstack_api_v2_common, file_metalstack_api_v2_ip, file_metalstack_api_v2_machine]);
+  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9idWRnZXQucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIvcCCgZCdWRnZXQSCgoCaWQYASABKAkSJQoEbWV0YRgCIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGESEQoJcGFydGl0aW9uGAMgASgJEg8KB3Byb2plY3QYBCABKAkSDAoEc2l6ZRgFIAEoCRIPCgduZXR3b3JrGAYgASgJEhcKD21hY2hpbmVzX3dhbnRlZBgHIAEoDRIYChBhZGRyZXNzZXNfd2FudGVkGAggASgNEg4KBm91dGJveBgJIAEoCRISCgpnZW5lcmF0aW9uGAogASgEEiwKBGZyZWUYCyABKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5CdWRnZXRJdGVtcxIwCghyZWNhbGxlZBgMIAEoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLkJ1ZGdldEl0ZW1zEg8KB3Jldm9rZWQYDSABKAgSFgoOcGFyZW50X25ldHdvcmsYDiABKAkSFwoPbmV0d29ya3Nfd2FudGVkGA8gASgNIm0KC0J1ZGdldEl0ZW1zEhAKCG1hY2hpbmVzGAEgAygJEhEKCWFkZHJlc3NlcxgCIAMoCRIMCgRhc25zGAMgAygNEhAKCG5ldHdvcmtzGAQgAygJEhkKEW5ldHdvcmtfYWRkcmVzc2VzGAUgAygJIl0KCUJ1ZGdldFVzZRIOCgZidWRnZXQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBBIsCgR1c2VkGAMgASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuQnVkZ2V0SXRlbXMixgEKDExvY2FsTWFjaGluZRIMCgR1dWlkGAEgASgJEg4KBmJ1ZGdldBgCIAEoCRINCgVlcG9jaBgDIAEoBBI4CgphbGxvY2F0aW9uGAQgASgLMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUFsbG9jYXRpb24SKwoHcmVsZWFzZRgFIAEoCzIaLmhvbGRmYXN0LnN0YXRlLnYxLlJlbGVhc2USIgoDaXBzGAYgAygLMhUubWV0YWxzdGFjay5hcGkudjIuSVAiTQoHTG9jYWxJcBIOCgZidWRnZXQYASABKAkSIQoCaXAYAiABKAsyFS5tZXRhbHN0YWNrLmFwaS52Mi5JUBIPCgdkZWxldGVkGAMgASgIIlwKDExvY2FsTmV0d29yaxIOCgZidWRnZXQYASABKAkSKwoHbmV0d29yaxgCIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmsSDwoHZGVsZXRlZBgDIAEoCCKfAQoKU2l0ZUFjY2VzcxIRCglwYXJ0aXRpb24YASABKAkSDwoHcHJvamVjdBgCIAEoCRItCgRrZXlzGAMgAygLMh8uaG9sZGZhc3Quc3RhdGUudjEuVmVyaWZ5aW5nS2V5Eg4KBmlzc3VlchgEIAEoCRIuCgZ0b2tlbnMYBSADKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5Ub2tlbkFjY2VzcyIuCgxWZXJpZnlpbmdLZXkSCgoCaWQYASABKAkSEgoKcHVibGljX2p3axgCIAEoCSKVAQoLVG9rZW5BY2Nlc3MSDAoEdXVpZBgBIAEoCRIMCgR1c2VyGAIgASgJEiwKBHJvbGUYAyABKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0Um9sZRIPCgdtZXRob2RzGAQgAygJEisKB2V4cGlyZXMYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp, file_holdfast_state_v1_machine, file_metalstack_api_v2_common, file_metalstack_api_v2_ip, file_metalstack_api_v2_machine, file_metalstack_api_v2_network]);
 
 /**
  * What a partition may give away by itself, whether or not it reaches central. Written by central alone. All of it has a name, and
@@ -59,14 +61,15 @@ export type Budget = Message<"holdfast.state.v1.Budget"> & {
   size: string;
 
   /**
-   * Private network that the machines join, and that the addresses are of.
+   * Private network that the machines join, and that the addresses are of; empty: they join those that the partition makes.
    *
    * @generated from field: string network = 6;
    */
   network: string;
 
   /**
-   * How many central keeps in the lists below, as far as there are any; of addresses so many of each family of the network.
+   * How many central keeps in the lists below, as far as there are any; of addresses so many of each family of the network, and of each
+   * delegated one.
    *
    * @generated from field: uint32 machines_wanted = 7;
    */
@@ -107,6 +110,18 @@ export type Budget = Message<"holdfast.state.v1.Budget"> & {
    * @generated from field: bool revoked = 13;
    */
   revoked: boolean;
+
+  /**
+   * Super network that delegated networks are cut out of; empty when there are none.
+   *
+   * @generated from field: string parent_network = 14;
+   */
+  parentNetwork: string;
+
+  /**
+   * @generated from field: uint32 networks_wanted = 15;
+   */
+  networksWanted: number;
 };
 
 /**
@@ -138,6 +153,20 @@ export type BudgetItems = Message<"holdfast.state.v1.BudgetItems"> & {
    * @generated from field: repeated uint32 asns = 3;
    */
   asns: number[];
+
+  /**
+   * Private networks that central has cut, each with its prefixes and its VRF, and given no name. Their ids.
+   *
+   * @generated from field: repeated string networks = 4;
+   */
+  networks: string[];
+
+  /**
+   * Addresses of networks that are delegated, or were until their partition made them: the network's id, a slash, and the canonical text.
+   *
+   * @generated from field: repeated string network_addresses = 5;
+   */
+  networkAddresses: string[];
 };
 
 /**
@@ -262,6 +291,39 @@ export const LocalIpSchema: GenMessage<LocalIp> = /*@__PURE__*/
   messageDesc(file_holdfast_state_v1_budget, 4);
 
 /**
+ * A network that an agent has made out of one that was delegated, until central has adopted that. Written by that agent alone.
+ *
+ * @generated from message holdfast.state.v1.LocalNetwork
+ */
+export type LocalNetwork = Message<"holdfast.state.v1.LocalNetwork"> & {
+  /**
+   * @generated from field: string budget = 1;
+   */
+  budget: string;
+
+  /**
+   * As it is to be stored.
+   *
+   * @generated from field: metalstack.api.v2.Network network = 2;
+   */
+  network?: Network | undefined;
+
+  /**
+   * It was deleted before central has adopted it.
+   *
+   * @generated from field: bool deleted = 3;
+   */
+  deleted: boolean;
+};
+
+/**
+ * Describes the message holdfast.state.v1.LocalNetwork.
+ * Use `create(LocalNetworkSchema)` to create a new message.
+ */
+export const LocalNetworkSchema: GenMessage<LocalNetwork> = /*@__PURE__*/
+  messageDesc(file_holdfast_state_v1_budget, 5);
+
+/**
  * Who may do what in a project, so that a partition that has a budget for it can let people in by itself. Made by central of tokens and
  * memberships, whenever these change.
  *
@@ -305,7 +367,7 @@ export type SiteAccess = Message<"holdfast.state.v1.SiteAccess"> & {
  * Use `create(SiteAccessSchema)` to create a new message.
  */
 export const SiteAccessSchema: GenMessage<SiteAccess> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_budget, 5);
+  messageDesc(file_holdfast_state_v1_budget, 6);
 
 /**
  * @generated from message holdfast.state.v1.VerifyingKey
@@ -329,7 +391,7 @@ export type VerifyingKey = Message<"holdfast.state.v1.VerifyingKey"> & {
  * Use `create(VerifyingKeySchema)` to create a new message.
  */
 export const VerifyingKeySchema: GenMessage<VerifyingKey> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_budget, 6);
+  messageDesc(file_holdfast_state_v1_budget, 7);
 
 /**
  * @generated from message holdfast.state.v1.TokenAccess
@@ -368,5 +430,5 @@ export type TokenAccess = Message<"holdfast.state.v1.TokenAccess"> & {
  * Use `create(TokenAccessSchema)` to create a new message.
  */
 export const TokenAccessSchema: GenMessage<TokenAccess> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_budget, 7);
+  messageDesc(file_holdfast_state_v1_budget, 8);
 

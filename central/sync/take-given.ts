@@ -1,0 +1,60 @@
+// What a partition gave away within its budgets, and what it says of these.
+import {
+  BudgetUseSchema,
+  LocalIpSchema,
+  LocalMachineSchema,
+  LocalNetworkSchema,
+} from "#gen/holdfast/state/v1/budget_pb.ts";
+import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { type Adoption, adoptIp, adoptMachine } from "../budget/adopt.ts";
+import { adoptNetwork } from "../budget/adopt-network.ts";
+import { kinds } from "../store/kinds.ts";
+import type { Tx } from "../store/tx.ts";
+import { decoded } from "./decoded.ts";
+import { settle } from "./settle.ts";
+import type { Took } from "./take-entry.ts";
+
+/** @returns undefined when it cannot be read */
+export function takeGiven(
+  tx: Tx,
+  { kind, id, value }: ReportEntry,
+  partition: string,
+  nowMs: number,
+): Took | undefined {
+  switch (kind) {
+    case "local-machine": {
+      const local = decoded(LocalMachineSchema, value);
+      if (local?.uuid !== id) return undefined;
+      return settled(tx, adoptMachine(tx, local, partition, nowMs));
+    }
+    case "local-ip": {
+      const local = decoded(LocalIpSchema, value);
+      if (!local?.ip) return undefined;
+      return orTaken(adoptIp(tx, local, partition));
+    }
+    case "local-network": {
+      const local = decoded(LocalNetworkSchema, value);
+      if (!local?.network || local.network.id !== id) return undefined;
+      return orTaken(adoptNetwork(tx, local, partition));
+    }
+    case "budget-use": {
+      const use = decoded(BudgetUseSchema, value);
+      if (use?.budget !== id) return undefined;
+      if (tx.get(kinds.budget, id)?.partition === partition) tx.put(kinds.budgetUse, id, use);
+      return {};
+    }
+    default:
+      return undefined;
+  }
+}
+
+const orTaken = (rejected: string | undefined): Took => (rejected === undefined ? {} : { rejected });
+
+/** What is given back may be isolated already. */
+function settled(tx: Tx, { rejected, desired }: Adoption): Took {
+  if (rejected !== undefined) return { rejected };
+  const observed = desired && tx.get(kinds.machineObserved, desired.uuid);
+  const next = desired && observed && settle(tx, desired, observed);
+  if (next) tx.put(kinds.machineDesired, next.uuid, next);
+  return { isUnsettled: next?.release !== undefined };
+}
