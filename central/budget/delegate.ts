@@ -1,6 +1,6 @@
 // Fills a budget up. Everything that is delegated is taken by the keys by which anybody takes it, so nobody else has it.
 import { clone, create } from "@bufbuild/protobuf";
-import { addressesIn, budgetLabel, networkAddress, noItems, withItems } from "#domain/budget/items.ts";
+import { addressesIn, budgetLabel, isEmpty, networkAddress, noItems, withItems } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { ephemeralIp } from "#domain/machine/allocation.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
@@ -22,6 +22,7 @@ import { viewOf, viewsOfPartition } from "../machine/views.ts";
 import { cutChild } from "../network/child.ts";
 import { alone } from "../network/search.ts";
 import type { Spaces } from "../network/spaces.ts";
+import type { KeepQuota, QuotaLeft } from "../quota/keep-quota.ts";
 import { reservedForOthers } from "../size-reservation/reserved.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -42,9 +43,11 @@ export interface DelegatePorts {
   readonly random: Random;
   readonly seed: number;
   readonly nowMs: number;
+  readonly keepQuota: KeepQuota;
+  readonly quotaLeft: QuotaLeft;
 }
 
-/** As far as there is any. Edits the budget. */
+/** As far as there is any, and as the project's quota allows: what is delegated counts as the project's. Edits the budget. */
 export function delegateMore(tx: Tx, budget: Budget, ports: DelegatePorts): void {
   const { state } = ports;
   const { free = noItems() } = budget;
@@ -59,12 +62,14 @@ export function delegateMore(tx: Tx, budget: Budget, ports: DelegatePorts): void
     networks,
     networkAddresses: delegateNetworkAddresses(tx, budget, [...free.networks, ...networks], ports),
   });
+  if (isEmpty(more)) return;
+  ports.keepQuota(tx, budget.project);
   budget.free = withItems(free, more);
 }
 
-function delegateMachines(tx: Tx, budget: Budget, { state, indexes, seed }: DelegatePorts): string[] {
+function delegateMachines(tx: Tx, budget: Budget, { state, indexes, seed, quotaLeft }: DelegatePorts): string[] {
   const { partition, project, size, outbox, free, machinesWanted } = budget;
-  const missing = machinesWanted - (free?.machines.length ?? 0);
+  const missing = Math.min(machinesWanted - (free?.machines.length ?? 0), quotaLeft(tx, project, "machines"));
   if (missing <= 0) return [];
   const pool = { partition, size };
   const racks = [...state.groups(indexes.free, placeKey(pool)).values()];
@@ -88,7 +93,8 @@ function delegateMachines(tx: Tx, budget: Budget, { state, indexes, seed }: Dele
 /** Each is cut as anybody's, and stored: it only has no name yet, and a label for as long as nobody has made it. */
 function delegateNetworks(tx: Tx, budget: Budget, ports: DelegatePorts): string[] {
   const { id, project, parentNetwork, networksWanted, free } = budget;
-  const missing = Math.min(networksAtOnce, networksWanted - (free?.networks.length ?? 0));
+  const left = ports.quotaLeft(tx, project, "networks");
+  const missing = Math.min(networksAtOnce, networksWanted - (free?.networks.length ?? 0), left);
   return several(missing, () => {
     const { random, nowMs } = ports;
     const meta = newMeta(create(LabelsSchema, { labels: { [budgetLabel]: id } }), nowMs);
@@ -120,7 +126,10 @@ function delegateAddresses(
   const listed = addressesIn(networkId, budget, budget.free ?? noItems());
   const families = familiesOf(network);
   return families.flatMap((family) => {
-    const missing = budget.addressesWanted - listed.filter(isOf(family)).length;
+    const missing = Math.min(
+      budget.addressesWanted - listed.filter(isOf(family)).length,
+      ports.quotaLeft(tx, budget.project, "ips"),
+    );
     return several(Math.min(missing, Math.floor(roomMax / families.length)), () => {
       const ip = nextAddress(tx, network, { family, addresses: ports.spaces.addresses, search: alone });
       putDelegated(tx, network, ip, budget, ports);

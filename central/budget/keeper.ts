@@ -9,6 +9,7 @@ import { byCentral } from "../history/cause.ts";
 import type { Identity } from "../identity/identity.ts";
 import { machineIndexes } from "../machine/indexes.ts";
 import { spaces } from "../network/spaces.ts";
+import { quotaKeeper, quotaLeft } from "../quota/keep-quota.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { stepBudget } from "./step.ts";
@@ -63,6 +64,8 @@ export class BudgetKeeper {
         random,
         seed,
         nowMs: clock.wallMs(),
+        keepQuota: quotaKeeper(state),
+        quotaLeft: quotaLeft(state),
       };
       const { result: isMore } = await state.transact((tx) => stepBudget(tx, id, ports), byCentral(`budget ${id}`));
       if (!isMore) return;

@@ -170,14 +170,16 @@ const viewOf = (state: State, budget: Budget): BudgetView =>
   create(BudgetViewSchema, { budget, problem: problemOf(state, budget) });
 
 function problemOf(state: State, budget: Budget): string {
-  const { partition, recalled = noItems(), revoked } = budget;
+  const { partition, project, recalled = noItems(), revoked } = budget;
   const why = doubt(state, budget);
   if (why !== undefined) return why;
   if (!isEmpty(recalled)) return "some of it is recalled, and its agent has not yet said that it does not use that";
   if (revoked) return "it is revoked";
   if (!state.get(kinds.reportCursor, partition)) return `the agent of partition ${partition} has never reported`;
   const short = missing(budget).flatMap(([count, what]) => (count > 0 ? [`${count} ${what}`] : []));
-  return short.length === 0 ? "" : `${short.join(" and ")} are missing: none are free now`;
+  if (short.length === 0) return "";
+  const orQuota = state.get(kinds.quota, project) ? `, or the quota of project ${project} allows no more` : "";
+  return `${short.join(" and ")} are missing: none are free now${orQuota}`;
 }
 
 function missing(budget: Budget): [number, string][] {

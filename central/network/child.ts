@@ -37,8 +37,8 @@ export function cutChild(tx: Tx, child: Network, wanted: ChildWanted, { spaces, 
   if (parent.type === NetworkType.SUPER_NAMESPACED && child.project !== undefined) child.namespace = child.project;
   if (child.destinationPrefixes.length === 0) child.destinationPrefixes = parent.destinationPrefixes;
   if (child.natType === NATType.NAT_TYPE_UNSPECIFIED) child.natType = parent.natType;
-  claimTurn(tx, `prefixes/${parent.id}`);
   child.prefixes = cut(tx, spaces, { parent, child, wanted }).map(prefixText);
+  claimTurn(tx, `prefixes/${parent.id}`);
   child.vrf = parent.vrf ?? takeAnyVrf(tx, spaces, child.id, random);
 }
 

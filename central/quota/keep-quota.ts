@@ -1,7 +1,7 @@
 // That no project gets more than its quota, however many create for it at once, at however many centrals. A creation reads the quota,
 // so one that is set meanwhile counts; and where there is one, all creations for that project take turns, so each has seen what the
 // others made. Projects without a quota have no turn to wait for.
-import { type Amounts, limited, overQuota } from "#domain/project/quota.ts";
+import { type Amounts, type Limited, limited, overQuota } from "#domain/project/quota.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { claimTurn, turnOf, unclaim } from "../catalog/claim.ts";
 import type { Fold, Row } from "../store/cache.ts";
@@ -19,7 +19,10 @@ interface Counts {
 type Folded = Pick<Tx, "folded">;
 
 const countsOf = (state: Pick<State, "fold">): Counts => ({
-  machines: state.fold(count(kinds.machineDesired, ({ value }) => value.allocation?.project)),
+  // What is delegated for a project is its own already: its partition may give it away at any time.
+  machines: state.fold(
+    count(kinds.machineDesired, ({ value }) => value.allocation?.project ?? value.delegated?.project),
+  ),
   ips: state.fold(count(kinds.ip, ({ value }) => value.project)),
   networks: state.fold(count(kinds.network, ({ value }) => value.project)),
 });
@@ -67,6 +70,18 @@ export function quotaKeeper(state: State): KeepQuota {
       reason: "QUOTA_EXCEEDED",
       field: "project",
     });
+  };
+}
+
+/** How many more of something a project may have. */
+export type QuotaLeft = (tx: Tx, project: string, what: Limited) => number;
+
+/** For what takes as much as there is: to be called before each taking, and `KeepQuota` at the end. */
+export function quotaLeft(state: State): QuotaLeft {
+  const counts = countsOf(state);
+  return (tx, project, what) => {
+    const limit = tx.get(kinds.quota, project)?.limits?.[what] ?? Infinity;
+    return Math.max(0, limit - tx.folded<Kind, number, number>(counts[what], project));
   };
 }
 
