@@ -24,6 +24,7 @@ import { TokenService } from "#gen/metalstack/api/v2/token_pb.ts";
 import { dayMs } from "#lib/durations.ts";
 import { systemRandom } from "#lib/io/system-random.ts";
 import { silentLog } from "#lib/log.ts";
+import { keyHeader, replayedHeader } from "#lib/rpc/idempotency-key.ts";
 import { hasReason } from "#lib/rpc/refusal-to-connect.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { methodName } from "../access/rule.ts";
@@ -35,9 +36,7 @@ import { type TestCentral, testCentral } from "../testing/central.ts";
 import { aLayout, type MachineCentral, machineCentral } from "../testing/machines.ts";
 import { until } from "../testing/until.ts";
 import { keptBytesMax } from "./kept-answers.ts";
-import { keyHeader } from "./key.ts";
 import { takesKey } from "./methods.ts";
-import { replayedHeader } from "./once.ts";
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {

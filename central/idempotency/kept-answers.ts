@@ -4,18 +4,20 @@ import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type ContextKey, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { type KeptAnswer, KeptAnswerSchema } from "#gen/holdfast/state/v1/answer_pb.ts";
+import type { LocalAnswer } from "#gen/holdfast/state/v1/budget_pb.ts";
+import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
-import { dayMs } from "#lib/durations.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { answeredMeanwhile, isKept, keptMs } from "#lib/rpc/idempotency-key.ts";
+import { methodName } from "../access/rule.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Fold } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { answersSecret } from "./methods.ts";
-
-/** How long the same key gets the same answer. */
-export const keptMs = dayMs;
 
 /** Bytes of answers kept at one time, counted by `answerBytes`. When they are full, keys are refused: none is forgotten early. */
 export const keptBytesMax = { ofOneCaller: 8_000_000, inAll: 64_000_000 } as const;
@@ -88,18 +90,28 @@ function keep(
 ): void {
   const { id, user, method, requestDigest, clock } = call;
   const before = tx.get(kinds.keptAnswer, id);
-  if (before !== undefined && isLive(before, clock.wallMs())) {
-    throw new Refusal("conflict", "this call was carried out meanwhile", { reason: "ANSWERED_MEANWHILE" });
+  if (before !== undefined && isKept(before, clock.wallMs())) {
+    throw answeredMeanwhile();
   }
   const answeredAt = timestampFromMs(clock.wallMs());
   const kept = create(KeptAnswerSchema, { user, method, requestDigest, answeredAt, ...answer });
   tx.put(kinds.keptAnswer, id, kept, { ttlMs: keptMs });
-  checkRoom(tx, user);
+  const lack = lackOfRoom(tx, user);
+  if (lack !== undefined) throw new Refusal("exhausted", lack, { reason: "IDEMPOTENCY_KEYS_FULL" });
 }
 
-/** Whether it still is the answer to its key. The store takes it away, but not to the millisecond. @param nowMs wall clock */
-export const isLive = ({ answeredAt }: KeptAnswer, nowMs: number): boolean =>
-  answeredAt !== undefined && nowMs < timestampMs(answeredAt) + keptMs;
+/** What a partition answered while it gave something away by itself: sent again to central, the call gets the same answer. */
+export function keepReported(tx: Tx, { id, answer }: LocalAnswer, nowMs: number): void {
+  if (!answer?.answeredAt || !isKept(answer, nowMs) || !answeredAway.includes(answer.method)) return;
+  const before = tx.get(kinds.keptAnswer, id);
+  if (before !== undefined && isKept(before, nowMs)) return;
+  const ttlMs = Math.min(keptMs, timestampMs(answer.answeredAt) + keptMs - nowMs);
+  tx.put(kinds.keptAnswer, id, answer, { ttlMs });
+  // What was given away is adopted all the same.
+  if (lackOfRoom(tx, answer.user) !== undefined) tx.delete(kinds.keptAnswer, id);
+}
+
+const answeredAway = [MachineService, IPService, NetworkService].map(({ method }) => methodName(method.create));
 
 /** What one answer counts: itself, and all else of its row at a flat rate. */
 const answerBytes = ({ answer, sealedAnswer: sealed }: KeptAnswer): number => answer.length + sealed.length + 512;
@@ -117,12 +129,11 @@ export const bytesKept: Fold<typeof kinds.keptAnswer, number, number> = {
   without: (sum, bytes) => sum - bytes,
 };
 
-function checkRoom(tx: Tx, user: string): void {
+function lackOfRoom(tx: Tx, user: string): string | undefined {
   const { ofOneCaller, inAll } = keptBytesMax;
   const own = tx.folded(bytesKept, groupOf(user));
   const all = tx.folded(bytesKept, everybody);
-  if (own <= ofOneCaller && all <= inAll) return;
+  if (own <= ofOneCaller && all <= inAll) return undefined;
   const [bytes, limit, whose] = own > ofOneCaller ? [own, ofOneCaller, `of ${user}`] : [all, inAll, "of all callers"];
-  const text = `answers to idempotency keys ${whose} would take ${bytes} bytes of ${limit}: they are kept for 24 hours; call without a key`;
-  throw new Refusal("exhausted", text, { reason: "IDEMPOTENCY_KEYS_FULL" });
+  return `answers to idempotency keys ${whose} would take ${bytes} bytes of ${limit}: they are kept for 24 hours; call without a key`;
 }

@@ -1,22 +1,26 @@
-import type { DescMethod, Message } from "@bufbuild/protobuf";
+import type { Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { KeptAnswer } from "#gen/holdfast/state/v1/answer_pb.ts";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
 import { messageDigest } from "#lib/message-digest.ts";
-import { Refusal } from "#lib/refusal.ts";
+import {
+  answerId,
+  checkedKey,
+  checkSameRequest,
+  isKept,
+  keyHeader,
+  keyNotTaken,
+  replayedHeader,
+} from "#lib/rpc/idempotency-key.ts";
 import { callerOf } from "../access/caller.ts";
 import { methodName } from "../access/rule.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Around, Handler } from "../services.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
-import { answerIn, bytesKept, isLive, type KeyedCall, keyedCallKey } from "./kept-answers.ts";
-import { answerId, checkedKey, keyHeader } from "./key.ts";
+import { answerIn, bytesKept, type KeyedCall, keyedCallKey } from "./kept-answers.ts";
 import { takesKey } from "./methods.ts";
-
-/** Header of an answer that was given before. */
-export const replayedHeader = "idempotent-replayed";
 
 interface Ports {
   readonly state: State;
@@ -36,7 +40,7 @@ export function once(ports: Ports): Around {
     return (request, context) => {
       const given = context.requestHeader.get(keyHeader);
       if (given === null) return handler(request, context);
-      if (!isTaken) throw notTaken(method);
+      if (!isTaken) throw keyNotTaken(method);
       return keyed(ports, handler, { key: checkedKey(given), request: request as Message, context }); // taken methods are unary
     };
   };
@@ -60,7 +64,7 @@ async function keyed(
   const call: KeyedCall = { id, user, method, requestDigest, clock, key, seals };
   const known = (): KeptAnswer | undefined => {
     const kept = state.get(kinds.keptAnswer, id)?.value;
-    return kept && isLive(kept, clock.wallMs()) ? kept : undefined;
+    return kept && isKept(kept, clock.wallMs()) ? kept : undefined;
   };
   const before = known();
   if (before) return replay(before, call, context);
@@ -78,18 +82,7 @@ async function keyed(
 }
 
 function replay(kept: KeptAnswer, call: KeyedCall, { method, responseHeader }: HandlerContext): Promise<Message> {
-  const digest = call.requestDigest;
-  if (kept.requestDigest.length !== digest.length || kept.requestDigest.some((byte, i) => byte !== digest[i])) {
-    throw new Refusal("exists", `this ${keyHeader} was used for another request of ${kept.method}: take a new one`, {
-      reason: "IDEMPOTENCY_KEY_REUSED",
-    });
-  }
+  checkSameRequest(kept, call.requestDigest);
   responseHeader.set(replayedHeader, "true");
   return answerIn(kept, method, call);
 }
-
-/** Ignored, a key would be relied upon in vain. */
-const notTaken = (method: DescMethod): Refusal =>
-  new Refusal("invalid", `${method.name} makes nothing anew, and takes no ${keyHeader}`, {
-    reason: "IDEMPOTENCY_KEY_NOT_TAKEN",
-  });

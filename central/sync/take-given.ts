@@ -1,6 +1,7 @@
 // What a partition gave away within its budgets, and what it says of these.
 import {
   BudgetUseSchema,
+  type LocalAnswer,
   LocalIpSchema,
   LocalMachineSchema,
   LocalNetworkSchema,
@@ -8,6 +9,7 @@ import {
 import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { type Adoption, adoptIp, adoptMachine } from "../budget/adopt.ts";
 import { adoptNetwork } from "../budget/adopt-network.ts";
+import { keepReported } from "../idempotency/kept-answers.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { decoded } from "./decoded.ts";
@@ -25,17 +27,17 @@ export function takeGiven(
     case "local-machine": {
       const local = decoded(LocalMachineSchema, value);
       if (local?.uuid !== id) return undefined;
-      return settled(tx, adoptMachine(tx, local, partition, nowMs));
+      return withAnswer(tx, settled(tx, adoptMachine(tx, local, partition, nowMs)), local.answer, nowMs);
     }
     case "local-ip": {
       const local = decoded(LocalIpSchema, value);
       if (!local?.ip) return undefined;
-      return orTaken(adoptIp(tx, local, partition));
+      return withAnswer(tx, orTaken(adoptIp(tx, local, partition)), local.answer, nowMs);
     }
     case "local-network": {
       const local = decoded(LocalNetworkSchema, value);
       if (!local?.network || local.network.id !== id) return undefined;
-      return orTaken(adoptNetwork(tx, local, partition));
+      return withAnswer(tx, orTaken(adoptNetwork(tx, local, partition)), local.answer, nowMs);
     }
     case "budget-use": {
       const use = decoded(BudgetUseSchema, value);
@@ -57,4 +59,10 @@ function settled(tx: Tx, { rejected, desired }: Adoption): Took {
   const next = desired && observed && settle(tx, desired, observed);
   if (next) tx.put(kinds.machineDesired, next.uuid, next);
   return { isUnsettled: next?.release !== undefined };
+}
+
+/** With what was adopted, the answer to the call that made it. */
+function withAnswer(tx: Tx, took: Took, answer: LocalAnswer | undefined, nowMs: number): Took {
+  if (took.rejected === undefined && answer) keepReported(tx, answer, nowMs);
+  return took;
 }

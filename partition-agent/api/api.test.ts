@@ -6,6 +6,7 @@ import { noItems } from "#domain/budget/items.ts";
 import { type Budget, BudgetSchema, BudgetUseSchema, LocalMachineSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { dayMs } from "#lib/durations.ts";
+import { keyHeader, replayedHeader } from "#lib/rpc/idempotency-key.ts";
 import { desiredOf } from "../boot/site.ts";
 import { openAgent, uuidA, uuidB } from "../testing/site.ts";
 import { accessAgeMaxMs } from "./people.ts";
@@ -138,4 +139,67 @@ test("an agent whose outbox is another one gives nothing away, and leaves the ma
   await agent.outbox.becomeAnother();
   await assert.rejects(ann.machines.create(wanted), refused(Code.ResourceExhausted, /no budget for the project/));
   assert.ok(desiredOf(agent.site, uuidA)?.delegated);
+});
+
+const withKey = (key: string) => {
+  let isOld = false;
+  const onHeader = (headers: Headers) => {
+    isOld = headers.get(replayedHeader) === "true";
+  };
+  return { options: { headers: { [keyHeader]: key }, onHeader }, wasOld: () => isOld };
+};
+
+test("a creation that is sent again with its key makes nothing twice, also after a restart", async () => {
+  const { agent, ann } = await place();
+  const key = withKey("k1");
+  const made = await ann.machines.create(wanted, key.options);
+  assert.equal(key.wasOld(), false);
+  assert.deepEqual(await ann.machines.create(wanted, key.options), made);
+  assert.ok(key.wasOld());
+  const again = callers(await openAgent(agent)).as("ann");
+  assert.deepEqual(await again.machines.create(wanted, key.options), made);
+  assert.equal((await again.machines.list({ project })).machines.length, 1);
+  const { ip } = await again.ips.create({ project, network: "net" }, key.options);
+  assert.deepEqual(
+    (await again.ips.create({ project, network: "net" }, key.options)).ip,
+    ip,
+    "a key is a method's own",
+  );
+  assert.equal((await again.ips.list({ project })).ips.length, 1);
+  await again.ips.delete({ project, ip: ip?.ip ?? "" });
+  assert.deepEqual((await again.ips.create({ project, network: "net" }, key.options)).ip, ip);
+});
+
+test("of several creations with one key at once one is carried out", async () => {
+  const { agent, ann } = await place();
+  const calls = [1, 2, 3].map(() => ann.machines.create(wanted, withKey("k1").options));
+  const uuids = (await Promise.all(calls)).map(({ machine }) => machine?.uuid);
+  assert.equal(new Set(uuids).size, 1);
+  assert.equal(agent.site.locals.machines().length, 1);
+});
+
+test("a key is one request's, a day's, and for what makes something", async () => {
+  const { agent, ann } = await place();
+  const { options } = withKey("k1");
+  const { machine } = await ann.machines.create(wanted, options);
+  await assert.rejects(
+    ann.machines.create({ ...wanted, name: "another" }, options),
+    refused(Code.AlreadyExists, /used for another request/),
+  );
+  await assert.rejects(
+    ann.machines.list({ project }, options),
+    refused(Code.InvalidArgument, /takes no idempotency-key/),
+  );
+  await assert.rejects(
+    ann.machines.create(wanted, withKey("x".repeat(129)).options),
+    refused(Code.InvalidArgument, /1 to 128/),
+  );
+  agent.clock.advance(dayMs);
+  const other = await ann.machines.create(wanted, options);
+  assert.notEqual(other.machine?.uuid, machine?.uuid);
+  await assert.rejects(
+    ann.machines.create(wanted, withKey("k2").options),
+    refused(Code.ResourceExhausted, /delegated/),
+  );
+  assert.equal(agent.site.locals.answers, 1, "those that are over are forgotten, and refusals are not kept");
 });

@@ -15,6 +15,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import { networkOf } from "../boot/site.ts";
 import { checkTrust, outside } from "../budget/budgets.ts";
+import { once } from "./once.ts";
 import { actOf, type ForPeople } from "./router.ts";
 
 type Served = Pick<ServiceImpl<typeof IPService>, "get" | "list" | "create" | "delete">;
@@ -40,14 +41,17 @@ export function ipService(on: ForPeople): Served {
 
     create(request, context) {
       const { project, network } = request;
-      return audit.acting(actOf(on, context, { project, network }), () =>
-        budgets.inTurn(async () => {
-          checkTrust(site);
-          const local = takenIp(on, request);
-          await locals.putIp(local);
-          sometimes(site.log, "a partition gave an address away by itself");
-          return local.ip ? { ip: local.ip } : {};
-        }),
+      return once(on, request, context, (keep) =>
+        audit.acting(actOf(on, context, { project, network }), () =>
+          budgets.inTurn(async () => {
+            checkTrust(site);
+            const { ip, budget } = takenIp(on, request);
+            const answer = keep({ ip });
+            await locals.putIp(create(LocalIpSchema, { budget, ip, ...(answer && { answer }) }));
+            sometimes(site.log, "a partition gave an address away by itself");
+            return { ip };
+          }),
+        ),
       );
     },
 
@@ -66,7 +70,10 @@ export function ipService(on: ForPeople): Served {
   };
 }
 
-function takenIp({ site, budgets, random }: ForPeople, request: IPServiceCreateRequest): LocalIp {
+function takenIp(
+  { site, budgets, random }: ForPeople,
+  request: IPServiceCreateRequest,
+): { readonly ip: IP; readonly budget: string } {
   const { project, network, addressFamily, labels } = request;
   const home = networkOf(site, network);
   if (!home || !budgets.hasAddresses(network, project))
@@ -85,5 +92,5 @@ function takenIp({ site, budgets, random }: ForPeople, request: IPServiceCreateR
     meta: newMeta(labels, site.clock.wallMs()),
     ...(home.namespace !== undefined && { namespace: home.namespace }),
   });
-  return create(LocalIpSchema, { budget, ip: row });
+  return { ip: row, budget };
 }

@@ -1,12 +1,14 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { composeMachine, type References } from "#domain/machine/compose.ts";
 import { matchesMachine } from "#domain/machine/query.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Machine, MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
 import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { allDesired, desiredOf, type Site } from "../boot/site.ts";
+import { allDesired, desiredOf, desiredWith, type Site } from "../boot/site.ts";
 import { callerOf } from "./caller.ts";
+import { once } from "./once.ts";
 import { actOf, type ForPeople } from "./router.ts";
 
 type Served = Pick<ServiceImpl<typeof MachineService>, "get" | "list" | "create" | "delete">;
@@ -30,10 +32,14 @@ export function machineService(on: ForPeople): Served {
 
     create(request, context) {
       const { project, name, size = "", image } = request;
-      return audit.acting(actOf(on, context, { project, name, size, image }), async () => {
-        const { uuid } = await budgets.create(request, callerOf(context));
-        return { machine: shown(site, uuid) };
-      });
+      return once(on, request, context, (keep) =>
+        audit.acting(actOf(on, context, { project, name, size, image }), async () => {
+          const { uuid } = await budgets.create(request, callerOf(context), (local) =>
+            keep({ machine: shownAs(site, local.uuid, desiredWith(site, local)) }),
+          );
+          return { machine: shown(site, uuid) };
+        }),
+      );
     },
 
     delete({ uuid, project }, context) {
@@ -45,12 +51,13 @@ export function machineService(on: ForPeople): Served {
   };
 }
 
-function shown(site: Site, uuid: string): Machine {
+const shown = (site: Site, uuid: string): Machine => shownAs(site, uuid, desiredOf(site, uuid));
+
+function shownAs(site: Site, uuid: string, desired: MachineDesired | undefined): Machine {
   const references: References = {
     partition: (id) => site.ledger.get("partition", id, PartitionSchema),
     size: (id) => site.ledger.get("size", id, SizeSchema),
   };
-  const desired = desiredOf(site, uuid);
   if (!desired) throw new Refusal("not-found", `machine ${uuid} is not known here`, { field: "uuid" });
   return composeMachine(desired, site.observations.get(uuid), references);
 }

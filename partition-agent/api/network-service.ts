@@ -16,6 +16,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import { networkOf, networksOf, type Site } from "../boot/site.ts";
 import { checkTrust, outside } from "../budget/budgets.ts";
+import { once } from "./once.ts";
 import { actOf, type ForPeople } from "./router.ts";
 
 type Served = Pick<ServiceImpl<typeof NetworkService>, "get" | "list" | "create" | "delete">;
@@ -33,15 +34,18 @@ export function networkService(on: ForPeople): Served {
 
     create(request, context) {
       const { project, name = "" } = request;
-      return audit.acting(actOf(on, context, { project, name }), () =>
-        budgets.inTurn(async () => {
-          checkTrust(site);
-          const local = madeNetwork(on, request);
-          await locals.putNetwork(local);
-          sometimes(log, "a partition made a network by itself");
-          log.info("network-made", { network: local.network?.id, budget: local.budget });
-          return local.network ? { network: local.network } : {};
-        }),
+      return once(on, request, context, (keep) =>
+        audit.acting(actOf(on, context, { project, name }), () =>
+          budgets.inTurn(async () => {
+            checkTrust(site);
+            const { network, budget } = madeNetwork(on, request);
+            const answer = keep({ network });
+            await locals.putNetwork(create(LocalNetworkSchema, { budget, network, ...(answer && { answer }) }));
+            sometimes(log, "a partition made a network by itself");
+            log.info("network-made", { network: network.id, budget });
+            return { network };
+          }),
+        ),
       );
     },
 
@@ -67,7 +71,12 @@ function own(site: Site, id: string, project: string): Network {
   throw new Refusal("not-found", `network ${id} is not known here, or not of project ${project}`, { field: "id" });
 }
 
-function madeNetwork({ site, budgets }: ForPeople, request: NetworkServiceCreateRequest): LocalNetwork {
+interface Made {
+  readonly network: Network;
+  readonly budget: string;
+}
+
+function madeNetwork({ site, budgets }: ForPeople, request: NetworkServiceCreateRequest): Made {
   const { project, name, description, labels } = request;
   if (labels && Object.hasOwn(labels.labels, budgetLabel))
     throw new Refusal("invalid", `label ${budgetLabel} is set by budgets`, { field: "labels" });
@@ -84,7 +93,7 @@ function madeNetwork({ site, budgets }: ForPeople, request: NetworkServiceCreate
   made.meta = newMeta(labels, site.clock.wallMs());
   if (name !== undefined) made.name = name;
   if (description !== undefined) made.description = description;
-  return create(LocalNetworkSchema, { budget: found.budget, network: made });
+  return { network: made, budget: found.budget };
 }
 
 /** How one that is delegated differs from what is asked for. */

@@ -12,6 +12,7 @@ import {
 } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { OptimisticLockingStrategy } from "#gen/metalstack/api/v2/common_pb.ts";
 import { type Network, NetworkAddressFamily, NetworkSchema, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import { keyHeader } from "#lib/rpc/idempotency-key.ts";
 import { networkOf } from "../boot/site.ts";
 import { openAgent } from "../testing/site.ts";
 import { type Agent, budgetId, callers, item, place, project, refused, tell, wanted } from "./testing/people.ts";
@@ -88,6 +89,16 @@ test("no more networks are made than are delegated, even when they are deleted m
   assert.deepEqual(made.map(({ network }) => network?.id).sort(), ["n1", "n2"]);
   await ann.networks.delete({ id: "n1", project });
   await assert.rejects(ann.networks.create({ project }), refused(Code.ResourceExhausted, /no budget has one left/));
+});
+
+test("a network that is made again with the same key is the same", async () => {
+  const { agent, ann } = await granted();
+  const options = { headers: { [keyHeader]: "k1" } };
+  const made = await ann.networks.create({ project, name: "cut" }, options);
+  assert.deepEqual(await ann.networks.create({ project, name: "cut" }, options), made);
+  await adopted(agent, made.network!);
+  assert.deepEqual(await ann.networks.create({ project, name: "cut" }, options), made);
+  assert.equal(told(agent, "local-network").length, 1);
 });
 
 test("a network that is unlike those that are delegated is refused, with what they are like", async () => {

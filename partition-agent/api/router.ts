@@ -14,6 +14,7 @@ import { callerOf, peopleAccess } from "./caller.ts";
 import { ipService } from "./ip-service.ts";
 import { machineService } from "./machine-service.ts";
 import { networkService } from "./network-service.ts";
+import { keysRefused } from "./once.ts";
 import type { People } from "./people.ts";
 
 export interface ForPeople {
@@ -39,7 +40,12 @@ export const peopleRoutes =
 export const peopleInterceptors = (
   { site, people, random }: ForPeople,
   validate: Interceptor = validation(peopleServices),
-): readonly Interceptor[] => [refusals({ random, log: site.log }), peopleAccess(people, site.clock), validate];
+): readonly Interceptor[] => [
+  refusals({ random, log: site.log }),
+  peopleAccess(people, site.clock),
+  validate,
+  keysRefused,
+];
 
 /** @param body what of the request may be written down */
 export const actOf = ({ random }: ForPeople, context: HandlerContext, body: Record<string, string>): Act => ({

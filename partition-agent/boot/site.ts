@@ -1,5 +1,6 @@
 import { effectiveDesired } from "#domain/budget/effective.ts";
 import { effectiveNetwork } from "#domain/budget/effective-network.ts";
+import type { LocalMachine } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { type Network, NetworkSchema } from "#gen/metalstack/api/v2/network_pb.ts";
 import { type Partition, PartitionSchema } from "#gen/metalstack/api/v2/partition_pb.ts";
@@ -36,10 +37,16 @@ export interface Site {
 
 /** What is wanted of a machine: central's word, or the agent's own where it gave the machine away by itself. */
 export const desiredOf = (site: Site, uuid: string): MachineDesired | undefined =>
-  effective(site, uuid, site.ledger.get("machine", uuid, MachineDesiredSchema));
+  effective(site, toldOf(site, uuid), site.locals.machine(uuid));
 
-const effective = ({ locals, partition, outbox }: Site, uuid: string, told: MachineDesired | undefined) =>
-  effectiveDesired(told, locals.machine(uuid), { partition, outbox: outbox.id });
+/** As `desiredOf`, once the agent has given the machine away like that. */
+export const desiredWith = (site: Site, local: LocalMachine): MachineDesired | undefined =>
+  effective(site, toldOf(site, local.uuid), local);
+
+const toldOf = ({ ledger }: Site, uuid: string) => ledger.get("machine", uuid, MachineDesiredSchema);
+
+const effective = ({ partition, outbox }: Site, told: MachineDesired | undefined, local: LocalMachine | undefined) =>
+  effectiveDesired(told, local, { partition, outbox: outbox.id });
 
 /** As `desiredOf`, of all machines that anything is wanted of. */
 export const allDesired = (site: Site): readonly MachineDesired[] => {
@@ -47,8 +54,8 @@ export const allDesired = (site: Site): readonly MachineDesired[] => {
   const known = new Set(told.map(({ uuid }) => uuid));
   const own = site.locals.machines().filter(({ uuid }) => !known.has(uuid));
   return [
-    ...told.flatMap((desired) => effective(site, desired.uuid, desired) ?? []),
-    ...own.flatMap(({ uuid }) => effective(site, uuid, undefined) ?? []),
+    ...told.flatMap((desired) => effective(site, desired, site.locals.machine(desired.uuid)) ?? []),
+    ...own.flatMap((local) => effective(site, undefined, local) ?? []),
   ];
 };
 

@@ -15,6 +15,7 @@ import {
   type BudgetItems,
   BudgetSchema,
   BudgetUseSchema,
+  type LocalAnswer,
   type LocalMachine,
   LocalMachineSchema,
 } from "#gen/holdfast/state/v1/budget_pb.ts";
@@ -81,9 +82,14 @@ export class Budgets {
   /**
    * Takes a machine out of a budget. Resolves when that is durable.
    * @param user login of whoever asks
+   * @param answerTo what is kept of the answer, if anything is
    * @throws Refusal "exhausted" with the reason OUTSIDE_BUDGET when no budget has room for it; else as central does
    */
-  create(request: MachineServiceCreateRequest, user: string): Promise<LocalMachine> {
+  create(
+    request: MachineServiceCreateRequest,
+    user: string,
+    answerTo: (local: LocalMachine) => LocalAnswer | undefined,
+  ): Promise<LocalMachine> {
     return this.inTurn(async () => {
       const { site, random, changed } = this.#ports;
       checkTrust(site);
@@ -97,6 +103,8 @@ export class Budgets {
         newUuid: () => random.uuid(),
       });
       checkEpoch(site, local);
+      const answer = answerTo(local);
+      if (answer) local.answer = answer;
       await site.locals.putMachine(local);
       sometimes(site.log, "a partition gave a machine away by itself");
       site.log.info("machine-given", { machine: local.uuid, budget: budget.id, epoch: `${local.epoch}` });
@@ -313,7 +321,7 @@ function checkEpoch({ ledger }: Site, { uuid, epoch }: LocalMachine): void {
   throw outside(`epoch ${epoch} of machine ${uuid}`, `epochs up to ${last} are`, "uuid");
 }
 
-function released({ uuid, budget, epoch, allocation, ips }: LocalMachine, project: string): LocalMachine {
+function released({ uuid, budget, epoch, allocation, ips, answer }: LocalMachine, project: string): LocalMachine {
   const after = epoch + 1n;
   const release = create(ReleaseSchema, {
     epoch: after,
@@ -322,5 +330,5 @@ function released({ uuid, budget, epoch, allocation, ips }: LocalMachine, projec
     allocation: allocation?.uuid ?? "",
     asns: [...new Set(allocation?.networks.map(({ asn }) => asn))],
   });
-  return create(LocalMachineSchema, { uuid, budget, epoch: after, release, ips });
+  return create(LocalMachineSchema, { uuid, budget, epoch: after, release, ips, ...(answer && { answer }) });
 }

@@ -3,9 +3,11 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import type { Locals } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
+import { type KeptAnswer, KeptAnswerSchema } from "#gen/holdfast/state/v1/answer_pb.ts";
 import {
   type BudgetUse,
   BudgetUseSchema,
+  type LocalAnswer,
   type LocalIp,
   LocalIpSchema,
   type LocalMachine,
@@ -17,11 +19,13 @@ import { equalBytes } from "#lib/bytes.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
+import { isKept } from "#lib/rpc/idempotency-key.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 
 const machineTable = "local-machine";
 const ipTable = "local-ip";
 const networkTable = "local-network";
+const answerTable = "kept-answer";
 const useTable = "budget-use";
 
 type LocalKind = typeof machineTable | typeof ipTable | typeof networkTable | typeof useTable;
@@ -40,12 +44,14 @@ export class LocalRecords {
   readonly #ips = new Map<string, LocalIp>();
   /** By the network's id. */
   readonly #networks = new Map<string, LocalNetwork>();
+  readonly #answers = new Map<string, KeptAnswer>();
 
   constructor(ports: LocalPorts) {
     this.#ports = ports;
     this.#load(machineTable, LocalMachineSchema, this.#machines);
     this.#load(ipTable, LocalIpSchema, this.#ips);
     this.#load(networkTable, LocalNetworkSchema, this.#networks);
+    this.#load(answerTable, KeptAnswerSchema, this.#answers);
   }
 
   machine(uuid: string): LocalMachine | undefined {
@@ -72,20 +78,31 @@ export class LocalRecords {
     return { machines: this.machines(), ips: this.ips(), networks: this.networks() };
   }
 
+  /** What the call that made something was answered, also when central has adopted that. */
+  answer(id: string): KeptAnswer | undefined {
+    const kept = this.#answers.get(id);
+    return kept && isKept(kept, this.#ports.clock.wallMs()) ? kept : undefined;
+  }
+
+  /** How many are kept. */
+  get answers(): number {
+    return this.#answers.size;
+  }
+
   /** Resolves when it is durable. */
   async putMachine(local: LocalMachine): Promise<void> {
-    await this.#put("local-machine", local.uuid, toBinary(LocalMachineSchema, local));
+    await this.#put("local-machine", local.uuid, toBinary(LocalMachineSchema, local), local.answer);
     this.#machines.set(local.uuid, local);
   }
 
   async putIp(local: LocalIp): Promise<void> {
-    await this.#put("local-ip", keyOf(local), toBinary(LocalIpSchema, local));
+    await this.#put("local-ip", keyOf(local), toBinary(LocalIpSchema, local), local.answer);
     this.#ips.set(keyOf(local), local);
   }
 
   async putNetwork(local: LocalNetwork): Promise<void> {
     const { id = "" } = local.network ?? {};
-    await this.#put("local-network", id, toBinary(LocalNetworkSchema, local));
+    await this.#put("local-network", id, toBinary(LocalNetworkSchema, local), local.answer);
     this.#networks.set(id, local);
   }
 
@@ -121,9 +138,18 @@ export class LocalRecords {
     for (const [id, value] of this.#ports.disk.entries(useTable)) await this.#put("budget-use", id, value);
   }
 
-  async #put(table: LocalKind, key: string, value: Uint8Array): Promise<void> {
+  async #put(table: LocalKind, key: string, value: Uint8Array, answer?: LocalAnswer): Promise<void> {
     const { outbox, clock } = this.#ports;
-    await outbox.put({ kind: table, id: key, value, seenMs: clock.wallMs() }, [{ table, key, value }]);
+    const nowMs = clock.wallMs();
+    const over = [...this.#answers].flatMap(([id, kept]) => (isKept(kept, nowMs) ? [] : [id]));
+    const kept = answer?.answer && isKept(answer.answer, nowMs) ? answer.answer : undefined;
+    await outbox.put({ kind: table, id: key, value, seenMs: nowMs }, [
+      { table, key, value },
+      ...over.map((id) => ({ table: answerTable, key: id, value: undefined })),
+      ...(answer && kept ? [{ table: answerTable, key: answer.id, value: toBinary(KeptAnswerSchema, kept) }] : []),
+    ]);
+    for (const id of over) this.#answers.delete(id);
+    if (answer && kept) this.#answers.set(answer.id, kept);
   }
 
   #load<S extends DescMessage>(table: string, schema: S, into: Map<string, MessageShape<S>>): void {

@@ -2,8 +2,6 @@
 import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type CallOptions, Code, ConnectError } from "@connectrpc/connect";
-import { keyHeader } from "#central/idempotency/key.ts";
-import { replayedHeader } from "#central/idempotency/once.ts";
 import { aWaiting, type ObservedInit } from "#central/testing/machines.ts";
 import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
@@ -11,6 +9,7 @@ import { type ReportEntry, SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts"
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
 import { bug } from "#lib/bug.ts";
+import { keyHeader, replayedHeader } from "#lib/rpc/idempotency-key.ts";
 import type { House } from "./house.ts";
 import type { Killable } from "./killable.ts";
 

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { timeOf } from "#central/audit/trace.ts";
-import { answerId } from "#central/idempotency/key.ts";
 import { kinds } from "#central/store/kinds.ts";
 import type { State } from "#central/store/state.ts";
 import { AuditPhase } from "#gen/metalstack/api/v2/audit_pb.ts";
+import { answerId } from "#lib/rpc/idempotency-key.ts";
 import { type About, type Deed, inWords } from "./deeds.ts";
 import { type AgentMemory, Hands } from "./hands.ts";
 import { type House, user } from "./house.ts";

@@ -4,7 +4,6 @@ import { isReflectMessage, type ReflectMessage, reflect } from "@bufbuild/protob
 import { Code, ConnectError } from "@connectrpc/connect";
 import { nameOf } from "#central/access/testing/walkers.ts";
 import { isSecret } from "#central/audit/secret-fields.ts";
-import { keyHeader } from "#central/idempotency/key.ts";
 import { services } from "#central/services.ts";
 import { kinds } from "#central/store/kinds.ts";
 import { MemoryStore } from "#central/store/memory-store.ts";
@@ -18,6 +17,7 @@ import type { Invitation } from "#gen/holdfast/join/v1/join_pb.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
 import { dayMs } from "#lib/durations.ts";
 import type { Log, LogFields } from "#lib/log.ts";
+import { keyHeader } from "#lib/rpc/idempotency-key.ts";
 import { newValidator } from "#lib/rpc/validation.ts";
 import { Seeded } from "#lib/seeded.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";

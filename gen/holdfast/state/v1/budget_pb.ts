@@ -6,6 +6,8 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { KeptAnswer } from "./answer_pb.ts";
+import { file_holdfast_state_v1_answer } from "./answer_pb.ts";
 import type { Release } from "./machine_pb.ts";
 import { file_holdfast_state_v1_machine } from "./machine_pb.ts";
 import type { Meta, ProjectRole } from "../../../metalstack/api/v2/common_pb.ts";
@@ -22,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/state/v1/budget.proto.
  */
 export const file_holdfast_state_v1_budget: GenFile = /*@__PURE__*/
-  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9idWRnZXQucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIvcCCgZCdWRnZXQSCgoCaWQYASABKAkSJQoEbWV0YRgCIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGESEQoJcGFydGl0aW9uGAMgASgJEg8KB3Byb2plY3QYBCABKAkSDAoEc2l6ZRgFIAEoCRIPCgduZXR3b3JrGAYgASgJEhcKD21hY2hpbmVzX3dhbnRlZBgHIAEoDRIYChBhZGRyZXNzZXNfd2FudGVkGAggASgNEg4KBm91dGJveBgJIAEoCRISCgpnZW5lcmF0aW9uGAogASgEEiwKBGZyZWUYCyABKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5CdWRnZXRJdGVtcxIwCghyZWNhbGxlZBgMIAEoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLkJ1ZGdldEl0ZW1zEg8KB3Jldm9rZWQYDSABKAgSFgoOcGFyZW50X25ldHdvcmsYDiABKAkSFwoPbmV0d29ya3Nfd2FudGVkGA8gASgNIm0KC0J1ZGdldEl0ZW1zEhAKCG1hY2hpbmVzGAEgAygJEhEKCWFkZHJlc3NlcxgCIAMoCRIMCgRhc25zGAMgAygNEhAKCG5ldHdvcmtzGAQgAygJEhkKEW5ldHdvcmtfYWRkcmVzc2VzGAUgAygJIl0KCUJ1ZGdldFVzZRIOCgZidWRnZXQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBBIsCgR1c2VkGAMgASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuQnVkZ2V0SXRlbXMixgEKDExvY2FsTWFjaGluZRIMCgR1dWlkGAEgASgJEg4KBmJ1ZGdldBgCIAEoCRINCgVlcG9jaBgDIAEoBBI4CgphbGxvY2F0aW9uGAQgASgLMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUFsbG9jYXRpb24SKwoHcmVsZWFzZRgFIAEoCzIaLmhvbGRmYXN0LnN0YXRlLnYxLlJlbGVhc2USIgoDaXBzGAYgAygLMhUubWV0YWxzdGFjay5hcGkudjIuSVAiTQoHTG9jYWxJcBIOCgZidWRnZXQYASABKAkSIQoCaXAYAiABKAsyFS5tZXRhbHN0YWNrLmFwaS52Mi5JUBIPCgdkZWxldGVkGAMgASgIIlwKDExvY2FsTmV0d29yaxIOCgZidWRnZXQYASABKAkSKwoHbmV0d29yaxgCIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk5ldHdvcmsSDwoHZGVsZXRlZBgDIAEoCCKfAQoKU2l0ZUFjY2VzcxIRCglwYXJ0aXRpb24YASABKAkSDwoHcHJvamVjdBgCIAEoCRItCgRrZXlzGAMgAygLMh8uaG9sZGZhc3Quc3RhdGUudjEuVmVyaWZ5aW5nS2V5Eg4KBmlzc3VlchgEIAEoCRIuCgZ0b2tlbnMYBSADKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5Ub2tlbkFjY2VzcyIuCgxWZXJpZnlpbmdLZXkSCgoCaWQYASABKAkSEgoKcHVibGljX2p3axgCIAEoCSKVAQoLVG9rZW5BY2Nlc3MSDAoEdXVpZBgBIAEoCRIMCgR1c2VyGAIgASgJEiwKBHJvbGUYAyABKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0Um9sZRIPCgdtZXRob2RzGAQgAygJEisKB2V4cGlyZXMYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp, file_holdfast_state_v1_machine, file_metalstack_api_v2_common, file_metalstack_api_v2_ip, file_metalstack_api_v2_machine, file_metalstack_api_v2_network]);
+  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9idWRnZXQucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIvcCCgZCdWRnZXQSCgoCaWQYASABKAkSJQoEbWV0YRgCIAEoCzIXLm1ldGFsc3RhY2suYXBpLnYyLk1ldGESEQoJcGFydGl0aW9uGAMgASgJEg8KB3Byb2plY3QYBCABKAkSDAoEc2l6ZRgFIAEoCRIPCgduZXR3b3JrGAYgASgJEhcKD21hY2hpbmVzX3dhbnRlZBgHIAEoDRIYChBhZGRyZXNzZXNfd2FudGVkGAggASgNEg4KBm91dGJveBgJIAEoCRISCgpnZW5lcmF0aW9uGAogASgEEiwKBGZyZWUYCyABKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5CdWRnZXRJdGVtcxIwCghyZWNhbGxlZBgMIAEoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLkJ1ZGdldEl0ZW1zEg8KB3Jldm9rZWQYDSABKAgSFgoOcGFyZW50X25ldHdvcmsYDiABKAkSFwoPbmV0d29ya3Nfd2FudGVkGA8gASgNIm0KC0J1ZGdldEl0ZW1zEhAKCG1hY2hpbmVzGAEgAygJEhEKCWFkZHJlc3NlcxgCIAMoCRIMCgRhc25zGAMgAygNEhAKCG5ldHdvcmtzGAQgAygJEhkKEW5ldHdvcmtfYWRkcmVzc2VzGAUgAygJIl0KCUJ1ZGdldFVzZRIOCgZidWRnZXQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBBIsCgR1c2VkGAMgASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuQnVkZ2V0SXRlbXMi9gEKDExvY2FsTWFjaGluZRIMCgR1dWlkGAEgASgJEg4KBmJ1ZGdldBgCIAEoCRINCgVlcG9jaBgDIAEoBBI4CgphbGxvY2F0aW9uGAQgASgLMiQubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZUFsbG9jYXRpb24SKwoHcmVsZWFzZRgFIAEoCzIaLmhvbGRmYXN0LnN0YXRlLnYxLlJlbGVhc2USIgoDaXBzGAYgAygLMhUubWV0YWxzdGFjay5hcGkudjIuSVASLgoGYW5zd2VyGAcgASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuTG9jYWxBbnN3ZXIifQoHTG9jYWxJcBIOCgZidWRnZXQYASABKAkSIQoCaXAYAiABKAsyFS5tZXRhbHN0YWNrLmFwaS52Mi5JUBIPCgdkZWxldGVkGAMgASgIEi4KBmFuc3dlchgEIAEoCzIeLmhvbGRmYXN0LnN0YXRlLnYxLkxvY2FsQW5zd2VyIowBCgxMb2NhbE5ldHdvcmsSDgoGYnVkZ2V0GAEgASgJEisKB25ldHdvcmsYAiABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5OZXR3b3JrEg8KB2RlbGV0ZWQYAyABKAgSLgoGYW5zd2VyGAQgASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuTG9jYWxBbnN3ZXIiSAoLTG9jYWxBbnN3ZXISCgoCaWQYASABKAkSLQoGYW5zd2VyGAIgASgLMh0uaG9sZGZhc3Quc3RhdGUudjEuS2VwdEFuc3dlciKfAQoKU2l0ZUFjY2VzcxIRCglwYXJ0aXRpb24YASABKAkSDwoHcHJvamVjdBgCIAEoCRItCgRrZXlzGAMgAygLMh8uaG9sZGZhc3Quc3RhdGUudjEuVmVyaWZ5aW5nS2V5Eg4KBmlzc3VlchgEIAEoCRIuCgZ0b2tlbnMYBSADKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5Ub2tlbkFjY2VzcyIuCgxWZXJpZnlpbmdLZXkSCgoCaWQYASABKAkSEgoKcHVibGljX2p3axgCIAEoCSKVAQoLVG9rZW5BY2Nlc3MSDAoEdXVpZBgBIAEoCRIMCgR1c2VyGAIgASgJEiwKBHJvbGUYAyABKA4yHi5tZXRhbHN0YWNrLmFwaS52Mi5Qcm9qZWN0Um9sZRIPCgdtZXRob2RzGAQgAygJEisKB2V4cGlyZXMYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp, file_holdfast_state_v1_answer, file_holdfast_state_v1_machine, file_metalstack_api_v2_common, file_metalstack_api_v2_ip, file_metalstack_api_v2_machine, file_metalstack_api_v2_network]);
 
 /**
  * What a partition may give away by itself, whether or not it reaches central. Written by central alone. All of it has a name, and
@@ -250,6 +252,11 @@ export type LocalMachine = Message<"holdfast.state.v1.LocalMachine"> & {
    * @generated from field: repeated metalstack.api.v2.IP ips = 6;
    */
   ips: IP[];
+
+  /**
+   * @generated from field: holdfast.state.v1.LocalAnswer answer = 7;
+   */
+  answer?: LocalAnswer | undefined;
 };
 
 /**
@@ -281,6 +288,11 @@ export type LocalIp = Message<"holdfast.state.v1.LocalIp"> & {
    * @generated from field: bool deleted = 3;
    */
   deleted: boolean;
+
+  /**
+   * @generated from field: holdfast.state.v1.LocalAnswer answer = 4;
+   */
+  answer?: LocalAnswer | undefined;
 };
 
 /**
@@ -314,6 +326,11 @@ export type LocalNetwork = Message<"holdfast.state.v1.LocalNetwork"> & {
    * @generated from field: bool deleted = 3;
    */
   deleted: boolean;
+
+  /**
+   * @generated from field: holdfast.state.v1.LocalAnswer answer = 4;
+   */
+  answer?: LocalAnswer | undefined;
 };
 
 /**
@@ -322,6 +339,32 @@ export type LocalNetwork = Message<"holdfast.state.v1.LocalNetwork"> & {
  */
 export const LocalNetworkSchema: GenMessage<LocalNetwork> = /*@__PURE__*/
   messageDesc(file_holdfast_state_v1_budget, 5);
+
+/**
+ * What the call that made a thing was answered, if it came with an idempotency key.
+ *
+ * @generated from message holdfast.state.v1.LocalAnswer
+ */
+export type LocalAnswer = Message<"holdfast.state.v1.LocalAnswer"> & {
+  /**
+   * Under which it is kept: SHA-256, in hex, of caller, method and key.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: holdfast.state.v1.KeptAnswer answer = 2;
+   */
+  answer?: KeptAnswer | undefined;
+};
+
+/**
+ * Describes the message holdfast.state.v1.LocalAnswer.
+ * Use `create(LocalAnswerSchema)` to create a new message.
+ */
+export const LocalAnswerSchema: GenMessage<LocalAnswer> = /*@__PURE__*/
+  messageDesc(file_holdfast_state_v1_budget, 6);
 
 /**
  * Who may do what in a project, so that a partition that has a budget for it can let people in by itself. Made by central of tokens and
@@ -367,7 +410,7 @@ export type SiteAccess = Message<"holdfast.state.v1.SiteAccess"> & {
  * Use `create(SiteAccessSchema)` to create a new message.
  */
 export const SiteAccessSchema: GenMessage<SiteAccess> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_budget, 6);
+  messageDesc(file_holdfast_state_v1_budget, 7);
 
 /**
  * @generated from message holdfast.state.v1.VerifyingKey
@@ -391,7 +434,7 @@ export type VerifyingKey = Message<"holdfast.state.v1.VerifyingKey"> & {
  * Use `create(VerifyingKeySchema)` to create a new message.
  */
 export const VerifyingKeySchema: GenMessage<VerifyingKey> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_budget, 7);
+  messageDesc(file_holdfast_state_v1_budget, 8);
 
 /**
  * @generated from message holdfast.state.v1.TokenAccess
@@ -430,5 +473,5 @@ export type TokenAccess = Message<"holdfast.state.v1.TokenAccess"> & {
  * Use `create(TokenAccessSchema)` to create a new message.
  */
 export const TokenAccessSchema: GenMessage<TokenAccess> = /*@__PURE__*/
-  messageDesc(file_holdfast_state_v1_budget, 8);
+  messageDesc(file_holdfast_state_v1_budget, 9);
 
