@@ -1,17 +1,10 @@
 // How those who ask at the same time keep out of each other's way. All of it is preference: what counts is the commit.
 import { lowest, type Spread } from "#domain/network/free.ts";
 import type { Random } from "#lib/random.ts";
+import { onlySeat, type Seat } from "../seat.ts";
 
 /** How far those who ask at the same time are spread at most. Were it much less, they would soon meet in the last gaps of that much. */
 const spreadMax = 65_536;
-
-/** One place of so many, counted from 0: which part of what is free those at one central take first. */
-export interface Seat {
-  readonly at: number;
-  readonly of: number;
-}
-
-export const onlySeat: Seat = { at: 0, of: 1 };
 
 /** What one attempt of a transaction knows of the others that this central is at. */
 export interface Search {

@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import type { Clock } from "#lib/clock.ts";
 import type { Random } from "#lib/random.ts";
-import { onlySeat, type Seat } from "../network/search.ts";
+import { onlySeat, type Seat } from "../seat.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 
