@@ -20,6 +20,11 @@ interface Options {
   readonly isBlind?: boolean;
 }
 
+/** Not in the package's types. `getStats` asks for more, which takes several times as long, and this is asked before each commit. */
+interface Inside {
+  readonly env: { info(): { readonly lastPageNumber?: unknown } };
+}
+
 /** Of room that writes with one commit may need, so that many that come at once do not make the file much longer. */
 const sharedBytesMax = 16 * 2 ** 20;
 
@@ -51,6 +56,7 @@ export class LmdbEnvironment {
   readonly #tables = new Map<string, Database<unknown, Key>>();
   readonly #jobs: Job[] = [];
   #root: RootDatabase<Buffer, string>;
+  readonly #pageBytes: number;
   #isFailed = false;
   #isClosed = false;
   #running: Promise<void> | undefined;
@@ -61,6 +67,8 @@ export class LmdbEnvironment {
     this.#options = { folder, encodings, mapBytes, isBlind };
     this.#room = new LmdbRoom(this.file, mapBytes);
     this.#root = this.#open();
+    const { pageSize } = this.#root.getStats() as Record<string, unknown>;
+    this.#pageBytes = typeof pageSize === "number" ? pageSize : bug("LMDB does not say how long its pages are");
   }
 
   /** @returns undefined when nothing was ever written to it. The types are those that it is written with. */
@@ -178,10 +186,9 @@ export class LmdbEnvironment {
   }
 
   #usedBytes(): number {
-    const { lastPageNumber, pageSize } = this.#root.getStats() as Record<string, unknown>;
-    if (typeof lastPageNumber !== "number" || typeof pageSize !== "number")
-      bug("LMDB does not say how long its data is");
-    return (lastPageNumber + 1) * pageSize;
+    const { lastPageNumber } = (this.#root as unknown as Inside).env.info();
+    if (typeof lastPageNumber !== "number") bug("LMDB does not say how long its data is");
+    return (lastPageNumber + 1) * this.#pageBytes;
   }
 
   #failure(cause: unknown): Error {
