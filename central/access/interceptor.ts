@@ -1,11 +1,11 @@
-import type { DescMethod, Message } from "@bufbuild/protobuf";
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { ContextValues, Interceptor } from "@connectrpc/connect";
 import { Refusal } from "#lib/refusal.ts";
 import { peerKey } from "#lib/rpc/peer.ts";
 import type { Call } from "../rate/rate-limit.ts";
 import { type Caller, callerKey, stillAllowedKey } from "./caller.ts";
 import { decide } from "./decide.ts";
-import { methodName, noSubject, type Rule, subjectOf } from "./rule.ts";
+import { methodName, noSubject, type Rule, type Subject, subjectOf } from "./rule.ts";
 
 export interface Access {
   readonly rules: ReadonlyMap<string, Rule>;
@@ -31,13 +31,11 @@ export interface Shown {
  */
 export function access({ rules, open, authenticate, count = () => {} }: Access): Interceptor {
   /** @param isFirst of the call, which is counted then, also when nobody could be known */
-  const check = async (asked: Asked, request: Message | undefined, isFirst: boolean) => {
-    const { method, shown, contextValues } = asked;
-    const rule = rules.get(methodName(method));
+  const check = async (asked: Asked, subject: Subject, isFirst: boolean) => {
+    const { method, rule, shown, contextValues } = asked;
     const { caller, refusal } = await known(authenticate(shown));
     // Also of those who are refused: the handler is not reached, and the records want to know who it was.
     contextValues.set(callerKey, caller);
-    const subject = request === undefined ? noSubject : subjectOf(method, request);
     const decision = decide(rule, caller, subject);
     if (isFirst)
       count({ method, rule, caller, isAllowed: decision.allowed, address: contextValues.get(peerKey).address });
@@ -53,24 +51,27 @@ export function access({ rules, open, authenticate, count = () => {} }: Access):
       count({ method, rule: undefined, caller: undefined, isAllowed: true, address });
       return next(request);
     }
-    const asked = { method, shown: { authorization: header.get("authorization"), certificate }, contextValues };
+    const rule = rules.get(methodName(method));
+    const asked = { method, rule, shown: { authorization: header.get("authorization"), certificate }, contextValues };
     if (!request.stream) {
-      await check(asked, request.message, true);
+      await check(asked, subjectOf(method, request.message), true);
       return next(request);
     }
     const messages = request.message[Symbol.asyncIterator]();
     const first = await messages.next();
     const firstMessage = first.done ? undefined : first.value;
-    await check(asked, firstMessage, true);
+    // Looked for once: it takes longer than all the rest, and is asked about with every answer.
+    const subject = firstMessage === undefined ? noSubject : subjectOf(method, firstMessage);
+    await check(asked, subject, true);
     const checked = async function* () {
       if (firstMessage === undefined) return;
       yield firstMessage;
       for (let at = await messages.next(); !at.done; at = await messages.next()) {
-        await check(asked, at.value, false);
+        await check(asked, subjectOf(method, at.value), false);
         yield at.value;
       }
     };
-    const stillAllowed = () => check(asked, firstMessage, false);
+    const stillAllowed = () => check(asked, subject, false);
     contextValues.set(stillAllowedKey, stillAllowed);
     const response = await next({ ...request, message: checked() });
     if (!response.stream) return response;
@@ -87,6 +88,7 @@ export function access({ rules, open, authenticate, count = () => {} }: Access):
 
 interface Asked {
   readonly method: DescMethod;
+  readonly rule: Rule | undefined;
   readonly shown: Shown;
   readonly contextValues: ContextValues;
 }
