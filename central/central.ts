@@ -97,7 +97,7 @@ export function composeCentral(given: CentralPorts): Api {
   lifetime.own("history", keepChanges(given, given.history ?? historyRetention, lifetime.signal));
   const session = new CentralSession({ ...given, version: version.version });
   const connections = new Connections(clock, log);
-  const feed = new SyncFeed(state);
+  const feed = new SyncFeed(state, clock);
   lifetime.own("sync-feed", feed.run(lifetime.signal));
   const watchFeed = new WatchFeed(state);
   lifetime.own("watch-feed", watchFeed.run(lifetime.signal));

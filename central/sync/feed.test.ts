@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { create, type Message } from "@bufbuild/protobuf";
 import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { NetworkSchema } from "#gen/metalstack/api/v2/network_pb.ts";
 import { SizeSchema } from "#gen/metalstack/api/v2/size_pb.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
 import { HistoryChanged } from "../store/follower.ts";
 import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -66,7 +68,7 @@ test("the feed begins anew when the store is restored, and goes on", async () =>
       throw new HistoryChanged("old", "new");
     },
   } as unknown as State;
-  const feed = new SyncFeed(restored);
+  const feed = new SyncFeed(restored, new VirtualClock());
   await feed.run(new AbortController().signal);
   assert.equal(subscriptions, 2);
   assert.deepEqual(
@@ -74,4 +76,36 @@ test("the feed begins anew when the store is restored, and goes on", async () =>
     [false, true, false],
   );
   assert.equal(feed.open("p1", 7n).take()?.revision, 9n);
+});
+
+test("a change of all wakes the streams a few at a time, so that the first have it before the last are told", async () => {
+  const clock = new VirtualClock();
+  const value = create(SizeSchema, { id: "a" });
+  const state = {
+    history: "h",
+    revision: 7n,
+    async *changes() {
+      yield { revision: 8n, changes: [{ kind: kinds.size, id: "a", value, before: undefined }] };
+      await new Promise(() => {});
+    },
+  } as unknown as State;
+  const feed = new SyncFeed(state, clock);
+  const woken: number[] = [];
+  for (let i = 0; i < 40; i++)
+    void feed
+      .open(`p${i}`, 7n)
+      .bell.wait(new AbortController().signal)
+      .then(() => woken.push(i));
+  void feed.run(new AbortController().signal);
+  const counts: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    await turn();
+    counts.push(woken.length);
+    clock.advance(0);
+  }
+  assert.deepEqual(counts, [16, 32, 40, 40]);
+  assert.deepEqual(
+    woken,
+    [...woken].sort((a, b) => a - b),
+  );
 });

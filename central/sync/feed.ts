@@ -3,6 +3,7 @@
 
 import type { DesiredItem } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { Bell } from "#lib/bell.ts";
+import type { Clock } from "#lib/clock.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { ChangeBatch } from "../store/cache.ts";
 import type { State } from "../store/state.ts";
@@ -10,6 +11,8 @@ import { desiredItem, everywhere, isFollowed, placesOf } from "./projection.ts";
 
 /** Revisions kept in memory for agents that come back: with less than this many missed, they get deltas instead of a snapshot. */
 const keptMax = 10_000;
+/** Streams that are woken at once: what they say leaves when all of them have said it, and those who get it can begin with it meanwhile. */
+const wokenAtOnce = 16;
 
 /** What one revision changed, as the agents see it. */
 export interface Projected {
@@ -60,6 +63,7 @@ export const itemsFor = ({ shared, own }: Projected, partition: string): readonl
  */
 export class SyncFeed {
   readonly #state: State;
+  readonly #clock: Clock;
   readonly #max: number;
   readonly #kept: Projected[] = [];
   readonly #bells = new Map<string, Bell>();
@@ -71,8 +75,9 @@ export class SyncFeed {
   #generation = 0;
 
   /** @param max revisions that are kept */
-  constructor(state: State, max: number = keptMax) {
+  constructor(state: State, clock: Clock, max: number = keptMax) {
     this.#state = state;
+    this.#clock = clock;
     this.#max = max;
   }
 
@@ -102,8 +107,16 @@ export class SyncFeed {
       this.#kept.push(next);
       const dropped = this.#kept.length > this.#max ? this.#kept.shift() : undefined;
       if (dropped) this.#from = dropped.revision;
-      if (next.shared.length > 0) for (const bell of this.#bells.values()) bell.ring();
+      if (next.shared.length > 0) await this.#ringAll();
       else for (const partition of next.own.keys()) this.#bells.get(partition)?.ring();
+    }
+  }
+
+  async #ringAll(): Promise<void> {
+    let woken = 0;
+    for (const bell of this.#bells.values()) {
+      bell.ring();
+      if (++woken % wokenAtOnce === 0) await this.#clock.sleep(0);
     }
   }
 

@@ -36,7 +36,7 @@ beforeEach(async () => {
   stop = new AbortController();
   clock = new VirtualClock();
   state = await openState({ store: new MemoryStore({ clock, random }), clock, random, log }, stop.signal);
-  const feed = new SyncFeed(state, keptMax);
+  const feed = new SyncFeed(state, clock, keptMax);
   void feed.run(stop.signal);
   ports = { state, feed, connections: new Connections(clock, log), session: newSession(), clock, random, log };
   await putPartition("p1");
@@ -359,7 +359,7 @@ describe("a live stream", () => {
         }),
       }),
     } as unknown as State;
-    const feed = new SyncFeed(broken);
+    const feed = new SyncFeed(broken, clock);
     void feed.run(stop.signal);
     const stream = followPartition(
       { ...ports, feed },

@@ -23,7 +23,7 @@ const text = ({ event }: FollowResponse): string =>
 test("a live stream goes the short way, as long as there is room and the agent is allowed to", async () => {
   const [clock, stop] = [new VirtualClock(), new AbortController()];
   const state = await openState({ store: new MemoryStore({ clock, random }), clock, random, log }, stop.signal);
-  const feed = new SyncFeed(state);
+  const feed = new SyncFeed(state, clock);
   void feed.run(stop.signal);
   const session = new CentralSession({ state, clock, random, version: "v1" });
   const ports = { state, feed, connections: new Connections(clock, log), session, clock, random, log };

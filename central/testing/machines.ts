@@ -93,7 +93,7 @@ export async function machineCentral(store?: Store): Promise<MachineCentral> {
   const stop = new AbortController();
   const central = await testCentral(
     (given) => {
-      const feed = new SyncFeed(given.state);
+      const feed = new SyncFeed(given.state, given.clock);
       void feed.run(stop.signal);
       const session = new CentralSession({ ...given, version: "test" });
       const watchFeed = new WatchFeed(given.state);

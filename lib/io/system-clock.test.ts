@@ -30,3 +30,12 @@ test("a sleep of months does not end at once", async () => {
   stop.abort();
   await asleep;
 });
+
+test("a sleep of nothing ends in the next turn of the event loop", async () => {
+  const order: string[] = [];
+  const slept = systemClock.sleep(0).then(() => order.push("slept"));
+  await Promise.resolve();
+  order.push("this turn");
+  await slept;
+  assert.deepEqual(order, ["this turn", "slept"]);
+});

@@ -12,6 +12,7 @@ export const systemClock: Clock = {
 function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
+    if (ms <= 0) return void setImmediate(resolve);
     let timer: NodeJS.Timeout;
     const leave = () => {
       clearTimeout(timer);

@@ -39,7 +39,7 @@ async function startCentral(clock: VirtualClock, store = new MemoryStore({ clock
   const stop = new AbortController();
   stops.push(stop);
   const state = await openState({ store, clock, random: systemRandom, log: silentLog }, stop.signal);
-  const feed = new SyncFeed(state);
+  const feed = new SyncFeed(state, clock);
   void feed.run(stop.signal).catch(() => {});
   const ports = {
     state,
