@@ -1,10 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { framed } from "../rpc/grpc-frames.ts";
 import type { SendNow } from "../rpc/send-now.ts";
 
 const binaryGrpc = /^application\/grpc(\+proto)?$/i;
-/** A flag that says "not compressed", which a message may be whatever was agreed on, and the length. @source gRPC, PROTOCOL-HTTP2.md */
-const prefixBytes = 5;
 
 /** Of one call; undefined where its messages would have another form. */
 export function sendNow(
@@ -15,11 +14,7 @@ export function sendNow(
   const { stream } = response;
   return (message) => {
     if (!stream.headersSent || stream.writableNeedDrain || stream.writableEnded || stream.destroyed) return false;
-    const bytes = Buffer.allocUnsafe(prefixBytes + message.length);
-    bytes[0] = 0;
-    bytes.writeUInt32BE(message.length, 1);
-    bytes.set(message, prefixBytes);
-    stream.write(bytes);
+    stream.write(framed(message));
     return true;
   };
 }
