@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setMaxListeners } from "node:events";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { create, fromBinary } from "@bufbuild/protobuf";
@@ -34,6 +35,7 @@ let ports: FollowPorts;
 let stop: AbortController;
 beforeEach(async () => {
   stop = new AbortController();
+  setMaxListeners(0, stop.signal); // some tests have many streams
   clock = new VirtualClock();
   state = await openState({ store: new MemoryStore({ clock, random }), clock, random, log }, stop.signal);
   const feed = new SyncFeed(state, clock, keptMax);
