@@ -4,6 +4,12 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { AgentOrders, Growth, Seen, Told, WatcherOrders } from "./protocol.ts";
 
+/**
+ * Of each process: Node has four for what waits for a disk, and where each reader has a process of its own, none waits for the disks of
+ * the others.
+ */
+const threads = "16";
+
 interface Child {
   readonly process: ChildProcess;
   told: Told | undefined;
@@ -23,6 +29,7 @@ export class Readers {
       const own = { ...orders, first: orders.first + first, count: Math.min(each, orders.count - first) };
       const child = fork(path.join(import.meta.dirname, main), [JSON.stringify(own)], {
         execArgv: ["--import", "tsx"],
+        env: { ...process.env, UV_THREADPOOL_SIZE: threads },
       });
       const entry: Child = { process: child, told: undefined };
       child.on("message", (told: Told) => {

@@ -34,6 +34,8 @@ const usage = `npm run bench:sync -- [flags]     central's sync beside raw etcd 
 const parts = ["latencies", "rejoin", "snapshots"];
 const limitMs = 120_000;
 const idleMs = 10_000;
+/** Changes before those that are timed, of either side: what is not compiled yet takes several times as long. */
+const warmUps = 40;
 const processes = availableParallelism();
 
 async function main(): Promise<number> {
@@ -119,19 +121,24 @@ async function latencies(central: BenchCentral, etcdUrl: string, sizes: Sizes): 
   await readers.allFollow(limitMs);
   // What their coming has left to do is none of what is measured.
   await delay(2_000);
-  const own = await timed(changes, async (i) => {
+  let number = 0;
+  const changeOwn = async (i: number): Promise<Change> => {
     const id = `p${pick(i, count)}`;
     const beginMs = nowMs();
-    await central.put(kinds.partition, id, create(PartitionSchema, { id, description: `${i}` }));
+    await central.put(kinds.partition, id, create(PartitionSchema, { id, description: `${++number}` }));
     return { beginMs, seen: await readers.sightings(`partition/${id}`, 1, limitMs) };
-  });
+  };
+  const changeAll = async (): Promise<Change> => {
+    const beginMs = nowMs();
+    await central.put(kinds.size, "shared", create(SizeSchema, { id: "shared", description: `${++number}` }));
+    return { beginMs, seen: await readers.sightings("size/shared", count, limitMs) };
+  };
+  await timed(warmUps, changeOwn);
+  await timed(warmUps, changeAll);
+  const own = await timed(changes, changeOwn);
   const idle = await idleCost(readers, count);
   const [beganMs, before, agentsBefore] = [nowMs(), computedMicros(), readers.computed];
-  const all = await timed(sharedOf(changes), async (i) => {
-    const beginMs = nowMs();
-    await central.put(kinds.size, "shared", create(SizeSchema, { id: "shared", description: `${i}` }));
-    return { beginMs, seen: await readers.sightings("size/shared", count, limitMs) };
-  });
+  const all = await timed(sharedOf(changes), changeAll);
   await delay(100);
   const seconds = (nowMs() - beganMs) / 1000;
   const perChange = (micros: number, idleMicros: number) => (micros / count - idleMicros * seconds) / sharedOf(changes);
@@ -162,8 +169,11 @@ async function peers(etcdUrl: string, { count, changes }: Sizes, folder?: string
     });
   await watchers.allFollow(limitMs);
   await delay(1_000);
-  const own = await put((i) => `own/${i}`, 1, changes);
-  const all = await put(() => "shared", count, sharedOf(changes));
+  const [putOwn, putShared] = [(i: number) => `own/${i}`, () => "shared"];
+  await put(putOwn, 1, warmUps);
+  await put(putShared, count, warmUps);
+  const own = await put(putOwn, 1, changes);
+  const all = await put(putShared, count, sharedOf(changes));
   etcd.close();
   await watchers.stop();
   return { own, all };
