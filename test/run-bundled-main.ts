@@ -30,6 +30,8 @@ const concurrency = availableParallelism() + 1;
 
 const count = { passed: 0, failed: 0, skipped: 0 };
 const isLeaf = (data: { details: { type?: string } }) => data.details.type !== "suite";
+/** A suite that fails by itself, and not only because a test of it does. */
+const isOwnFailure = (error: Error) => (error as { failureType?: string }).failureType !== "subtestsFailed";
 
 const [folder = "", ...sources] = process.argv.slice(2);
 const bundledOf = (source: string) => path.join(folder, source.replace(/\.ts$/, ".js"));
@@ -42,7 +44,7 @@ async function runAll(files: readonly string[], store: string): Promise<void> {
       if (isLeaf(data)) count[data.skip === undefined ? "passed" : "skipped"]++;
     })
     .on("test:fail", (data) => {
-      if (isLeaf(data)) count.failed++;
+      if (isLeaf(data) || isOwnFailure(data.details.error)) count.failed++;
     });
   const said = stream.compose(new spec());
   said.pipe(process.stdout, { end: false });
