@@ -194,7 +194,7 @@ export class Joiner {
   /** Until the file is looked at again, or a pause ends. */
   #restMs(): number {
     const nowMs = this.#ports.clock.monotonicMs();
-    return Math.min(lookMs, ...this.#pauses.map((p) => p.untilMs - nowMs).filter((ms) => ms > 0));
+    return Math.min(lookMs, ...this.#pauses.map((p) => Math.ceil(p.untilMs - nowMs)).filter((ms) => ms > 0));
   }
 
   async #readFile(): Promise<JoinFile> {
