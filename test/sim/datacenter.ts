@@ -3,6 +3,7 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import { desiredOf } from "#agent/boot/site.ts";
 import type { State } from "#central/store/state.ts";
+import { checkEveryMs } from "#central/sync/claim-life.ts";
 import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ipv4Text } from "#lib/net/ipv4.ts";
 import { macOf } from "#lib/net/mac.ts";
@@ -76,6 +77,8 @@ export class Datacenter {
   /** The project's private network here. */
   network = "";
   readonly #homeEveryMs: number;
+  /** When a central could not ask its store whether another life of the agent is connected, and let one in. */
+  #unclaimedMs = Number.NEGATIVE_INFINITY;
 
   constructor(plan: DatacenterPlan, world: Surroundings, ports: NodePorts) {
     const { partition, firstServer, servers, homeEveryMs, isJoining } = plan;
@@ -134,10 +137,12 @@ export class Datacenter {
   /** Something that a process said. @param who the name of its life */
   note(who: string, event: string, fields: Readonly<Record<string, unknown>>): void {
     const { invariants, time } = this.world;
+    if (event === "agent-not-claimed" && fields.partition === this.partition) this.#unclaimedMs = time.nowMs;
     if (who.startsWith(`copy-${this.partition}#`)) {
       // One that stood still believes to follow a stream that central has left long ago.
       const isAwake = time.nowMs - this.agent.runsSinceMs > 60_000;
-      const isBeside = isAwake && this.agent.agent?.link.state.phase === "following";
+      const isClaimed = time.nowMs - this.#unclaimedMs > 2 * checkEveryMs;
+      const isBeside = isAwake && isClaimed && this.agent.agent?.link.state.phase === "following";
       if (event === "link-up") invariants.onLetIn(this.partition, "copy");
       if (event === "machine-effect" && isBeside) invariants.onCopyActs(String(fields.effect));
     }
@@ -171,7 +176,7 @@ export class Datacenter {
       agent: () => this.agent,
       network: () => this.leaf.networkOf(plan.port),
       say: (text) => world.trace.say(text),
-      onWipe: (server, disk) => world.invariants.onWipe(server, disk),
+      onWipe: (server, disk) => world.invariants[disk === "data" ? "onWipeData" : "onWipe"](server),
       onOverwrite: (server) => world.invariants.onOverwrite(server),
       onInstall: (server, epoch) => world.invariants.onInstall(server, epoch),
       onLease: (server, address, untilMs) => world.invariants.onLease(this.partition, server, address, untilMs),

@@ -1,7 +1,5 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { keyOf, kinds } from "#central/store/kinds.ts";
+import { isTold } from "#central/machine/told.ts";
 import type { Backup } from "#central/store/memory-store.ts";
-import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Change } from "#lib/disk.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import { honest } from "./bmc.ts";
@@ -10,23 +8,34 @@ import type { Datacenter } from "./datacenter.ts";
 import { SimDisk } from "./disk.ts";
 import { Line } from "./line.ts";
 import { quickWire } from "./server.ts";
+import { setBack } from "./set-back.ts";
 import { acceptHistory } from "./user.ts";
 import type { World } from "./world.ts";
 
 /** One thing that goes wrong for a while. Times are milliseconds; `rate` is how often it is chosen beside others. */
 export interface Fault {
   readonly lastsMs: readonly [least: number, most: number];
+  /** It does not strike while this is false. */
+  readonly isPossible?: (at: Datacenter) => boolean;
   /** @returns what ends it */
   readonly begin: (at: Datacenter, random: Seeded) => () => Promise<void> | void;
 }
 
 const storeBackups = new WeakMap<Centrals, Backup[]>();
-/** One of those made before; one is made now, too. */
-function storeBackup(central: Centrals, random: Seeded): Backup | undefined {
-  const backups = storeBackups.get(central) ?? [];
-  storeBackups.set(central, [...backups, central.store.backup()]);
-  return backups[random.below(backups.length + 1)];
+
+/** Of the store, as it is made now and then by those who run central. */
+function backUp(central: Centrals): void {
+  storeBackups.set(central, [...(storeBackups.get(central) ?? []), central.store.backup()]);
 }
+
+/**
+ * What central and an agent both forget at once nobody can know again, and nothing can be kept that nobody knows of. So while a restored
+ * store has not been told everything, its agents keep their disks; and a store is not set back while an agent has yet to hear of it what
+ * was on its own disk.
+ */
+const centralKnows = ({ partition, world }: Datacenter): boolean => isTold(world.truth, partition);
+const agentKnows = ({ agent: { agent } }: Datacenter): boolean =>
+  agent !== undefined && agent.site.safeMode.why === undefined;
 
 const kept = new WeakMap<Datacenter, (readonly Change[])[]>();
 
@@ -88,6 +97,7 @@ export const faults = {
   },
   "agent's disk set back": {
     lastsMs: [1_000, 10_000],
+    isPossible: centralKnows,
     begin: (at, random) => {
       const copies = kept.get(at) ?? [];
       kept.set(at, [...copies, at.agentDisk.copy()]);
@@ -97,11 +107,16 @@ export const faults = {
       at.agent.kill();
       at.agentDisk.restore(copy);
       at.world.invariants.excuses.agentDiskRestored = true;
-      return () => at.agent.revive();
+      // It may hold once more what somebody had accepted since then.
+      return async () => {
+        await at.agent.revive();
+        if (at.world.invariants.excuses.storeRestored) await acceptHistory(at, random);
+      };
     },
   },
   "agent's disk lost": {
     lastsMs: [1_000, 60_000],
+    isPossible: centralKnows,
     begin: (at) => {
       at.agent.kill();
       at.agentDisk.restore([]);
@@ -196,21 +211,14 @@ export const faults = {
   },
   "store set back": {
     lastsMs: [60_000, 1_200_000],
+    isPossible: ({ world }) => world.datacenters.every(agentKnows),
     begin: (at, random) => {
-      const backup = storeBackup(at.central, random);
-      // The first time, the backup is only made.
-      if (!backup) return () => {};
+      const backup = random.pick(storeBackups.get(at.central)!);
+      backUp(at.central);
       // Put up in another place, central is found by people before its datacenters have a way to it.
       const elsewhere = random.chance(0.5) ? at.world.datacenters.map(({ link }) => link) : [];
       for (const link of elsewhere) link.cut();
-      const desired = new Map(backup.items.map(({ key, value }) => [key, value]));
-      at.central.kill();
-      at.world.invariants.onStoreRestore((uuid) => {
-        const bytes = desired.get(keyOf(kinds.machineDesired, uuid));
-        return bytes && fromBinary(MachineDesiredSchema, bytes).epoch;
-      });
-      at.central.store.restore(backup);
-      const up = Promise.all(at.central.all.map((one) => one.revive()));
+      const up = setBack(at.world, backup);
       // Somebody has looked at what is held, and lets the agent act on it.
       return async () => {
         for (const link of elsewhere) link.heal();
@@ -288,7 +296,8 @@ export class Nemesis {
   }
 
   async run(pauseMs: readonly [number, number]): Promise<void> {
-    const { outside } = this.#world;
+    const { outside, central } = this.#world;
+    backUp(central);
     while (!this.#isOver && this.#chosen.length > 0) {
       await outside.after(this.#random.between(...pauseMs));
       if (!this.#isOver) this.#strike(this.#random.pick(this.#chosen));
@@ -298,12 +307,13 @@ export class Nemesis {
   #strike(name: FaultName): void {
     if (this.#active.has(name)) return;
     const { trace, outside } = this.#world;
-    const { lastsMs, begin }: Fault = faults[name];
+    const { lastsMs, isPossible = () => true, begin }: Fault = faults[name];
+    const at = this.#random.pick(this.#world.datacenters);
+    if (!isPossible(at)) return;
     // Short ones are more frequent than long ones, by their logarithm.
     const ms = Math.exp(this.#random.between(Math.log(lastsMs[0]), Math.log(lastsMs[1])));
     trace.say(`FAULT ${name} for ${Math.round(ms)} ms`);
     this.injected.set(name, (this.injected.get(name) ?? 0) + 1);
-    const at = this.#random.pick(this.#world.datacenters);
     this.#active.set(name, begin(at, this.#random.branch(`${name} ${this.#world.time.nowMs}`)));
     outside.later(ms, () => void this.#end(name));
   }

@@ -110,17 +110,16 @@ export class Invariants {
       const desired = this.#desired(server);
       const { epoch } = server.disk;
       if (desired?.allocation && copied(server.uuid) !== desired.epoch) this.#orphans.set(server.uuid, desired.epoch);
-      const isInUse = desired?.allocation !== undefined && desired.epoch === epoch;
+      const isForgotten = this.#forgotten.get(server.uuid) === epoch;
+      const isInUse = isForgotten || (desired?.allocation !== undefined && desired.epoch === epoch);
       if (!isInUse) this.#givenBack.set(server.uuid, epoch);
-      else if (copied(server.uuid) !== epoch) this.#forgotten.set(server.uuid, epoch);
+      // What an older backup did not have, this one may have; a system that was never in use is nobody's yet.
+      else if (copied(server.uuid) === epoch) this.#forgotten.delete(server.uuid);
+      else if (server.data.epoch === epoch) this.#forgotten.set(server.uuid, epoch);
     }
   }
 
-  onWipe(server: SimServer, disk: "system" | "data"): void {
-    if (disk === "data") {
-      this.#onWipeData(server);
-      return;
-    }
+  onWipe(server: SimServer): void {
     this.checks++;
     const { epoch } = server.disk;
     if (epoch !== 0n && this.#forgotten.get(server.uuid) === epoch)
@@ -138,7 +137,7 @@ export class Invariants {
   }
 
   /** Central has been told that a system was installed: from then on what it wrote is kept, until its tenant gives it back. */
-  #onWipeData({ uuid, plan, data: { epoch, allocation } }: SimServer): void {
+  onWipeData({ uuid, plan, data: { epoch, allocation } }: SimServer): void {
     this.checks++;
     if (epoch === 0n || this.#isGivenBack(uuid, epoch)) return;
     const { truth } = this.#seen;
@@ -391,8 +390,8 @@ export class Invariants {
     if (network === "prov") this.#away.delete(server.uuid);
     // What the store has forgotten is left where it is, until somebody looks.
     if (!desired || desired.allocation || desired.release || this.#away.has(server.uuid)) return;
-    // Its partition may have given it away.
-    if (desired.delegated) return;
+    // Its partition may have given it away, also by a delegation that the store has forgotten.
+    if (desired.delegated || desired.epoch < (this.#given.get(server.uuid) ?? -1n)) return;
     if (desired.epoch <= (this.#orphans.get(server.uuid) ?? -1n)) return;
     if (network !== "prov" && this.#freedByCopy.get(server.uuid) !== desired.epoch)
       this.#fail(4, `${server.plan.name} is free and its port is in ${network}`);

@@ -82,8 +82,10 @@ function unsettledTenant(desired: MachineDesired, observed: MachineObserved, ser
   if (network === "prov") return "its port is not in its tenant's network";
   if (server.disk.epoch !== desired.epoch) return `its disk is of epoch ${server.disk.epoch}`;
   const { uuid } = desired.allocation!;
-  if (server.data.allocation !== uuid) return `its second disk is of allocation ${server.data.allocation}, not ${uuid}`;
   if (server.disk.allocation !== uuid) return `its disk is of allocation ${server.disk.allocation}, not ${uuid}`;
+  // One that was switched off before it was welcome has written nothing yet.
+  if (server.power === "on" && server.data.allocation !== uuid)
+    return `its second disk is of allocation ${server.data.allocation}, not ${uuid}`;
   return undefined;
 }
 
