@@ -152,7 +152,8 @@ test("a server that is not there, one that speaks no gRPC and one that ends insi
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   assert.equal((await refusal(answersFrom(url, never, { "user-agent": "html" }))).code, Code.Unimplemented);
   assert.equal((await refusal(answersFrom(url, never))).rawMessage, "the stream ended inside a message");
-  const closed = once(server.close(), "close");
+  const closed = once(server, "close");
+  server.close();
   server.emit("leave");
   await closed;
   assert.equal((await refusal(answersFrom(url, never))).code, Code.Unavailable);
