@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http2 from "node:http2";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
@@ -136,7 +136,8 @@ test("who stops, or leaves, cancels the call at the server", async () => {
 
 test("a server that is not there, one that speaks no gRPC and one that ends inside an answer are named", async () => {
   const server = http2.createServer();
-  server.on("session", (session) => server.once("leave", () => session.destroy()));
+  const sockets: Socket[] = [];
+  server.on("connection", (socket: Socket) => sockets.push(socket));
   server.on("stream", (stream, headers) => {
     stream.on("error", () => {});
     if (headers["user-agent"] === "html") {
@@ -154,7 +155,7 @@ test("a server that is not there, one that speaks no gRPC and one that ends insi
   assert.equal((await refusal(answersFrom(url, never))).rawMessage, "the stream ended inside a message");
   const closed = once(server, "close");
   server.close();
-  server.emit("leave");
+  for (const socket of sockets) socket.destroy();
   await closed;
   assert.equal((await refusal(answersFrom(url, never))).code, Code.Unavailable);
 });
