@@ -1,7 +1,7 @@
 // A network that a partition has made becomes an ordinary one in one commit. The addresses that came with it stay delegated by name for
 // a while, so central may use all others from then on.
 import { clone, create } from "@bufbuild/protobuf";
-import { budgetOf, noItems, withItems, withoutItems } from "#domain/budget/items.ts";
+import { budgetOf, recall } from "#domain/budget/items.ts";
 import { overlaps } from "#domain/network/prefix.ts";
 import { knownPrefixes } from "#domain/network/rules.ts";
 import { BudgetItemsSchema, BudgetSchema, type LocalNetwork } from "#gen/holdfast/state/v1/budget_pb.ts";
@@ -43,10 +43,7 @@ function giveUp(tx: Tx, row: Network, id: string): string | undefined {
   const isAdopted = budgetOf(row) === undefined;
   if (!budget || isAdopted) return `network ${row.id} is an ordinary one by now: delete it at central`;
   const next = clone(BudgetSchema, budget);
-  const items = create(BudgetItemsSchema, { networks: [row.id] });
-  next.free = withoutItems(next.free ?? noItems(), items);
-  next.recalled = withItems(next.recalled ?? noItems(), items);
-  next.generation++;
+  recall(next, create(BudgetItemsSchema, { networks: [row.id] }));
   tx.put(kinds.budget, id, next);
   return undefined;
 }

@@ -9,8 +9,7 @@ import {
   networkAddress,
   noItems,
   ofNetworkAddress,
-  withItems,
-  withoutItems,
+  recall,
 } from "#domain/budget/items.ts";
 import { type Budget, type BudgetItems, BudgetItemsSchema, BudgetSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { MachineLiveliness, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
@@ -53,10 +52,7 @@ function recallSurplus(budget: Budget, state: State, nowMs: number): void {
   const { free } = budget;
   if (!free) return;
   const surplus = budget.revoked ? free : surplusOf(budget, free, state, nowMs);
-  if (isEmpty(surplus)) return;
-  budget.free = withoutItems(free, surplus);
-  budget.recalled = withItems(budget.recalled ?? noItems(), surplus);
-  budget.generation++;
+  if (!isEmpty(surplus)) recall(budget, surplus);
 }
 
 function surplusOf(budget: Budget, free: BudgetItems, state: State, nowMs: number): BudgetItems {

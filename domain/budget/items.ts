@@ -43,6 +43,13 @@ export const withItems = (a: BudgetItems, b: BudgetItems): BudgetItems =>
     networkAddresses: [...new Set([...a.networkAddresses, ...b.networkAddresses])],
   });
 
+/** Asks for items back: not to be used from now on, as their agent learns by the generation. Edits the budget. */
+export function recall(budget: Budget, items: BudgetItems): void {
+  budget.free = withoutItems(budget.free ?? noItems(), items);
+  budget.recalled = withItems(budget.recalled ?? noItems(), items);
+  budget.generation++;
+}
+
 /** An address of a network that is delegated, as budgets list it. */
 export const networkAddress = (network: string, ip: string): string => `${network}/${ip}`;
 
