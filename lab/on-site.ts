@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { siteSocket } from "./daemons.ts";
 import type { LabPlan, MachinePlan } from "./plan.ts";
 import { run, start } from "./process.ts";
-import { Late } from "./waiting.ts";
+import { comesTrue, Late } from "./waiting.ts";
 
 const cli = path.resolve(import.meta.dirname, "../cli/holdfast.mjs");
 const lookEveryMs = 3_000;
@@ -19,18 +19,12 @@ export class OnSite {
 
   /** Waits until the agent itself says that of the machine; an agent that is away is asked again. */
   async until({ name, uuid }: MachinePlan, state: string, deadlineMs: number): Promise<void> {
-    const deadline = performance.now() + deadlineMs;
-    for (let now = "nothing is known of it"; ; ) {
-      try {
-        const machines = JSON.parse(await this.#site(["machines", "-o", "json"])) as Machines;
-        now = machines.find((m) => m.uuid === uuid)?.state ?? "the agent does not know it";
-        if (now === `SITE_MACHINE_STATE_${state}`) return;
-      } catch (error) {
-        now = (error as Error).message;
-      }
-      if (performance.now() > deadline) throw new Late(`${name} is ${state} by the agent's word`, deadlineMs, now);
-      await delay(lookEveryMs);
-    }
+    const look = async () => {
+      const machines = JSON.parse(await this.#site(["machines", "-o", "json"])) as Machines;
+      const now = machines.find((m) => m.uuid === uuid)?.state ?? "the agent does not know it";
+      if (now !== `SITE_MACHINE_STATE_${state}`) throw new Error(now);
+    };
+    await comesTrue(`${name} is ${state} by the agent's word`, deadlineMs, look, { everyMs: lookEveryMs });
   }
 
   /** Resolves when the agent has carried it out. */

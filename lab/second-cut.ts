@@ -1,5 +1,4 @@
 import { cp, readFile, rm } from "node:fs/promises";
-import { setTimeout as delay } from "node:timers/promises";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
@@ -7,7 +6,7 @@ import { ProjectRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { hourMs } from "#lib/durations.ts";
 import { type Api, openApi } from "./api.ts";
-import { type Checks, reasonOf } from "./checks.ts";
+import type { Checks } from "./checks.ts";
 import { agentFolder, siteApiUrl, siteCertificateFile } from "./daemons.ts";
 import type { Holdfast } from "./holdfast.ts";
 import type { Lab } from "./lab.ts";
@@ -21,7 +20,7 @@ import {
   reportDeadlineMs,
   type Tenant,
 } from "./tenant.ts";
-import { Late } from "./waiting.ts";
+import { comesTrue } from "./waiting.ts";
 import { hasPhonedHome } from "./watch.ts";
 
 /** Central looks at budgets and at who may use them that often, and the agent has to hear of it. */
@@ -212,15 +211,7 @@ export class SecondCut {
 
   /** Asks until it does not throw. */
   async #comesTrue(what: string, deadlineMs: number, look: () => Promise<void>): Promise<void> {
-    const deadline = performance.now() + deadlineMs;
-    for (;;) {
-      try {
-        return await look();
-      } catch (error) {
-        if (performance.now() > deadline) throw new Late(what, deadlineMs, reasonOf(error));
-      }
-      await delay(lookEveryMs, undefined, { signal: this.#parts.lab.signal });
-    }
+    await comesTrue(what, deadlineMs, look, { everyMs: lookEveryMs, signal: this.#parts.lab.signal });
   }
 }
 

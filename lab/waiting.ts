@@ -1,8 +1,32 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { reasonOf } from "./checks.ts";
+
 /** What has not happened when its deadline passed. */
 export class Late extends Error {
   constructor(what: string, deadlineMs: number, now: string) {
     super(`${what}: not within ${Math.round(deadlineMs / 1000)} s${now === "" ? "" : `; now: ${now}`}`);
     this.name = "Late";
+  }
+}
+
+/**
+ * Asks somebody who cannot tell of himself, until the asking does not throw.
+ * @throws Late with the last reason
+ */
+export async function comesTrue<T>(
+  what: string,
+  deadlineMs: number,
+  look: () => Promise<T>,
+  { everyMs, signal }: { readonly everyMs: number; readonly signal?: AbortSignal },
+): Promise<T> {
+  const deadline = performance.now() + deadlineMs;
+  for (;;) {
+    try {
+      return await look();
+    } catch (error) {
+      if (performance.now() > deadline) throw new Late(what, deadlineMs, reasonOf(error));
+    }
+    await delay(everyMs, undefined, { signal });
   }
 }
 
