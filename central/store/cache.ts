@@ -144,14 +144,13 @@ export class Cache {
 
   /** Registers an index, computed over what is there and kept from then on. Asking twice for a name gives the same one. */
   index<K extends Kind, B extends Kind>(kind: K, name: string, keysOf: KeysOf<K, B>, beside?: B): Index<K> {
-    const { indexes, rows } = this.#table(kind);
-    const known = indexes.get(name);
-    if (known !== undefined) return known.index as unknown as Index<K>; // registered under the same kind
     const index = { kind, name, keysOf, beside } as unknown as Index; // only ever given its kinds' values
-    const entry = new IndexEntry(index, rows, beside && this.#table(beside).rows);
-    indexes.set(name, entry);
-    this.#keep(entry, kind, beside);
-    return index as unknown as Index<K>; // as above
+    const entry = this.#registered(
+      (t) => t.indexes,
+      index,
+      (rows, other) => new IndexEntry(index, rows, other),
+    );
+    return entry.index as unknown as Index<K>; // registered under the same kind
   }
 
   /** In id order. */
@@ -162,14 +161,13 @@ export class Cache {
 
   /** Registers a grouping, computed over what is there and kept from then on. Asking twice for a name gives the same one. */
   grouping<K extends Kind, B extends Kind>(kind: K, name: string, placesOf: PlacesOf<K, B>, beside?: B): Grouping<K> {
-    const { groupings, rows } = this.#table(kind);
-    const known = groupings.get(name);
-    if (known !== undefined) return known.grouping as unknown as Grouping<K>; // registered under the same kind
     const grouping = { kind, name, placesOf, beside } as unknown as Grouping; // only ever given its kinds' values
-    const entry = new GroupingEntry(grouping, rows, beside && this.#table(beside).rows);
-    groupings.set(name, entry);
-    this.#keep(entry, kind, beside);
-    return grouping as unknown as Grouping<K>; // as above
+    const entry = this.#registered(
+      (t) => t.groupings,
+      grouping,
+      (rows, other) => new GroupingEntry(grouping, rows, other),
+    );
+    return entry.grouping as unknown as Grouping<K>; // registered under the same kind
   }
 
   groups<K extends Kind>(grouping: Grouping<K>, key: string): Groups<K> {
@@ -179,13 +177,12 @@ export class Cache {
 
   /** Registers a fold, computed over what is there and kept from then on. Asking twice for a name gives the same one. */
   fold<K extends Kind, V, P>(fold: Fold<K, V, P>): Fold<K, V, P> {
-    const { folds, rows } = this.#table(fold.kind);
-    const known = folds.get(fold.name);
-    if (known !== undefined) return known.fold as unknown as Fold<K, V, P>; // registered under the same kind and name
-    const entry = new FoldEntry(fold as unknown as Fold, rows); // only ever given its kind's values
-    folds.set(fold.name, entry);
-    this.#keep(entry, fold.kind, undefined);
-    return fold;
+    const given = fold as unknown as Fold; // only ever given its kind's values
+    return this.#registered(
+      (t) => t.folds,
+      given,
+      (rows) => new FoldEntry(given, rows),
+    ).fold as unknown as Fold<K, V, P>; // registered under the same kind and name
   }
 
   folded<K extends Kind, V, P>(fold: Fold<K, V, P>, group: string): V {
@@ -228,10 +225,22 @@ export class Cache {
     this.#revision = 0n;
   }
 
-  #keep(derived: Derived, kind: Kind, beside: Kind | undefined): void {
-    this.#table(kind).derived.push(derived);
-    if (beside !== undefined) this.#table(beside).besides.push(derived);
-    for (const row of derived.rows.values()) derived.enter(row, derived.beside?.get(row.id));
+  /** The one of that name; when there is none yet, it is made, and filled with what is there. */
+  #registered<D extends Derived>(
+    among: (table: Table) => Map<string, D>,
+    { kind, name, beside }: { readonly kind: Kind; readonly name: string; readonly beside?: Kind | undefined },
+    make: (rows: Rows, other: Rows | undefined) => D,
+  ): D {
+    const table = this.#table(kind);
+    const known = among(table).get(name);
+    if (known !== undefined) return known;
+    const other = beside && this.#table(beside);
+    const made = make(table.rows, other?.rows);
+    among(table).set(name, made);
+    table.derived.push(made);
+    other?.besides.push(made);
+    for (const row of made.rows.values()) made.enter(row, made.beside?.get(row.id));
+    return made;
   }
 
   #change({ key, item }: StoreChange): Change | undefined {
