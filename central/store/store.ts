@@ -1,3 +1,5 @@
+import type { Message } from "@bufbuild/protobuf";
+
 /** What central asks of a store: ordered revisions, conditional commits, watches that resume. Keys are text, values bytes. */
 export interface Store {
   /** Id of this store's history. Another id than yesterday's: the content was made anew or restored, and revisions do not compare. */
@@ -64,6 +66,8 @@ export interface Condition {
 export interface Put {
   readonly key: string;
   readonly value: Uint8Array;
+  /** What the value says, for who reads it again soon. A store does not look at it. */
+  readonly decoded?: Message;
   /** The key goes away this long after the commit, unless put again. */
   readonly ttlMs?: number;
 }

@@ -116,7 +116,11 @@ export class Transactor {
       return committed;
     });
     this.#landing.add(landing);
-    return landing.finally(() => this.#landing.delete(landing));
+    this.#cache.expect(commit.puts);
+    return landing.finally(() => {
+      this.#landing.delete(landing);
+      this.#cache.expectNoLonger(commit.puts);
+    });
   }
 
   async #commit(commit: Commit) {

@@ -90,7 +90,8 @@ export class TxRecord implements Tx {
     const deletes: string[] = [];
     for (const [key, { kind, value, ttlMs }] of this.#writes) {
       if (value !== undefined) {
-        puts.push({ key, value: toBinary(kind.schema, value), ...(ttlMs === undefined ? {} : { ttlMs }) });
+        const put = { key, value: toBinary(kind.schema, value), decoded: value };
+        puts.push(ttlMs === undefined ? put : { ...put, ttlMs });
       } else if (this.#seen.get(key) !== 0n) deletes.push(key);
     }
     if (puts.length + deletes.length === 0) return undefined;
