@@ -1,16 +1,16 @@
 // Finds traces by indexes: each is found under its uuid, and under the hour in which it was written with each thing that is asked for.
 
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type AuditPhase,
   type AuditQuery,
   AuditQuerySchema,
   type AuditTrace,
-  AuditTraceSchema,
 } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { LabelsSchema, MetaSchema } from "#gen/metalstack/api/v2/common_pb.ts";
 import { dayMs, hourMs } from "#lib/durations.ts";
+import { copyOf } from "#lib/message.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { timeOf, traceLabels } from "./trace.ts";
@@ -114,7 +114,7 @@ function matches(trace: AuditTrace, query: AuditQuery): boolean {
 
 /** The trace of an act on site, with the partition, which is a part of its id. */
 function onSite(id: string, trace: AuditTrace): AuditTrace {
-  const shown = clone(AuditTraceSchema, trace);
+  const shown = copyOf(trace);
   shown.meta ??= create(MetaSchema);
   shown.meta.labels ??= create(LabelsSchema);
   shown.meta.labels.labels[traceLabels.partition] = id.slice(0, id.indexOf("/"));

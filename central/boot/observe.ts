@@ -1,11 +1,12 @@
 // What central enters of a machine by itself, in partitions whose machines speak to it directly.
-import { clone, create, equals } from "@bufbuild/protobuf";
+import { create, equals } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { recordEvent } from "#domain/machine/lifecycle.ts";
 import { type MachineDesired, type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
+import { copyOf } from "#lib/message.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { unknown } from "../catalog/catalog.ts";
@@ -66,7 +67,7 @@ export async function observe<R>(
 /** What is known of the machine, to be changed and then entered. @param desired undefined for a new one */
 export function draftOf(tx: Tx, uuid: string, desired: MachineDesired | undefined): MachineObserved {
   const stored = tx.get(kinds.machineObserved, uuid);
-  const draft = stored ? clone(MachineObservedSchema, stored) : create(MachineObservedSchema, { uuid });
+  const draft = stored ? copyOf(stored) : create(MachineObservedSchema, { uuid });
   if (desired) noteReclaim(draft, desired);
   return draft;
 }

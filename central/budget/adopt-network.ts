@@ -1,11 +1,12 @@
 // A network that a partition has made becomes an ordinary one in one commit. The addresses that came with it stay delegated by name for
 // a while, so central may use all others from then on.
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { budgetOf, recall } from "#domain/budget/items.ts";
 import { overlaps } from "#domain/network/prefix.ts";
 import { knownPrefixes } from "#domain/network/rules.ts";
-import { BudgetItemsSchema, BudgetSchema, type LocalNetwork } from "#gen/holdfast/state/v1/budget_pb.ts";
+import { BudgetItemsSchema, type LocalNetwork } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { type Network, NetworkSchema } from "#gen/metalstack/api/v2/network_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { claimTurn } from "../catalog/claim.ts";
 import { holderOfVrf, takeVrf } from "../network/vrf.ts";
 import { kinds } from "../store/kinds.ts";
@@ -42,7 +43,7 @@ function giveUp(tx: Tx, row: Network, id: string): string | undefined {
   const budget = tx.get(kinds.budget, id);
   const isAdopted = budgetOf(row) === undefined;
   if (!budget || isAdopted) return `network ${row.id} is an ordinary one by now: delete it at central`;
-  const next = clone(BudgetSchema, budget);
+  const next = copyOf(budget);
   recall(next, create(BudgetItemsSchema, { networks: [row.id] }));
   tx.put(kinds.budget, id, next);
   return undefined;

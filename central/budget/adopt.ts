@@ -1,5 +1,4 @@
 // What a partition gave away by itself becomes an ordinary allocation, or an ordinary release, in one commit. Its items leave the budget.
-import { clone } from "@bufbuild/protobuf";
 import { addressItems, budgetOf, machineItems, withoutItems } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { machineLabel } from "#domain/ip/machine-label.ts";
@@ -7,15 +6,10 @@ import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { epochMax } from "#domain/machine/epoch.ts";
 import { firstDesired } from "#domain/machine/first-desired.ts";
 import { touched } from "#domain/meta.ts";
-import {
-  type Budget,
-  type BudgetItems,
-  BudgetSchema,
-  type LocalIp,
-  type LocalMachine,
-} from "#gen/holdfast/state/v1/budget_pb.ts";
-import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { Budget, BudgetItems, LocalIp, LocalMachine } from "#gen/holdfast/state/v1/budget_pb.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { IP } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { claim, holderOf } from "../catalog/claim.ts";
 import { asnClaim } from "../machine/asn.ts";
 import { kinds } from "../store/kinds.ts";
@@ -48,7 +42,7 @@ export function adoptMachine(tx: Tx, local: LocalMachine, partition: string, now
   leaveBudget(tx, local.budget, () => machineItems(local));
   for (const ip of local.ips) takeOver(tx, ip);
   for (const asn of machineItems(local).asns) claim(tx, asnClaim(asn), id);
-  const next = clone(MachineDesiredSchema, before);
+  const next = copyOf(before);
   next.epoch = epoch;
   withdrawStale(next, nowMs);
   next.meta = touched(before.meta, nowMs);
@@ -132,7 +126,7 @@ export function adoptIp(tx: Tx, { ip, budget, deleted }: LocalIp, partition: str
 export function leaveBudget(tx: Tx, id: string | undefined, itemsOf: (budget: Budget) => BudgetItems): void {
   const budget = id === undefined ? undefined : tx.get(kinds.budget, id);
   if (!budget) return;
-  const next = clone(BudgetSchema, budget);
+  const next = copyOf(budget);
   const items = itemsOf(budget);
   if (next.free) next.free = withoutItems(next.free, items);
   if (next.recalled) next.recalled = withoutItems(next.recalled, items);

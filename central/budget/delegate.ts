@@ -1,5 +1,5 @@
 // Fills a budget up. Everything that is delegated is taken by the keys by which anybody takes it, so nobody else has it.
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { addressesIn, budgetLabel, isEmpty, networkAddress, noItems, withItems } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { ephemeralIp } from "#domain/machine/allocation.ts";
@@ -8,10 +8,11 @@ import { placeMachine, shuffled } from "#domain/machine/placement.ts";
 import { newMeta } from "#domain/meta.ts";
 import type { Family } from "#domain/network/prefix.ts";
 import { type Budget, BudgetItemsSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
-import { DelegationSchema, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { DelegationSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
 import { MachineAllocationType } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type Network, NetworkSchema, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { familiesOf, nextAddress } from "../ip/address.ts";
@@ -82,7 +83,7 @@ function delegateMachines(tx: Tx, budget: Budget, { state, indexes, seed, quotaL
   return placement.machines.slice(0, Math.max(0, Math.min(missing, room, atOnce))).flatMap(({ desired: seen }) => {
     const desired = tx.get(kinds.machineDesired, seen.uuid);
     if (!desired || desired.allocation || desired.delegated || desired.release) return [];
-    const next = clone(MachineDesiredSchema, desired);
+    const next = copyOf(desired);
     const epochLast = nextEpoch(desired, state.get(kinds.machineObserved, seen.uuid)?.value) + epochsDelegated;
     next.delegated = create(DelegationSchema, { budget: budget.id, outbox, project, epochLast });
     tx.put(kinds.machineDesired, seen.uuid, next);

@@ -1,5 +1,5 @@
 // holdfast.api.v1.BudgetService: what partitions may give away by themselves.
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { addressesIn, isEmpty, noItems, withItems } from "#domain/budget/items.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
@@ -7,8 +7,9 @@ import { newMeta, touched } from "#domain/meta.ts";
 import { isChild, isSuper } from "#domain/network/rules.ts";
 import { BudgetService, type BudgetView, BudgetViewSchema, type GrantRequest } from "#gen/holdfast/api/v1/budget_pb.ts";
 import { type Budget, BudgetSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
-import { MachineDesiredSchema, ReleaseSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { ReleaseSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { unknown, usable } from "../catalog/catalog.ts";
 import { causeOf } from "../history/cause.ts";
@@ -29,7 +30,7 @@ export function budgetService(ports: BudgetPorts): Implementation {
   const keeper = new BudgetKeeper(ports);
   const change = async (context: HandlerContext, id: string, edit: (draft: Budget, tx: Tx) => void) => {
     await state.transact((tx) => {
-      const draft = clone(BudgetSchema, tx.get(kinds.budget, id) ?? unknown("budget", id));
+      const draft = copyOf(tx.get(kinds.budget, id) ?? unknown("budget", id));
       edit(draft, tx);
       draft.meta = touched(draft.meta, clock.wallMs());
       tx.put(kinds.budget, id, draft);
@@ -156,7 +157,7 @@ function revoke(tx: Tx, draft: Budget, { force, state, nowMs }: Revoking): void 
   for (const uuid of draft.recalled.machines) {
     const desired = tx.get(kinds.machineDesired, uuid);
     if (desired?.delegated?.budget !== draft.id) continue;
-    const next = clone(MachineDesiredSchema, desired);
+    const next = copyOf(desired);
     next.epoch = nextEpoch(desired, state.get(kinds.machineObserved, uuid)?.value);
     next.meta = touched(desired.meta, nowMs);
     delete next.delegated;

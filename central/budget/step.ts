@@ -1,6 +1,6 @@
 // Brings a budget one step nearer to what is wanted of it: delegates what is missing, recalls what is too many, and takes back what its
 // agent does not use.
-import { clone, create, equals } from "@bufbuild/protobuf";
+import { create, equals } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   addressesIn,
@@ -13,6 +13,7 @@ import {
 } from "#domain/budget/items.ts";
 import { type Budget, type BudgetItems, BudgetItemsSchema, BudgetSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { MachineLiveliness, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { viewOf } from "../machine/views.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -28,7 +29,7 @@ const youthMs = 5 * 60_000;
 export function stepBudget(tx: Tx, id: string, ports: DelegatePorts): boolean {
   const stored = tx.get(kinds.budget, id);
   if (!stored) return false;
-  const budget = clone(BudgetSchema, stored);
+  const budget = copyOf(stored);
   const { free = noItems(), recalled = noItems() } = budget;
   Object.assign(budget, { free, recalled });
   recallSurplus(budget, ports.state, ports.nowMs);

@@ -1,10 +1,10 @@
 // What is recalled becomes central's again: by the word of its agent, or because nothing can use it any more.
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { budgetOf, isEmpty, noItems, ofNetworkAddress, withoutItems } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { type Budget, type BudgetItems, BudgetItemsSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
-import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { holderOf, unclaim } from "../catalog/claim.ts";
 import { ipIndexes } from "../ip/indexes.ts";
 import { asnClaim } from "../machine/asn.ts";
@@ -41,7 +41,7 @@ export function takeBack(tx: Tx, budget: Budget, state: State): boolean {
 function freeMachine(tx: Tx, uuid: string, { id }: Budget): void {
   const desired = tx.get(kinds.machineDesired, uuid);
   if (desired?.delegated?.budget !== id) return;
-  const next = clone(MachineDesiredSchema, desired);
+  const next = copyOf(desired);
   next.epoch = nextEpoch(desired, undefined);
   delete next.delegated;
   tx.put(kinds.machineDesired, uuid, next);

@@ -1,9 +1,10 @@
 // What all kinds of stored things have in common: found or not, created once, changed under a lock, deleted when nobody needs them.
-import { clone, type Message } from "@bufbuild/protobuf";
+import type { Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { checkLock, newMeta, touched } from "#domain/meta.ts";
 import type { Labels, Meta, UpdateLabels, UpdateMeta } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { Clock } from "#lib/clock.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { beside, type Cause, causeOf } from "../history/cause.ts";
 import type { Stored } from "../store/cache.ts";
@@ -58,7 +59,7 @@ export function catalog<K extends Kind>(
   // Every kind that has a catalog is a message with meta; the compiler knows that only where the kind is named.
   type T = Of<K> & Thing;
   const read = (tx: Tx, id: string): T => (tx.get(kind, id) as T | undefined) ?? unknown(noun, id);
-  const copy = (thing: T): T => clone(kind.schema, thing) as T;
+  const copy = (thing: T): T => copyOf(thing) as T;
   const changes = (cause: Cause): CatalogChanges<T> => ({
     async create(id, thing, labels, check) {
       const { result } = await state.transact((tx) => {

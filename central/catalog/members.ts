@@ -1,8 +1,8 @@
 // Who belongs to a tenant or a project. One of them is always an owner.
-import { clone } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { touched } from "#domain/meta.ts";
 import type { Clock } from "#lib/clock.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { type Cause, causeOf } from "../history/cause.ts";
 import { isReservedUser } from "../identity/identity.ts";
@@ -82,7 +82,7 @@ export function members<K extends MemberKind>(
       wanted(role);
       const { result } = await state.transact((tx) => {
         if (role !== given.owner) checkLoose(tx, of, member);
-        const draft = clone(kind.schema, found(tx, of, member)) as Of<K>;
+        const draft = copyOf(found(tx, of, member)) as Of<K>;
         if (role !== given.owner) keepAnOwner(tx, of, member);
         draft.role = role;
         draft.meta = touched(draft.meta, clock.wallMs());

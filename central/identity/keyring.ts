@@ -1,10 +1,11 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type CryptoKey, importJWK, type JWK } from "jose";
 import { type VerifyingKey, VerifyingKeySchema } from "#gen/holdfast/state/v1/budget_pb.ts";
-import { type SigningKey, SigningKeySchema } from "#gen/holdfast/state/v1/token_pb.ts";
+import type { SigningKey } from "#gen/holdfast/state/v1/token_pb.ts";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
+import { copyOf } from "#lib/message.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { type KeyTimes, keyPlan } from "./key-plan.ts";
@@ -42,7 +43,7 @@ export class Keyring {
     const { state, clock, newSigningKey } = this.#ports;
     const { next, over } = this.#plan();
     if (next === undefined && over.length === 0) return undefined;
-    const made = next && clone(SigningKeySchema, await newSigningKey());
+    const made = next && copyOf(await newSigningKey());
     const { result } = await state.transact((tx) => {
       const stored = tx.list(kinds.signingKey).map((row) => timesOf(row.value));
       const plan = keyPlan(stored, clock.wallMs());

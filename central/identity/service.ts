@@ -1,10 +1,8 @@
-import { clone } from "@bufbuild/protobuf";
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import { checkLock, touched } from "#domain/meta.ts";
 import { type AskedPermission, flatPermissions } from "#domain/token/permission.ts";
 import { tokenMatches } from "#domain/token/query.ts";
-import { StoredTokenSchema } from "#gen/holdfast/state/v1/token_pb.ts";
 import { TokenService as AdminTokenService } from "#gen/metalstack/admin/v2/token_pb.ts";
 import { AdminRole, InfraRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import {
@@ -15,6 +13,7 @@ import {
   type TokenServiceUpdateRequest,
 } from "#gen/metalstack/api/v2/token_pb.ts";
 import { hourMs } from "#lib/durations.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { unknown } from "../catalog/catalog.ts";
@@ -123,7 +122,7 @@ function changed(
   permissions: readonly AskedPermission[],
   nowMs: number,
 ): Token {
-  const stored = clone(StoredTokenSchema, tx.get(kinds.token, request.uuid) ?? unknown("token", request.uuid));
+  const stored = copyOf(tx.get(kinds.token, request.uuid) ?? unknown("token", request.uuid));
   const token = stored.token ?? unknown("token", request.uuid);
   checkLock(`token ${token.uuid}`, token.meta, request.updateMeta);
   // A void grant would come to life again: from this change on, whatever is there now was there before.

@@ -1,10 +1,11 @@
 // Certificates of agents: given for a join token or for the one before, listed, revoked.
 
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Credential, CredentialSchema } from "#gen/holdfast/join/v1/join_pb.ts";
 import { type AgentCertificate, AgentCertificateSchema } from "#gen/holdfast/state/v1/join_pb.ts";
 import { dayMs } from "#lib/durations.ts";
+import { copyOf } from "#lib/message.ts";
 import { agentUser } from "../identity/identity.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -80,7 +81,7 @@ export function revoke(
     .filter((c) => c.partition === partition && !c.revokedAt && !isOver(c, nowMs))
     .filter((c) => serial === "" || c.serial === serial);
   return good.map(({ fingerprint }) => {
-    const revoked = clone(AgentCertificateSchema, tx.get(kinds.agentCertificate, fingerprint)!);
+    const revoked = copyOf(tx.get(kinds.agentCertificate, fingerprint)!);
     revoked.revokedAt = timestampFromMs(nowMs);
     revoked.revokedBy = user;
     keep(tx, revoked, nowMs);

@@ -1,10 +1,11 @@
 // Join tokens: made by an administrator for one agent of one partition, used once.
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { joinString } from "#domain/join/join-string.ts";
 import { InvitationSchema } from "#gen/holdfast/join/v1/join_pb.ts";
 import { JoinSecretSchema, type JoinToken, JoinTokenSchema } from "#gen/holdfast/state/v1/join_pb.ts";
 import { equalSecrets } from "#lib/bytes.ts";
+import { copyOf } from "#lib/message.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { Secret } from "#lib/secret.ts";
@@ -101,7 +102,7 @@ export function putUsed(
   use: { readonly host: string; readonly fingerprint: string },
   nowMs: number,
 ): void {
-  const used = clone(JoinTokenSchema, token);
+  const used = copyOf(token);
   used.use = { $typeName: "holdfast.state.v1.JoinTokenUse", ...use, at: timestampFromMs(nowMs) };
   put(tx, used, nowMs);
 }
@@ -111,7 +112,7 @@ export function revokeToken(tx: Tx, id: string, nowMs: number): JoinToken {
   const token = tx.get(kinds.joinToken, id);
   if (!token) throw new Refusal("not-found", `join token ${id} does not exist`, { field: "id" });
   checkUsable(token, token.partition, nowMs);
-  const revoked = clone(JoinTokenSchema, token);
+  const revoked = copyOf(token);
   revoked.revokedAt = timestampFromMs(nowMs);
   put(tx, revoked, nowMs);
   return revoked;

@@ -1,6 +1,5 @@
 // One allocation is one commit: machine, addresses and ASN together, under the revisions that were read.
 // What is only looked at to choose comes from the state, without a condition; what is chosen is read through the transaction.
-import { clone } from "@bufbuild/protobuf";
 import { newAllocation } from "#domain/machine/allocation.ts";
 import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { type Resolved, roleOf } from "#domain/machine/create.ts";
@@ -17,8 +16,9 @@ import {
 } from "#domain/machine/placement.ts";
 import { touched } from "#domain/meta.ts";
 import type { Pool } from "#domain/size/reservation.ts";
-import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Search } from "../network/search.ts";
 import type { Spaces } from "../network/spaces.ts";
@@ -62,7 +62,7 @@ export function allocate(
   const asn = takeAsn(tx, spaces, allocation, context.seed);
   const { addresses } = spaces;
   const joining = { project: request.project, machine: desired.uuid, asn, nowMs, newUuid, addresses, search };
-  const next = clone(MachineDesiredSchema, desired);
+  const next = copyOf(desired);
   next.epoch = nextEpoch(desired, observed);
   withdrawStale(next, nowMs);
   next.meta = touched(desired.meta, nowMs);

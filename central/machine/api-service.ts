@@ -1,11 +1,11 @@
 // metalstack.api.v2.MachineService: machines as the members of a project see and change them.
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { checkSshKeys } from "#domain/machine/create.ts";
 import { systemTags } from "#domain/machine/tags.ts";
 import { checkLock, touched } from "#domain/meta.ts";
 import { releaseTaskId } from "#domain/task/machine-tasks.ts";
-import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { AdminRole, LabelsSchema, type Meta, MetaSchema, type UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
 import {
   type Machine,
@@ -14,6 +14,7 @@ import {
   type MachineService,
   type MachineServiceUpdateRequest,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { causeOf } from "../history/cause.ts";
@@ -98,7 +99,7 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
 }
 
 function updated(desired: MachineDesired, request: MachineServiceUpdateRequest, nowMs: number): MachineDesired {
-  const next = clone(MachineDesiredSchema, desired);
+  const next = copyOf(desired);
   const { allocation } = next;
   if (!allocation) return next;
   checkLock(`machine ${request.uuid}`, allocation.meta, request.updateMeta);

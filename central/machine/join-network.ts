@@ -1,14 +1,14 @@
 // What a machine gets in a network: addresses, given ones or free ones, and the way to the rest of the world.
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { machineLabel, machineOf } from "#domain/ip/machine-label.ts";
 import { canonicalIp } from "#domain/ip/query.ts";
 import { ephemeralIp, machineNetwork } from "#domain/machine/allocation.ts";
 import { newMeta } from "#domain/meta.ts";
 import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
-import { IPSchema } from "#gen/metalstack/api/v2/ip_pb.ts";
 import type { MachineNetwork } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { checkNotDelegated } from "../budget/delegated.ts";
 import { familiesOf, nextAddress, type Searched } from "../ip/address.ts";
@@ -48,7 +48,7 @@ function takeGiven(tx: Tx, network: Network, text: string, { project, machine }:
       reason: "ADDRESS_IN_USE",
     });
   }
-  const next = clone(IPSchema, owned);
+  const next = copyOf(owned);
   const labels = { ...next.meta?.labels?.labels, [machineLabel]: machine };
   next.meta = { ...(next.meta ?? newMeta(undefined, 0)), labels: create(LabelsSchema, { labels }) };
   tx.put(kinds.ip, id, next);

@@ -1,7 +1,7 @@
-import { clone } from "@bufbuild/protobuf";
 import { newOrder, withdrawStale } from "#domain/machine/bmc-order.ts";
-import { MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineBMCCommand as Command } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -26,7 +26,7 @@ export function giveOrder(tx: Tx, observed: MachineObserved | undefined, order: 
       { field: "uuid" },
     );
   }
-  const next = clone(MachineDesiredSchema, desired);
+  const next = copyOf(desired);
   // Those that are void need not wait for an agent that is away to say so.
   withdrawStale(next, nowMs);
   const wish = { uuid, command, id, issuedBy: user, epoch: desired.epoch, nowMs };

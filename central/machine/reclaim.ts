@@ -1,9 +1,9 @@
-import { clone } from "@bufbuild/protobuf";
 import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { firstDesired } from "#domain/machine/first-desired.ts";
 import { touched } from "#domain/meta.ts";
-import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -25,7 +25,7 @@ export function reclaim(tx: Tx, uuid: string, nowMs: number): MachineDesired {
     const text = `machine ${uuid} is delegated to partition ${desired.partition} by budget ${desired.delegated.budget}: revoke that`;
     throw new Refusal("precondition", text, { reason: "DELEGATED" });
   }
-  const next = desired ? clone(MachineDesiredSchema, desired) : firstDesired(observed, nowMs);
+  const next = desired ? copyOf(desired) : firstDesired(observed, nowMs);
   next.epoch = nextEpoch(desired, observed);
   withdrawStale(next, nowMs);
   next.meta = touched(next.meta, nowMs);

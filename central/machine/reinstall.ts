@@ -1,11 +1,12 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type OsDisks, osDisks } from "#domain/filesystem/os-disks.ts";
 import { checkImageOfSize, imageWanted, roleOf } from "#domain/machine/create.ts";
 import { isReinstallDue, nextReinstallNumber, reinstallProgress, systemOnDisk } from "#domain/machine/reinstall.ts";
 import { touched } from "#domain/meta.ts";
-import { type MachineDesired, MachineDesiredSchema, ReinstallSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { type MachineDesired, ReinstallSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { type MachineAllocation, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { hasAgent } from "../boot/observe.ts";
 import { kinds } from "../store/kinds.ts";
@@ -47,7 +48,7 @@ export function reinstall(
   checkImageOfSize(tx.get(kinds.sizeImageConstraint, observed?.size ?? ""), wanted.id);
   const disks = osDisks(allocation.filesystemLayout);
   if (!disks.ok) throw new Refusal("precondition", disks.error, { reason: "LAYOUT_NOT_REINSTALLABLE" });
-  const next = clone(MachineDesiredSchema, desired);
+  const next = copyOf(desired);
   // Orders before this one that were not carried out never replaced what is there.
   const formerImage = isReinstallDue(desired, observed) ? desired.reinstall?.formerImage : allocation.image;
   next.reinstall = create(ReinstallSchema, {
@@ -84,7 +85,7 @@ export function abortReinstall(tx: Tx, { uuid, project, nowMs }: Named): Machine
         : `machine ${uuid}: reinstallation ${order.number} has begun to overwrite the old system, and goes on; the kept disks stay as they are`;
     throw new Refusal("precondition", text, { reason: system === "none" ? "NO_SYSTEM" : "OVERWRITTEN" });
   }
-  const next = clone(MachineDesiredSchema, desired);
+  const next = copyOf(desired);
   if (next.reinstall) next.reinstall.aborted = true;
   if (next.allocation && order.formerImage) next.allocation.image = order.formerImage;
   next.meta = touched(next.meta, nowMs);

@@ -1,9 +1,10 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { touched } from "#domain/meta.ts";
-import { type MachineDesired, MachineDesiredSchema, ReleaseSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { type MachineDesired, ReleaseSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -29,7 +30,7 @@ export function release(
       reason: "MACHINE_LOCKED",
     });
   }
-  const next = clone(MachineDesiredSchema, desired as MachineDesired); // it has an allocation
+  const next = copyOf(desired as MachineDesired); // it has an allocation
   delete next.allocation;
   delete next.reinstall;
   next.epoch = nextEpoch(desired, tx.get(kinds.machineObserved, uuid));

@@ -1,7 +1,8 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { touched } from "#domain/meta.ts";
-import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineConditionSchema, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 
 const names: Readonly<Record<MachineState, string>> = {
@@ -39,7 +40,7 @@ export function inState(desired: MachineDesired, { state, description, issuer, n
       throw new Refusal("precondition", text, { reason: "NOT_AVAILABLE", field: "state" });
     }
   }
-  const next = clone(MachineDesiredSchema, desired);
+  const next = copyOf(desired);
   next.condition = create(MachineConditionSchema, { state, description, issuer: isFree ? "" : issuer });
   next.meta = touched(desired.meta, nowMs);
   return next;

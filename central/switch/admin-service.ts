@@ -1,12 +1,12 @@
 // metalstack.admin.v2.SwitchService: the switches that agents or their own daemons report, and what people want of them.
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { matchesMachine } from "#domain/machine/query.ts";
 import { checkLock, touched } from "#domain/meta.ts";
 import { vendorOf } from "#domain/switch/cabling.ts";
 import { matchesSwitch } from "#domain/switch/query.ts";
 import { isStatusToWant, wantedPorts } from "#domain/switch/wanted-ports.ts";
-import { type SwitchDesired, SwitchDesiredSchema } from "#gen/holdfast/state/v1/switch_pb.ts";
+import type { SwitchDesired } from "#gen/holdfast/state/v1/switch_pb.ts";
 import type { SwitchService, SwitchServiceUpdateRequest } from "#gen/metalstack/admin/v2/switch_pb.ts";
 import type { MachineQuery } from "#gen/metalstack/api/v2/machine_pb.ts";
 import {
@@ -17,6 +17,7 @@ import {
   SwitchWithMachinesSchema,
 } from "#gen/metalstack/api/v2/switch_pb.ts";
 import type { Clock } from "#lib/clock.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { causeOf } from "../history/cause.ts";
 import { apiMachine, viewOf } from "../machine/views.ts";
@@ -41,7 +42,7 @@ export function adminSwitchService({ state, clock }: SwitchPorts): ServiceImpl<t
     await state.transact((tx) => {
       const nowMs = clock.wallMs();
       const view = switchView(tx, id, nowMs);
-      const draft = clone(SwitchDesiredSchema, view.desired);
+      const draft = copyOf(view.desired);
       work(draft, view);
       draft.meta = touched(draft.meta, nowMs);
       tx.put(kinds.switchDesired, id, draft);

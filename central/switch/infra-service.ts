@@ -1,5 +1,5 @@
 // metalstack.infra.v2.SwitchService for partitions without an agent: the daemons on their switches ask central.
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { configured, type Surroundings } from "#domain/switch/configured.ts";
@@ -12,6 +12,7 @@ import {
 } from "#gen/metalstack/api/v2/switch_pb.ts";
 import type { SwitchService, SwitchServiceHeartbeatRequest } from "#gen/metalstack/infra/v2/switch_pb.ts";
 import type { Log } from "#lib/log.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { checkNoAgent } from "../boot/observe.ts";
 import { causeOf } from "../history/cause.ts";
@@ -74,7 +75,7 @@ function surroundings(state: State): Surroundings {
 /** What the daemon says of its latest configuration. Ports that the switch does not have are left out. */
 function heard(stored: Switch, request: SwitchServiceHeartbeatRequest, nowMs: number): Switch {
   const { duration, error, portStates, bgpPortStates } = request;
-  const next = clone(SwitchSchema, stored);
+  const next = copyOf(stored);
   const sync = create(SwitchSyncSchema, {
     time: timestampFromMs(nowMs),
     ...(duration && { duration }),

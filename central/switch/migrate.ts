@@ -1,8 +1,8 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { touched } from "#domain/meta.ts";
 import { portsTakenOver, takenOver } from "#domain/switch/take-over.ts";
-import { SwitchDesiredSchema } from "#gen/holdfast/state/v1/switch_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { hasAgent } from "../boot/observe.ts";
 import { kinds } from "../store/kinds.ts";
@@ -41,7 +41,7 @@ export function migrate(
     create(SwitchSchema, { ...next.observed, machineConnections: takenOver(old.observed, next.observed) }),
   );
   tx.put(kinds.switch, from, create(SwitchSchema, { ...old.observed, machineConnections: [] }));
-  const draft = clone(SwitchDesiredSchema, next.desired);
+  const draft = copyOf(next.desired);
   draft.ports = { ...draft.ports, ...portsTakenOver(old.desired.ports, old.observed, next.observed) };
   draft.meta = touched(draft.meta, nowMs);
   tx.put(kinds.switchDesired, to, draft);

@@ -1,8 +1,7 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { touched } from "#domain/meta.ts";
 import { vendorOf } from "#domain/switch/cabling.ts";
 import { portsTakenOver, takenOver } from "#domain/switch/take-over.ts";
-import { SwitchDesiredSchema } from "#gen/holdfast/state/v1/switch_pb.ts";
 import {
   type MachineConnection,
   type Switch,
@@ -10,6 +9,7 @@ import {
   SwitchReplaceMode,
   SwitchSchema,
 } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { checkNoAgent } from "../boot/observe.ts";
 import { usable } from "../catalog/catalog.ts";
@@ -40,7 +40,7 @@ export function registerSwitch(tx: Tx, seen: Switch, nowMs: number): void {
   const machineConnections = connectionsOf(tx, before, fresh);
   enterSwitch(tx, create(SwitchSchema, { ...fresh, ...kept, machineConnections }), nowMs);
   if (!isReplaced(before.desired)) return;
-  const draft = clone(SwitchDesiredSchema, before.desired);
+  const draft = copyOf(before.desired);
   draft.replaceMode = SwitchReplaceMode.OPERATIONAL;
   draft.ports = portsTakenOver(draft.ports, before.observed, fresh);
   delete draft.os;

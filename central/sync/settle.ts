@@ -1,8 +1,8 @@
-import { clone } from "@bufbuild/protobuf";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { reinstallProgress } from "#domain/machine/reinstall.ts";
-import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
+import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import type { Cause } from "../history/cause.ts";
 import { giveBackAsn } from "../machine/asn.ts";
 import { kinds } from "../store/kinds.ts";
@@ -20,7 +20,7 @@ export function settle(tx: Tx, desired: MachineDesired, observed: MachineObserve
   const isIsolated = release !== undefined && observed.isolatedEpoch >= release.epoch;
   const isLate = isAbortTooLate(desired, observed);
   if (orders.length === desired.orders.length && !isIsolated && !isLate) return undefined;
-  const next = clone(MachineDesiredSchema, desired);
+  const next = copyOf(desired);
   next.orders = orders;
   if (isLate) resume(next);
   if (!isIsolated || !next.release) return next;
@@ -66,7 +66,7 @@ function giveBack(tx: Tx, id: string, machine: string): void {
     tx.delete(kinds.ip, id);
     return;
   }
-  const next = clone(IPSchema, ip);
+  const next = copyOf(ip);
   delete next.meta?.labels?.labels[machineLabel];
   tx.put(kinds.ip, id, next);
 }

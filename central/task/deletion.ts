@@ -1,13 +1,14 @@
 // Things that are being deleted carry the id of the task that does it. A deletion is one call; a mark that outlives it is of a central
 // that died in between, or could not reach its store. It keeps the thing from being used until some central takes it away, or somebody
 // deletes the task or the thing.
-import { clone, create, type Message } from "@bufbuild/protobuf";
+import { create, type Message } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { touched } from "#domain/meta.ts";
 import { type TaskInfo, TaskInfoSchema, TaskState } from "#gen/metalstack/admin/v2/task_pb.ts";
 import type { Meta } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
+import { copyOf } from "#lib/message.ts";
 import { byCentral } from "../history/cause.ts";
 import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -95,7 +96,7 @@ export function endDeletion(tx: Tx, taskId: string, nowMs: number): void {
     const thing = taskId === deletionTaskId(kind, id) ? tx.get<Kind>(kind, id) : undefined;
     if (thing === undefined || metaOf(thing)?.deletionTaskId !== taskId) continue;
     if (!isBrokenOff(metaOf(thing), nowMs)) continue;
-    const draft = clone(kind.schema, thing) as Message & { meta?: Meta };
+    const draft = copyOf(thing) as Message & { meta?: Meta };
     draft.meta = touched(draft.meta, nowMs);
     delete draft.meta.deletionTaskId;
     tx.put<Kind>(kind, id, draft);

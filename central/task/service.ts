@@ -1,9 +1,9 @@
 // metalstack.admin.v2.TaskService: what central and the partitions' agents are about to do, do, and have done, as tasks.
-import { clone } from "@bufbuild/protobuf";
 import { withdraw } from "#domain/machine/bmc-order.ts";
 import { machineOfTask, machineTasks, orderTaskId, pastRelease } from "#domain/task/machine-tasks.ts";
-import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { type TaskInfo, TaskService, TaskState } from "#gen/metalstack/admin/v2/task_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { callerOf } from "../access/caller.ts";
 import { unknown } from "../catalog/catalog.ts";
@@ -85,7 +85,7 @@ function forgetting(
   { user, outcomes, nowMs }: { readonly user: string; readonly outcomes: readonly string[]; readonly nowMs: number },
 ): MachineDesired {
   const isMeant = ({ id }: { readonly id: string }) => orderTaskId(desired.uuid, id) === taskId;
-  const next = clone(MachineDesiredSchema, desired);
+  const next = copyOf(desired);
   if (desired.orders.some(isMeant)) {
     withdraw(next, (order) => (isMeant(order) ? `${user} deleted its task` : undefined), nowMs);
     return next;

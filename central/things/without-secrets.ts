@@ -1,5 +1,6 @@
-import { clone, type DescField, type DescMessage, type Message, type MessageShape } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, Message, MessageShape } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
+import { copyOf } from "#lib/message.ts";
 import { isSecret } from "../audit/secret-fields.ts";
 
 const known = new Map<DescMessage, boolean>();
@@ -35,7 +36,7 @@ export function withoutSecrets<S extends DescMessage>(schema: S, message: Messag
   if (!secretFields(schema).some((field) => reflected.isSet(field))) return message;
   const before = copies.get(message) as MessageShape<S> | undefined; // made of a message of this type
   if (before !== undefined) return before;
-  const copy = clone(schema, message);
+  const copy = copyOf(message);
   strike(schema, copy);
   copies.set(message, copy);
   return copy;

@@ -1,4 +1,4 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { canonicalIp, ipMatches } from "#domain/ip/query.ts";
 import { newMeta } from "#domain/meta.ts";
@@ -11,6 +11,7 @@ import {
   type IPServiceCreateRequest,
   IPType,
 } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import { networkOf } from "../boot/site.ts";
@@ -60,7 +61,7 @@ export function ipService(on: ForPeople): Served {
         budgets.inTurn(async () => {
           checkTrust(site);
           const found = find(ip, project);
-          const next = clone(LocalIpSchema, found);
+          const next = copyOf(found);
           next.deleted = true;
           await locals.putIp(next);
           return { ip: found.ip };

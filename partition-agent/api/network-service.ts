@@ -1,4 +1,4 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { budgetLabel, budgetOf } from "#domain/budget/items.ts";
 import { newMeta } from "#domain/meta.ts";
@@ -12,6 +12,7 @@ import {
   type NetworkService,
   type NetworkServiceCreateRequest,
 } from "#gen/metalstack/api/v2/network_pb.ts";
+import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import { networkOf, networksOf, type Site } from "../boot/site.ts";
@@ -89,7 +90,7 @@ function madeNetwork({ site, budgets }: ForPeople, request: NetworkServiceCreate
   const refusals = left.map(({ network }) => unlike(network, request));
   const found = left.find((_, i) => refusals[i] === undefined);
   if (!found) throw refusals[0] ?? outside("another network", "no budget has one left", "project");
-  const made = clone(NetworkSchema, found.network);
+  const made = copyOf(found.network);
   made.meta = newMeta(labels, site.clock.wallMs());
   if (name !== undefined) made.name = name;
   if (description !== undefined) made.description = description;
@@ -136,7 +137,7 @@ function deletable({ ledger, locals }: Site, { id }: Network): LocalNetwork {
   if (holders.length > 0) {
     throw new Refusal("precondition", `network ${id} is in use by ${holders.join(", ")}`, { reason: "IN_USE" });
   }
-  const next = clone(LocalNetworkSchema, local);
+  const next = copyOf(local);
   next.deleted = true;
   return next;
 }

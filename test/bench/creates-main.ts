@@ -19,6 +19,7 @@ import { quantile, row } from "./text.ts";
 const usage = `npm run bench:creates -- [flags]     machines given away, beside raw commits of the same shape, in one run
 
   --machines N     that there are, and that are asked for (1000)
+  --centrals N,…   how many over one etcd, each in a run of its own (1,4)
   --in-flight N    creations at once, over all centrals (64)
   --warm-up N      rounds before the others, which only warm both up: with fewer the compiler is still at it (12)
   --rounds N       of which the medians are told (5)
@@ -103,6 +104,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       machines: { type: "string", default: "1000" },
+      centrals: { type: "string", default: "1,4" },
       "in-flight": { type: "string", default: "64" },
       "warm-up": { type: "string", default: "12" },
       rounds: { type: "string", default: "5" },
@@ -116,10 +118,11 @@ async function main(): Promise<number> {
   }
   const amount = { machines: Number(values.machines), inFlight: Number(values["in-flight"]) };
   const [warmUp, rounds] = [Number(values["warm-up"]), Number(values.rounds)];
-  if (![amount.machines / 4, amount.inFlight / 4, warmUp, rounds].every((n) => Number.isSafeInteger(n) && n > 0)) {
-    console.error(
-      `bench:creates: whole numbers above 0 are wanted, of machines and creations multiples of 4\n\n${usage}`,
-    );
+  const centralsWanted = values.centrals.split(",").map(Number);
+  const shares = centralsWanted.flatMap((n) => [n, amount.machines / n, amount.inFlight / n]);
+  if (![...shares, warmUp, rounds].every((n) => Number.isSafeInteger(n) && n > 0)) {
+    const text = "whole numbers above 0 are wanted, of machines and creations multiples of every number of centrals";
+    console.error(`bench:creates: ${text}\n\n${usage}`);
     return 2;
   }
   const missing = etcdMissing();
@@ -129,7 +132,7 @@ async function main(): Promise<number> {
   }
   console.log(`${amount.machines} machines, ${amount.inFlight} creations at once; etcd flushes to ${values.data}`);
   console.log(row(["", "creates/s", "p99 ms", "raw commits/s", "ratio", "lost races", "computed µs"]));
-  for (const centrals of [1, 4]) {
+  for (const centrals of centralsWanted) {
     const folder = mkdtempSync(path.join(values.data, "holdfast-bench-"));
     const etcd = await startEtcd({ dataDir: folder });
     const children = Array.from({ length: centrals }, () => startChild(etcd.endpoints));
