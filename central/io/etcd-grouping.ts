@@ -1,5 +1,5 @@
 // Commits that meet go to etcd together, as one transaction with a transaction inside for each: one request, one proposal to the
-// cluster, one flush and one revision instead of many. Each keeps its own conditions and its own outcome. etcd compares all of them
+// cluster, one flush and one revision instead of many. Each has its own outcome. etcd compares all of them
 // before it writes any, so those that touch what another one writes never travel together.
 import type { ICompare, IRequestOp, ITxnResponse } from "etcd3";
 import { storeLimits } from "../store/limits.ts";
@@ -75,16 +75,34 @@ export class EtcdGrouping {
     const [only] = group;
     try {
       if (only && group.length === 1) return only.settle(await this.#send(bare(only)));
-      const { header, responses } = await this.#send({ success: group.map((one) => ({ request_txn: bare(one) })) });
+      const { header, succeeded, responses } = await this.#send(together(group));
       for (const [i, { settle, fail }] of group.entries()) {
         const own = responses[i]?.response_txn;
-        if (own) settle({ succeeded: own.succeeded, header });
+        if (!succeeded) settle({ succeeded, header });
+        else if (own) settle({ succeeded: own.succeeded, header });
         else fail(new Error(`etcd answered ${responses.length} of ${group.length} commits that it was given together`));
       }
     } catch (error) {
       for (const { fail } of group) fail(error);
     }
   }
+}
+
+/**
+ * What all of a group ask for is compared once, for all: where it does not hold, it would not have held for any. Creations ask for the same
+ * project, image, size and network, which is more than half of what they ask for.
+ */
+function together(group: readonly Waiting[]): Parameters<Send>[0] {
+  const names = group.map(({ given }) => given.commit.conditions.map(({ key, revision }) => `${revision} ${key}`));
+  const [first = [], ...others] = names.map((asked) => new Set(asked));
+  // etcd counts them against the same limit as the commits of the group.
+  const shared = new Set([...first].filter((name) => others.every((asked) => asked.has(name))).slice(0, groupMax));
+  const compared = (one: number, once: boolean) =>
+    group[one]!.given.compare.filter((_, i) => shared.has(names[one]![i]!) === once); // one for each condition
+  return {
+    compare: compared(0, true),
+    success: group.map(({ given: { success } }, i) => ({ request_txn: { compare: compared(i, false), success } })),
+  };
 }
 
 const bare = ({ given: { compare, success } }: Waiting) => ({ compare, success });

@@ -188,6 +188,30 @@ describe("etcd:", { skip: etcdMissing() ?? false, concurrency: 2 }, () => {
     assert.equal(new Set(done.flatMap((one) => (one.ok ? one.revision : []))).size, 1);
   });
 
+  test("what all of one turn ask for holds for all of them or for none", async (t) => {
+    const { endpoints } = await start();
+    const store = open({ endpoints });
+    t.after(() => store.close());
+    // More than go beside the commits of a group.
+    const places = Array.from({ length: 40 }, (_, n) => `place${n}`);
+    for (const place of places) await put(store, place);
+    const { items } = await store.list("place");
+    const shared = items.map(({ key, revision }) => ({ key, revision }));
+    const round = async (name: string) => {
+      const keys = Array.from({ length: 16 }, (_, n) => `${name}${n}`);
+      const own = (key: string) => ({
+        conditions: [...shared, { key, revision: 0n }],
+        puts: [{ key, value: bytes(key) }],
+      });
+      const done = await Promise.all(keys.map((key) => store.commit({ ...own(key), deletes: [] })));
+      return { done: done.filter((one) => one.ok).length, stored: (await store.list(name)).items.length };
+    };
+    await put(store, "a3");
+    assert.deepEqual(await round("a"), { done: 15, stored: 16 });
+    await put(store, "place7");
+    assert.deepEqual(await round("b"), { done: 0, stored: 0 });
+  });
+
   test("a watch whose connection fell silent is ended with an error", async () => {
     const cluster = await start();
     const proxy = await startProxy(cluster.endpoints[0] as string);

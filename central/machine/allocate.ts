@@ -121,7 +121,7 @@ function scoreOfRacks(
     const there = peek.groups(indexes.alike, key);
     return {
       there: (rack: string) => there.get(rack),
-      coming: (rack: string) => search.picked(pickKey(key, rack)).filter(isYetToCome),
+      coming: (rack: string) => search.picked(pickKey(key, rack), isYetToCome),
     };
   });
   const inRack = (rack: string) =>

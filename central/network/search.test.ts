@@ -43,5 +43,7 @@ test("what others are about to take is found by its name and by what it counts f
   const [one, other] = await searches(searcher(new Seeded(1)), 2);
   one?.pick("m1", ["rack1"]);
   assert.deepEqual([other?.isPicked("m1"), one?.isPicked("m1")], [true, false]);
-  assert.deepEqual([other?.picked("rack1"), other?.picked("rack2")], [["m1"], []]);
+  const any = () => true;
+  assert.deepEqual([other?.picked("rack1", any), other?.picked("rack2", any)], [["m1"], []]);
+  assert.deepEqual(other?.picked("rack1", (name) => name !== "m1"), []);
 });

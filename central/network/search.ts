@@ -14,8 +14,8 @@ export interface Search {
   readonly spread: Spread;
   /** Whether somebody else is about to take it. @param name unique among all that is searched for, such as an id */
   isPicked(name: string): boolean;
-  /** What others are about to take that was picked under this key. */
-  picked(key: string): readonly string[];
+  /** What others are about to take that was picked under this key, if it is meant. */
+  picked(key: string, isMeant: (name: string) => boolean): readonly string[];
   /** It is about to be taken by this attempt. */
   pick(name: string, keys?: readonly string[]): void;
 }
@@ -57,7 +57,11 @@ export function searcher(
           seat,
           spread,
           isPicked,
-          picked: (key) => [...(under.get(key) ?? [])].filter(isPicked),
+          picked(key, isMeant) {
+            const names: string[] = [];
+            for (const name of under.get(key) ?? []) if (!own.has(name) && isMeant(name)) names.push(name);
+            return names;
+          },
           pick: (name, keys = []) => {
             if (picked.has(name)) return;
             picked.add(name);

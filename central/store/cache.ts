@@ -263,7 +263,7 @@ export class Cache {
     if (item !== undefined && row === undefined) return undefined;
     this.#unreadable.delete(key);
     if (row === undefined && before === undefined) return undefined;
-    set(table, id, row);
+    set(table, id, before, row);
     return { kind: table.kind, id, value: row?.value, before: before?.value };
   }
 
@@ -306,8 +306,12 @@ const emptyTable = (kind: Kind): Table => ({
   besides: [],
 });
 
-function set({ rows, derived, besides }: Table, id: string, row: Stored<Message> | undefined): void {
-  const before = rows.get(id);
+function set(
+  { rows, derived, besides }: Table,
+  id: string,
+  before: Stored<Message> | undefined,
+  row: Stored<Message> | undefined,
+): void {
   for (const one of derived) {
     const beside = one.beside?.get(id);
     if (before !== undefined) one.leave(before, beside);
