@@ -21,8 +21,8 @@ const usage = `npm run bench:creates -- [flags]     machines given away, beside 
   --machines N     that there are, and that are asked for (1000)
   --centrals N,…   how many over one etcd, each in a run of its own (1,4)
   --in-flight N    creations at once, over all centrals (64)
-  --warm-up N      rounds before the others, which only warm both up: with fewer the compiler is still at it (12)
-  --rounds N       of which the medians are told (5)
+  --warm-up N      rounds before the others, which only warm both up: with fewer the compiler is still at it (30)
+  --rounds N       of which the medians are told (9)
   --data FOLDER    where etcd keeps its data (the system's folder for temporary files)
 `;
 
@@ -106,8 +106,8 @@ async function main(): Promise<number> {
       machines: { type: "string", default: "1000" },
       centrals: { type: "string", default: "1,4" },
       "in-flight": { type: "string", default: "64" },
-      "warm-up": { type: "string", default: "12" },
-      rounds: { type: "string", default: "5" },
+      "warm-up": { type: "string", default: "30" },
+      rounds: { type: "string", default: "9" },
       data: { type: "string", default: tmpdir() },
       help: { type: "boolean", default: false },
     },
