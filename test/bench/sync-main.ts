@@ -25,7 +25,7 @@ import { quantile, row } from "./text.ts";
 const usage = `npm run bench:sync -- [flags]     central's sync beside raw etcd watches, in one run
 
   --agents N,N,…   agents that are connected (1,100,1000)
-  --changes N      changes of one partition, and a fifth of it of all, for each (100)
+  --changes N      changes of one partition, and as many of all, for each (100)
   --machines N,N   machines of the partitions whose snapshot is taken (10000,40000)
   --only PARTS     latencies, rejoin, snapshots: some of them, with commas between (all)
   --data FOLDER    where agents and etcd keep their data (the system's folder for temporary files)
@@ -107,7 +107,6 @@ interface Peers {
 
 /** Which of the readers gets a change. */
 const pick = (i: number, count: number): number => (i * 7919) % count;
-const sharedOf = (changes: number): number => Math.ceil(changes / 5);
 
 /** One change after the other: how long until who follows it has it, and has it on its disk. */
 async function latencies(central: BenchCentral, etcdUrl: string, sizes: Sizes): Promise<void> {
@@ -136,16 +135,14 @@ async function latencies(central: BenchCentral, etcdUrl: string, sizes: Sizes): 
   await timed(warmUps, changeOwn);
   await timed(warmUps, changeAll);
   const own = await timed(changes, changeOwn);
-  const idle = await idleCost(readers, count);
   const [beganMs, before, agentsBefore] = [nowMs(), computedMicros(), readers.computed];
-  const all = await timed(sharedOf(changes), changeAll);
+  const all = await timed(changes, changeAll);
   await delay(100);
   const seconds = (nowMs() - beganMs) / 1000;
-  const perChange = (micros: number, idleMicros: number) => (micros / count - idleMicros * seconds) / sharedOf(changes);
-  const cost = {
-    central: perChange(computedMicros() - before, idle.central),
-    agents: perChange(readers.computed - agentsBefore, idle.agents),
-  };
+  const [ofCentral, ofAgents] = [computedMicros() - before, readers.computed - agentsBefore];
+  const idle = await idleCost(readers, count);
+  const perChange = (micros: number, idleMicros: number) => (micros / count - idleMicros * seconds) / changes;
+  const cost = { central: perChange(ofCentral, idle.central), agents: perChange(ofAgents, idle.agents) };
   await readers.stop();
   show(own, raw.own, disk.own, "own change");
   show(all, raw.all, disk.all, "change of all");
@@ -173,7 +170,7 @@ async function peers(etcdUrl: string, { count, changes }: Sizes, folder?: string
   await put(putOwn, 1, warmUps);
   await put(putShared, count, warmUps);
   const own = await put(putOwn, 1, changes);
-  const all = await put(putShared, count, sharedOf(changes));
+  const all = await put(putShared, count, changes);
   etcd.close();
   await watchers.stop();
   return { own, all };
