@@ -18,7 +18,8 @@ import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 import { settleMore } from "./settle.ts";
-import { type Took, takeEntry } from "./take-entry.ts";
+import { takeEntry } from "./take-entry.ts";
+import type { Took } from "./took.ts";
 
 /** Entries that one transaction takes. */
 const groupMax = 32;

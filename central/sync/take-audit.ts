@@ -4,6 +4,7 @@ import { AuditPhase, type AuditTrace, AuditTraceSchema } from "#gen/metalstack/a
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { decoded } from "./decoded.ts";
+import type { Took } from "./took.ts";
 
 /** Traces of one partition's people that are kept; the oldest give way. */
 const tracesMax = 1000;
@@ -11,7 +12,7 @@ const phases: readonly AuditPhase[] = [AuditPhase.REQUEST, AuditPhase.RESPONSE];
 const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Takes a trace of what somebody did on site. One that is there already stays as it is: nobody rewrites what was done. */
-export function takeAudit(tx: Tx, entry: ReportEntry, partition: string): { readonly rejected?: string } {
+export function takeAudit(tx: Tx, entry: ReportEntry, partition: string): Took {
   const trace = decoded(AuditTraceSchema, entry.value);
   if (!trace || !uuidForm.test(trace.uuid) || !phases.includes(trace.phase))
     return { rejected: "audit: the trace cannot be read" };

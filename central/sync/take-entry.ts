@@ -13,62 +13,50 @@ import { decoded } from "./decoded.ts";
 import { settle } from "./settle.ts";
 import { takeAudit } from "./take-audit.ts";
 import { takeGiven } from "./take-given.ts";
-
-export interface Took {
-  /** Why the entry will never be taken; absent when it was. */
-  readonly rejected?: string;
-  /** The machine's release has more addresses to give back than one transaction may. */
-  readonly isUnsettled?: boolean;
-}
+import { entryName, shownMax, type Took, unreadable } from "./took.ts";
 
 const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-const shown = 64;
 
 /** Takes one fact that a partition's agent saw. */
 export function takeEntry(tx: Tx, entry: ReportEntry, partition: string, nowMs: number): Took {
-  const what = `${entry.kind} ${entry.id.slice(0, shown)}`;
   switch (entry.kind) {
     case "machine": {
-      if (!uuidForm.test(entry.id)) return { rejected: `${what}: that is no uuid` };
+      if (!uuidForm.test(entry.id)) return { rejected: `${entryName(entry)}: that is no uuid` };
       const observed = decoded(MachineObservedSchema, entry.value);
-      if (observed?.uuid !== entry.id) return { rejected: `${what}: the report cannot be read` };
+      if (observed?.uuid !== entry.id) return unreadable(entry);
       return takeMachine(tx, observed, partition, nowMs);
     }
     case "switch": {
       const seen = decoded(SwitchSchema, entry.value);
-      if (entry.id === "" || seen?.id !== entry.id) return { rejected: `${what}: the report cannot be read` };
+      if (entry.id === "" || seen?.id !== entry.id) return unreadable(entry);
       const home = tx.get(kinds.switch, entry.id)?.partition ?? seen.partition;
       const other = [seen.partition, home].find((p) => p !== partition);
       if (other !== undefined)
-        return { rejected: `${what} is in partition ${other.slice(0, shown)}, not ${partition}` };
+        return { rejected: `${entryName(entry)} is in partition ${other.slice(0, shownMax)}, not ${partition}` };
       enterSwitch(tx, seen, nowMs);
       return {};
     }
     case "history-hold": {
       const hold = decoded(HistoryHoldSchema, entry.value);
-      if (entry.id !== partition || hold?.partition !== partition)
-        return { rejected: `${what}: the report cannot be read` };
+      if (entry.id !== partition || hold?.partition !== partition) return unreadable(entry);
       if (hold.held === "") tx.delete(kinds.historyHold, partition);
       else tx.put(kinds.historyHold, partition, hold);
       return {};
     }
     case "console-password": {
       const given = decoded(ConsolePasswordSchema, entry.value);
-      if (given?.uuid !== entry.id) return { rejected: `${what}: the report cannot be read` };
+      if (given?.uuid !== entry.id) return unreadable(entry);
       const desired = tx.get(kinds.machineDesired, entry.id);
       // That of a system which is over by now, or which nothing is known of any more, opens nothing.
       if (desired?.partition === partition) keepConsolePassword(tx, desired, given);
       return {};
     }
-    case "local-machine":
-    case "local-ip":
-    case "local-network":
-    case "budget-use":
-      return takeGiven(tx, entry, partition, nowMs) ?? { rejected: `${what}: the report cannot be read` };
     case "audit":
       return takeAudit(tx, entry, partition);
-    default:
-      return { rejected: `kind ${entry.kind.slice(0, shown)} is unknown to this central` };
+    default: {
+      const unknown = { rejected: `kind ${entry.kind.slice(0, shownMax)} is unknown to this central` };
+      return takeGiven(tx, entry, partition, nowMs) ?? unknown;
+    }
   }
 }
 

@@ -14,34 +14,30 @@ import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { decoded } from "./decoded.ts";
 import { settle } from "./settle.ts";
-import type { Took } from "./take-entry.ts";
+import { type Took, unreadable } from "./took.ts";
 
-/** @returns undefined when it cannot be read */
-export function takeGiven(
-  tx: Tx,
-  { kind, id, value }: ReportEntry,
-  partition: string,
-  nowMs: number,
-): Took | undefined {
+/** @returns undefined when it is nothing of that */
+export function takeGiven(tx: Tx, entry: ReportEntry, partition: string, nowMs: number): Took | undefined {
+  const { kind, id, value } = entry;
   switch (kind) {
     case "local-machine": {
       const local = decoded(LocalMachineSchema, value);
-      if (local?.uuid !== id) return undefined;
+      if (local?.uuid !== id) return unreadable(entry);
       return withAnswer(tx, settled(tx, adoptMachine(tx, local, partition, nowMs)), local.answer, nowMs);
     }
     case "local-ip": {
       const local = decoded(LocalIpSchema, value);
-      if (!local?.ip) return undefined;
+      if (!local?.ip) return unreadable(entry);
       return withAnswer(tx, orTaken(adoptIp(tx, local, partition)), local.answer, nowMs);
     }
     case "local-network": {
       const local = decoded(LocalNetworkSchema, value);
-      if (!local?.network || local.network.id !== id) return undefined;
+      if (!local?.network || local.network.id !== id) return unreadable(entry);
       return withAnswer(tx, orTaken(adoptNetwork(tx, local, partition)), local.answer, nowMs);
     }
     case "budget-use": {
       const use = decoded(BudgetUseSchema, value);
-      if (use?.budget !== id) return undefined;
+      if (use?.budget !== id) return unreadable(entry);
       if (tx.get(kinds.budget, id)?.partition === partition) tx.put(kinds.budgetUse, id, use);
       return {};
     }
