@@ -6,7 +6,7 @@ import { ephemeralIp } from "#domain/machine/allocation.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { placeMachine, shuffled } from "#domain/machine/placement.ts";
 import { newMeta } from "#domain/meta.ts";
-import type { Family } from "#domain/network/prefix.ts";
+import { type Family, textFamily } from "#domain/network/prefix.ts";
 import { type Budget, BudgetItemsSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { DelegationSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
@@ -139,7 +139,7 @@ function delegateAddresses(
   });
 }
 
-const isOf = (family: Family) => (ip: string) => ip.includes(":") === (family === 6);
+const isOf = (family: Family) => (ip: string) => textFamily(ip) === family;
 
 function putDelegated(tx: Tx, network: Network, ip: string, budget: Budget, { random, nowMs }: DelegatePorts): void {
   const { id, project } = budget;

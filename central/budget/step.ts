@@ -11,6 +11,7 @@ import {
   ofNetworkAddress,
   recall,
 } from "#domain/budget/items.ts";
+import { families, textFamily } from "#domain/network/prefix.ts";
 import { type Budget, type BudgetItems, BudgetItemsSchema, BudgetSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { MachineLiveliness, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { copyOf } from "#lib/message.ts";
@@ -75,7 +76,7 @@ function surplusOf(budget: Budget, free: BudgetItems, state: State, nowMs: numbe
 }
 
 const beyondWanted = ({ addressesWanted }: Budget, listed: readonly string[]): string[] =>
-  [true, false].flatMap((isSix) => listed.filter((ip) => ip.includes(":") === isSix).slice(addressesWanted));
+  families.flatMap((family) => listed.filter((ip) => textFamily(ip) === family).slice(addressesWanted));
 
 /** A network that its partition has just made, and central adopted: machines are likely to follow. */
 function isYoung(state: State, id: string, nowMs: number): boolean {

@@ -45,5 +45,8 @@ test("what others are about to take is found by its name and by what it counts f
   assert.deepEqual([other?.isPicked("m1"), one?.isPicked("m1")], [true, false]);
   const any = () => true;
   assert.deepEqual([other?.picked("rack1", any), other?.picked("rack2", any)], [["m1"], []]);
-  assert.deepEqual(other?.picked("rack1", (name) => name !== "m1"), []);
+  assert.deepEqual(
+    other?.picked("rack1", (name) => name !== "m1"),
+    [],
+  );
 });

@@ -1,6 +1,6 @@
 import { type IP, IPAddressFamily, type IPQuery } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { hasLabels } from "../meta.ts";
-import { addressText, containsAddress, parseAddress, parsePrefix } from "../network/prefix.ts";
+import { addressText, containsAddress, parseAddress, parsePrefix, textFamily } from "../network/prefix.ts";
 import { machineOf } from "./machine-label.ts";
 
 export function ipMatches(ip: IP, q: IPQuery | undefined): boolean {
@@ -21,7 +21,7 @@ export function ipMatches(ip: IP, q: IPQuery | undefined): boolean {
 }
 
 export const ipFamily = (ip: Pick<IP, "ip">): IPAddressFamily =>
-  ip.ip.includes(":") ? IPAddressFamily.IP_ADDRESS_FAMILY_V6 : IPAddressFamily.IP_ADDRESS_FAMILY_V4;
+  textFamily(ip.ip) === 6 ? IPAddressFamily.IP_ADDRESS_FAMILY_V6 : IPAddressFamily.IP_ADDRESS_FAMILY_V4;
 
 /** The canonical text of an address; what is no address stays as it is. */
 export function canonicalIp(text: string): string {

@@ -11,7 +11,7 @@ import {
   IPProtocol,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { fail, ok, type Result } from "#lib/result.ts";
-import { prefixText } from "../network/prefix.ts";
+import { prefixText, textFamily } from "../network/prefix.ts";
 import { type Problem, parsePrefixes } from "../network/rules.ts";
 
 /** Rules of each direction. */
@@ -57,7 +57,7 @@ function checkIngress(rule: FirewallIngressRule): Result<FirewallIngressRule, Pr
   const to = rule.to.length === 0 ? ok([]) : prefixesOf("to", rule.to);
   if (!to.ok) return to;
   const [source = "", target = source] = [from.value[0], to.value[0]];
-  if (isV6(source) !== isV6(target)) {
+  if (textFamily(source) !== textFamily(target)) {
     return fail({ field: "to", why: `${target} and ${source} of from are of different address families` });
   }
   return ok(create(FirewallIngressRuleSchema, { ...rule, from: from.value, to: to.value }));
@@ -87,12 +87,10 @@ function prefixesOf(field: string, texts: readonly string[]): Result<string[], P
   if (!parsed.ok) return fail({ field, why: parsed.error });
   const canonical = parsed.value.map(prefixText);
   const [first = ""] = canonical;
-  const other = canonical.findIndex((text) => isV6(text) !== isV6(first));
+  const other = canonical.findIndex((text) => textFamily(text) !== textFamily(first));
   if (other < 0) return ok(canonical);
   return fail({
     field: `${field}[${other}]`,
     why: `${canonical[other]} and ${first} are of different address families`,
   });
 }
-
-const isV6 = (prefix: string): boolean => prefix.includes(":");

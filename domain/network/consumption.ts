@@ -8,7 +8,7 @@ import {
   NetworkUsageSchema,
 } from "#gen/metalstack/api/v2/network_pb.ts";
 import { usableOf } from "./pool.ts";
-import type { Family } from "./prefix.ts";
+import { type Family, textFamily } from "./prefix.ts";
 import { knownPrefixes } from "./rules.ts";
 
 /** What the protocol can carry. */
@@ -33,8 +33,8 @@ export function consumptionOf(
     const room = ours.reduce((sum, p) => sum + usableOf(p), 0n);
     const prefixRoom =
       length === undefined ? 0n : ours.reduce((sum, p) => sum + (1n << BigInt(Math.max(0, length - p.length))), 0n);
-    const usedPrefixes = cut.filter((text) => text.includes(":") === (family === 6)).length;
-    const usedIps = ips.filter((ip) => ip.ip.includes(":") === (family === 6)).length;
+    const usedPrefixes = cut.filter((text) => textFamily(text) === family).length;
+    const usedIps = ips.filter((ip) => textFamily(ip.ip) === family).length;
     return create(NetworkUsageSchema, {
       availableIps: least(room, uint64Max),
       usedIps: BigInt(usedIps),

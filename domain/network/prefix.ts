@@ -2,6 +2,7 @@
 import { fail, ok, type Result } from "#lib/result.ts";
 
 export type Family = 4 | 6;
+export const families: readonly Family[] = [4, 6];
 
 export interface Address {
   readonly family: Family;
@@ -37,11 +38,15 @@ export const overlaps = (a: Prefix, b: Prefix): boolean => containsPrefix(a, b) 
 /** @param offset from the network address */
 export const addressAt = (p: Prefix, offset: bigint): Address => ({ family: p.family, value: p.network + offset });
 
+/** Of an address or prefix: only IPv6 has colons. */
+export const textFamily = (text: string): Family => (text.includes(":") ? 6 : 4);
+
 /** Either family; IPv6 also in its compressed forms and with an embedded IPv4 address, but without a zone. @source RFC 4291 §2.2 */
 export function parseAddress(text: string): Result<Address> {
-  const value = text.includes(":") ? parseV6(text) : parseV4(text);
+  const family = textFamily(text);
+  const value = family === 6 ? parseV6(text) : parseV4(text);
   if (value === undefined) return fail(`IP address ${text.slice(0, 64)}: an IPv4 or IPv6 address is wanted`);
-  return ok({ family: text.includes(":") ? 6 : 4, value });
+  return ok({ family, value });
 }
 
 /** `10.0.0.0/24` or `2001:db8::/32`; refused when bits beyond the length are set. */

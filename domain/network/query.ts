@@ -1,5 +1,6 @@
 import { type Network, NetworkAddressFamily, type NetworkQuery } from "#gen/metalstack/api/v2/network_pb.ts";
 import { hasLabels } from "../meta.ts";
+import { families, textFamily } from "./prefix.ts";
 
 export function networkMatches(network: Network, q: NetworkQuery | undefined): boolean {
   if (q === undefined) return true;
@@ -23,8 +24,7 @@ export function networkMatches(network: Network, q: NetworkQuery | undefined): b
 
 /** Which families a network's prefixes are of. */
 export function familyOf(network: Pick<Network, "prefixes">): NetworkAddressFamily {
-  const v6 = network.prefixes.some((p) => p.includes(":"));
-  const v4 = network.prefixes.some((p) => !p.includes(":"));
+  const [v4, v6] = families.map((family) => network.prefixes.some((p) => textFamily(p) === family));
   if (v4 && v6) return NetworkAddressFamily.DUAL_STACK;
   return v4 ? NetworkAddressFamily.V4 : v6 ? NetworkAddressFamily.V6 : NetworkAddressFamily.UNSPECIFIED;
 }

@@ -1,11 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { canonicalIp, ipMatches } from "#domain/ip/query.ts";
+import { canonicalIp, ipFamily, ipMatches } from "#domain/ip/query.ts";
 import { newMeta } from "#domain/meta.ts";
 import { type LocalIp, LocalIpSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import {
   type IP,
-  IPAddressFamily,
   IPSchema,
   type IPService,
   type IPServiceCreateRequest,
@@ -82,8 +81,7 @@ function takenIp(
   if (request.machine !== undefined)
     throw outside("an address for a certain machine", "leave the machine out", "machine");
   if (request.ip !== undefined) throw outside("a certain address", "leave it out: a free one is taken", "ip");
-  const isWanted = ({ ip }: { readonly ip: string }) =>
-    addressFamily === undefined || ip.includes(":") === (addressFamily === IPAddressFamily.IP_ADDRESS_FAMILY_V6);
+  const isWanted = (free: { readonly ip: string }) => addressFamily === undefined || ipFamily(free) === addressFamily;
   const found = budgets.freeIn(network, project).find(isWanted);
   if (!found) throw outside("another address", `all of network ${network} that were delegated are used`, "network");
   const { ip, budget } = found;

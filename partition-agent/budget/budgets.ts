@@ -10,6 +10,7 @@ import { ephemeralIp, machineNetwork, newAllocation } from "#domain/machine/allo
 import { type Resolved, resolveCreate, roleOf } from "#domain/machine/create.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { type MachineView, placeMachine, unfitText } from "#domain/machine/placement.ts";
+import { textFamily } from "#domain/network/prefix.ts";
 import {
   type Budget,
   type BudgetItems,
@@ -306,11 +307,10 @@ function allocated(request: MachineServiceCreateRequest, resolved: Resolved, tak
 
 /** One address of each family that the network has. */
 function takeOfEach(network: Network, left: readonly string[]): string[] {
-  const isSix = (text: string) => text.includes(":");
-  return [...new Set(network.prefixes.map(isSix))].sort().map((six) => {
-    const ip = left.find((one) => isSix(one) === six);
+  return [...new Set(network.prefixes.map(textFamily))].sort().map((family) => {
+    const ip = left.find((one) => textFamily(one) === family);
     if (ip !== undefined) return ip;
-    throw outside(`another IPv${six ? 6 : 4} address`, `all of network ${network.id} are used`, "networks");
+    throw outside(`another IPv${family} address`, `all of network ${network.id} are used`, "networks");
   });
 }
 
