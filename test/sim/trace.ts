@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import type { Log, LogFields } from "#lib/log.ts";
 import { reasonOf } from "#lib/reason-of.ts";
 import type { Life } from "./life.ts";
@@ -52,5 +53,8 @@ export function clockText(ms: number): string {
 const fieldsText = (fields: LogFields): string =>
   Object.entries(fields)
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => ` ${name}=${reasonOf(value)}`)
+    .map(([name, value]) => ` ${name}=${valueText(value)}`)
     .join("");
+
+const valueText = (value: unknown): string =>
+  typeof value === "object" && !(value instanceof Error) ? inspect(value, { breakLength: Infinity }) : reasonOf(value);
