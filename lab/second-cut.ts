@@ -4,6 +4,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { ProjectRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { hourMs } from "#lib/durations.ts";
 import { type Api, openApi } from "./api.ts";
 import type { Checks } from "./checks.ts";
@@ -36,8 +37,8 @@ interface Parts {
 }
 
 /**
- * During one more cut the partition gives a machine away by itself, and installs another anew; then its agent is put up again from
- * a backup. Two machines have to wait.
+ * During one more cut the partition makes a network and gives a machine in it away by itself, and installs another anew; then its agent
+ * is put up again from a backup. Two machines have to wait.
  */
 export class SecondCut {
   readonly #parts: Parts;
@@ -49,8 +50,9 @@ export class SecondCut {
   /** @param alpha in use */
   async all(alpha: Created | undefined): Promise<void> {
     const { checks, tenant, lab } = this.#parts;
-    const partition = await checks.stage("one of the machines that wait is delegated to the partition", () =>
-      this.#delegated(),
+    const partition = await checks.stage(
+      "one of the machines that wait, and a network, are delegated to the partition",
+      () => this.#delegated(),
     );
     const orderedMs = await checks.stage(
       "alpha's reinstallation is ordered, and the agent has begun with it",
@@ -62,7 +64,7 @@ export class SecondCut {
       },
     );
     await checks.stage("the link is cut once more", () => lab.core!.cut());
-    const gamma = await this.#cutOff({ alpha, orderedMs: orderedMs ?? 0, partition });
+    const { gamma, network } = await this.#cutOff({ alpha, orderedMs: orderedMs ?? 0, partition });
     const healedMs = await checks.stage("the link is healed once more", async () => {
       await lab.core!.heal();
       return Date.now();
@@ -72,6 +74,9 @@ export class SecondCut {
       if (eventTimeMs(seen, Event.PHONED_HOME) >= healedMs!) throw new Error("the event is of after the cut");
       await tenant.installedOnce(gamma!);
     });
+    await checks.stage("rejoined: the network that gamma is in is central's as any other", () =>
+      this.#adopted(network!, gamma!),
+    );
     await checks.stage("rejoined: central hears that alpha has another system", async () => {
       await tenant.reinstalled(alpha!, orderedMs!, reportDeadlineMs);
     });
@@ -86,16 +91,19 @@ export class SecondCut {
     readonly alpha: Created | undefined;
     readonly orderedMs: number;
     readonly partition: Api | undefined;
-  }): Promise<Created | undefined> {
+  }): Promise<{ readonly gamma?: Created; readonly network?: Network }> {
     const { alpha, orderedMs, partition } = of;
     const { checks, tenant, lab, holdfast, site } = this.#parts;
-    const gamma = await checks.stage("cut off: gamma is created at the partition, within the budget", () =>
-      tenant.create("gamma", partition!.machines),
+    const network = await checks.stage("cut off: a network is made at the partition, within the budget", () =>
+      this.#made(partition!),
     );
-    await checks.stage("cut off: another machine is refused, as no budget has room for it", () =>
-      this.#beyond(partition!),
+    const gamma = await checks.stage("cut off: gamma is created in it, within the budget", () =>
+      tenant.create("gamma", partition!, network!.id),
     );
-    if (!gamma || !alpha) return undefined;
+    await checks.stage("cut off: another machine and another network are refused, as no budget has room for them", () =>
+      this.#beyond(partition!, network!.id),
+    );
+    if (!network || !gamma || !alpha) return {};
     const idle = lab.plan.machines.find((m) => ![alpha.plan, gamma.plan].includes(m))!;
     const under = {
       gamma: lab.timeline.until(gamma.plan.name, "os up", gamma.createdMs, installDeadlineMs).then(async () => {
@@ -121,13 +129,13 @@ export class SecondCut {
     await checks.stage("central knows nothing of gamma", async () => {
       if (hasPhonedHome(holdfast.watch.get(gamma.plan.uuid)!)) throw new Error("central has heard of gamma");
     });
-    return gamma;
+    return { gamma, network };
   }
 
   /** @returns the partition's API, as a member of the project sees it */
   async #delegated(): Promise<Api> {
     const { lab, holdfast } = this.#parts;
-    const { project, partition, size, network } = holdfast.seeded;
+    const { project, partition, size, superNetwork } = holdfast.seeded;
     const { secret } = await holdfast.api.adminTokens.create({
       tokenCreateRequest: {
         description: "for what the partition gives away",
@@ -139,8 +147,9 @@ export class SecondCut {
       partition,
       project,
       size,
-      network,
       machines: 1,
+      networks: 1,
+      parentNetwork: superNetwork,
       addresses: 1,
     });
     if (budget?.problem) throw new Error(`the budget: ${budget.problem}`);
@@ -154,8 +163,28 @@ export class SecondCut {
     return api;
   }
 
-  async #beyond(partition: Api): Promise<void> {
-    await refused(this.#parts.tenant.create("delta", partition.machines), "OUTSIDE_BUDGET");
+  async #made({ networks }: Api): Promise<Network> {
+    const { project, partition } = this.#parts.holdfast.seeded;
+    const { network } = await networks.create({ project, partition, name: "made-on-site" });
+    if (!network) throw new Error("the partition made a network and did not return it");
+    return network;
+  }
+
+  async #beyond(partition: Api, network: string): Promise<void> {
+    await refused(this.#parts.tenant.create("delta", partition, network), "OUTSIDE_BUDGET");
+    await refused(this.#made(partition), "OUTSIDE_BUDGET");
+  }
+
+  async #adopted(made: Network, gamma: Created): Promise<void> {
+    const { api, seeded } = this.#parts.holdfast;
+    await this.#comesTrue(`central has network ${made.id} as it was made`, reportDeadlineMs, async () => {
+      const { network } = await api.networks.get({ id: made.id, project: seeded.project });
+      const text = ({ name, vrf, prefixes }: Network) => `${name}, VRF ${vrf}, ${prefixes}`;
+      if (!network || text(network) !== text(made)) throw new Error(`central has ${network && text(network)}`);
+    });
+    const { machine } = await api.machines.get({ uuid: gamma.plan.uuid, project: seeded.project });
+    const joined = machine?.allocation?.networks.map(({ network }) => network);
+    if (`${joined}` !== made.id) throw new Error(`${gamma.plan.name} is in ${joined}, and not in ${made.id} alone`);
   }
 
   async #renewed(machine: MachinePlan): Promise<void> {

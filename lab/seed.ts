@@ -18,6 +18,8 @@ export interface Seeded {
   readonly size: string;
   readonly image: string;
   readonly network: string;
+  /** Of which tenants' networks are cut. */
+  readonly superNetwork: string;
 }
 
 const tenant = "lab-tenant";
@@ -41,7 +43,7 @@ export async function seed(api: Api, plan: LabPlan, artifacts: Artifacts): Promi
   await unlessThere(api.filesystems.create({ filesystemLayout: layoutOf() }));
   const network = await ensureNetwork(api, plan, project);
   await invite(api, plan);
-  return { tenant, project, partition: plan.partition, size, image, network };
+  return { tenant, project, partition: plan.partition, size, image, network, superNetwork };
 }
 
 async function ensureProject(api: Api): Promise<string> {

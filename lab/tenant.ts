@@ -43,9 +43,16 @@ export class Tenant {
     return new Tenant(lab, holdfast, await makeSshKey(lab.plan.folder));
   }
 
-  /** @param machines whoever gives them away: central, or the partition's agent */
-  async create(name: string, machines: Api["machines"] = this.#holdfast.api.machines): Promise<Created> {
-    const { project, partition, size, image, network } = this.#holdfast.seeded;
+  /**
+   * @param from whoever gives machines away: central, or the partition's agent
+   * @param network the lab's own unless given
+   */
+  async create(
+    name: string,
+    { machines }: Pick<Api, "machines"> = this.#holdfast.api,
+    network = this.#holdfast.seeded.network,
+  ): Promise<Created> {
+    const { project, partition, size, image } = this.#holdfast.seeded;
     const createdMs = Date.now();
     const { machine } = await machines.create({
       project,
