@@ -7,9 +7,11 @@ import { type MachineBMC, type MachineBMCReport, MachineBMCSchema } from "#gen/m
 import { type BootPorts, checkNoAgent, draftOf, enter } from "../boot/observe.ts";
 import { usable } from "../catalog/catalog.ts";
 import type { Cause } from "../history/cause.ts";
+import { ipIndexes } from "../ip/indexes.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { settleMore } from "../sync/settle.ts";
+import type { Teller } from "../sync/took.ts";
 
 /** Reports that one transaction takes: each writes three things at most. */
 const groupMax = 32;
@@ -31,13 +33,15 @@ export async function takeBmcReports(
 ): Promise<TakenReports> {
   const { state, clock, log } = ports;
   const taken: TakenReports = { updatedMachines: [], createdMachines: [] };
+  const { byMachine } = ipIndexes(state);
   // Of two about one machine the latter counts.
   const latest = [...new Map(reports.map((r) => [r.uuid, r])).values()];
   for (let i = 0; i === 0 || i < latest.length; i += groupMax) {
     const { result } = await state.transact((tx) => {
       usable(tx, kinds.partition, partition, "partition");
       checkNoAgent(tx, partition);
-      return latest.slice(i, i + groupMax).map((r) => ({ uuid: r.uuid, ...take(tx, partition, r, clock.wallMs()) }));
+      const from = { partition, nowMs: clock.wallMs(), byMachine };
+      return latest.slice(i, i + groupMax).map((r) => ({ uuid: r.uuid, ...take(tx, from, r) }));
     }, cause);
     for (const { uuid, how, isUnsettled } of result) {
       if (how === "created") taken.createdMachines.push(uuid);
@@ -51,7 +55,7 @@ export async function takeBmcReports(
   return taken;
 }
 
-function take(tx: Tx, partition: string, report: MachineBMCReport, nowMs: number) {
+function take(tx: Tx, { partition, nowMs, byMachine }: Teller, report: MachineBMCReport) {
   const { uuid } = report;
   const known = tx.get(kinds.machineDesired, uuid);
   if (known && known.partition !== partition) return { how: "elsewhere" as const, isUnsettled: false };
@@ -61,7 +65,10 @@ function take(tx: Tx, partition: string, report: MachineBMCReport, nowMs: number
   if (report.bmc) keepAccess(tx, uuid, report.bmc);
   const desired = known ?? firstDesired(machine, nowMs);
   if (!known) tx.put(kinds.machineDesired, uuid, desired);
-  return { how: known ? ("updated" as const) : ("created" as const), isUnsettled: enter(tx, machine, desired) };
+  return {
+    how: known ? ("updated" as const) : ("created" as const),
+    isUnsettled: enter(tx, byMachine, machine, desired),
+  };
 }
 
 function note(m: MachineObserved, report: MachineBMCReport, nowMs: number): void {

@@ -14,9 +14,11 @@ import { Refusal } from "#lib/refusal.ts";
 import { keepAccess } from "../bmc/reports.ts";
 import { unknown, usable } from "../catalog/catalog.ts";
 import { causeOf } from "../history/cause.ts";
+import { ipIndexes } from "../ip/indexes.ts";
 import { keepConsolePassword } from "../machine/console-password.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
+import type { IpsByMachine } from "../sync/settle.ts";
 import { settleMore } from "../sync/settle.ts";
 import { type BootPorts, beginBoot, checkNoAgent, draftOf, enter, observe } from "./observe.ts";
 import { waitForAllocation } from "./wait.ts";
@@ -53,7 +55,8 @@ export function bootService(ports: BootPorts): ServiceImpl<typeof BootService> {
       const { uuid, partition } = request;
       const boot = random.uuid();
       const cause = causeOf(context);
-      const { result } = await state.transact((tx) => register(tx, request, { boot, nowMs: clock.wallMs() }), cause);
+      const seen = { boot, nowMs: clock.wallMs(), byMachine: ipIndexes(state).byMachine };
+      const { result } = await state.transact((tx) => register(tx, request, seen), cause);
       if (result.isUnsettled) await settleMore(state, uuid, cause);
       log.info("machine-registered", { machine: uuid, partition, size: result.size });
       return { uuid, size: result.size, partition };
@@ -82,7 +85,7 @@ export function bootService(ports: BootPorts): ServiceImpl<typeof BootService> {
 function register(
   tx: Tx,
   request: BootServiceRegisterRequest,
-  { boot, nowMs }: { readonly boot: string; readonly nowMs: number },
+  { boot, nowMs, byMachine }: { readonly boot: string; readonly nowMs: number; readonly byMachine: IpsByMachine },
 ) {
   const { uuid, partition } = request;
   usable(tx, kinds.partition, partition, "partition");
@@ -104,7 +107,7 @@ function register(
   if (request.bmc) keepAccess(tx, uuid, request.bmc);
   const desired = known ?? firstDesired(machine, nowMs);
   if (!known) tx.put(kinds.machineDesired, uuid, desired);
-  return { size: machine.size, isUnsettled: enter(tx, machine, desired) };
+  return { size: machine.size, isUnsettled: enter(tx, byMachine, machine, desired) };
 }
 
 /** A machine stands where its leaf switches do. */

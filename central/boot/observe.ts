@@ -11,10 +11,11 @@ import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { unknown } from "../catalog/catalog.ts";
 import type { Cause } from "../history/cause.ts";
+import { ipIndexes } from "../ip/indexes.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
-import { settle, settleMore } from "../sync/settle.ts";
+import { type IpsByMachine, settle, settleMore } from "../sync/settle.ts";
 
 export interface BootPorts {
   readonly state: State;
@@ -58,7 +59,7 @@ export async function observe<R>(
     checkNoAgent(tx, desired.partition);
     const machine = draftOf(tx, uuid, desired);
     const answer = work(machine, desired, tx);
-    return { answer, isUnsettled: enter(tx, machine, desired) };
+    return { answer, isUnsettled: enter(tx, ipIndexes(state).byMachine, machine, desired) };
   }, cause);
   if (result.isUnsettled) await settleMore(state, uuid, cause);
   return result.answer;
@@ -73,12 +74,12 @@ export function draftOf(tx: Tx, uuid: string, desired: MachineDesired | undefine
 }
 
 /** @returns whether its release has more addresses to give back than one transaction may */
-export function enter(tx: Tx, machine: MachineObserved, desired: MachineDesired): boolean {
+export function enter(tx: Tx, byMachine: IpsByMachine, machine: MachineObserved, desired: MachineDesired): boolean {
   machine.partition = desired.partition;
   machine.epoch = desired.epoch;
   const stored = tx.get(kinds.machineObserved, machine.uuid);
   if (!stored || !equals(MachineObservedSchema, stored, machine)) tx.put(kinds.machineObserved, machine.uuid, machine);
-  const next = settle(tx, desired, machine);
+  const next = settle(tx, byMachine, desired, machine);
   if (next) tx.put(kinds.machineDesired, machine.uuid, next);
   return next?.release !== undefined && next.release.epoch <= machine.isolatedEpoch;
 }

@@ -11,7 +11,7 @@ import { claimTurn } from "../catalog/claim.ts";
 import { holderOfVrf, takeVrf } from "../network/vrf.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
-import { budgetConflict, leaveBudget } from "./adopt.ts";
+import { budgetConflict, leaveBudget, withoutOurLabels } from "./adopt.ts";
 
 /** @returns why it never will be adopted; undefined when it was, or had been before */
 export function adoptNetwork(tx: Tx, local: LocalNetwork, partition: string): string | undefined {
@@ -29,7 +29,7 @@ export function adoptNetwork(tx: Tx, local: LocalNetwork, partition: string): st
   const restored = row ? undefined : restoredConflict(tx, network);
   if (restored !== undefined) return restored;
   // Of what central has cut, nothing is the partition's to say.
-  const { name, description, meta } = network;
+  const { name, description, meta } = withoutOurLabels(network);
   tx.put(kinds.network, id, create(NetworkSchema, { ...(row ?? network), name, description, ...(meta && { meta }) }));
   leaveBudget(tx, budget, () => create(BudgetItemsSchema, { networks: [id] }));
   return undefined;

@@ -1,5 +1,7 @@
 // What a partition gave away by itself becomes an ordinary allocation, or an ordinary release, in one commit. Its items leave the budget.
-import { addressItems, budgetOf, machineItems, withoutItems } from "#domain/budget/items.ts";
+
+import type { Message } from "@bufbuild/protobuf";
+import { addressItems, budgetLabel, budgetOf, machineItems, withoutItems } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { withdrawStale } from "#domain/machine/bmc-order.ts";
@@ -8,6 +10,7 @@ import { firstDesired } from "#domain/machine/first-desired.ts";
 import { touched } from "#domain/meta.ts";
 import type { Budget, BudgetItems, LocalIp, LocalMachine } from "#gen/holdfast/state/v1/budget_pb.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { Meta } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { IP } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { copyOf } from "#lib/message.ts";
 import { claim, holderOf } from "../catalog/claim.ts";
@@ -118,9 +121,16 @@ export function adoptIp(tx: Tx, { ip, budget, deleted }: LocalIp, partition: str
   if (row?.meta?.labels?.labels[machineLabel] !== undefined) return `address ${ip.ip} is in use by a machine`;
   const foreign = budgetConflict(tx, budget, partition);
   if (foreign !== undefined) return foreign;
-  takeOver(tx, ip);
+  takeOver(tx, withoutOurLabels(ip));
   if (deleted) tx.delete(kinds.ip, id);
   return undefined;
+}
+
+/** Without what only central says of a thing, whatever its partition says. */
+export function withoutOurLabels<T extends Message & { meta?: Meta | undefined }>(thing: T): T {
+  const next = copyOf(thing);
+  for (const name of [budgetLabel, machineLabel]) delete next.meta?.labels?.labels[name];
+  return next;
 }
 
 export function leaveBudget(tx: Tx, id: string | undefined, itemsOf: (budget: Budget) => BudgetItems): void {

@@ -141,6 +141,38 @@ test("what was given away and given back while nobody knew goes back to where an
   assert.equal(machine?.uuid, uuid);
 });
 
+test("what central tied to a machine before its partition gave that back is given back with it", async () => {
+  await central.waiting(1);
+  const budget = await grant(1, 1);
+  const made = given(budget);
+  const { uuid, epoch, ips } = made;
+  assert.deepEqual(await adopt(made), []);
+  const { project, network } = central;
+  await central.client(IPService).create({ project, network, machine: uuid });
+  const own = { epoch: epoch + 1n, project, ips: [`/${ips[0]?.ip}`], allocation: machineUuid(900) };
+  const release = create(ReleaseSchema, { ...own, asns: budget.free?.asns ?? [] });
+  const { allocation: _, ...rest } = made;
+  assert.deepEqual(await adopt(create(LocalMachineSchema, { ...rest, epoch: epoch + 1n, release })), []);
+  await seen(uuid, { epoch: epoch + 1n, isolatedEpoch: epoch + 1n, wipedEpoch: epoch + 1n });
+  assert.deepEqual(
+    [central.desired(uuid).release, central.state.list(kinds.ip).map(({ id }) => id)],
+    [undefined, central.state.get(kinds.budget, budget.id)?.value.free?.addresses.map((ip) => `/${ip}`)],
+  );
+});
+
+test("of an address that its partition gave away only central says whose it is", async () => {
+  await central.waiting(1);
+  const budget = await grant(1, 1);
+  const [ip = ""] = budget.free?.addresses ?? [];
+  const network = central.state.get(kinds.network, central.network)!.value;
+  const labels = { [machineLabel]: machineUuid(1), [budgetLabel]: machineUuid(7), purpose: "vip" };
+  const row = ephemeralIp(network, { uuid: machineUuid(902), ip, project: central.project, labels, nowMs: 0 });
+  const local = create(LocalIpSchema, { ip: row, budget: budget.id });
+  assert.deepEqual(await report("local-ip", `/${ip}`, LocalIpSchema, local), []);
+  assert.deepEqual(central.state.get(kinds.ip, `/${ip}`)?.value.meta?.labels?.labels, { purpose: "vip" });
+  await central.client(IPService).delete({ ip, project: central.project });
+});
+
 test("what somebody else has is not adopted", async () => {
   await central.waiting(2);
   const budget = await grant(1, 1);

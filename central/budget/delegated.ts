@@ -1,9 +1,8 @@
 // What is delegated is nobody's but its partition's: who names it is refused.
 import type { Message } from "@bufbuild/protobuf";
-import { budgetLabel, budgetOf } from "#domain/budget/items.ts";
-import { labelsTouched } from "#domain/meta.ts";
+import { budgetOf } from "#domain/budget/items.ts";
 import type { Budget } from "#gen/holdfast/state/v1/budget_pb.ts";
-import type { Labels, Meta, UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
+import type { Meta } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { usable } from "../catalog/catalog.ts";
@@ -35,12 +34,6 @@ export function usableNetwork(tx: Tx, id: string): Network {
   const network = usable(tx, kinds.network, id, "network");
   checkNotDelegated(network, `network ${id}`, "network");
   return network;
-}
-
-/** @throws Refusal "invalid" for labels, or a change of them, by which a thing would seem to be delegated, or not to be */
-export function checkBudgetLabel(labels: Labels | UpdateLabels | undefined): void {
-  if (labelsTouched(labels).includes(budgetLabel))
-    throw new Refusal("invalid", `label ${budgetLabel} is set by budgets`, { field: "labels" });
 }
 
 /** Budgets that need a thing, in words. */

@@ -1,12 +1,12 @@
-import { machineLabel, machineOf } from "#domain/ip/machine-label.ts";
+import { checkBudgetLabel } from "#domain/budget/items.ts";
+import { checkMachineLabel, machineOf } from "#domain/ip/machine-label.ts";
 import { canonicalIp, ipMatches } from "#domain/ip/query.ts";
-import { labelsTouched } from "#domain/meta.ts";
 import { IPService as AdminIPService } from "#gen/metalstack/admin/v2/ip_pb.ts";
 import type { UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
 import { type IP, type IPQuery, IPService, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { checkBudgetLabel, checkNotDelegated } from "../budget/delegated.ts";
+import { checkNotDelegated } from "../budget/delegated.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { causeOf } from "../history/cause.ts";
@@ -102,8 +102,7 @@ export function ipServices(ports: ServicePorts): Implementation[] {
 /** Which machine uses an address is not for its owner to write. */
 function checkLabels(change: UpdateLabels | undefined): void {
   checkBudgetLabel(change);
-  if (!labelsTouched(change).includes(machineLabel)) return;
-  throw new Refusal("invalid", `label ${machineLabel} cannot be set or removed by hand`, { field: "labels" });
+  checkMachineLabel(change);
 }
 
 function retyped(tx: Tx, before: IP, wanted: IPType): IPType {

@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
+import { checkBudgetLabel } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
-import { machineLabel } from "#domain/ip/machine-label.ts";
+import { checkMachineLabel, machineLabel } from "#domain/ip/machine-label.ts";
 import { newMeta } from "#domain/meta.ts";
 import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
 import { type IP, IPSchema, type IPServiceCreateRequest, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
-import { Refusal } from "#lib/refusal.ts";
-import { checkBudgetLabel, usableNetwork } from "../budget/delegated.ts";
+import { usableNetwork } from "../budget/delegated.ts";
 import { unknown, usable } from "../catalog/catalog.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
@@ -30,9 +30,7 @@ export function takeAddress(tx: Tx, request: IPServiceCreateRequest, { uuid, now
   const allocation = machine === undefined ? undefined : tx.get(kinds.machineDesired, machine)?.allocation;
   if (machine !== undefined && allocation?.project !== project) return unknown("machine", machine);
   const labels = { ...request.labels?.labels, ...(machine === undefined ? {} : { [machineLabel]: machine }) };
-  if (machine === undefined && request.labels && Object.hasOwn(request.labels.labels, machineLabel)) {
-    throw new Refusal("invalid", `label ${machineLabel} is set by naming a machine`, { field: "labels" });
-  }
+  if (machine === undefined) checkMachineLabel(request.labels);
   const stored = create(IPSchema, {
     uuid,
     ip,

@@ -5,7 +5,8 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { firstDesired } from "#domain/machine/first-desired.ts";
 import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { MachineServiceCreateRequestSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { MachineService, MachineServiceCreateRequestSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import { silentLog as log } from "#lib/log.ts";
@@ -87,4 +88,22 @@ test("64 at once at four centrals: every machine once, nobody is refused while t
     [of((a) => a.uuid), of((a) => a.networks[0]?.ips[0]), of((a) => a.networks[0]?.asn)],
     [machines, machines, machines],
   );
+});
+
+test("an address that is tied to a machine while that is released comes back with the others", async () => {
+  const central = await machineCentral();
+  const { project, network } = central;
+  await central.waiting(1);
+  const { machine } = await central.create();
+  const { uuid = "" } = machine ?? {};
+  const ips = central.client(IPService);
+  const [tied] = await Promise.all([
+    ips.create({ project, network, machine: uuid }),
+    central.client(MachineService).delete({ uuid, project }),
+  ]);
+  const { epoch, release } = central.desired(uuid);
+  assert.ok(!release?.ips.includes(`/${tied.ip?.ip}`), "the release was decided before it was tied");
+  await central.report({ ...aWaiting(uuid), epoch, wipedEpoch: epoch, isolatedEpoch: epoch });
+  assert.deepEqual([central.desired(uuid).release, central.state.list(kinds.ip)], [undefined, []]);
+  await central.close();
 });

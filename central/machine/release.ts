@@ -36,7 +36,7 @@ export function release(
   next.epoch = nextEpoch(desired, tx.get(kinds.machineObserved, uuid));
   withdrawStale(next, nowMs);
   next.meta = touched(next.meta, nowMs);
-  // The list is unconditioned: whoever ties an address to this machine reads the machine, and so loses the race against this commit.
+  // One that is tied to the machine by a commit just before this one may be missing: `settle` looks once more.
   const ips = tx.by(ipsByMachine, uuid).map((ip) => ip.id);
   const asns = [...new Set(allocation.networks.map((n) => n.asn))];
   next.release = create(ReleaseSchema, { epoch: next.epoch, project, ips, allocation: allocation.uuid, asns });

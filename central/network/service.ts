@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
+import { checkBudgetLabel } from "#domain/budget/items.ts";
 import { networkMatches } from "#domain/network/query.ts";
 import { isChild } from "#domain/network/rules.ts";
 import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
@@ -13,7 +14,7 @@ import {
   type NetworkServiceCreateRequest,
   NetworkType,
 } from "#gen/metalstack/api/v2/network_pb.ts";
-import { checkBudgetLabel, checkNotDelegated } from "../budget/delegated.ts";
+import { checkNotDelegated } from "../budget/delegated.ts";
 import { type Change, catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";

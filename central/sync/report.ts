@@ -14,12 +14,12 @@ import { Refusal } from "#lib/refusal.ts";
 import { methodName } from "../access/rule.ts";
 import { usable } from "../catalog/catalog.ts";
 import { agentOf, type Cause } from "../history/cause.ts";
+import { ipIndexes } from "../ip/indexes.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 import { settleMore } from "./settle.ts";
 import { takeEntry } from "./take-entry.ts";
-import type { Took } from "./took.ts";
 
 /** Entries that one transaction takes. */
 const groupMax = 32;
@@ -93,9 +93,9 @@ async function reject(source: Source, entry: ReportEntry, reason: string): Promi
 /** @param entries in order of their sequence */
 function takeEntries(
   tx: Tx,
-  { clock, partition, outbox, history: told }: Source,
+  { state, clock, partition, outbox, history: told }: Source,
   entries: readonly ReportEntry[],
-  take: (tx: Tx, entry: ReportEntry, partition: string, nowMs: number) => Took,
+  take: typeof takeEntry,
 ): Taken & { readonly unsettled: readonly string[] } {
   usable(tx, kinds.partition, partition, "partition");
   const cursor = tx.get(kinds.reportCursor, partition);
@@ -104,8 +104,9 @@ function takeEntries(
   const rejected: RejectedEntry[] = [];
   const unsettled = new Set<string>();
   const fresh = entries.filter((entry) => entry.sequence > before);
+  const from = { partition, nowMs: clock.wallMs(), byMachine: ipIndexes(state).byMachine };
   for (const entry of fresh) {
-    const took = take(tx, entry, partition, clock.wallMs());
+    const took = take(tx, entry, from);
     if (took.rejected !== undefined) {
       rejected.push(create(RejectedEntrySchema, { sequence: entry.sequence, reason: took.rejected }));
     }

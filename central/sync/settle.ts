@@ -4,6 +4,7 @@ import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/mac
 import { IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { copyOf } from "#lib/message.ts";
 import type { Cause } from "../history/cause.ts";
+import { ipIndexes } from "../ip/indexes.ts";
 import { giveBackAsn } from "../machine/asn.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -12,8 +13,15 @@ import type { Tx } from "../store/tx.ts";
 /** Addresses of one machine that one transaction gives back; a commit has room for 127 writes and their record. */
 export const ipsAtOnce = 64;
 
+export type IpsByMachine = ReturnType<typeof ipIndexes>["byMachine"];
+
 /** Takes from the desired state what the report shows to be done. @returns undefined when nothing is */
-export function settle(tx: Tx, desired: MachineDesired, observed: MachineObserved): MachineDesired | undefined {
+export function settle(
+  tx: Tx,
+  byMachine: IpsByMachine,
+  desired: MachineDesired,
+  observed: MachineObserved,
+): MachineDesired | undefined {
   const done = new Set(observed.outcomes.map((o) => o.id));
   const orders = desired.orders.filter((o) => !done.has(o.id));
   const { release } = desired;
@@ -26,8 +34,10 @@ export function settle(tx: Tx, desired: MachineDesired, observed: MachineObserve
   if (!isIsolated || !next.release) return next;
   for (const asn of release.asns) giveBackAsn(tx, asn, release.allocation);
   next.release.asns = [];
-  for (const id of release.ips.slice(0, ipsAtOnce)) giveBack(tx, id, desired.uuid);
-  next.release.ips = release.ips.slice(ipsAtOnce);
+  // Whoever tied an address to it at the same time as it was released is not in the release, and was before it: no more can come.
+  const ips = [...new Set([...release.ips, ...tx.by(byMachine, desired.uuid).map(({ id }) => id)])];
+  for (const id of ips.slice(0, ipsAtOnce)) giveBack(tx, id, desired.uuid);
+  next.release.ips = ips.slice(ipsAtOnce);
   if (next.release.ips.length === 0) delete next.release;
   return next;
 }
@@ -46,11 +56,12 @@ function resume({ allocation, reinstall }: MachineDesired): void {
 
 /** Gives back the rest of what a released machine held, in as many transactions as that takes. */
 export async function settleMore(state: State, uuid: string, cause: Cause): Promise<void> {
+  const { byMachine } = ipIndexes(state);
   for (let isDone = false; !isDone; ) {
     const { result } = await state.transact((tx) => {
       const desired = tx.get(kinds.machineDesired, uuid);
       const observed = tx.get(kinds.machineObserved, uuid);
-      const next = desired && observed && settle(tx, desired, observed);
+      const next = desired && observed && settle(tx, byMachine, desired, observed);
       if (next) tx.put(kinds.machineDesired, uuid, next);
       return next?.release === undefined;
     }, cause);

@@ -13,18 +13,19 @@ import { decoded } from "./decoded.ts";
 import { settle } from "./settle.ts";
 import { takeAudit } from "./take-audit.ts";
 import { takeGiven } from "./take-given.ts";
-import { entryName, shownMax, type Took, unreadable } from "./took.ts";
+import { entryName, shownMax, type Teller, type Took, unreadable } from "./took.ts";
 
 const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Takes one fact that a partition's agent saw. */
-export function takeEntry(tx: Tx, entry: ReportEntry, partition: string, nowMs: number): Took {
+export function takeEntry(tx: Tx, entry: ReportEntry, from: Teller): Took {
+  const { partition, nowMs } = from;
   switch (entry.kind) {
     case "machine": {
       if (!uuidForm.test(entry.id)) return { rejected: `${entryName(entry)}: that is no uuid` };
       const observed = decoded(MachineObservedSchema, entry.value);
       if (observed?.uuid !== entry.id) return unreadable(entry);
-      return takeMachine(tx, observed, partition, nowMs);
+      return takeMachine(tx, observed, from);
     }
     case "switch": {
       const seen = decoded(SwitchSchema, entry.value);
@@ -55,12 +56,12 @@ export function takeEntry(tx: Tx, entry: ReportEntry, partition: string, nowMs: 
       return takeAudit(tx, entry, partition);
     default: {
       const unknown = { rejected: `kind ${entry.kind.slice(0, shownMax)} is unknown to this central` };
-      return takeGiven(tx, entry, partition, nowMs) ?? unknown;
+      return takeGiven(tx, entry, from) ?? unknown;
     }
   }
 }
 
-function takeMachine(tx: Tx, observed: MachineObserved, partition: string, nowMs: number): Took {
+function takeMachine(tx: Tx, observed: MachineObserved, { partition, nowMs, byMachine }: Teller): Took {
   const { uuid } = observed;
   const desired = tx.get(kinds.machineDesired, uuid);
   if (desired && desired.partition !== partition) {
@@ -75,7 +76,11 @@ function takeMachine(tx: Tx, observed: MachineObserved, partition: string, nowMs
   // One that works for somebody is nobody's to give: this store was restored from an older copy, or made anew. It gets no record
   // until an administrator reclaims it, and its agent leaves it alone.
   const isUnknown = desired === undefined && observed.workedEpoch !== 0n;
-  const next = desired ? settle(tx, desired, observed) : isUnknown ? undefined : firstDesired(observed, nowMs);
+  const next = desired
+    ? settle(tx, byMachine, desired, observed)
+    : isUnknown
+      ? undefined
+      : firstDesired(observed, nowMs);
   if (next) tx.put(kinds.machineDesired, uuid, next);
   return { isUnsettled: next?.release !== undefined && next.release.epoch <= observed.isolatedEpoch };
 }

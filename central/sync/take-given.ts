@@ -14,16 +14,17 @@ import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { decoded } from "./decoded.ts";
 import { settle } from "./settle.ts";
-import { type Took, unreadable } from "./took.ts";
+import { type Teller, type Took, unreadable } from "./took.ts";
 
 /** @returns undefined when it is nothing of that */
-export function takeGiven(tx: Tx, entry: ReportEntry, partition: string, nowMs: number): Took | undefined {
+export function takeGiven(tx: Tx, entry: ReportEntry, from: Teller): Took | undefined {
+  const { partition, nowMs } = from;
   const { kind, id, value } = entry;
   switch (kind) {
     case "local-machine": {
       const local = decoded(LocalMachineSchema, value);
       if (local?.uuid !== id) return unreadable(entry);
-      return withAnswer(tx, settled(tx, adoptMachine(tx, local, partition, nowMs)), local.answer, nowMs);
+      return withAnswer(tx, settled(tx, from, adoptMachine(tx, local, partition, nowMs)), local.answer, nowMs);
     }
     case "local-ip": {
       const local = decoded(LocalIpSchema, value);
@@ -49,10 +50,10 @@ export function takeGiven(tx: Tx, entry: ReportEntry, partition: string, nowMs: 
 const orTaken = (rejected: string | undefined): Took => (rejected === undefined ? {} : { rejected });
 
 /** What is given back may be isolated already. */
-function settled(tx: Tx, { rejected, desired }: Adoption): Took {
+function settled(tx: Tx, { byMachine }: Teller, { rejected, desired }: Adoption): Took {
   if (rejected !== undefined) return { rejected };
   const observed = desired && tx.get(kinds.machineObserved, desired.uuid);
-  const next = desired && observed && settle(tx, desired, observed);
+  const next = desired && observed && settle(tx, byMachine, desired, observed);
   if (next) tx.put(kinds.machineDesired, next.uuid, next);
   return { isUnsettled: next?.release !== undefined };
 }

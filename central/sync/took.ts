@@ -1,4 +1,12 @@
 import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import type { IpsByMachine } from "./settle.ts";
+
+/** Whose report it is, and when it came. */
+export interface Teller {
+  readonly partition: string;
+  readonly nowMs: number;
+  readonly byMachine: IpsByMachine;
+}
 
 /** What came of one entry of a report. */
 export interface Took {

@@ -8,8 +8,10 @@ import {
   type LocalMachine,
   type LocalNetwork,
 } from "#gen/holdfast/state/v1/budget_pb.ts";
-import type { Meta } from "#gen/metalstack/api/v2/common_pb.ts";
+import type { Labels, Meta, UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { IP } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { Refusal } from "#lib/refusal.ts";
+import { labelsTouched } from "../meta.ts";
 
 /** Label of an address or a network that is delegated: which budget it is of. */
 export const budgetLabel = "holdfast.io/budget";
@@ -17,6 +19,12 @@ export const budgetLabel = "holdfast.io/budget";
 /** Which budget a thing is delegated by. */
 export const budgetOf = (thing: { readonly meta?: Meta | undefined } | undefined): string | undefined =>
   thing?.meta?.labels?.labels[budgetLabel];
+
+/** @throws Refusal "invalid" for labels, or a change of them, by which a thing would seem to be delegated, or not to be */
+export function checkBudgetLabel(labels: Labels | UpdateLabels | undefined): void {
+  if (labelsTouched(labels).includes(budgetLabel))
+    throw new Refusal("invalid", `label ${budgetLabel} is set by budgets`, { field: "labels" });
+}
 
 export const noItems = (): BudgetItems => create(BudgetItemsSchema);
 

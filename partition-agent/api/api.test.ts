@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { noItems } from "#domain/budget/items.ts";
+import { budgetLabel, noItems } from "#domain/budget/items.ts";
+import { machineLabel } from "#domain/ip/machine-label.ts";
 import { type Budget, BudgetSchema, BudgetUseSchema, LocalMachineSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { dayMs } from "#lib/durations.ts";
@@ -119,6 +120,13 @@ test("addresses are given away and back within the budget", async () => {
     ["10.0.0.2"],
   );
   await ann.ips.delete({ project, ip: "10.0.0.2" });
+  for (const name of [machineLabel, budgetLabel]) {
+    const labels = { labels: { [name]: "x" } };
+    await assert.rejects(
+      ann.ips.create({ project, network: "net", labels }),
+      refused(Code.InvalidArgument, /is set by/),
+    );
+  }
   assert.equal((await ann.ips.create({ project, network: "net" })).ip?.ip, "10.0.0.3");
   await assert.rejects(ann.ips.create({ project, network: "net" }), refused(Code.ResourceExhausted, /delegated/));
 });

@@ -1,5 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { checkBudgetLabel } from "#domain/budget/items.ts";
+import { checkMachineLabel } from "#domain/ip/machine-label.ts";
 import { canonicalIp, ipFamily, ipMatches } from "#domain/ip/query.ts";
 import { newMeta } from "#domain/meta.ts";
 import { type LocalIp, LocalIpSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
@@ -75,6 +77,8 @@ function takenIp(
   request: IPServiceCreateRequest,
 ): { readonly ip: IP; readonly budget: string } {
   const { project, network, addressFamily, labels } = request;
+  checkBudgetLabel(labels);
+  checkMachineLabel(labels);
   const home = networkOf(site, network);
   if (!home || !budgets.hasAddresses(network, project))
     throw outside(`an address of network ${network}`, "no budget has any", "network");

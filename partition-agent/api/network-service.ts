@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { budgetLabel, budgetOf } from "#domain/budget/items.ts";
+import { budgetOf, checkBudgetLabel } from "#domain/budget/items.ts";
 import { newMeta } from "#domain/meta.ts";
 import { familyOf, networkMatches } from "#domain/network/query.ts";
 import { knownPrefixes } from "#domain/network/rules.ts";
@@ -79,8 +79,7 @@ interface Made {
 
 function madeNetwork({ site, budgets }: ForPeople, request: NetworkServiceCreateRequest): Made {
   const { project, name, description, labels } = request;
-  if (labels && Object.hasOwn(labels.labels, budgetLabel))
-    throw new Refusal("invalid", `label ${budgetLabel} is set by budgets`, { field: "labels" });
+  checkBudgetLabel(labels);
   const left = budgets.of(project).flatMap((budget) =>
     budgets.free(budget).networks.flatMap((id) => {
       const network = site.ledger.get("network", id, NetworkSchema);
