@@ -4,12 +4,12 @@
 // key is remembered as unreadable, so that no one overwrites what they have not seen.
 import { fromBinary, type Message } from "@bufbuild/protobuf";
 import { bug } from "#lib/bug.ts";
-import { equalBytes } from "#lib/bytes.ts";
 import type { Log } from "#lib/log.ts";
 import { type Derived, FoldEntry, GroupingEntry, IndexEntry, type Rows } from "./derived.ts";
 import { type Kind, keyOf, kinds, type Of } from "./kinds.ts";
 import { OrderedRows } from "./ordered-rows.ts";
-import type { Batch, Item, Listing, Put, StoreChange } from "./store.ts";
+import { OwnPuts } from "./own-puts.ts";
+import type { Batch, Item, Listing, StoreChange } from "./store.ts";
 
 /** One thing as stored: its value and the revisions of its last change and of its first. */
 export interface Stored<T> {
@@ -106,11 +106,10 @@ interface Table {
 }
 
 export class Cache {
+  readonly own = new OwnPuts();
   readonly #log: Log;
   readonly #tables: ReadonlyMap<string, Table>;
   readonly #unreadable = new Map<string, bigint>();
-  /** By key. */
-  readonly #expected = new Map<string, Put>();
   #revision = 0n;
 
   constructor(log: Log) {
@@ -194,15 +193,6 @@ export class Cache {
     return sum === undefined ? fold.none(group) : (sum.value as V); // made by the fold itself
   }
 
-  /** What this process has encoded itself need not be decoded again when the store shows it: its message is taken, which nobody changes. */
-  expect(puts: readonly Put[]): void {
-    for (const put of puts) if (put.decoded !== undefined) this.#expected.set(put.key, put);
-  }
-
-  expectNoLonger(puts: readonly Put[]): void {
-    for (const put of puts) if (this.#expected.get(put.key) === put) this.#expected.delete(put.key);
-  }
-
   /** @returns what changed for those who use this cache; empty for a batch that was applied before */
   apply(batch: Batch): readonly Change[] {
     if (batch.revision <= this.#revision) return [];
@@ -269,9 +259,7 @@ export class Cache {
 
   #decode(kind: Kind, id: string, item: Item): Stored<Message> | undefined {
     try {
-      const expected = this.#expected.get(item.key);
-      const known = expected && equalBytes(expected.value, item.value) ? expected.decoded : undefined;
-      const value = known ?? fromBinary(kind.schema, item.value);
+      const value = this.own.messageOf(kind, item) ?? fromBinary(kind.schema, item.value);
       return { id, value, revision: item.revision, created: item.created };
     } catch (error) {
       this.#unreadable.set(item.key, item.revision);

@@ -116,10 +116,10 @@ export class Transactor {
       return committed;
     });
     this.#landing.add(landing);
-    this.#cache.expect(commit.puts);
+    this.#cache.own.expect(commit.puts);
     return landing.finally(() => {
       this.#landing.delete(landing);
-      this.#cache.expectNoLonger(commit.puts);
+      this.#cache.own.expectNoLonger(commit.puts);
     });
   }
 
