@@ -27,6 +27,7 @@ import { reservedForOthers } from "../size-reservation/reserved.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
+import { checkLinkUp } from "../sync/link-up.ts";
 import { takeAsn } from "./asn.ts";
 import { alikeKeys, type MachineIndexes, placeKey } from "./indexes.ts";
 import { joinNetwork } from "./join-network.ts";
@@ -59,6 +60,7 @@ export function allocate(
   const machine = chooseMachine(tx, request, context);
   const { desired, observed } = machine;
   checkTold(peek, desired.partition);
+  checkLinkUp(peek, desired.partition);
   const asn = takeAsn(tx, spaces, allocation, context.seed);
   const { addresses } = spaces;
   const joining = { project: request.project, machine: desired.uuid, asn, nowMs, newUuid, addresses, search };

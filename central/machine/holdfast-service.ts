@@ -18,6 +18,7 @@ import { callerOf } from "../access/caller.ts";
 import { causeOf } from "../history/cause.ts";
 import type { Change } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
+import { isLinkUp } from "../sync/link-up.ts";
 import { liveChanges } from "../sync/live-changes.ts";
 import type { MachinePorts } from "./ports.ts";
 import { reclaim } from "./reclaim.ts";
@@ -25,7 +26,7 @@ import { abortReinstall, reinstall } from "./reinstall.ts";
 import { apiMachine, viewOf, viewsOf } from "./views.ts";
 
 export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof MachineService> {
-  const { state, connections, clock } = ports;
+  const { state, clock } = ports;
   return {
     explain({ uuid, project }) {
       const view = viewOf(state, uuid);
@@ -48,7 +49,7 @@ export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof 
         powerState: observed?.bmc?.powerState ?? "",
         lastFailure: observed?.lastFailure ?? "",
         ...actsOf(view, project),
-        linkUp: connections.isUp(desired.partition),
+        linkUp: isLinkUp(state, desired.partition),
         ...(desired.reinstall && { reinstall: shownTo(project, desired.reinstall) }),
         ...(desired.reinstall && { reinstallProgress: reinstallProgress(desired, observed) }),
       });

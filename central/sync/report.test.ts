@@ -45,6 +45,7 @@ describe("only a partition's agent", () => {
     await assert.rejects(first(sync().follow(far), 1), refusedWith(Code.PermissionDenied, /partition lab, not far/));
     await assert.rejects(sync().report(far), refusedWith(Code.PermissionDenied, /partition lab, not far/));
     const lab = { partition: "lab" };
+    await central.cutLink();
     assert.equal((await first(sync().follow(lab), 1))[0]?.event.case, "snapshotBegin");
     for (const client of [sync(central.ownerToken), central.anonymous(SyncService)]) {
       await assert.rejects(first(client.follow(lab), 1), ConnectError);

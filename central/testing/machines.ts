@@ -1,7 +1,9 @@
 // A central with all that a machine needs around it, and an agent's hand that reports machines.
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
+import { AgentLifeSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
 import { type MachineDesired, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { type RejectedEntry, SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { FilesystemService as AdminFilesystemService } from "#gen/metalstack/admin/v2/filesystem_pb.ts";
@@ -80,6 +82,8 @@ export interface CentralWithMachines extends TestCentral {
   report(...machines: ObservedInit[]): Promise<readonly RejectedEntry[]>;
   /** Reports machines 1 to n as wiped and waiting, of size "small". */
   waiting(count: number, more?: ObservedInit): Promise<void>;
+  /** From then on the agent, of which it is known that it is connected to another central, is connected to none. */
+  cutLink(): Promise<void>;
   /** Creates a machine in the project, size "small", in its private network. */
   create(more?: CreateInit): ReturnType<ReturnType<typeof testClient>["create"]>;
   desired(uuid: string): MachineDesired;
@@ -138,6 +142,7 @@ export async function machineCentral(store?: Store): Promise<MachineCentral> {
 /** Gives a central what a machine needs around it, and an agent's hand. */
 export async function withMachines(central: TestCentral): Promise<CentralWithMachines> {
   await catalogOf(central);
+  await connectElsewhere(central);
   await central.client(AdminTenantService).create({ name: "acme" });
   const newProject = async (name: string) =>
     (await central.client(ProjectService).create({ login: "acme", name, description: "" })).project?.uuid ?? "";
@@ -172,6 +177,9 @@ export async function withMachines(central: TestCentral): Promise<CentralWithMac
       await report(...uuids.map((uuid) => ({ uuid })));
       await report(...uuids.map((uuid) => ({ ...aWaiting(uuid), ...more })));
     },
+    async cutLink() {
+      await central.state.transact((tx) => tx.delete(kinds.agentLife, "lab"));
+    },
     create: (more = {}) =>
       central.client(MachineService).create({
         project,
@@ -183,6 +191,14 @@ export async function withMachines(central: TestCentral): Promise<CentralWithMac
       }),
     desired: (uuid) => central.state.get(kinds.machineDesired, uuid)?.value as MachineDesired, // a test knows that it is there
   };
+}
+
+/** The agent, to another central over the same store. */
+async function connectElsewhere({ state }: TestCentral): Promise<void> {
+  await state.transact((tx) => {
+    tx.put(kinds.centralSession, "elsewhere", create(StringValueSchema, { value: "test" }));
+    tx.put(kinds.agentLife, "lab", create(AgentLifeSchema, { agent: "test", stream: "test", session: "elsewhere" }));
+  });
 }
 
 /** What an agent reports of a machine that central knows already and whose installer waits after its first wipe. */

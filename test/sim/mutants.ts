@@ -99,10 +99,10 @@ export const mutants: readonly Mutant[] = [
     to: "if (false) {",
   },
   {
-    name: "a restored central allocates before it was told everything",
-    file: "central/machine/told.ts",
-    from: "if (isTold(state, partition)) return;",
-    to: "return;",
+    name: "machines are given away where central does not know how they are",
+    file: "central/machine/allocate.ts",
+    from: "  checkTold(peek, desired.partition);\n  checkLinkUp(peek, desired.partition);\n",
+    to: "",
   },
   {
     name: "nothing is told again to a restored central",
