@@ -66,6 +66,8 @@ export function renew(tx: Tx, fingerprint: string, renewed: AgentCertificate, no
   const newer = family.filter((c) => msOf(c.issuedAt) >= askedMs).sort((a, b) => msOf(a.issuedAt) - msOf(b.issuedAt));
   const unanswered = newer.slice(0, Math.max(0, newer.length - unansweredMax));
   for (const gone of [...older, ...unanswered]) tx.delete(kinds.agentCertificate, gone.fingerprint);
+  // Written as it is: who revokes all at the same time, and does not see the new one yet, loses the race and looks once more.
+  keep(tx, asking, nowMs);
   keep(tx, renewed, nowMs);
 }
 

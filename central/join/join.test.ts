@@ -171,6 +171,18 @@ test("a revoked certificate is worth nothing at once: all of a partition, or one
   await assert.rejects(partitions().revokeAgentCertificates({ partition: "lab" }), /has no certificate that is good/);
 });
 
+test("of all certificates that are revoked none is left out that is renewed at the same time", async () => {
+  const first = await central.enrol(await central.invite(), pair);
+  const [renewed] = await Promise.allSettled([
+    central.renew(first),
+    partitions().revokeAgentCertificates({ partition: "lab" }),
+  ]);
+  const { certificates } = await partitions().listAgentCertificates({ partition: "lab" });
+  assert.deepEqual(new Set(certificates.map((c) => c.revokedBy)), new Set(["admin"]));
+  for (const bad of [first, ...(renewed.status === "fulfilled" ? [renewed.value] : [])])
+    await assert.rejects(userOf(bad), refused("CERTIFICATE_REVOKED", Code.Unauthenticated));
+});
+
 test("a certificate that central never gave is nobody's, whoever signed it; a token beside it counts", async () => {
   const issued = central.authority.issue({
     subject: "partition-agent:lab",
