@@ -25,6 +25,17 @@ export interface ClaimPorts {
   readonly log: Log;
 }
 
+/**
+ * As `Connections` sees to it for this central, for all that share the store: what two lives report would mix.
+ * @param agent empty: it does not say which it is
+ * @throws Refusal "precondition" while another life is connected to another central
+ */
+export function checkLife(state: Pick<State, "get">, partition: string, agent: string): void {
+  const present = state.get(kinds.agentLife, partition)?.value;
+  if (!present || agent === "" || present.agent === agent) return;
+  if (state.get(kinds.centralSession, present.session)) throw alreadyLive(partition, present.agent);
+}
+
 /** One stream's claim on its partition. */
 export class LifeClaim {
   readonly #ports: ClaimPorts;

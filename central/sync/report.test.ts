@@ -53,6 +53,14 @@ describe("only a partition's agent", () => {
     }
   });
 
+  test("which is one: beside the life that is connected to another central, no other one reports", async () => {
+    const reporting = (agent: string) => sync().report({ partition: "lab", outbox: "o", agent });
+    await assert.rejects(reporting("copy"), refusedWith(Code.FailedPrecondition, /life test/));
+    await reporting("test");
+    await central.cutLink();
+    await reporting("copy");
+  });
+
   test("of a partition that exists", async () => {
     await central.state.transact((tx) => tx.delete(kinds.partition, "lab"));
     await assert.rejects(first(sync().follow({ partition: "lab" }), 1), refusedWith(Code.NotFound, /create it/));

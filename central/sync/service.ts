@@ -3,6 +3,7 @@ import type { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sendNowKey } from "#lib/rpc/send-now.ts";
 import { type Caller, callerOf, stillAllowedKey } from "../access/caller.ts";
+import { checkLife } from "./claim-life.ts";
 import { type FollowPorts, followPartition } from "./follow.ts";
 import { takeReport } from "./report.ts";
 
@@ -20,6 +21,7 @@ export function syncService(ports: FollowPorts): ServiceImpl<typeof SyncService>
       const { state, connections, clock } = ports;
       checkPartition(callerOf(context), request.partition);
       connections.heard(request.partition, request.agent);
+      checkLife(state, request.partition, request.agent);
       return await takeReport(state, clock, request);
     },
   };
