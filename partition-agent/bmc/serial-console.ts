@@ -3,6 +3,7 @@
 import { Bell, rung } from "#lib/bell.ts";
 import type { Clock } from "#lib/clock.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
+import { OneByOne } from "#lib/one-by-one.ts";
 import { activateSerial, type Command, deactivateSerial, getSerialOwner } from "./commands.ts";
 import type { Connection } from "./connection.ts";
 import { BmcRefused, BmcUnreachable } from "./errors.ts";
@@ -51,7 +52,7 @@ export class SerialConsole implements ServerConsole {
   #last = nothingHeard;
   #sequence = 0;
   #answer: SolPacket | undefined;
-  #tail: Promise<void> = Promise.resolve();
+  readonly #sending = new OneByOne();
   #charactersMax = packetCharactersMax;
   #hasEnded = false;
   #lost: unknown;
@@ -123,20 +124,14 @@ export class SerialConsole implements ServerConsole {
   }
 
   write(characters: Uint8Array): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#sending.run(async () => {
       for (let at = 0; at < characters.length; )
         at += await this.#deliver(characters.subarray(at, at + this.#charactersMax), 0);
     });
   }
 
   sendBreak(): Promise<void> {
-    return this.#inTurn(async () => void (await this.#deliver(new Uint8Array(), solFlags.break)));
-  }
-
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const done = this.#tail.then(work);
-    this.#tail = done.catch(() => undefined);
-    return done;
+    return this.#sending.run(async () => void (await this.#deliver(new Uint8Array(), solFlags.break)));
   }
 
   /** Sends one packet until it is acknowledged. @returns how many of its characters were taken */

@@ -29,6 +29,7 @@ import {
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Bell } from "#lib/bell.ts";
+import { OneByOne } from "#lib/one-by-one.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
@@ -47,7 +48,7 @@ export interface BudgetsPorts {
 export class Budgets {
   readonly #ports: BudgetsPorts;
   readonly #bell = new Bell();
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new OneByOne();
 
   constructor(ports: BudgetsPorts) {
     this.#ports = ports;
@@ -199,9 +200,7 @@ export class Budgets {
 
   /** One after the other: who decides knows of all that was decided before. */
   inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#turn.then(work, work);
-    this.#turn = next.catch(() => undefined);
-    return next;
+    return this.#turns.run(work);
   }
 
   #budgetFor(request: MachineServiceCreateRequest): Budget {

@@ -2,6 +2,7 @@
 // was promised to downloads never exceeds the limit, and no image is given out before its digest was seen to fit.
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
+import { OneByOne } from "#lib/one-by-one.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { OpenFile } from "#pxe-boot/files/file-source.ts";
 import { victims } from "./eviction.ts";
@@ -37,7 +38,7 @@ export class ImageInventory {
   readonly #idleParts = new Map<string, number>();
   /** Bytes that running downloads may take, by the name of their part. */
   readonly #promised = new Map<string, number>();
-  #tail: Promise<void> = Promise.resolve();
+  readonly #saves = new OneByOne();
 
   private constructor(ports: InventoryPorts, limits: InventoryLimits, index: ImageIndex) {
     this.#ports = ports;
@@ -201,13 +202,11 @@ export class ImageInventory {
 
   /** One write at a time, each with what is known when it begins. */
   #save(): Promise<void> {
-    const saved = this.#tail.then(() => {
+    return this.#saves.run(async () => {
       const objects = Object.fromEntries(
         [...this.#images].map(([sha256, { sizeBytes, usedAtMs }]) => [sha256, { sizeBytes, usedAtMs }]),
       );
-      return this.#ports.folder.writeIndex(encodeIndex({ version: 1, objects, urls: Object.fromEntries(this.#urls) }));
+      await this.#ports.folder.writeIndex(encodeIndex({ version: 1, objects, urls: Object.fromEntries(this.#urls) }));
     });
-    this.#tail = saved.catch(() => undefined);
-    return saved;
   }
 }

@@ -128,6 +128,17 @@ describe("a set of another history", () => {
     await assert.rejects(ledger.accept("h2"), /no history waits/);
   });
 
+  test("is accepted while a change of it is on its way to the disk, and then nothing is held any more", async () => {
+    const { ledger, disk, names } = opened();
+    await ledger.applySnapshot(at(2n), [item("a", 1n)]);
+    await ledger.applySnapshot(at(1n, "h2"), [item("a", 1n)]);
+    disk.hold();
+    const [applying, accepting] = [ledger.applyDelta(2n, [item("b", 2n)]), ledger.accept("h2")];
+    disk.release();
+    await Promise.all([applying, accepting]);
+    assert.deepEqual([ledger.held, ledger.cursor, names()], [undefined, at(2n, "h2"), ["a@1", "b@2"]]);
+  });
+
   test("comes into force by an administrator's word in it, whether that came with it or later, and by no other's", async () => {
     const with_ = opened();
     await with_.ledger.applySnapshot(at(7n), [item("a", 7n)]);

@@ -9,6 +9,7 @@ import { type DesiredItem, DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_
 import { equalBytes } from "#lib/bytes.ts";
 import type { Change, Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
+import { OneByOne } from "#lib/one-by-one.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import { ItemSet } from "./item-set.ts";
@@ -55,6 +56,8 @@ export class Ledger {
   #inForce: Place;
   #held: Place | undefined;
   #isDamaged = false;
+  /** The link applies what comes, and people accept histories: each finds the ledger as the one before left it. */
+  readonly #turns = new OneByOne();
 
   constructor(disk: Disk, log: Log, changed: LedgerListener) {
     this.#disk = disk;
@@ -164,7 +167,7 @@ export class Ledger {
       },
       finish: async () => {
         await Promise.all(writes);
-        await this.#finish(place);
+        await this.#turns.run(() => this.#finish(place));
       },
     };
   }
@@ -208,26 +211,34 @@ export class Ledger {
    * Puts into force what is held.
    * @throws Refusal "precondition" when nothing is, or a set of another history
    */
-  async accept(history: string): Promise<void> {
-    const held = this.#held;
-    if (!held) throw new Refusal("precondition", "no history waits to be accepted", { reason: "NO_HISTORY_HELD" });
-    if (held.cursor.history !== history) {
-      const text = `history ${history} is not the one that waits to be accepted: that is ${held.cursor.history}`;
-      throw new Refusal("precondition", text, { reason: "OTHER_HISTORY_HELD" });
-    }
-    await this.#enforce(held);
+  accept(history: string): Promise<void> {
+    return this.#turns.run(async () => {
+      const held = this.#held;
+      if (!held) throw new Refusal("precondition", "no history waits to be accepted", { reason: "NO_HISTORY_HELD" });
+      if (held.cursor.history !== history) {
+        const text = `history ${history} is not the one that waits to be accepted: that is ${held.cursor.history}`;
+        throw new Refusal("precondition", text, { reason: "OTHER_HISTORY_HELD" });
+      }
+      await this.#enforce(held);
+    });
   }
 
   /** Puts into force what is held and was accepted, where that failed when the word came. */
-  async enforceAccepted(): Promise<void> {
-    if (this.#held && this.#isAccepted(this.#held)) await this.#enforce(this.#held);
+  enforceAccepted(): Promise<void> {
+    return this.#turns.run(async () => {
+      if (this.#held && this.#isAccepted(this.#held)) await this.#enforce(this.#held);
+    });
   }
 
   /**
    * Applies all that one revision changed, to what is held if something is.
    * @returns false when the revision is not newer than the ledger's: nothing was changed
    */
-  async applyDelta(revision: bigint, items: readonly DesiredItem[]): Promise<boolean> {
+  applyDelta(revision: bigint, items: readonly DesiredItem[]): Promise<boolean> {
+    return this.#turns.run(() => this.#apply(revision, items));
+  }
+
+  async #apply(revision: bigint, items: readonly DesiredItem[]): Promise<boolean> {
     const held = this.#held;
     const place = held ?? this.#inForce;
     if (revision <= place.cursor.revision) {
