@@ -72,7 +72,7 @@ export function allocate(
     ...resolved,
     ...{ uuid: allocation, asn, user: context.user, nowMs },
     networks: resolved.networks.map(({ network, ips }) => joinNetwork(tx, network, ips, joining)),
-    rack: observed?.rack ?? "",
+    observed,
   });
   tx.put(kinds.machineDesired, desired.uuid, next);
   return next;

@@ -4,7 +4,7 @@ import { clone } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { machineLabel } from "#domain/ip/machine-label.ts";
-import { asnTag, rackTag } from "#domain/machine/tags.ts";
+import { asnTag, chassisTag, rackTag } from "#domain/machine/tags.ts";
 import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { FilesystemService as AdminFilesystemService } from "#gen/metalstack/admin/v2/filesystem_pb.ts";
 import { ImageService as AdminImageService } from "#gen/metalstack/admin/v2/image_pb.ts";
@@ -50,12 +50,12 @@ const nowhere = "11111111-2222-4333-8444-555555555555";
 
 describe("a machine is created", () => {
   test("with all that the request says, the newest image of its line, and a layout that fits", async () => {
-    await central.waiting(1);
+    await central.waiting(1, { fru: { chassisPartSerial: "C-1" } });
     const { machine } = await central.create({
       description: "front",
       sshPublicKeys: [sshKey],
       userdata: "aGVsbG8=",
-      labels: { labels: { tier: "web", [asnTag]: "1" } },
+      labels: { labels: { tier: "web", [asnTag]: "1", [chassisTag]: "mine" } },
       dnsServers: [{ ip: "10.1.1.1" }],
     });
     const { allocation } = machine!;
@@ -70,7 +70,7 @@ describe("a machine is created", () => {
     );
     const labels = allocation?.meta?.labels?.labels ?? {};
     assert.equal(labels.tier, "web");
-    assert.equal(labels[rackTag], "rack1");
+    assert.deepEqual([labels[rackTag], labels[chassisTag]], ["rack1", "C-1"]);
     assert.equal(labels[asnTag], `${allocation?.networks[0]?.asn}`, "the caller does not choose the ASN");
     assert.deepEqual([central.desired(one).epoch, allocation?.allocationType], [2n, MachineAllocationType.MACHINE]);
   });

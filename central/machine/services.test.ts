@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import { create, enumToJson } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { machineLabel } from "#domain/ip/machine-label.ts";
-import { asnTag, rackTag } from "#domain/machine/tags.ts";
+import { asnTag, chassisTag, rackTag } from "#domain/machine/tags.ts";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { NetworkService as AdminNetworkService } from "#gen/metalstack/admin/v2/network_pb.ts";
@@ -68,15 +68,17 @@ describe("a project's machines", () => {
   });
 
   test("change under an optimistic lock, and keep the labels that are central's", async () => {
-    await central.waiting(1);
+    await central.waiting(1, { fru: { chassisPartSerial: "C-1" } });
     const made = (await central.create({ labels: { labels: { a: "1" } } })).machine?.allocation?.meta;
     const stale = { lockingStrategy: Lock.CLIENT, updatedAt: made!.updatedAt! };
-    const replace = { strategy: { case: "replace" as const, value: { labels: { b: "2", [asnTag]: "7" } } } };
+    const replace = {
+      strategy: { case: "replace" as const, value: { labels: { b: "2", [asnTag]: "7", [chassisTag]: "C-2" } } },
+    };
     const changed = { updateMeta: stale, description: "new", sshPublicKeys: [sshKey], labels: replace };
     const { allocation } = (await user().update({ ...mine(), ...changed })).machine!;
     assert.deepEqual(
       [allocation?.description, allocation?.sshPublicKeys, allocation?.meta?.labels?.labels],
-      ["new", [sshKey], { b: "2", [rackTag]: "rack1", [asnTag]: made?.labels?.labels[asnTag] }],
+      ["new", [sshKey], { b: "2", [rackTag]: "rack1", [chassisTag]: "C-1", [asnTag]: made?.labels?.labels[asnTag] }],
     );
     await assert.rejects(user().update({ ...mine(), updateMeta: stale }), refusedWith(Code.Aborted));
     const patch = { strategy: { case: "patch" as const, value: { remove: [asnTag] } } };

@@ -1,5 +1,6 @@
 // How an allocation looks, whoever makes it.
 import { create } from "@bufbuild/protobuf";
+import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { LabelsSchema } from "#gen/metalstack/api/v2/common_pb.ts";
 import { type IP, IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import {
@@ -12,7 +13,7 @@ import {
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { newMeta } from "../meta.ts";
 import type { Resolved } from "./create.ts";
-import { asnTag, rackTag, systemTags } from "./tags.ts";
+import { asnTag, chassisTag, rackTag, systemTags } from "./tags.ts";
 
 /** Host name of an allocation that names none; metal-stack's clients know it. */
 const hostnameDefault = "metal";
@@ -21,8 +22,8 @@ export interface Given extends Pick<Resolved, "image" | "layout" | "role" | "fir
   readonly uuid: string;
   readonly networks: readonly MachineNetwork[];
   readonly asn: number;
-  /** Of the machine; empty when it is not known. */
-  readonly rack: string;
+  /** What is seen of the machine, if anything. */
+  readonly observed: Pick<MachineObserved, "rack" | "fru"> | undefined;
   /** Login of whoever asked. */
   readonly user: string;
   readonly nowMs: number;
@@ -50,11 +51,14 @@ export const newAllocation = (request: MachineServiceCreateRequest, given: Given
   });
 
 /** What the caller writes under our own names does not count. */
-function withSystemTags(labels: Readonly<Record<string, string>>, { asn, rack }: Pick<Given, "asn" | "rack">) {
-  const own = Object.entries(labels).filter(([key]) => !systemTags.includes(key));
-  return create(LabelsSchema, {
-    labels: { ...Object.fromEntries(own), [asnTag]: `${asn}`, ...(rack === "" ? {} : { [rackTag]: rack }) },
-  });
+function withSystemTags(labels: Readonly<Record<string, string>>, { asn, observed }: Pick<Given, "asn" | "observed">) {
+  const theirs = Object.entries(labels).filter(([key]) => !systemTags.includes(key));
+  const ours = [
+    [asnTag, `${asn}`],
+    [rackTag, observed?.rack ?? ""],
+    [chassisTag, observed?.fru?.chassisPartSerial?.trim() ?? ""],
+  ].filter(([, value]) => value !== "");
+  return create(LabelsSchema, { labels: Object.fromEntries([...theirs, ...ours]) });
 }
 
 export const machineNetwork = (network: Network, ips: readonly string[], asn: number): MachineNetwork =>

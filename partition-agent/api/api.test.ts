@@ -4,8 +4,10 @@ import { create, fromBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { budgetLabel, noItems } from "#domain/budget/items.ts";
 import { machineLabel } from "#domain/ip/machine-label.ts";
+import { asnTag, chassisTag, rackTag } from "#domain/machine/tags.ts";
 import { type Budget, BudgetSchema, BudgetUseSchema, LocalMachineSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { MachineFRUSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { dayMs } from "#lib/durations.ts";
 import { keyHeader, replayedHeader } from "#lib/rpc/idempotency-key.ts";
 import { desiredOf } from "../boot/site.ts";
@@ -31,6 +33,19 @@ test("a machine is given away within the budget, durably, and on its way to cent
     (await callers(again).as("ann").machines.list({ project })).machines.map((m) => m.uuid),
     [uuid],
   );
+});
+
+test("a machine that is given away has the labels that central would set, by what is seen of it", async () => {
+  const { agent, ann } = await place();
+  const labels = { labels: { tier: "web", [chassisTag]: "mine" } };
+  const bare = (await ann.machines.create({ ...wanted, labels })).machine;
+  assert.deepEqual(bare?.allocation?.meta?.labels?.labels, { tier: "web", [asnTag]: "4210000001", [rackTag]: "r1" });
+  const other = bare?.uuid === uuidA ? uuidB : uuidA;
+  await agent.observations.update(other, (m) => {
+    m.fru = create(MachineFRUSchema, { chassisPartSerial: "C-1 " });
+  });
+  const { machine } = await ann.machines.create({ ...wanted, labels });
+  assert.equal(machine?.allocation?.meta?.labels?.labels[chassisTag], "C-1");
 });
 
 test("what is given away is never more than what was granted, even when it is given back meanwhile", async () => {

@@ -279,7 +279,7 @@ interface Taking {
 
 function allocated(request: MachineServiceCreateRequest, resolved: Resolved, taking: Taking): LocalMachine {
   const { budget, machine, user, nowMs, newUuid } = taking;
-  const { desired } = machine;
+  const { desired, observed } = machine;
   const { uuid } = desired;
   const [asn] = taking.asns;
   if (asn === undefined) throw outside("another ASN", `all of budget ${budget.id} are used`, "networks");
@@ -293,12 +293,11 @@ function allocated(request: MachineServiceCreateRequest, resolved: Resolved, tak
     });
     return machineNetwork(network, taken, asn);
   });
-  const rack = machine.observed?.rack ?? "";
-  const allocation = newAllocation(request, { ...resolved, uuid: newUuid(), networks, asn, rack, user, nowMs });
+  const allocation = newAllocation(request, { ...resolved, uuid: newUuid(), networks, asn, observed, user, nowMs });
   return create(LocalMachineSchema, {
     uuid,
     budget: budget.id,
-    epoch: nextEpoch(desired, machine.observed),
+    epoch: nextEpoch(desired, observed),
     allocation,
     ips,
   });
