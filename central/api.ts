@@ -16,6 +16,7 @@ import type { Recorder } from "./audit/recorder.ts";
 import { once } from "./idempotency/once.ts";
 import type { Identity } from "./identity/identity.ts";
 import { callerBy } from "./identity/who-calls.ts";
+import { uniqueNames } from "./machine/unique-name.ts";
 import { asPlanned } from "./plan/as-planned.ts";
 import type { RateLimit } from "./rate/rate-limit.ts";
 import { rules } from "./rules.ts";
@@ -54,7 +55,7 @@ export function api(ports: {
   const status = (service: string) => (known.has(service) ? serving(service) : undefined);
   const [keyed, planned] = [once(ports), asPlanned(ports.state)];
   const all = [
-    routes(ports.implementations, (method, handler) => keyed(method, planned(method, handler))),
+    routes(ports.implementations, (method, handler) => uniqueNames(method, keyed(method, planned(method, handler)))),
     health({ status, clock }),
     reflection([...services, Health]),
   ];

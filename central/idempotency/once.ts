@@ -3,7 +3,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { KeptAnswer } from "#gen/holdfast/state/v1/answer_pb.ts";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
-import { messageDigest } from "#lib/message-digest.ts";
+import { askedDigest } from "#lib/rpc/asked-digest.ts";
 import {
   answerId,
   checkedKey,
@@ -60,7 +60,7 @@ async function keyed(
   const { user } = callerOf(context);
   const method = methodName(context.method);
   const id = await answerId(user, method, key);
-  const requestDigest = await messageDigest(context.method.input, request);
+  const requestDigest = await askedDigest(context, request);
   const call: KeyedCall = { id, user, method, requestDigest, clock, key, seals };
   const known = (): KeptAnswer | undefined => {
     const kept = state.get(kinds.keptAnswer, id)?.value;

@@ -15,6 +15,7 @@ import type { Log } from "#lib/log.ts";
 import { keyHeader, replayedHeader } from "#lib/rpc/idempotency-key.ts";
 import { planHeader } from "#lib/rpc/plan-header.ts";
 import { reasonHeader } from "#lib/rpc/reason-header.ts";
+import { uniqueNameHeader } from "#lib/rpc/unique-name.ts";
 import { Secret } from "#lib/secret.ts";
 import { callerAddress } from "../access/caller-address.ts";
 import { auditLine } from "../audit/trace.ts";
@@ -128,7 +129,7 @@ const retentionOf = ({ days, megabytes }: { readonly days: number; readonly mega
 
 /** Of our own, that web pages may send and read. */
 const browserHeaders = {
-  requestHeaders: ["authorization", keyHeader, planHeader, reasonHeader],
+  requestHeaders: ["authorization", keyHeader, planHeader, reasonHeader, uniqueNameHeader],
   responseHeaders: ["retry-after", replayedHeader],
 };
 

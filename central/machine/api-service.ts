@@ -16,6 +16,7 @@ import {
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { asksUniqueName } from "#lib/rpc/unique-name.ts";
 import { callerOf } from "../access/caller.ts";
 import { causeOf } from "../history/cause.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
@@ -56,6 +57,7 @@ export function machineService(ports: MachinePorts): ServiceImpl<typeof MachineS
       }
       const made = await createMachine(request, {
         cause: causeOf(context),
+        isNameUnique: asksUniqueName(context.requestHeader),
         keep(tx, desired) {
           const observed = tx.get(kinds.machineObserved, desired.uuid);
           keepAnswer(context, tx, { machine: apiMachine(state, { desired, observed }) });

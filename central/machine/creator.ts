@@ -3,7 +3,7 @@ import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Random } from "#lib/random.ts";
-import type { Cause } from "../history/cause.ts";
+import { beside, type Cause } from "../history/cause.ts";
 import { alone, searcher } from "../network/search.ts";
 import { spaces } from "../network/spaces.ts";
 import { seeds } from "../plan/hash.ts";
@@ -14,12 +14,15 @@ import type { CentralSession } from "../sync/central-session.ts";
 import { allocate } from "./allocate.ts";
 import { createReads } from "./create-reads.ts";
 import { machineIndexes } from "./indexes.ts";
+import { announceName, takeName, withdrawName } from "./unique-name.ts";
 
 export interface CreateBy {
   /** Whose machine it is to be. */
   readonly cause: Cause;
   /** Writes that belong to the creation. */
   readonly keep: (tx: Tx, made: MachineDesired) => void;
+  /** Whether no other machine of the project may have its name. */
+  readonly isNameUnique?: boolean;
 }
 
 /** Gives machines away, each in one commit that is chosen and checked anew after a lost race. */
@@ -33,7 +36,7 @@ export function creator(ports: {
   const indexes = machineIndexes(state);
   const searching = searcher(random, session);
   const keepQuota = quotaKeeper(state);
-  return async (request, { cause, keep }) => {
+  return async (request, { cause, keep, isNameUnique = false }) => {
     const nowMs = clock.wallMs();
     const attempt = {
       user: cause.actor,
@@ -48,17 +51,28 @@ export function creator(ports: {
         if (cause.plan?.kind === "rehearsal") cause.plan.explain(why());
       },
     };
-    const { result } = await searching((next) =>
-      state.transact((tx) => {
-        const resolved = resolveCreate(createReads(tx), request, nowMs);
-        // One that was planned wants this very machine and these addresses, whoever else is about to take them.
-        const search = cause.plan ? alone : next();
-        const made = allocate(tx, request, resolved, { ...attempt, search });
-        keepQuota(tx, request.project);
-        keep(tx, made);
-        return made;
-      }, cause),
-    );
-    return result;
+    const { project, name } = request;
+    const naming = { project, name, allocation: attempt.allocation, isUnique: isNameUnique };
+    const give = () =>
+      searching((next) =>
+        state.transact((tx) => {
+          const resolved = resolveCreate(createReads(tx), request, nowMs);
+          takeName(tx, indexes, naming);
+          // One that was planned wants this very machine and these addresses, whoever else is about to take them.
+          const search = cause.plan ? alone : next();
+          const made = allocate(tx, request, resolved, { ...attempt, search });
+          keepQuota(tx, project);
+          keep(tx, made);
+          return made;
+        }, cause),
+      );
+    if (!isNameUnique) return (await give()).result;
+    await state.transact((tx) => announceName(tx, indexes, naming), beside(cause));
+    try {
+      return (await give()).result;
+    } catch (error) {
+      await state.transact((tx) => withdrawName(tx, indexes, naming), beside(cause)).catch(() => undefined);
+      throw error;
+    }
   };
 }

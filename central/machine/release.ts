@@ -9,6 +9,7 @@ import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import type { MachineIndexes } from "./indexes.ts";
+import { giveBackName } from "./unique-name.ts";
 
 /**
  * Ends a machine's allocation: a new epoch that wants it free. Its addresses and its ASN stay taken until the agent has seen
@@ -42,5 +43,6 @@ export function release(
   next.release = create(ReleaseSchema, { epoch: next.epoch, project, ips, allocation: allocation.uuid, asns });
   tx.put(kinds.machineDesired, uuid, next);
   tx.delete(kinds.consolePassword, uuid);
+  giveBackName(tx, { project, name: allocation.name, allocation: allocation.uuid });
   return next;
 }

@@ -34,7 +34,7 @@ async function checked(state: State, handler: Handler, { hash, request, context 
     kind: "planned",
     seed,
     async check(written) {
-      const now = await planHash(seed, context.method, request, outcomeOf(written, state));
+      const now = await planHash(seed, context, request, outcomeOf(written, state));
       if (now !== hash) throw stale("it would do something else now");
     },
   };

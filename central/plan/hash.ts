@@ -1,18 +1,19 @@
-import type { DescMethod, Message } from "@bufbuild/protobuf";
+import type { Message } from "@bufbuild/protobuf";
 import { type Plan, PlanSchema } from "#gen/holdfast/api/v1/plan_pb.ts";
 import { hex } from "#lib/bytes.ts";
 import { messageDigest, sha256 } from "#lib/message-digest.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { askedDigest, type Called } from "#lib/rpc/asked-digest.ts";
 import { planHeader } from "#lib/rpc/plan-header.ts";
 import { methodName } from "../access/rule.ts";
 
 /** Seeds are whole numbers below this. */
 export const seeds = 2 ** 31;
 
-/** Of a request of the method that would do this. It begins with the seed, from which it would be chosen again. */
-export async function planHash(seed: number, method: DescMethod, request: Message, plan: Plan): Promise<string> {
-  const parts = [await messageDigest(method.input, request), await messageDigest(PlanSchema, plan)];
-  return `${seed}-${hex(await sha256(JSON.stringify([methodName(method), ...parts.map(hex)])))}`;
+/** Of a call that would do this. It begins with the seed, from which it would be chosen again. */
+export async function planHash(seed: number, called: Called, request: Message, plan: Plan): Promise<string> {
+  const parts = [await askedDigest(called, request), await messageDigest(PlanSchema, plan)];
+  return `${seed}-${hex(await sha256(JSON.stringify([methodName(called.method), ...parts.map(hex)])))}`;
 }
 
 /** @throws Refusal "invalid" */

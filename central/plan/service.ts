@@ -9,6 +9,7 @@ import { connectErrorOf } from "#lib/rpc/refusal-to-connect.ts";
 import { type Caller, callerKey, callerOf } from "../access/caller.ts";
 import { decide } from "../access/decide.ts";
 import { methodName, subjectOf } from "../access/rule.ts";
+import { uniqueNames } from "../machine/unique-name.ts";
 import { rules } from "../rules.ts";
 import { type Handler, type Implementation, implement } from "../services.ts";
 import type { State } from "../store/state.ts";
@@ -22,7 +23,9 @@ export function planService(
   { state, random }: { readonly state: State; readonly random: Random },
   implementations: readonly Implementation[],
 ): Implementation {
-  const handlers = new Map(Object.values(plannable).map((method) => [method, handlerOf(implementations, method)]));
+  const handlers = new Map(
+    Object.values(plannable).map((method) => [method, uniqueNames(method, handlerOf(implementations, method))]),
+  );
   return implement(PlanService, {
     async plan({ call }, context) {
       if (call.case === undefined) throw new Refusal("invalid", "a call to plan is wanted", { field: "call" });
@@ -31,15 +34,16 @@ export function planService(
       checkAccess(method, caller, call.value);
       const rehearsal = new Rehearsal(random.below(seeds));
       const position = { history: state.history, revision: state.revision };
+      const called = inside(context, method, rehearsal);
       const handler = handlers.get(method) ?? bug(`${method.name} has no handler`);
       try {
-        await handler(call.value, inside(context, method, rehearsal));
+        await handler(call.value, called);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         return { outcome: { case: "refusal", value: refusalOf(error) }, why: [...rehearsal.why], position };
       }
       const plan = outcomeOf(rehearsal.written, state);
-      const hash = await planHash(rehearsal.seed, method, call.value, plan);
+      const hash = await planHash(rehearsal.seed, called, call.value, plan);
       return { outcome: { case: "plan", value: plan }, hash, why: [...rehearsal.why], position };
     },
   });

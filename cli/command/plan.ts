@@ -25,8 +25,14 @@ export const planFlags = {
 type PlanCall = NonNullable<MessageInitShape<typeof PlanServicePlanRequestSchema>["call"]>;
 
 /** Shows what a call would do. @throws Failure when it would be refused */
-export async function dryRun(cli: Cli, api: Api, call: PlanCall, output: Output = "table"): Promise<void> {
-  const answer = await api.client(PlanService).plan({ call });
+export async function dryRun(
+  cli: Cli,
+  api: Api,
+  call: PlanCall,
+  output: Output = "table",
+  options: CallOptions = {},
+): Promise<void> {
+  const answer = await api.client(PlanService).plan({ call }, options);
   if (!isForPeople(output)) say(cli, oneText(PlanServicePlanResponseSchema, answer, output));
   const { outcome, why, hash } = answer;
   if (outcome.case === "refusal") {
@@ -40,5 +46,6 @@ export async function dryRun(cli: Cli, api: Api, call: PlanCall, output: Output 
 }
 
 /** Of the call itself. */
-export const planned = ({ plan }: PlanFlags): CallOptions =>
-  plan === undefined ? {} : { headers: { [planHeader]: plan } };
+export const planned = ({ plan }: PlanFlags): { readonly headers: Readonly<Record<string, string>> } => ({
+  headers: plan === undefined ? {} : { [planHeader]: plan },
+});

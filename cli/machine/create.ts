@@ -8,6 +8,7 @@ import {
   type MachineServiceCreateRequestSchema,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { fail } from "#lib/result.ts";
+import { uniqueNameHeader } from "#lib/rpc/unique-name.ts";
 import { type AskedNetwork, encodeUserdata, parseLabels, parseNetwork, sshKeys } from "../argument.ts";
 import { type Api, type Cli, note, readFile, say, valueOrFile, wanted, withApi } from "../cli.ts";
 import { given } from "../command/create.ts";
@@ -38,6 +39,7 @@ export type CreateFlags = ConnectFlags &
     readonly label?: readonly string[] | undefined;
     readonly firewall: boolean;
     readonly rules?: string | undefined;
+    readonly uniqueName: boolean;
   };
 
 type CreateRequest = MessageInitShape<typeof MachineServiceCreateRequestSchema>;
@@ -48,8 +50,9 @@ export async function createMachine(this: Cli, flags: CreateFlags): Promise<void
     const project = flags.project ?? target.project;
     if (project === undefined) throw new Failure("--project is needed", 2);
     const request = { ...content, project };
-    if (flags.dryRun) return dryRun(this, api, { case: "createMachine", value: request }, flags.output);
-    const { machine } = await api.client(MachineService).create(request, planned(flags));
+    const headers = { ...planned(flags).headers, ...(flags.uniqueName && { [uniqueNameHeader]: "true" }) };
+    if (flags.dryRun) return dryRun(this, api, { case: "createMachine", value: request }, flags.output, { headers });
+    const { machine } = await api.client(MachineService).create(request, { headers });
     if (!machine?.allocation) throw new Failure(`${target.server} answered without an allocated machine`);
     const final = flags.wait ? await waitUntilInstalled(this, api, machine, flags.timeout) : machine;
     say(this, createdText(MachineSchema, final, flags.output));

@@ -17,6 +17,11 @@ const createFlags = {
     placeholder: "ID[=IP,IP]",
   },
   name: needed("Name of 2 to 128 characters", "NAME"),
+  uniqueName: {
+    kind: "boolean",
+    default: false,
+    brief: "Refuse it if the project has, or later gets, another of the name",
+  },
   hostname: text("Host name of the operating system", "NAME"),
   description: text("What it is for, at most 256 characters", "TEXT"),
   layout: text("Filesystem layout; found by size and image unless given", "ID"),

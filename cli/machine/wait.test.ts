@@ -70,6 +70,20 @@ describe("waiting for a machine", () => {
     assert.equal(request.project, project);
   });
 
+  test("asks for a name of its own by a header, beside a plan and when it plans", async () => {
+    await holdfast(createArgs);
+    await holdfast([...createArgs, "--unique-name", "--plan", "7-abc"]);
+    await holdfast([...createArgs, "--unique-name", "--dry-run"]);
+    assert.deepEqual(
+      fake.asked.map(({ method, plan, uniqueName }) => [method.split(".").at(-1), plan, uniqueName]),
+      [
+        ["MachineService/Create", null, null],
+        ["MachineService/Create", "7-abc", "true"],
+        ["PlanService/Plan", null, "true"],
+      ],
+    );
+  });
+
   test("ends with 1 and the last failure when the time is over", async () => {
     const crashed = machine([[Event.CRASHED, 5_000, "image: digest differs"]]);
     fake.views = [[{ machine: crashed, progress: { why: "booting again" } }]];

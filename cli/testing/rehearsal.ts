@@ -86,6 +86,7 @@ export let fake: {
     readonly request: object;
     readonly token: string | null;
     readonly plan: string | null;
+    readonly uniqueName: string | null;
   }[];
 };
 
@@ -94,7 +95,8 @@ function noted<A>(request: object, context: HandlerContext, answer: A): A {
   const { $typeName: _, ...plain } = request as { $typeName: string };
   const { requestHeader } = context;
   const plan = requestHeader.get("holdfast-plan");
-  fake.asked.push({ method, request: plain, token: requestHeader.get("authorization"), plan });
+  const uniqueName = requestHeader.get("holdfast-unique-name");
+  fake.asked.push({ method, request: plain, token: requestHeader.get("authorization"), plan, uniqueName });
   return answer;
 }
 

@@ -10,6 +10,7 @@ import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v
 import { MachineFRUSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { dayMs } from "#lib/durations.ts";
 import { keyHeader, replayedHeader } from "#lib/rpc/idempotency-key.ts";
+import { uniqueNameHeader } from "#lib/rpc/unique-name.ts";
 import { desiredOf } from "../boot/site.ts";
 import { openAgent, uuidA, uuidB } from "../testing/site.ts";
 import { accessAgeMaxMs } from "./people.ts";
@@ -46,6 +47,13 @@ test("a machine that is given away has the labels that central would set, by wha
   });
   const { machine } = await ann.machines.create({ ...wanted, labels });
   assert.equal(machine?.allocation?.meta?.labels?.labels[chassisTag], "C-1");
+});
+
+test("a name that no other machine of the project has is central's to promise", async () => {
+  const { ann } = await place();
+  const options = { headers: { [uniqueNameHeader]: "true" } };
+  await assert.rejects(ann.machines.create(wanted, options), refused(Code.FailedPrecondition, /ask central, or leave/));
+  await assert.rejects(ann.ips.list({ project }, options), refused(Code.InvalidArgument, /IPService.List creates no/));
 });
 
 test("what is given away is never more than what was granted, even when it is given back meanwhile", async () => {

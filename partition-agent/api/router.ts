@@ -16,6 +16,7 @@ import { machineService } from "./machine-service.ts";
 import { networkService } from "./network-service.ts";
 import { keysRefused } from "./once.ts";
 import type { People } from "./people.ts";
+import { uniqueNamesRefused } from "./unique-name.ts";
 
 export interface ForPeople {
   readonly site: Site;
@@ -45,6 +46,7 @@ export const peopleInterceptors = (
   peopleAccess(people, site.clock),
   validate,
   keysRefused,
+  uniqueNamesRefused,
 ];
 
 /** @param body what of the request may be written down */

@@ -1,6 +1,7 @@
 // What must hold of all that is stored, whatever was called: who is named is there, and nothing is had twice.
 import { budgetHolder } from "#central/budget/delegated.ts";
 import { membershipOf } from "#central/identity/membership.ts";
+import { nameClaim } from "#central/machine/unique-name.ts";
 import { type Kind, kinds } from "#central/store/kinds.ts";
 import type { State } from "#central/store/state.ts";
 import { budgetOf, noItems, ofNetworkAddress, withItems } from "#domain/budget/items.ts";
@@ -152,19 +153,21 @@ function* reservations(state: State): Iterable<string> {
 }
 
 function* claims(state: State): Iterable<string> {
-  const asns = state
+  const ofMachines = state
     .list(kinds.machineDesired)
     .flatMap(({ value: { allocation, release } }) => [
+      ...(allocation ? [`${nameClaim(allocation)} ${allocation.uuid}`] : []),
       ...(allocation?.networks.map(({ asn }) => `asn/${asn} ${allocation.uuid}`) ?? []),
       ...(release?.asns.map((asn) => `asn/${asn} ${release.allocation}`) ?? []),
     ]);
   const delegated = state
     .list(kinds.budget)
     .flatMap(({ id, value }) => itemsOf(value).asns.map((asn) => `asn/${asn} ${budgetHolder(id)}`));
-  const held = new Set([...asns, ...delegated]);
+  const held = new Set([...ofMachines, ...delegated]);
   for (const { id, value } of state.list(kinds.claim)) {
     if (id.startsWith("vrf/")) yield* has(state, kinds.network, value.value, `claim ${id}`);
-    if (id.startsWith("asn/") && !held.has(`${id} ${value.value}`)) yield `claim ${id} has no holder: ${value.value}`;
+    if (/^(asn|machine-name)\//.test(id) && !held.has(`${id} ${value.value}`))
+      yield `claim ${id} has no holder: ${value.value}`;
   }
   for (const { id, value } of state.list(kinds.network)) {
     const holder = value.vrf === undefined ? undefined : state.get(kinds.claim, `vrf/${value.vrf}`)?.value.value;

@@ -15,9 +15,11 @@ import { wholeCentral } from "#central/testing/whole.ts";
 import { parseJoinString } from "#domain/join/join-string.ts";
 import type { Invitation } from "#gen/holdfast/join/v1/join_pb.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
+import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { dayMs } from "#lib/durations.ts";
 import type { Log, LogFields } from "#lib/log.ts";
 import { keyHeader } from "#lib/rpc/idempotency-key.ts";
+import { uniqueNameHeader } from "#lib/rpc/unique-name.ts";
 import { newValidator } from "#lib/rpc/validation.ts";
 import { Seeded } from "#lib/seeded.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
@@ -151,7 +153,10 @@ class Run {
     const what = `${called} by ${name} over ${way}: ${shown(method.input, request)}`;
     if (random.chance(0.05)) this.#central.clock.advance(random.below(random.chance(0.1) ? 3_600_000 : 30_000));
     // Few keys, so that they come again with other requests and from other callers.
-    const more = random.chance(0.1) ? { [keyHeader]: random.pick(keysAgain) } : {};
+    const more = {
+      ...(random.chance(0.1) && { [keyHeader]: random.pick(keysAgain) }),
+      ...(random.chance(method === MachineService.method.create ? 0.5 : 0.01) && { [uniqueNameHeader]: "true" }),
+    };
     const once = () => heard(transport, method, request, { authorization, patience, more });
     // Sometimes somebody else is as quick.
     const calls = random.chance(0.1) ? [once(), once()] : [once()];

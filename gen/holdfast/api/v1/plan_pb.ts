@@ -491,7 +491,7 @@ export const PlanService: GenService<{
   /**
    * Carries the call out without storing anything, and says what it would change, or why it would be refused. Whoever may make the
    * call may plan it. The hash is for the header holdfast-plan of the call itself, with the same request: it does exactly what was
-   * planned, or is refused (FailedPrecondition, PLAN_STALE).
+   * planned, or is refused (FailedPrecondition, PLAN_STALE). What a call asks by the header holdfast-unique-name its plan asks likewise.
    *
    * @generated from rpc holdfast.api.v1.PlanService.Plan
    */

@@ -91,7 +91,7 @@ export type MachineServiceCreateRequest = Message<"metalstack.api.v2.MachineServ
   uuid?: string | undefined;
 
   /**
-   * Name of the allocation. Several may have the same.
+   * Name of the allocation. Several may have the same, unless one was created with the header `holdfast-unique-name`.
    *
    * @generated from field: string name = 3;
    */
