@@ -37,7 +37,7 @@ export function adminMachineService(ports: MachinePorts): ServiceImpl<typeof Mac
 
     async delete({ uuid }, context) {
       const before = apiMachine(state, known(uuid));
-      await state.transact((tx) => forget(tx, uuid), causeOf(context));
+      await forget(state, uuid, "if isolated", causeOf(context));
       return { machine: before };
     },
 

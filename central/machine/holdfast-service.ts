@@ -20,6 +20,7 @@ import type { Change } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import { isLinkUp } from "../sync/link-up.ts";
 import { liveChanges } from "../sync/live-changes.ts";
+import { forget } from "./forget.ts";
 import type { MachinePorts } from "./ports.ts";
 import { reclaim } from "./reclaim.ts";
 import { abortReinstall, reinstall } from "./reinstall.ts";
@@ -58,6 +59,12 @@ export function holdfastMachineService(ports: MachinePorts): ServiceImpl<typeof 
     async reclaim({ uuid }, context) {
       const { result } = await state.transact((tx) => reclaim(tx, uuid, clock.wallMs()), causeOf(context));
       return { epoch: result.epoch };
+    },
+
+    async forget({ uuid, force }, context) {
+      const before = viewOf(state, uuid);
+      await forget(state, uuid, force ? "by force" : "if isolated", causeOf(context));
+      return before ? { machine: apiMachine(state, before) } : {};
     },
 
     async reinstall({ uuid, project, image, dryRun }, context) {

@@ -31,15 +31,21 @@ export function settle(
   const next = copyOf(desired);
   next.orders = orders;
   if (isLate) resume(next);
-  if (!isIsolated || !next.release) return next;
-  for (const asn of release.asns) giveBackAsn(tx, asn, release.allocation);
-  next.release.asns = [];
-  // Whoever tied an address to it at the same time as it was released is not in the release, and was before it: no more can come.
-  const ips = [...new Set([...release.ips, ...tx.by(byMachine, desired.uuid).map(({ id }) => id)])];
-  for (const id of ips.slice(0, ipsAtOnce)) giveBack(tx, id, desired.uuid);
-  next.release.ips = ips.slice(ipsAtOnce);
-  if (next.release.ips.length === 0) delete next.release;
+  if (isIsolated) giveBackHeld(tx, byMachine, next);
   return next;
+}
+
+/** Gives back what a release holds, or as much of it as one transaction may. @param draft changed in place */
+export function giveBackHeld(tx: Tx, byMachine: IpsByMachine, draft: MachineDesired): void {
+  const { release, uuid } = draft;
+  if (!release) return;
+  for (const asn of release.asns) giveBackAsn(tx, asn, release.allocation);
+  release.asns = [];
+  // Whoever tied an address to it at the same time as it was released is not in the release, and was before it: no more can come.
+  const ips = [...new Set([...release.ips, ...tx.by(byMachine, uuid).map(({ id }) => id)])];
+  for (const id of ips.slice(0, ipsAtOnce)) giveBack(tx, id, uuid);
+  release.ips = ips.slice(ipsAtOnce);
+  if (release.ips.length === 0) delete draft.release;
 }
 
 /** The old system was overwritten before the abort had come to the agent, which goes on with the reinstallation. */

@@ -13,3 +13,17 @@ test("why a machine is kept from being given away may be said in any language", 
   const [asked] = fake.asked;
   assert.deepEqual(asked?.request, { uuid, state: MachineState.LOCKED, description: "не трогать" });
 });
+
+test("a machine is forgotten by force only when that is asked for", async () => {
+  for (const force of [[], ["--force", "--reason", "burnt"]]) {
+    const ran = await holdfast(["machine", "forget", uuid, ...force]);
+    assert.deepEqual([ran.code, ran.out], [0, `${uuid}\n`], ran.err);
+  }
+  assert.deepEqual(
+    fake.asked.map(({ request }) => request),
+    [
+      { uuid, force: false },
+      { uuid, force: true },
+    ],
+  );
+});

@@ -139,6 +139,22 @@ export const machineRoutes: RouteMapBuilderArguments<string, Cli>["routes"] = {
     parameters: { flags: connectFlags, positional: positional("UUID") },
     docs: { brief: "Take back a machine that works for an allocation of which nothing is known; it is wiped" },
   }),
+  forget: buildCommand({
+    loader: async () => (await import("./forget.ts")).forgetMachine,
+    parameters: {
+      flags: {
+        ...connectFlags,
+        force: {
+          kind: "boolean",
+          default: false,
+          brief:
+            "I have seen that it is unplugged: give back what it holds, although its port was never seen isolated; wants --reason",
+        },
+      },
+      positional: positional("UUID"),
+    },
+    docs: { brief: "Remove a free machine that is gone for good" },
+  }),
   watch: buildCommand({
     loader: async () => (await import("./watch.ts")).watchMachines,
     parameters: {

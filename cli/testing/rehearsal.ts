@@ -221,6 +221,7 @@ export function routes(router: ConnectRouter): void {
         { opId: "e2", effect: "boot-installer", epoch: 3n, why: "it is off" },
       ],
     }),
+    forget: (request, context) => noted(request, context, {}),
     async *watch(request, context) {
       noted(request, context, undefined);
       for (const view of fake.views.shift() ?? []) {

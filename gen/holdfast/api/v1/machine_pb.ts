@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/api/v1/machine.proto.
  */
 export const file_holdfast_api_v1_machine: GenFile = /*@__PURE__*/
-  fileDesc("Ch1ob2xkZmFzdC9hcGkvdjEvbWFjaGluZS5wcm90bxIPaG9sZGZhc3QuYXBpLnYxIoABChBSZWluc3RhbGxSZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEhkKB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBEh4KBWltYWdlGAMgASgJQgq6SAdyBRABGIABSACIAQESDwoHZHJ5X3J1bhgEIAEoCEIICgZfaW1hZ2UifwoRUmVpbnN0YWxsUmVzcG9uc2USKwoHbWFjaGluZRgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUSDgoGbnVtYmVyGAIgASgNEhkKEW92ZXJ3cml0dGVuX2Rpc2tzGAMgAygJEhIKCmtlcHRfZGlza3MYBCADKAkiSgoVQWJvcnRSZWluc3RhbGxSZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEhkKB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBIkUKFkFib3J0UmVpbnN0YWxsUmVzcG9uc2USKwoHbWFjaGluZRgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUiKAoOUmVjbGFpbVJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQEiIAoPUmVjbGFpbVJlc3BvbnNlEg0KBWVwb2NoGAEgASgEIkYKDkV4cGxhaW5SZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEhwKB3Byb2plY3QYAiABKAlCC7pICNgBAXIDsAEBIqoECg9FeHBsYWluUmVzcG9uc2USNAoIcHJvZ3Jlc3MYASABKAsyIi5ob2xkZmFzdC5zdGF0ZS52MS5NYWNoaW5lUHJvZ3Jlc3MSQwoKbGFzdF9ldmVudBgCIAEoDjIvLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmVQcm92aXNpb25pbmdFdmVudFR5cGUSMQoNbGFzdF9ldmVudF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXBvY2gYBCABKAQSFQoNaW5zdGFsbGF0aW9ucxgFIAEoDRIsCgRwb3J0GAYgASgLMh4uaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVBvcnQSEwoLcG93ZXJfc3RhdGUYByABKAkSFAoMbGFzdF9mYWlsdXJlGAggASgJEjQKCG91dGNvbWVzGAkgAygLMiIuaG9sZGZhc3Quc3RhdGUudjEuQm1jT3JkZXJPdXRjb21lEg8KB2xpbmtfdXAYCiABKAgSMAoHZWZmZWN0cxgLIAMoCzIfLmhvbGRmYXN0LnN0YXRlLnYxLkVmZmVjdFJlY29yZBIvCglyZWluc3RhbGwYDCABKAsyHC5ob2xkZmFzdC5zdGF0ZS52MS5SZWluc3RhbGwSQAoScmVpbnN0YWxsX3Byb2dyZXNzGA0gASgLMiQuaG9sZGZhc3Quc3RhdGUudjEuUmVpbnN0YWxsUHJvZ3Jlc3MiRwoMV2F0Y2hSZXF1ZXN0EhwKB3Byb2plY3QYASABKAlCC7pICNgBAXIDsAEBEhkKBHV1aWQYAiABKAlCC7pICNgBAXIDsAEBIpkBCg1XYXRjaFJlc3BvbnNlEisKB21hY2hpbmUYASABKAsyGi5tZXRhbHN0YWNrLmFwaS52Mi5NYWNoaW5lEjQKCHByb2dyZXNzGAIgASgLMiIuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZVByb2dyZXNzEg8KB2RlbGV0ZWQYAyABKAgSFAoMaW5pdGlhbF9kb25lGAQgASgIMvYDCg5NYWNoaW5lU2VydmljZRJfCgdFeHBsYWluEh8uaG9sZGZhc3QuYXBpLnYxLkV4cGxhaW5SZXF1ZXN0GiAuaG9sZGZhc3QuYXBpLnYxLkV4cGxhaW5SZXNwb25zZSIRyvMYAwECA9LzGAIBAuDzGAISWwoFV2F0Y2gSHS5ob2xkZmFzdC5hcGkudjEuV2F0Y2hSZXF1ZXN0Gh4uaG9sZGZhc3QuYXBpLnYxLldhdGNoUmVzcG9uc2UiEcrzGAMBAgPS8xgCAQLg8xgCMAESVwoHUmVjbGFpbRIfLmhvbGRmYXN0LmFwaS52MS5SZWNsYWltUmVxdWVzdBogLmhvbGRmYXN0LmFwaS52MS5SZWNsYWltUmVzcG9uc2UiCdLzGAEB4PMYARJeCglSZWluc3RhbGwSIS5ob2xkZmFzdC5hcGkudjEuUmVpbnN0YWxsUmVxdWVzdBoiLmhvbGRmYXN0LmFwaS52MS5SZWluc3RhbGxSZXNwb25zZSIKyvMYAgEC4PMYARJtCg5BYm9ydFJlaW5zdGFsbBImLmhvbGRmYXN0LmFwaS52MS5BYm9ydFJlaW5zdGFsbFJlcXVlc3QaJy5ob2xkZmFzdC5hcGkudjEuQWJvcnRSZWluc3RhbGxSZXNwb25zZSIKyvMYAgEC4PMYAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_holdfast_state_v1_machine, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
+  fileDesc("Ch1ob2xkZmFzdC9hcGkvdjEvbWFjaGluZS5wcm90bxIPaG9sZGZhc3QuYXBpLnYxIoABChBSZWluc3RhbGxSZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEhkKB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBEh4KBWltYWdlGAMgASgJQgq6SAdyBRABGIABSACIAQESDwoHZHJ5X3J1bhgEIAEoCEIICgZfaW1hZ2UifwoRUmVpbnN0YWxsUmVzcG9uc2USKwoHbWFjaGluZRgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUSDgoGbnVtYmVyGAIgASgNEhkKEW92ZXJ3cml0dGVuX2Rpc2tzGAMgAygJEhIKCmtlcHRfZGlza3MYBCADKAkiSgoVQWJvcnRSZWluc3RhbGxSZXF1ZXN0EhYKBHV1aWQYASABKAlCCLpIBXIDsAEBEhkKB3Byb2plY3QYAiABKAlCCLpIBXIDsAEBIkUKFkFib3J0UmVpbnN0YWxsUmVzcG9uc2USKwoHbWFjaGluZRgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUiKAoOUmVjbGFpbVJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQEiIAoPUmVjbGFpbVJlc3BvbnNlEg0KBWVwb2NoGAEgASgEIjYKDUZvcmdldFJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQESDQoFZm9yY2UYAiABKAgiPQoORm9yZ2V0UmVzcG9uc2USKwoHbWFjaGluZRgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUiRgoORXhwbGFpblJlcXVlc3QSFgoEdXVpZBgBIAEoCUIIukgFcgOwAQESHAoHcHJvamVjdBgCIAEoCUILukgI2AEBcgOwAQEiqgQKD0V4cGxhaW5SZXNwb25zZRI0Cghwcm9ncmVzcxgBIAEoCzIiLmhvbGRmYXN0LnN0YXRlLnYxLk1hY2hpbmVQcm9ncmVzcxJDCgpsYXN0X2V2ZW50GAIgASgOMi8ubWV0YWxzdGFjay5hcGkudjIuTWFjaGluZVByb3Zpc2lvbmluZ0V2ZW50VHlwZRIxCg1sYXN0X2V2ZW50X2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVlcG9jaBgEIAEoBBIVCg1pbnN0YWxsYXRpb25zGAUgASgNEiwKBHBvcnQYBiABKAsyHi5ob2xkZmFzdC5zdGF0ZS52MS5NYWNoaW5lUG9ydBITCgtwb3dlcl9zdGF0ZRgHIAEoCRIUCgxsYXN0X2ZhaWx1cmUYCCABKAkSNAoIb3V0Y29tZXMYCSADKAsyIi5ob2xkZmFzdC5zdGF0ZS52MS5CbWNPcmRlck91dGNvbWUSDwoHbGlua191cBgKIAEoCBIwCgdlZmZlY3RzGAsgAygLMh8uaG9sZGZhc3Quc3RhdGUudjEuRWZmZWN0UmVjb3JkEi8KCXJlaW5zdGFsbBgMIAEoCzIcLmhvbGRmYXN0LnN0YXRlLnYxLlJlaW5zdGFsbBJAChJyZWluc3RhbGxfcHJvZ3Jlc3MYDSABKAsyJC5ob2xkZmFzdC5zdGF0ZS52MS5SZWluc3RhbGxQcm9ncmVzcyJHCgxXYXRjaFJlcXVlc3QSHAoHcHJvamVjdBgBIAEoCUILukgI2AEBcgOwAQESGQoEdXVpZBgCIAEoCUILukgI2AEBcgOwAQEimQEKDVdhdGNoUmVzcG9uc2USKwoHbWFjaGluZRgBIAEoCzIaLm1ldGFsc3RhY2suYXBpLnYyLk1hY2hpbmUSNAoIcHJvZ3Jlc3MYAiABKAsyIi5ob2xkZmFzdC5zdGF0ZS52MS5NYWNoaW5lUHJvZ3Jlc3MSDwoHZGVsZXRlZBgDIAEoCBIUCgxpbml0aWFsX2RvbmUYBCABKAgyzAQKDk1hY2hpbmVTZXJ2aWNlEl8KB0V4cGxhaW4SHy5ob2xkZmFzdC5hcGkudjEuRXhwbGFpblJlcXVlc3QaIC5ob2xkZmFzdC5hcGkudjEuRXhwbGFpblJlc3BvbnNlIhHK8xgDAQID0vMYAgEC4PMYAhJbCgVXYXRjaBIdLmhvbGRmYXN0LmFwaS52MS5XYXRjaFJlcXVlc3QaHi5ob2xkZmFzdC5hcGkudjEuV2F0Y2hSZXNwb25zZSIRyvMYAwECA9LzGAIBAuDzGAIwARJXCgdSZWNsYWltEh8uaG9sZGZhc3QuYXBpLnYxLlJlY2xhaW1SZXF1ZXN0GiAuaG9sZGZhc3QuYXBpLnYxLlJlY2xhaW1SZXNwb25zZSIJ0vMYAQHg8xgBElQKBkZvcmdldBIeLmhvbGRmYXN0LmFwaS52MS5Gb3JnZXRSZXF1ZXN0Gh8uaG9sZGZhc3QuYXBpLnYxLkZvcmdldFJlc3BvbnNlIgnS8xgBAeDzGAESXgoJUmVpbnN0YWxsEiEuaG9sZGZhc3QuYXBpLnYxLlJlaW5zdGFsbFJlcXVlc3QaIi5ob2xkZmFzdC5hcGkudjEuUmVpbnN0YWxsUmVzcG9uc2UiCsrzGAIBAuDzGAESbQoOQWJvcnRSZWluc3RhbGwSJi5ob2xkZmFzdC5hcGkudjEuQWJvcnRSZWluc3RhbGxSZXF1ZXN0GicuaG9sZGZhc3QuYXBpLnYxLkFib3J0UmVpbnN0YWxsUmVzcG9uc2UiCsrzGAIBAuDzGAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_holdfast_state_v1_machine, file_metalstack_api_v2_common, file_metalstack_api_v2_machine]);
 
 /**
  * @generated from message holdfast.api.v1.ReinstallRequest
@@ -174,6 +174,50 @@ export const ReclaimResponseSchema: GenMessage<ReclaimResponse> = /*@__PURE__*/
   messageDesc(file_holdfast_api_v1_machine, 5);
 
 /**
+ * @generated from message holdfast.api.v1.ForgetRequest
+ */
+export type ForgetRequest = Message<"holdfast.api.v1.ForgetRequest"> & {
+  /**
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * I have seen that it is unplugged: what it still holds of its release is given back, although its port was never read back isolated.
+   * Wants a reason in the header holdfast-reason, and is refused while the machine is heard of.
+   *
+   * @generated from field: bool force = 2;
+   */
+  force: boolean;
+};
+
+/**
+ * Describes the message holdfast.api.v1.ForgetRequest.
+ * Use `create(ForgetRequestSchema)` to create a new message.
+ */
+export const ForgetRequestSchema: GenMessage<ForgetRequest> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_machine, 6);
+
+/**
+ * @generated from message holdfast.api.v1.ForgetResponse
+ */
+export type ForgetResponse = Message<"holdfast.api.v1.ForgetResponse"> & {
+  /**
+   * As it was.
+   *
+   * @generated from field: metalstack.api.v2.Machine machine = 1;
+   */
+  machine?: Machine | undefined;
+};
+
+/**
+ * Describes the message holdfast.api.v1.ForgetResponse.
+ * Use `create(ForgetResponseSchema)` to create a new message.
+ */
+export const ForgetResponseSchema: GenMessage<ForgetResponse> = /*@__PURE__*/
+  messageDesc(file_holdfast_api_v1_machine, 7);
+
+/**
  * @generated from message holdfast.api.v1.ExplainRequest
  */
 export type ExplainRequest = Message<"holdfast.api.v1.ExplainRequest"> & {
@@ -195,7 +239,7 @@ export type ExplainRequest = Message<"holdfast.api.v1.ExplainRequest"> & {
  * Use `create(ExplainRequestSchema)` to create a new message.
  */
 export const ExplainRequestSchema: GenMessage<ExplainRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 6);
+  messageDesc(file_holdfast_api_v1_machine, 8);
 
 /**
  * @generated from message holdfast.api.v1.ExplainResponse
@@ -280,7 +324,7 @@ export type ExplainResponse = Message<"holdfast.api.v1.ExplainResponse"> & {
  * Use `create(ExplainResponseSchema)` to create a new message.
  */
 export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 7);
+  messageDesc(file_holdfast_api_v1_machine, 9);
 
 /**
  * @generated from message holdfast.api.v1.WatchRequest
@@ -306,7 +350,7 @@ export type WatchRequest = Message<"holdfast.api.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 8);
+  messageDesc(file_holdfast_api_v1_machine, 10);
 
 /**
  * @generated from message holdfast.api.v1.WatchResponse
@@ -342,7 +386,7 @@ export type WatchResponse = Message<"holdfast.api.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_api_v1_machine, 9);
+  messageDesc(file_holdfast_api_v1_machine, 11);
 
 /**
  * What metal-stack's API cannot say about a machine. Ours, beside the compatible API.
@@ -380,6 +424,16 @@ export const MachineService: GenService<{
     methodKind: "unary";
     input: typeof ReclaimRequestSchema;
     output: typeof ReclaimResponseSchema;
+  },
+  /**
+   * Removes a free machine that is gone for good, as the admin API's Delete does. One that comes back is known again, as a new one.
+   *
+   * @generated from rpc holdfast.api.v1.MachineService.Forget
+   */
+  forget: {
+    methodKind: "unary";
+    input: typeof ForgetRequestSchema;
+    output: typeof ForgetResponseSchema;
   },
   /**
    * Replaces the operating system of an allocated machine. Its allocation and all disks but the operating system's stay. May be
