@@ -24,6 +24,7 @@ import { Recorder } from "./audit/recorder.ts";
 import { bmcService } from "./bmc/service.ts";
 import { bootService } from "./boot/boot-service.ts";
 import { eventService } from "./boot/event-service.ts";
+import { keepLiveliness } from "./boot/keep-liveliness.ts";
 import { BudgetKeeper } from "./budget/keeper.ts";
 import { budgetService } from "./budget/service.ts";
 import type { UrlProbe } from "./catalog/url.ts";
@@ -95,6 +96,7 @@ export function composeCentral(given: CentralPorts): Api {
   }
   lifetime.own("budgets", new BudgetKeeper(given).run(lifetime.signal));
   lifetime.own("history", keepChanges(given, given.history ?? historyRetention, lifetime.signal));
+  lifetime.own("liveliness", keepLiveliness(given, lifetime.signal));
   const session = new CentralSession({ ...given, version: version.version });
   const connections = new Connections(clock, log);
   const feed = new SyncFeed(state, clock);

@@ -4,6 +4,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { isVoidOrder } from "#domain/machine/bmc-order.ts";
 import { isInstalled } from "#domain/machine/boot-target.ts";
 import { recordEvent } from "#domain/machine/lifecycle.ts";
+import { livelinessLeftMs, livelinessNow } from "#domain/machine/liveliness.ts";
 import { isReinstallAhead, reinstallNumber } from "#domain/machine/reinstall.ts";
 import {
   type BmcOrder,
@@ -30,7 +31,6 @@ import type { BootFiles } from "../boot/boot-files.ts";
 import { desiredOf, type Site } from "../boot/site.ts";
 import { carryOut } from "./carry-out.ts";
 import { beginEffect, effectRecord, endEffect } from "./effect-journal.ts";
-import { livelinessLeftMs, livelinessNow } from "./liveliness-now.ts";
 import {
   type MachineDecision,
   type MachineEffect,

@@ -1,5 +1,6 @@
 // Central as its program starts it, within the process of a test.
 import assert from "node:assert/strict";
+import { setMaxListeners } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -32,6 +33,7 @@ export async function startedCentral(yaml: string): Promise<StartedCentral> {
   assert.ok(config.ok, config.ok ? "" : config.error.join("\n"));
   const heard = new Heard();
   const lifetime = new Lifetime(heard.log);
+  setMaxListeners(0, lifetime.signal);
   await startCentral(config.value, { log: heard.log, lifetime });
   const { url } = await heard.event("listening");
   return {
