@@ -1,0 +1,108 @@
+// The rooms of domain/machine/spreading.test.ts, by the calls with which projects ask for machines.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { firstDesired } from "#domain/machine/first-desired.ts";
+import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { Seeded } from "#lib/seeded.ts";
+import { kinds } from "../store/kinds.ts";
+import { aWaiting, type CreateInit, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
+
+const perRack = 20;
+
+/** Racks of 20 free machines each. */
+async function room(racks: number): Promise<MachineCentral> {
+  const central = await machineCentral();
+  for (let n = 0; n < racks * perRack; n++) {
+    const uuid = machineUuid(n + 1);
+    const observed = create(MachineObservedSchema, { ...aWaiting(uuid), partition: "lab", rack: `rack${n % racks}` });
+    await central.state.transact((tx) => {
+      tx.put(kinds.machineObserved, uuid, observed);
+      tx.put(kinds.machineDesired, uuid, firstDesired(create(MachineObservedSchema, { uuid, partition: "lab" }), 1));
+    });
+  }
+  return central;
+}
+
+/** Of those that it holds for, how many each rack has. */
+function countsOf(
+  { state }: MachineCentral,
+  racks: number,
+  holds: (allocation: MachineAllocation) => boolean = () => true,
+): readonly number[] {
+  const counts = Array.from({ length: racks }, () => 0);
+  for (const { id, value } of state.list(kinds.machineDesired)) {
+    if (!value.allocation || !holds(value.allocation)) continue;
+    const rack = Number(state.get(kinds.machineObserved, id)?.value.rack.slice("rack".length));
+    counts[rack] = (counts[rack] ?? 0) + 1;
+  }
+  return counts;
+}
+
+const checkEven = (counts: readonly number[], what: string) =>
+  assert.ok(Math.max(...counts) - Math.min(...counts) <= 1, `${what}: ${counts.join(" ")}`);
+
+/** So many ask at any time. */
+async function ask(central: MachineCentral, wishes: readonly CreateInit[], atOnce: number): Promise<void> {
+  const waiting = [...wishes];
+  const asker = async () => {
+    for (let wish = waiting.shift(); wish; wish = waiting.shift()) await central.create(wish);
+  };
+  await Promise.all(Array.from({ length: atOnce }, asker));
+}
+
+const times = <T>(count: number, one: () => T): T[] => Array.from({ length: count }, one);
+
+for (const racks of [1, 4, 40])
+  for (const atOnce of [1, 16]) {
+    test(`one project in ${racks} racks is spread within one of the ideal whenever all are answered, ${atOnce} at once`, async () => {
+      const central = await room(racks);
+      for (let left = 3 * racks + 2; left > 0; left -= atOnce) {
+        await ask(
+          central,
+          times(Math.min(left, atOnce), () => ({})),
+          atOnce,
+        );
+        checkEven(countsOf(central, racks), `${left - atOnce} to come`);
+      }
+      await ask(
+        central,
+        times(4 * racks, () => ({})),
+        atOnce,
+      );
+      checkEven(countsOf(central, racks), "all");
+      await central.close();
+    });
+
+    test(`two projects in ${racks} racks are each spread by themselves, ${atOnce} at once`, async () => {
+      const central = await room(racks);
+      const random = new Seeded(7);
+      const project = await central.newProject("second");
+      const theirs = { project, networks: [{ network: await central.childNetwork(project) }] };
+      await ask(
+        central,
+        times(8 * racks, () => (random.chance(0.3) ? theirs : {})),
+        atOnce,
+      );
+      for (const one of [central.project, project])
+        checkEven(
+          countsOf(central, racks, (a) => a.project === one),
+          one,
+        );
+      await central.close();
+    });
+
+    test(`machines with the same placement label keep apart in ${racks} racks, ${atOnce} at once`, async () => {
+      const central = await room(racks);
+      const random = new Seeded(11);
+      const labelled = () => ({ placementLabels: { labels: { tier: random.chance(0.5) ? "db" : "web" } } });
+      await ask(central, times(9 * racks, labelled), atOnce);
+      for (const tier of ["db", "web"])
+        checkEven(
+          countsOf(central, racks, (a) => a.placementLabels?.labels.tier === tier),
+          tier,
+        );
+      await central.close();
+    });
+  }
