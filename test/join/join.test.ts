@@ -143,7 +143,7 @@ test("a central that was restored from before a renewal knows the agent by the c
   await place.until("there is another certificate", () => agent.certificate().untilMs! > first);
   await follows(agent, "under the second");
   const { state } = central;
-  const [newest] = [...state.list(kinds.agentCertificate)].sort((a, b) => (a.revision < b.revision ? 1 : -1));
+  const [newest] = [...state.list(kinds.agentCertificate)].sort((a, b) => (a.created < b.created ? 1 : -1));
   await state.transact((tx) => tx.delete(kinds.agentCertificate, newest!.id));
   await place.until("central does not know it", () =>
     place.logged.some((line) => line.startsWith("certificate-unknown ")),
