@@ -166,13 +166,10 @@ class World {
     return this.#central.client(IPService).delete({ ip, project });
   }
 
-  /** Its key and itself: without a namespace the API means the one outside of them, if the project has such. */
+  /** Its key and itself: without a namespace the API means the first of the project's, and one outside of all comes first. */
   #meantBy({ ip, project }: IP): [string, IP] | undefined {
-    return ["", project].flatMap((namespace): [string, IP][] => {
-      const key = `${namespace}/${ip}`;
-      const there = this.#ips.get(key);
-      return there?.project === project ? [[key, there]] : [];
-    })[0];
+    const all = [...this.#ips].filter(([, there]) => there.project === project && there.ip === ip);
+    return all.sort(([a], [b]) => (a < b ? -1 : 1))[0];
   }
 
   /** @returns which was given back */
@@ -261,7 +258,8 @@ class World {
   async #release(): Promise<number> {
     const [uuid, project] = this.#anyOf([...this.#allocated]) ?? [];
     if (!uuid || !project) return 1;
-    await this.#central.client(MachineService).delete({ uuid, project });
+    const deletion = this.#central.client(MachineService).delete({ uuid, project });
+    await Promise.all([deletion, ...(this.#random.chance(0.5) ? [this.#tie(uuid, project)] : [])]);
     const { epoch } = this.#central.desired(uuid);
     await this.#central.report({ ...aWaiting(uuid), epoch, wipedEpoch: epoch, isolatedEpoch: epoch });
     this.#allocated.delete(uuid);
@@ -274,6 +272,18 @@ class World {
       else this.#ips.delete(key);
     }
     return 1;
+  }
+
+  /** Another address to a machine that is just being given back: whether or not it comes before that, it does not stay. */
+  async #tie(machine: string, project: string): Promise<void> {
+    const isOpen = (n: Network) => (n.project ?? project) === project || n.type === NetworkType.CHILD_SHARED;
+    const network = this.#random.pick(this.#networks().filter(isOpen)).id;
+    try {
+      await this.#central.client(IPService).create({ project, network, machine });
+    } catch (error) {
+      const isExpected = [Code.ResourceExhausted, Code.NotFound].some((code) => isRefused(code)(error));
+      assert.ok(isExpected, String(error));
+    }
   }
 
   #anyOf<T>(all: readonly T[]): T | undefined {
