@@ -281,18 +281,6 @@ describe("an administrator's network", () => {
     await ips().create({ network: child.id, project });
     await assert.rejects(user().delete({ id: child.id, project }), refusedWith(Code.FailedPrecondition, /10\.0\.0\.2/));
   });
-
-  test("tells how much of it is in use", async () => {
-    await aSuper();
-    const child = await aChild();
-    await ips().create({ network: child.id, project });
-    const { networks } = await admin().list({});
-    const [of, sup] = ["10.0.0.0/22", "10.0.0.0/16"].map(
-      (p) => networks.find((n) => n.prefixes.includes(p))?.consumption?.ipv4,
-    );
-    assert.deepEqual([of?.usedIps, of?.availableIps], [1n, 1021n]);
-    assert.deepEqual([sup?.usedPrefixes, sup?.availablePrefixes], [1n, 64n]);
-  });
 });
 
 test("changes under a stale lock are refused, labels are patched", async () => {
