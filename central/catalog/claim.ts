@@ -8,8 +8,8 @@ import type { Tx } from "../store/tx.ts";
 export const holderOf = (tx: Tx, what: string): string | undefined => tx.get(kinds.claim, what)?.value;
 
 /** Takes it; the commit fails when somebody else does so at the same time. */
-export const claim = (tx: Tx, what: string, holder: string): void =>
-  tx.put(kinds.claim, what, create(StringValueSchema, { value: holder }));
+export const claim = (tx: Tx, what: string, holder: string, options: { readonly ttlMs?: number } = {}): void =>
+  tx.put(kinds.claim, what, create(StringValueSchema, { value: holder }), options);
 
 export const unclaim = (tx: Tx, what: string): void => tx.delete(kinds.claim, what);
 

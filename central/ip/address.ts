@@ -16,6 +16,7 @@ import { IPAddressFamily, type IPServiceCreateRequest } from "#gen/metalstack/ap
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { exists, unknown } from "../catalog/catalog.ts";
+import { openPrefixes } from "../network/kept-prefixes.ts";
 import type { Search } from "../network/search.ts";
 import { type Spaces, spaceName } from "../network/spaces.ts";
 import { kinds } from "../store/kinds.ts";
@@ -69,6 +70,12 @@ function thisAddress(tx: Tx, network: Network, text: string): string {
     throw new Refusal("invalid", `${text} ${why}`, { field: "ip" });
   }
   const canonical = addressText(address.value);
+  if (!openPrefixes(tx, network).some((p) => isUsable(p, address.value))) {
+    throw new Refusal("precondition", `${text} is in a prefix that network ${network.id} is about to lose`, {
+      reason: "PREFIX_LEAVES",
+      field: "ip",
+    });
+  }
   if (tx.get(kinds.ip, ipId(network.namespace, canonical)) !== undefined) throw exists("address", canonical);
   return canonical;
 }
@@ -83,7 +90,7 @@ export function nextAddress(
   network: Network,
   { family, addresses, search }: Searched & { readonly family: Family },
 ): string {
-  const prefixes = knownPrefixes(network.prefixes).filter((p) => p.family === family);
+  const prefixes = openPrefixes(tx, network).filter((p) => p.family === family);
   const space = tx.folded(addresses, spaceName(network.namespace, family));
   const idOf = (address: Address) => ipId(network.namespace, addressText(address));
   const free = unpicked(space, prefixes, search, idOf) ?? freeAddress(space, prefixes, search.spread);
@@ -92,8 +99,12 @@ export function nextAddress(
     return addressText(free);
   }
   const usable = prefixes.reduce((sum, p) => sum + usableOf(p), 0n);
-  const text = `network ${network.id} has no free IPv${family} address: all ${usable} of ${prefixes.map(prefixText).join(", ")} are taken`;
-  throw new Refusal("exhausted", text, { reason: "ADDRESSES_EXHAUSTED", field: "network" });
+  const taken = `all ${usable} of ${prefixes.map(prefixText).join(", ")} are taken`;
+  const why = prefixes.length === 0 ? "it is about to lose all that there are" : taken;
+  throw new Refusal("exhausted", `network ${network.id} has no free IPv${family} address: ${why}`, {
+    reason: "ADDRESSES_EXHAUSTED",
+    field: "network",
+  });
 }
 
 /** One that nobody else is about to take, as if what others are about to take were taken. */

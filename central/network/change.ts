@@ -12,6 +12,7 @@ import { claimTurn } from "../catalog/claim.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { type ChildWanted, type Cutting, cutChild } from "./child.ts";
+import { checkKept, isNarrowed } from "./kept-prefixes.ts";
 import { takeVrf } from "./vrf.ts";
 
 /** Completes a network that is about to be stored. Edits it. @throws Refusal with the field that is wrong */
@@ -93,7 +94,8 @@ export function recheck(tx: Tx, before: Network, after: Network, isForced: boole
       field: "additional_announcable_cidrs",
     });
   }
-  if (before.prefixes.join() === after.prefixes.join()) return;
+  if (!isNarrowed(before.prefixes, after.prefixes)) return;
+  checkKept(tx, after);
   claimTurn(tx, `prefixes/${after.id}`);
   const stranded = strandedBy(tx, after);
   if (stranded === undefined) return;

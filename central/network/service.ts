@@ -17,6 +17,7 @@ import {
 import { checkNotDelegated } from "../budget/delegated.ts";
 import { type Change, catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
+import { causeOf } from "../history/cause.ts";
 import { keepAnswer } from "../idempotency/kept-answers.ts";
 import { quotaKeeper } from "../quota/keep-quota.ts";
 import { type Implementation, implement } from "../services.ts";
@@ -25,6 +26,7 @@ import { firstLabel, narrowed } from "../store/narrow.ts";
 import type { Tx } from "../store/tx.ts";
 import { checkAsked, holdersOf, recheck, settle } from "./change.ts";
 import { networkIndexes } from "./indexes.ts";
+import { narrowing } from "./kept-prefixes.ts";
 import { spaces } from "./spaces.ts";
 import { isBase, networkView } from "./view.ts";
 import { giveBackVrf } from "./vrf.ts";
@@ -77,7 +79,10 @@ function networkShelf(ports: ServicePorts) {
     return networks.by(context).remove(id, holdersOf, (tx: Tx, network) => giveBackVrf(tx, network.vrf, network.id));
   };
 
-  return { networks, among, shown, show, own, add, remove };
+  const narrow = ({ id, prefixes }: Prefixes, context: HandlerContext, change: () => Promise<Network>) =>
+    narrowing(state, networks.get(id), prefixes, causeOf(context), change);
+
+  return { networks, among, shown, show, own, add, remove, narrow };
 }
 
 const userNetworks = ({ networks, among, shown, show, own, add, remove }: Shelf): Implementation =>
@@ -113,7 +118,7 @@ const userNetworks = ({ networks, among, shown, show, own, add, remove }: Shelf)
     },
   });
 
-const adminNetworks = ({ networks, among, shown, show, add, remove }: Shelf): Implementation =>
+const adminNetworks = ({ networks, among, shown, show, add, remove, narrow }: Shelf): Implementation =>
   implement(AdminNetworkService, {
     get: ({ id }) => ({ network: show(networks.get(id)) }),
     list: ({ query }) => ({
@@ -127,9 +132,9 @@ const adminNetworks = ({ networks, among, shown, show, add, remove }: Shelf): Im
       });
       return { network: await add(network, labels, { length, addressFamily }, context) };
     },
-    update: async (request, context) => ({
-      network: show(
-        await networks.by(context).update(request.id, request, (draft, tx, before) => {
+    async update(request, context) {
+      const change = () =>
+        networks.by(context).update(request.id, request, (draft, tx, before) => {
           checkChange(draft, request);
           if (request.name !== undefined) draft.name = request.name;
           if (request.description !== undefined) draft.description = request.description;
@@ -143,9 +148,9 @@ const adminNetworks = ({ networks, among, shown, show, add, remove }: Shelf): Im
             draft.additionalAnnouncableCidrs = request.additionalAnnouncableCidrs;
           }
           recheck(tx, before, draft, request.force);
-        }),
-      ),
-    }),
+        });
+      return { network: show(await narrow(request, context, change)) };
+    },
     delete: async ({ id }, context) => ({ network: await remove(id, context) }),
   });
 
@@ -154,6 +159,7 @@ function checkChange(network: Network, { labels }: Change): void {
   checkBudgetLabel(labels);
 }
 
+type Prefixes = Pick<Network, "id" | "prefixes">;
 type Wanted = Pick<NetworkServiceCreateRequest, "length" | "addressFamily">;
 
 const childOf = (request: NetworkServiceCreateRequest): Network => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { gatewayOf } from "./gateway.ts";
-import { isUsable, poolOf, usableOf } from "./pool.ts";
+import { isUsable, poolOf, usableInBoth, usableOf } from "./pool.ts";
 import {
   type Address,
   addressAt,
@@ -95,4 +95,33 @@ test("network address, gateway and broadcast address are given to nobody", () =>
   assert.equal(usableOf(prefix("10.0.0.9/32")), 1n);
   assert.equal(usableOf(prefix("2001:db8::/126")), 2n);
   assert.deepEqual(poolOf(prefix("2001:db8::/127")), poolOf(prefix("2001:db8::1/128")));
+});
+
+test("what two lists both may give to somebody is what each of them may", () => {
+  /** Of 16 addresses, those that begin with these bits. */
+  const part = (family: Family, bits: string): Prefix => ({
+    family,
+    network: address(family === 4 ? "192.0.2.0" : "2001:db8::").value + BigInt(`0b${bits.padEnd(4, "0")}`),
+    length: bitsOf(family) - 4 + bits.length,
+  });
+  // The leaves of a tree that is cut anywhere, some of which are left out.
+  const lists = fc.func(fc.constantFrom("cut", "cut", "in", "out")).map((choose) => {
+    const leaves = (bits: string): string[] => {
+      const choice = choose(bits);
+      if (choice === "cut" && bits.length < 4) return [...leaves(`${bits}0`), ...leaves(`${bits}1`)];
+      return choice === "out" ? [] : [bits];
+    };
+    return leaves("");
+  });
+  fc.assert(
+    fc.property(families, lists, lists, (family, a, b) => {
+      const some = a.map((bits) => part(family, bits));
+      const others = b.map((bits) => part(family, bits));
+      const both = usableInBoth(some, others);
+      for (let offset = 0n; offset < 16n; offset++) {
+        const isIn = (list: readonly Prefix[]) => list.some((p) => isUsable(p, addressAt(part(family, ""), offset)));
+        assert.equal(isIn(both), isIn(some) && isIn(others), `${offset} of ${a.join()} and ${b.join()}`);
+      }
+    }),
+  );
 });

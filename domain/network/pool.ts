@@ -21,6 +21,22 @@ export const isUsable = (p: Prefix, a: Address): boolean => {
   return pool !== undefined && a.value >= pool.first && a.value <= pool.last;
 };
 
+/** Whether all that may be given to somebody of a prefix may be so as a part of one of others, too. */
+export const isUsableIn = (p: Prefix, others: readonly Prefix[]): boolean => {
+  const pool = poolOf(p);
+  const isIn = (outer: Prefix) => (value: bigint) => isUsable(outer, { family: p.family, value });
+  return pool === undefined || others.some((outer) => [pool.first, pool.last].every(isIn(outer)));
+};
+
+/** What two lists both may give to somebody: of two prefixes that overlap, the narrower one. */
+export const usableInBoth = (some: readonly Prefix[], others: readonly Prefix[]): Prefix[] =>
+  some.flatMap((one) =>
+    others.flatMap((other) => {
+      const [narrow, wide] = one.length < other.length ? [other, one] : [one, other];
+      return isUsableIn(narrow, [wide]) ? [narrow] : [];
+    }),
+  );
+
 /** Number of usable addresses, free or not. */
 export function usableOf(p: Prefix): bigint {
   const pool = poolOf(p);
