@@ -3,7 +3,15 @@
 import { budgetOf } from "#domain/budget/items.ts";
 import { isUsable } from "#domain/network/pool.ts";
 import { overlaps, parseAddress, prefixText } from "#domain/network/prefix.ts";
-import { badNetwork, badParent, canonize, isChild, knownPrefixes, uncovered } from "#domain/network/rules.ts";
+import {
+  badChild,
+  badNetwork,
+  canonize,
+  isChild,
+  knownPrefixes,
+  type Problem,
+  uncovered,
+} from "#domain/network/rules.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { budgetHolders } from "../budget/delegated.ts";
@@ -32,7 +40,10 @@ export function settle(tx: Tx, network: Network, wanted: ChildWanted, cutting: C
 
 /** A child's id is drawn before its shape is checked: it may not bring one. */
 export function checkAsked(network: Network): void {
-  const bad = badNetwork(network);
+  refuseBad(badNetwork(network));
+}
+
+function refuseBad(bad: Problem | undefined): void {
   if (bad !== undefined) throw new Refusal("invalid", bad.why, { field: bad.field });
 }
 
@@ -79,8 +90,8 @@ function checkSpace(tx: Tx, network: Network): void {
 /** After an administrator's change: the shape still holds, and nothing that is in use lost its prefix. */
 export function recheck(tx: Tx, before: Network, after: Network, isForced: boolean): void {
   if (isChild(after)) {
-    const bad = badParent(after);
-    if (bad !== undefined) throw new Refusal("invalid", bad.why, { field: bad.field });
+    refuseBad(badChild(after));
+    canonize(after);
     if (before.prefixes.join() === after.prefixes.join()) return;
     throw new Refusal("invalid", "a child's prefixes cannot be changed", { field: "prefixes" });
   }

@@ -265,6 +265,20 @@ describe("an administrator's network", () => {
     await assert.rejects(childUpdate, refusedWith(Code.InvalidArgument, /additional_announcable_cidrs/));
   });
 
+  test("that is a child's is held to the same, when it is made and when it is changed", async () => {
+    await aSuper();
+    const { id } = await aChild();
+    const update = (change: object) => admin().update({ id, updateMeta: server, ...change });
+    const bad = refusedWith(Code.InvalidArgument, /10\.0\.0\.0\/8 may be meant/);
+    await assert.rejects(update({ destinationPrefixes: ["10.0.0.1/8"] }), bad);
+    await assert.rejects(update({ prefixes: ["10.0.4.0/22"] }), refusedWith(Code.InvalidArgument, /cannot be changed/));
+    const destinationPrefixes = ["2001:DB8:0:0::/32"];
+    const { network } = await update({ destinationPrefixes });
+    assert.deepEqual(network?.destinationPrefixes, ["2001:db8::/32"]);
+    const child = { type: NetworkType.CHILD, parentNetwork: "super", project, destinationPrefixes };
+    assert.deepEqual((await admin().create(child)).network?.destinationPrefixes, ["2001:db8::/32"]);
+  });
+
   test("that is namespaced overlaps no other that is, since a project has one namespace", async () => {
     const namespaced = { partition: undefined, type: NetworkType.SUPER_NAMESPACED };
     await aSuper();

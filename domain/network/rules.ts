@@ -91,10 +91,11 @@ export function badNetwork(network: Network): Problem | undefined {
   return badPrefixes(network) ?? badLengths(network);
 }
 
-/** What a change must not give a network: for one that is a child already, whose id and prefixes are its own. */
-export function badParent(network: Network): Problem | undefined {
+/** @param network a child as it would be changed, which has its id and prefixes already */
+export function badChild(network: Network): Problem | undefined {
   const part = ofParents.find((p) => isSet(network[p]));
-  return part && { field: fieldOf(part), why: `a network of this type has no ${fieldOf(part)}` };
+  if (part !== undefined) return { field: fieldOf(part), why: `a network of this type has no ${fieldOf(part)}` };
+  return badPrefixes(network);
 }
 
 const fieldOf = (part: string): string => part.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
