@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { MachineAllocationSchema, MachineAllocationType } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
-import { homePlan } from "./home-plan.ts";
+import { homePlan, unreadableDestinations } from "./home-plan.ts";
 
 const mac = "52:54:00:77:00:01";
 const home = {
@@ -49,4 +49,14 @@ test("a firewall leaves through external networks only, and is at its underlay a
     },
     { at: "lo", mtu: 0, addresses: ["10.255.0.2/32"], routes: [] },
   ]);
+});
+
+test("a network without destinations leads everywhere, one with a destination that cannot be read does not", () => {
+  const routes = (destinationPrefixes: string[]) =>
+    plan(MachineAllocationType.MACHINE, [{ ...home, destinationPrefixes }])[0]?.routes;
+  assert.deepEqual(routes([]), ["0.0.0.0/0 by 10.0.0.1", "::/0 by fd00::1"]);
+  assert.deepEqual(routes(["10.0.0.1/8", "2001:DB8:0::/32"]), ["2001:db8::/32 by fd00::1"]);
+  const networks = [{ ...home, destinationPrefixes: ["10.0.0.1/8", "2001:db8::/32", "2001:db8::1/32"] }];
+  const unreadable = unreadableDestinations(create(MachineAllocationSchema, { networks }));
+  assert.deepEqual(unreadable, ["10.0.0.1/8", "2001:db8::1/32"]);
 });

@@ -7,7 +7,15 @@ import {
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { gatewayOf } from "./gateway.ts";
-import { addressText, containsAddress, type Prefix, parseAddress, parsePrefix } from "./prefix.ts";
+import {
+  addressText,
+  containsAddress,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+  prefixText,
+  textFamily,
+} from "./prefix.ts";
 
 const mtu = 1500;
 
@@ -42,13 +50,15 @@ function routesOf(network: MachineNetwork, prefix: Prefix): Route[] {
   const gateway = gatewayOf(prefix);
   if (!gateway) return [];
   const everywhere = prefix.family === 4 ? "0.0.0.0/0" : "::/0";
-  const wanted = network.destinationPrefixes.filter((d) =>
-    okOf(parsePrefix(d)).some((p) => p.family === prefix.family),
-  );
-  return (wanted.length > 0 ? wanted : [everywhere]).map((destination) =>
-    create(RouteSchema, { destination, gateway: addressText(gateway) }),
-  );
+  const wanted = network.destinationPrefixes.filter((text) => textFamily(text) === prefix.family);
+  const destinations =
+    wanted.length > 0 ? wanted.flatMap((text) => okOf(parsePrefix(text)).map(prefixText)) : [everywhere];
+  return destinations.map((destination) => create(RouteSchema, { destination, gateway: addressText(gateway) }));
 }
+
+/** Destinations that lead nowhere: they cannot be read. A default route in place of them could lead where nobody meant it to. */
+export const unreadableDestinations = ({ networks }: MachineAllocation): string[] =>
+  networks.flatMap((network) => network.destinationPrefixes.filter((text) => !parsePrefix(text).ok));
 
 /** The first network that claims a destination has it. */
 const withoutRepeats = (routes: readonly Route[]): Route[] =>

@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { hearSign } from "#domain/machine/hear.ts";
 import { allocationToInstall, keepsDisks, reinstallProgress } from "#domain/machine/reinstall.ts";
-import { homePlan } from "#domain/network/home-plan.ts";
+import { homePlan, unreadableDestinations } from "#domain/network/home-plan.ts";
 import { DutyResponseSchema, type InstallService } from "#gen/holdfast/install/v1/install_pb.ts";
 import { DiskIdentitySchema, type InstallStep, MachineProgressSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { copyOf } from "#lib/message.ts";
@@ -54,6 +54,8 @@ export function installService(site: Site, files: BootFiles): ServiceImpl<typeof
         m.homeTokenSha256 = digest;
         hearSign(m, site.clock.wallMs());
       });
+      const destinations = unreadableDestinations(allocation);
+      if (destinations.length > 0) site.log.warn("destinations-left-out", { machine: uuid, destinations });
       const image = await files.image(allocation.image.url);
       const partition = partitionOf(site);
       return {
