@@ -256,6 +256,8 @@ describe("an administrator's network", () => {
     await assert.rejects(update(["10.240.0.0/12"]), refusedWith(Code.FailedPrecondition, /10\.0\.0\.0\/16/));
     const { network: shrunk } = await update(["10.240.0.0/12"], true);
     assert.deepEqual(shrunk?.additionalAnnouncableCidrs, ["10.240.0.0/12"]);
+    assert.deepEqual((await update([])).network?.additionalAnnouncableCidrs, ["10.240.0.0/12"]);
+    assert.deepEqual((await update([], true)).network?.additionalAnnouncableCidrs, []);
     const child = await aChild();
     const childUpdate = admin().update({
       id: child.id,

@@ -144,7 +144,8 @@ const adminNetworks = ({ networks, among, shown, show, add, remove, narrow }: Sh
           if (request.defaultChildPrefixLength) draft.defaultChildPrefixLength = request.defaultChildPrefixLength;
           if (request.minChildPrefixLength) draft.minChildPrefixLength = request.minChildPrefixLength;
           if (request.natType !== undefined) draft.natType = request.natType;
-          if (request.additionalAnnouncableCidrs.length > 0) {
+          // As metal-stack has it, where only a forced request says what may be announced.
+          if (request.force || request.additionalAnnouncableCidrs.length > 0) {
             draft.additionalAnnouncableCidrs = request.additionalAnnouncableCidrs;
           }
           recheck(tx, before, draft, request.force);

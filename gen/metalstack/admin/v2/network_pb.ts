@@ -226,8 +226,8 @@ export type NetworkServiceUpdateRequest = Message<"metalstack.admin.v2.NetworkSe
   natType?: NATType | undefined;
 
   /**
-   * All of them from now on; when empty, they stay as they are. Taking one away needs `force`: machines may be
-   * announcing it.
+   * All of them from now on; when empty, they stay as they are, or with `force` there are none any more. Taking one
+   * away needs `force`: machines may be announcing it.
    *
    * @generated from field: repeated string additional_announcable_cidrs = 11;
    */
