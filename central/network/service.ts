@@ -46,7 +46,7 @@ function networkShelf(ports: ServicePorts) {
   const cutting = { spaces: spaces(state), random };
 
   const show = networkView(state);
-  const shown = (found: readonly Network[]): Network[] => found.map(show);
+  const shown = (found: readonly Network[], project?: string): Network[] => found.map((n) => show(n, project));
 
   const indexes = networkIndexes(state);
   const among = ({ labels, parentNetwork, project }: Partial<NetworkQuery>) =>
@@ -89,15 +89,19 @@ const userNetworks = ({ networks, among, shown, show, own, add, remove }: Shelf)
   implement(NetworkService, {
     get: ({ id, project }) => {
       const network = networks.get(id);
-      return { network: show(network.project === project || isBase(network) ? network : unknown("network", id)) };
+      const isOpen = network.project === project || isBase(network);
+      return { network: show(isOpen ? network : unknown("network", id), project) };
     },
     list: ({ project, query }) => ({
       networks: shown(
         networks.list((n) => n.project === project && networkMatches(n, query), among({ ...query, project })),
       ),
     }),
-    listBaseNetworks: ({ query }) => ({
-      networks: shown(networks.list((n) => isBase(n) && networkMatches(n, query))),
+    listBaseNetworks: ({ project, query }) => ({
+      networks: shown(
+        networks.list((n) => isBase(n) && networkMatches(n, query)),
+        project,
+      ),
     }),
     create: async (request, context) => ({ network: await add(childOf(request), request.labels, request, context) }),
     update: async (request, context) => {

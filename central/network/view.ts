@@ -8,13 +8,18 @@ import { networkIndexes } from "./indexes.ts";
 export const isBase = (n: Network): boolean =>
   n.type === NetworkType.CHILD_SHARED || (n.project === undefined && n.type !== NetworkType.UNDERLAY);
 
-/** As the public API shows it: with what is in use of it. */
-export function networkView(state: State): (network: Network) => Network {
+/**
+ * As the public API shows it: with what is in use of it.
+ * @param project that is asked for: in a namespaced super network each has the same room, in a namespace of its own
+ */
+export function networkView(state: State): (network: Network, project?: string) => Network {
   const { byNetwork } = ipIndexes(state);
   const { byParent } = networkIndexes(state);
-  return (network) => {
+  return (network, project) => {
+    const isTold = ({ namespace }: Network) =>
+      network.type !== NetworkType.SUPER_NAMESPACED || (namespace !== undefined && namespace === project);
     const ips = state.by(byNetwork, network.id).map((row) => row.value);
-    const children = state.by(byParent, network.id).map((row) => row.value);
+    const children = state.by(byParent, network.id).flatMap(({ value }) => (isTold(value) ? [value] : []));
     return { ...network, consumption: consumptionOf(network, ips, children) };
   };
 }

@@ -69,8 +69,11 @@ export interface ThingKind {
   /** Whether its labels hang on its own value alone, not on its halves. */
   readonly isLabelledItself: boolean;
   labels(state: State, value: Message, id: string): Readonly<Record<string, string>>;
-  /** Undefined where the API shows nothing of it. Nothing secret is in it. */
-  show(state: State, value: Message, id: string): Thing["value"] | undefined;
+  /**
+   * Undefined where the API shows nothing of it. Nothing secret is in it.
+   * @param project that is asked for; empty: all of them
+   */
+  show(state: State, value: Message, id: string, project: string): Thing["value"] | undefined;
   /** What is recorded of it when it changes; undefined: nothing. */
   readonly past: PastKind | undefined;
 }
@@ -90,7 +93,7 @@ interface Given<K extends Kind> {
   readonly labels?: (value: Of<K>) => readonly (Meta | undefined)[];
   /** Where labels are kept beside the value, and count instead of its own. */
   readonly labelsBeside?: (state: State, id: string) => Meta | undefined;
-  readonly show: (value: Of<K>, state: State, id: string) => Thing["value"] | undefined;
+  readonly show: (value: Of<K>, state: State, id: string, project: string) => Thing["value"] | undefined;
   readonly past: PastKind | undefined;
 }
 
@@ -123,7 +126,7 @@ const thing = <K extends Kind>(name: string, kind: K, given: Given<K>): ThingKin
     const metas = beside ? [beside] : own;
     return Object.assign({}, ...metas.map((meta) => meta?.labels?.labels));
   },
-  show: (state, value, id) => given.show(value as Of<K>, state, id),
+  show: (state, value, id, project) => given.show(value as Of<K>, state, id, project),
   past: given.past,
 });
 
@@ -155,7 +158,7 @@ export const thingKinds: readonly ThingKind[] = [
       to("anybody", AdminNetworkService.method.get),
     ],
     about: (network) => ({ project: network.project ?? "", isBase: isBase(network) }),
-    show: (network, state) => ({ case: "network", value: networkView(state)(network) }),
+    show: (network, state, _, project) => ({ case: "network", value: networkView(state)(network, project) }),
     past: past(kinds.network, (value) => ({ case: "network", value })),
   }),
   thing("ip", kinds.ip, {

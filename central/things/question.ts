@@ -85,7 +85,7 @@ export function thingFor(
     if (!question.labels.every(([name, value]) => Object.hasOwn(labels, name) && labels[name] === value))
       return undefined;
   }
-  const value = kind.show(state, row.value, id);
+  const value = kind.show(state, row.value, id, question.project);
   if (value === undefined) return undefined;
   const halves = kind.halves.map((half) => state.get(half, id)?.revision ?? 0n);
   const revision = halves.reduce((last, one) => (one > last ? one : last), row.revision);

@@ -17,7 +17,7 @@ const uint64Max = (1n << 64n) - 1n;
 /**
  * How much of a network is in use, by family.
  * @param ips all of the network
- * @param children all child networks of it
+ * @param children all child networks of it, or those of one namespace
  */
 export function consumptionOf(
   network: Network,

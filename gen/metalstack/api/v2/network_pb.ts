@@ -439,7 +439,8 @@ export type Network = Message<"metalstack.api.v2.Network"> & {
   additionalAnnouncableCidrs: string[];
 
   /**
-   * How much of it is taken.
+   * How much of it is taken. Of a namespaced super network, which has the same room for each project: by the project
+   * that is asked for; nothing counts when none is.
    *
    * @generated from field: metalstack.api.v2.NetworkConsumption consumption = 17;
    */
