@@ -258,8 +258,8 @@ class World {
   async #release(): Promise<number> {
     const [uuid, project] = this.#anyOf([...this.#allocated]) ?? [];
     if (!uuid || !project) return 1;
-    const deletion = this.#central.client(MachineService).delete({ uuid, project });
-    await Promise.all([deletion, ...(this.#random.chance(0.5) ? [this.#tie(uuid, project)] : [])]);
+    const tied = this.#random.chance(0.5) ? this.#tie(uuid, project) : undefined;
+    await Promise.all([tied, this.#central.client(MachineService).delete({ uuid, project })]);
     const { epoch } = this.#central.desired(uuid);
     await this.#central.report({ ...aWaiting(uuid), epoch, wipedEpoch: epoch, isolatedEpoch: epoch });
     this.#allocated.delete(uuid);
