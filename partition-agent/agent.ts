@@ -100,7 +100,7 @@ export async function composeAgent<Cache extends FileCache>(
   const observed = (uuid: string) => changed.machine(uuid);
   const observations = new Observations({ partition, disk, outbox, clock, log, changed: observed });
   const tokens = await BootTokens.open(disk, random, ports.signer);
-  const safeMode = await SafeMode.open({ disk, ledger, log, ended: () => wakeAll() });
+  const safeMode = await SafeMode.open({ disk, ledger, clock, log, ended: () => wakeAll() });
   if (safeMode.isCopy) await outbox.becomeAnother();
   const locals = new LocalRecords({ disk, outbox, clock, log });
   const site: Site = { partition, url, ledger, observations, outbox, locals, tokens, safeMode, disk, bell, clock, log };
@@ -173,6 +173,7 @@ export async function composeAgent<Cache extends FileCache>(
     interceptors: [refusals({ random, log }), ports.validate ?? validation(siteServices)],
     start() {
       wakeAll();
+      lifetime.own("safe-mode", safeMode.run(signal));
       lifetime.own("budgets", budgets.run(signal));
       lifetime.own("site-orders", orders.run(signal));
       lifetime.own("bmc-directory", directory.run(signal));

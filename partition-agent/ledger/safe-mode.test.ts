@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { silentLog } from "#lib/log.ts";
+import { setImmediate as turn } from "node:timers/promises";
+import { type Log, silentLog } from "#lib/log.ts";
 import { MemoryDisk } from "#lib/memory-disk.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
 import { Ledger } from "./ledger.ts";
 import { SafeMode } from "./safe-mode.ts";
 
@@ -10,8 +12,18 @@ class NamedDisk extends MemoryDisk {
 }
 
 const open = async (disk: NamedDisk, ended = () => {}) => {
+  const alarms: string[] = [];
+  const alarm = (event: string) => void alarms.push(event);
+  const log: Log = { ...silentLog, warn: alarm, error: alarm };
+  const clock = new VirtualClock();
   const ledger = new Ledger(disk, silentLog, () => {});
-  return { ledger, safeMode: await SafeMode.open({ disk, ledger, log: silentLog, ended }) };
+  const safeMode = await SafeMode.open({ disk, ledger, clock, log, ended });
+  const stop = new AbortController();
+  const pass = async (ms: number) => {
+    clock.advance(ms);
+    await turn();
+  };
+  return { ledger, safeMode, alarms, pass, stop, run: () => void safeMode.run(stop.signal) };
 };
 
 /** A disk whose ledger was filled once. */
@@ -32,8 +44,50 @@ test("an agent that never heard central does nothing that cannot be taken back, 
   assert.deepEqual([safeMode.why, ends], [undefined, 1]);
 });
 
-test("an agent that knows its ledger and its disk is free to act at once, also cut off", async () => {
-  assert.equal((await open(await used())).safeMode.why, undefined);
+test("an agent that knows its ledger and its disk acts half a minute after its start, also cut off", async () => {
+  let ends = 0;
+  const { safeMode, alarms, pass, run } = await open(await used(), () => ends++);
+  run();
+  await pass(29_999);
+  assert.match(
+    safeMode.why ?? "",
+    /^central to be heard, for at most 30 s after a start: the disk may have been set back$/,
+  );
+  await pass(1);
+  assert.deepEqual([safeMode.why, ends, alarms], [undefined, 1, []]);
+});
+
+test("it acts at once when central has told all that it knows, and is woken for it once", async () => {
+  let ends = 0;
+  const { safeMode, alarms, pass, run } = await open(await used(), () => ends++);
+  run();
+  await safeMode.refreshed();
+  assert.equal(safeMode.why, undefined);
+  await pass(30_000);
+  assert.deepEqual([safeMode.why, ends, alarms], [undefined, 1, []]);
+});
+
+test("what is more than caution does not end by itself", async () => {
+  const disk = await used();
+  const displaced = await open(disk);
+  displaced.run();
+  displaced.safeMode.displaced();
+  disk.identity = "second";
+  const copied = await open(disk);
+  copied.run();
+  for (const { pass, safeMode } of [displaced, copied]) {
+    await pass(3_600_000);
+    assert.notEqual(safeMode.why, undefined);
+  }
+});
+
+test("an agent that stops while it is cautious begins nothing", async () => {
+  let ends = 0;
+  const { stop, pass, run } = await open(await used(), () => ends++);
+  run();
+  stop.abort();
+  await pass(30_000);
+  assert.equal(ends, 0);
 });
 
 test("a disk that is a copy is not trusted, in every life until central was heard", async () => {
@@ -45,7 +99,7 @@ test("a disk that is a copy is not trusted, in every life until central was hear
   const again = await open(disk);
   assert.match(again.safeMode.why ?? "", /the agent's disk is a copy/);
   await again.safeMode.refreshed();
-  assert.equal((await open(disk)).safeMode.why, undefined);
+  assert.ok(!(await open(disk)).safeMode.isCopy);
 });
 
 test("an agent that is told another history does nothing that cannot be taken back until somebody accepts it", async () => {
@@ -72,5 +126,5 @@ test("a ledger with unreadable rows is not trusted until a full set has come", a
   assert.match(safeMode.why ?? "", /unreadable/);
   await ledger.applySnapshot({ history: "h", revision: 2n }, []);
   await safeMode.refreshed();
-  assert.equal((await open(disk)).safeMode.why, undefined);
+  assert.doesNotMatch((await open(disk)).safeMode.why ?? "", /unreadable/);
 });

@@ -1,6 +1,8 @@
 // An agent that cannot trust what it remembers, or what it is told, serves the datacenter and does nothing that cannot be taken back:
 // it wipes nothing, switches nothing and moves no port, until central has told it everything again, or until somebody has accepted
-// the history that central tells now.
+// the history that central tells now. A disk that was set back in place looks like any other: so every life begins with a pause in which
+// central can say that it is, and goes on without central after that.
+import type { Clock } from "#lib/clock.ts";
 import type { Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
 import { sometimes } from "#lib/sometimes.ts";
@@ -8,10 +10,14 @@ import type { Ledger } from "./ledger.ts";
 
 const table = "disk-identity";
 const key = "identity";
+/** Longer than central takes to be heard when it can be. */
+export const cautionMs = 30_000;
+const caution = `central to be heard, for at most ${cautionMs / 1000} s after a start: the disk may have been set back`;
 
 export interface SafeModePorts {
   readonly disk: Disk;
   readonly ledger: Ledger;
+  readonly clock: Clock;
   readonly log: Log;
   /** Called when it ends. */
   readonly ended: () => void;
@@ -23,11 +29,11 @@ export class SafeMode {
   readonly isCopy: boolean;
   #why: string | undefined;
 
-  private constructor(ports: SafeModePorts, why: string | undefined, isCopy: boolean) {
+  private constructor(ports: SafeModePorts, distrust: string | undefined, isCopy: boolean) {
     this.#ports = ports;
     this.isCopy = isCopy;
-    this.#why = why;
-    if (why !== undefined) ports.log.warn("safe-mode", { why });
+    this.#why = distrust ?? caution;
+    if (distrust !== undefined) ports.log.warn("safe-mode", { why: distrust });
   }
 
   /** A disk that is new here remembers from now on which one it is. */
@@ -35,13 +41,22 @@ export class SafeMode {
     const { disk, ledger } = ports;
     const stored = disk.get(table, key);
     const isCopy = stored !== undefined && new TextDecoder().decode(stored) !== disk.identity;
-    if (stored === undefined) await disk.write([identityOf(disk)]);
+    if (stored === undefined) await disk.write([identityRow(disk.identity)]);
     return new SafeMode(ports, reasonFor(isCopy, ledger), isCopy);
   }
 
   /** What has to happen before it ends, in words for people; undefined: the agent may do everything. */
   get why(): string | undefined {
     return this.#why ?? reasonToHold(this.#ports.ledger);
+  }
+
+  /** The agent begins to act: what is only caution ends by itself. Resolves when it has ended, or the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#ports;
+    await clock.sleep(cautionMs, signal).catch(() => {});
+    if (signal.aborted || this.#why !== caution) return;
+    sometimes(log, "an agent acted without having heard central since its start");
+    this.#end();
   }
 
   /**
@@ -60,18 +75,23 @@ export class SafeMode {
 
   /** Central has told all that it knows: what is remembered here is as new as what it wants. */
   async refreshed(): Promise<void> {
-    const { disk, ledger, log, ended } = this.#ports;
+    const { disk, ledger, log } = this.#ports;
+    if (this.#why === caution) return this.#end();
     // What was told is not acted on, so what is acted on is as old as before.
     if (this.#why === undefined || ledger.held) return;
-    await disk.write([identityOf(disk)]);
+    await disk.write([identityRow(disk.identity)]);
     sometimes(log, "an agent left its safe mode");
     log.info("safe-mode-over", { was: this.#why });
+    this.#end();
+  }
+
+  #end(): void {
     this.#why = undefined;
-    ended();
+    this.#ports.ended();
   }
 }
 
-const identityOf = ({ identity }: Disk) => ({ table, key, value: new TextEncoder().encode(identity) });
+const identityRow = (identity: string) => ({ table, key, value: new TextEncoder().encode(identity) });
 
 const reasonToHold = ({ cursor, held }: Ledger): string | undefined =>
   held &&
