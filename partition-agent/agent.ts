@@ -25,6 +25,7 @@ import { HoldReport } from "./ledger/hold.ts";
 import { Ledger } from "./ledger/ledger.ts";
 import { SafeMode } from "./ledger/safe-mode.ts";
 import { Link, type SyncClient } from "./link/link.ts";
+import { Lives } from "./link/lives.ts";
 import type { MachineFacts } from "./machine/plan.ts";
 import { MachineReconciler, type PortControl } from "./machine/reconciler.ts";
 import { Observations } from "./observations/observations.ts";
@@ -97,6 +98,7 @@ export async function composeAgent<Cache extends FileCache>(
   const changed = { ledger: (_kind: string, _id: string) => {}, machine: (_uuid: string) => {}, outbox: () => {} };
   const ledger = new Ledger(disk, log, (kind, id) => changed.ledger(kind, id));
   const outbox = await Outbox.open(disk, random, log, () => changed.outbox());
+  const lives = await Lives.open({ disk, present: random.uuid(), log }, outbox.sequence);
   const observed = (uuid: string) => changed.machine(uuid);
   const observations = new Observations({ partition, disk, outbox, clock, log, changed: observed });
   const tokens = await BootTokens.open(disk, random, ports.signer);
@@ -110,7 +112,7 @@ export async function composeAgent<Cache extends FileCache>(
   const { cache, files } = await filesOf(site, ports);
   await forgetWaiting(observations);
 
-  const link = linkOf(ports, { site, safeMode, outbox, people });
+  const link = linkOf(ports, { site, lives, safeMode, outbox, people });
   const directory = new BmcDirectory({
     ...settings.bmc,
     connect: ports.connectBmc,
@@ -186,13 +188,19 @@ export async function composeAgent<Cache extends FileCache>(
 
 function linkOf(
   { client, clock, random, log }: AgentPorts,
-  parts: { readonly site: Site; readonly safeMode: SafeMode; readonly outbox: Outbox; readonly people: People },
+  parts: {
+    readonly site: Site;
+    readonly lives: Lives;
+    readonly safeMode: SafeMode;
+    readonly outbox: Outbox;
+    readonly people: People;
+  },
 ): Link {
-  const { site, safeMode, outbox, people } = parts;
+  const { site, lives, safeMode, outbox, people } = parts;
   const { partition, ledger, observations, locals } = site;
   return new Link({
     partition,
-    agent: random.uuid(),
+    lives,
     client,
     ledger,
     outbox,
@@ -205,7 +213,13 @@ function linkOf(
       await locals.tellAll();
     },
     displaced: () => safeMode.displaced(),
-    recollect: (entries) => observations.recollect(entries),
+    async recollect({ outdatedOutbox, entries }) {
+      if (outdatedOutbox === outbox.id) {
+        await safeMode.setBack();
+        await outbox.becomeAnother();
+      }
+      await observations.recollect(entries);
+    },
     async upToDate() {
       await safeMode.refreshed();
       await people.heard();

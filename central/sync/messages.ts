@@ -15,6 +15,7 @@ import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Revised } from "./feed.ts";
 import { desiredItem, encodedItem, everywhere, followed, placesOf } from "./projection.ts";
+import { isSetBack } from "./set-back.ts";
 
 /** Of one message of a snapshot; a single larger item goes alone. */
 export const chunkLimits = { items: 500, bytes: 1 << 20 } as const;
@@ -55,16 +56,18 @@ export function digestOf(state: State, partition: string): FollowResponse {
 }
 
 /**
- * Every machine of the partition as it was last reported, for an agent whose outbox is not the one that reported it, or is behind
- * it. None for an agent that knows all that it ever said.
+ * Every machine of the partition as it was last reported, for an agent whose outbox is not the one that reported it, or was set back
+ * since. None for an agent that knows all that it ever said.
  */
-export function* recollectionOf(
-  state: State,
-  { partition, outbox, sequence }: Pick<FollowRequest, "partition" | "outbox" | "sequence">,
-): Generator<FollowResponse> {
+export function* recollectionOf(state: State, request: FollowRequest): Generator<FollowResponse> {
+  const { partition, outbox } = request;
   const taken = state.get(kinds.reportCursor, partition)?.value;
   // An agent of before this message says nothing of its outbox.
-  if (taken === undefined || outbox === "" || (taken.outbox === outbox && taken.sequence <= sequence)) return;
+  if (taken === undefined || outbox === "") return;
+  const outdatedOutbox = taken.outbox === outbox && isSetBack(taken, request) ? outbox : "";
+  if (taken.outbox === outbox && outdatedOutbox === "") return;
+  // Said before the first machine, and also when there is none.
+  if (outdatedOutbox !== "") yield response({ case: "recollection", value: { outdatedOutbox } });
   const machines = state.list(kinds.machineObserved, (m) => m.partition === partition);
   for (const chunk of chunked(reportsOf(machines), (entry) => entry.value.length))
     yield response({ case: "recollection", value: { entries: chunk } });

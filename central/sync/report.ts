@@ -18,6 +18,7 @@ import { ipIndexes } from "../ip/indexes.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
+import { livesProtocol } from "./set-back.ts";
 import { settleMore } from "./settle.ts";
 import { takeEntry } from "./take-entry.ts";
 
@@ -39,6 +40,8 @@ interface Source {
   readonly clock: Clock;
   readonly partition: string;
   readonly outbox: string;
+  /** Life that reports; empty when it keeps no record of its lives. */
+  readonly agent: string;
   readonly cause: Cause;
 }
 
@@ -47,7 +50,8 @@ interface Source {
  * @throws Refusal "not-found" or "precondition" when the partition is not there or about to go: the agent keeps its entries
  */
 export async function takeReport(state: State, clock: Clock, request: ReportRequest): Promise<Taken> {
-  const { partition, outbox, history } = request;
+  const { partition, outbox, history, protocol } = request;
+  const agent = protocol >= livesProtocol ? request.agent : "";
   const cause: Cause = { actor: agentOf(partition), method: methodName(SyncService.method.report), reason: "" };
   const known = state.get(kinds.reportCursor, partition)?.value;
   // Most reports say that the agent lives, and nothing else: they cost no transaction.
@@ -58,7 +62,7 @@ export async function takeReport(state: State, clock: Clock, request: ReportRequ
   let [acknowledged, turn] = [0n, 0n];
   for (let i = 0; i === 0 || i < entries.length; i += groupMax) {
     const isLast = i + groupMax >= entries.length;
-    const source: Source = { state, clock, cause, partition, outbox, history: isLast ? history : "" };
+    const source: Source = { state, clock, cause, partition, outbox, agent, history: isLast ? history : "" };
     const taken = await takeGroup(source, entries.slice(i, i + groupMax));
     ({ acknowledged, turn } = taken);
     rejected.push(...taken.rejected);
@@ -93,7 +97,7 @@ async function reject(source: Source, entry: ReportEntry, reason: string): Promi
 /** @param entries in order of their sequence */
 function takeEntries(
   tx: Tx,
-  { state, clock, partition, outbox, history: told }: Source,
+  { state, clock, partition, outbox, agent, history: told }: Source,
   entries: readonly ReportEntry[],
   take: typeof takeEntry,
 ): Taken & { readonly unsettled: readonly string[] } {
@@ -117,7 +121,8 @@ function takeEntries(
   const history = told === "" ? (cursor?.history ?? "") : told;
   const turn = own?.turn ?? (cursor ? cursor.turn + 1n : 0n);
   if (fresh.length > 0 || history !== own?.history) {
-    const next = { outbox, sequence: acknowledged, history, turn };
+    const life = fresh.length > 0 ? agent : (own?.agent ?? "");
+    const next = { outbox, sequence: acknowledged, history, turn, agent: life };
     tx.put(kinds.reportCursor, partition, create(ReportCursorSchema, next));
   }
   return { acknowledged, rejected, turn, unsettled: [...unsettled] };

@@ -90,6 +90,20 @@ test("an agent that stops while it is cautious begins nothing", async () => {
   assert.equal(ends, 0);
 });
 
+test("a disk that central knows to be set back is not trusted, in every life until central was heard", async () => {
+  const disk = await used();
+  const { safeMode, alarms, pass, run } = await open(disk);
+  run();
+  await safeMode.setBack();
+  await pass(30_000);
+  assert.match(safeMode.why ?? "", /the agent's disk was set back/);
+  assert.deepEqual(alarms, ["safe-mode"]);
+  const again = await open(disk);
+  assert.ok(again.safeMode.isCopy);
+  await again.safeMode.refreshed();
+  assert.ok(!(await open(disk)).safeMode.isCopy);
+});
+
 test("a disk that is a copy is not trusted, in every life until central was heard", async () => {
   const disk = await used();
   disk.identity = "second";

@@ -59,6 +59,16 @@ export class SafeMode {
     this.#end();
   }
 
+  /** The disk is older than what was reported from it. Known in the next lives, too. Resolves when it is durable. */
+  async setBack(): Promise<void> {
+    const { disk, log } = this.#ports;
+    sometimes(log, "an agent's disk was set back in place");
+    const why = "central to be heard: the agent's disk was set back, and is older than what it had reported";
+    log.error("safe-mode", { why });
+    this.#why = why;
+    await disk.write([identityRow("set back")]);
+  }
+
   /**
    * Another agent is connected under this one's identity: that one acts for the partition, and two would do the same work on the same
    * machines. Forgotten at the next start: an agent that cannot reach central has nobody who says so.

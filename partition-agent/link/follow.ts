@@ -1,4 +1,4 @@
-import type { FollowResponse, ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import type { FollowResponse, Recollection } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { bug } from "#lib/bug.ts";
 import type { ComingSet, Ledger } from "../ledger/ledger.ts";
 import type { Told } from "../observations/observations.ts";
@@ -7,7 +7,7 @@ export interface FollowStreamPorts {
   readonly ledger: Ledger;
   /** Called before anything of a set is taken, and after a report: what was told elsewhere may not be known any more. */
   readonly tellAll: (to: Partial<Told>) => Promise<void>;
-  readonly recollect: (entries: readonly ReportEntry[]) => Promise<void>;
+  readonly recollect: (recollection: Recollection) => Promise<void>;
   readonly upToDate: () => Promise<void>;
 }
 
@@ -46,7 +46,7 @@ export class FollowStream {
         await this.#ports.ledger.applyDelta(event.value.revision, event.value.items);
         return;
       case "recollection":
-        await this.#ports.recollect(event.value.entries);
+        await this.#ports.recollect(event.value);
         return;
       case "digest": {
         const told = new Map(event.value.kinds.map(({ kind, items, digest }) => [kind, { items, digest }]));

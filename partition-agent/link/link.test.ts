@@ -19,6 +19,7 @@ import { Ledger } from "../ledger/ledger.ts";
 import { Outbox } from "../outbox/outbox.ts";
 import { HeldDisk } from "../testing/held-disk.ts";
 import { Link } from "./link.ts";
+import { Lives } from "./lives.ts";
 
 const random: Random = { bytes: (n) => new Uint8Array(n), below: () => 0, uuid: () => "outbox" };
 const settle = async () => {
@@ -54,7 +55,7 @@ async function bench() {
   const outbox = await Outbox.open(disk, random, log, () => wake.up());
   const link = new Link({
     partition: "p1",
-    agent: "life-1",
+    lives: await Lives.open({ disk, present: "life-1", log }, outbox.sequence),
     client: {
       async *follow(request, signal) {
         const messages: FollowResponse[] = [];

@@ -19,11 +19,12 @@ import { reasonOf } from "#lib/reason-of.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import { FollowStream, type FollowStreamPorts } from "./follow.ts";
+import type { Lives } from "./lives.ts";
 import { isDisplacement, isRefusal } from "./refusal.ts";
 import { backOffMs, idle, type LinkEvent, type LinkState, stepLink } from "./step.ts";
 
 /** Version of holdfast.sync.v1 that this agent speaks. */
-const protocol = 2;
+const protocol = 3;
 /** Central beats every 5 s; this much silence means that the stream is dead. */
 const silenceMs = 20_000;
 /** So often an agent reports at least, if only that it lives. Central leaves one that was silent for three of these. */
@@ -41,8 +42,7 @@ export interface SyncClient {
 
 export interface LinkPorts extends FollowStreamPorts {
   readonly partition: string;
-  /** Identity of this life of the agent. */
-  readonly agent: string;
+  readonly lives: Lives;
   readonly client: SyncClient;
   readonly outbox: Outbox;
   /** History to which all that was seen is told once the outbox is empty; empty when there is none yet. */
@@ -115,12 +115,12 @@ export class Link {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { client, ledger, outbox, partition, agent, clock } = this.#ports;
+    const { client, ledger, outbox, partition, lives, clock } = this.#ports;
     const { history, revision } = ledger.followed;
-    const own = { outbox: outbox.id, sequence: outbox.sequence };
+    const own = { outbox: outbox.id, sequence: outbox.sequence, former: [...lives.former] };
     const request = create(FollowRequestSchema, {
       partition,
-      agent,
+      agent: lives.present,
       protocol,
       history,
       afterRevision: revision,
@@ -158,7 +158,7 @@ export class Link {
    * @returns whether central was asked
    */
   async #report(signal: AbortSignal): Promise<boolean> {
-    const { client, outbox, partition, agent, clock, told, tellAll } = this.#ports;
+    const { client, outbox, partition, lives, clock, told, tellAll } = this.#ports;
     if (!this.#isRecollected) {
       await this.#outboxBell.wait(signal);
       return false;
@@ -169,11 +169,13 @@ export class Link {
       // Whoever is not connected has nobody to tell that it lives.
       if (outbox.size === 0 && (signal.aborted || this.#state.phase !== "following")) return false;
     }
+    await lives.keep();
     const entries = outbox.pending(reportBatch, reportBytesMax);
     const history = entries.length === outbox.size ? told() : "";
     const request = create(ReportRequestSchema, {
       partition,
-      agent,
+      agent: lives.present,
+      protocol,
       outbox: outbox.id,
       entries: [...entries],
       history,

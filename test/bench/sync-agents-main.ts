@@ -4,6 +4,7 @@ import path from "node:path";
 import { syncClient } from "#agent/io/sync-client.ts";
 import { Ledger } from "#agent/ledger/ledger.ts";
 import { Link, type SyncClient } from "#agent/link/link.ts";
+import { Lives } from "#agent/link/lives.ts";
 import { Outbox } from "#agent/outbox/outbox.ts";
 import { LmdbDisk } from "#lib/io/lmdb-disk.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
@@ -37,7 +38,7 @@ async function startAgent(partition: string): Promise<Link> {
   };
   const link = new Link({
     partition,
-    agent: random.uuid(),
+    lives: await Lives.open({ disk, present: random.uuid(), log }, outbox.sequence),
     client,
     ledger,
     outbox,

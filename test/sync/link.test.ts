@@ -5,6 +5,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Ledger } from "#agent/ledger/ledger.ts";
 import { Link, type SyncClient } from "#agent/link/link.ts";
+import { Lives } from "#agent/link/lives.ts";
 import { Observations } from "#agent/observations/observations.ts";
 import { Outbox } from "#agent/outbox/outbox.ts";
 import { kinds } from "#central/store/kinds.ts";
@@ -55,7 +56,12 @@ async function startCentral(clock: VirtualClock, store = new MemoryStore({ clock
 
 type Central = Awaited<ReturnType<typeof startCentral>>;
 
-async function startAgent(clock: VirtualClock, disk: MemoryDisk, reach: () => Central | undefined) {
+async function startAgent(
+  clock: VirtualClock,
+  disk: MemoryDisk,
+  reach: () => Central | undefined,
+  isAnswered: () => boolean = () => true,
+) {
   const stop = new AbortController();
   stops.push(stop);
   const snapshots = { count: 0 };
@@ -75,7 +81,9 @@ async function startAgent(clock: VirtualClock, disk: MemoryDisk, reach: () => Ce
     async report(request) {
       const central = reach();
       if (!central) throw new Error("central is away");
-      return create(ReportResponseSchema, await takeReport(central.state, clock, request));
+      const taken = await takeReport(central.state, clock, request);
+      if (!isAnswered()) throw new Error("the answer is lost");
+      return create(ReportResponseSchema, taken);
     },
   };
   const changed: string[] = [];
@@ -85,14 +93,17 @@ async function startAgent(clock: VirtualClock, disk: MemoryDisk, reach: () => Ce
   const observations = new Observations({ partition: "p1", disk, outbox, clock, log: silentLog, changed: () => {} });
   const link = new Link({
     partition: "p1",
-    agent: systemRandom.uuid(),
+    lives: await Lives.open({ disk, present: systemRandom.uuid(), log: silentLog }, outbox.sequence),
     client,
     ledger,
     outbox,
     told: () => observations.told.history,
     displaced: () => {},
     tellAll: (to) => observations.tellAll(to),
-    recollect: (entries) => observations.recollect(entries),
+    async recollect({ outdatedOutbox, entries }) {
+      if (outdatedOutbox === outbox.id) await outbox.becomeAnother();
+      await observations.recollect(entries);
+    },
     upToDate: async () => {},
     clock,
     random: systemRandom,
@@ -101,6 +112,13 @@ async function startAgent(clock: VirtualClock, disk: MemoryDisk, reach: () => Ce
   wake.ring = () => link.wake();
   void link.run(stop.signal);
   return { ledger, outbox, observations, link, changed, snapshots, stop };
+}
+
+async function copyOf(disk: MemoryDisk): Promise<MemoryDisk> {
+  const copy = new MemoryDisk();
+  for (const table of ["ledger", "ledger-cursor", "lives", "observed", "observed-meta", "outbox", "outbox-meta"])
+    await copy.write(Array.from(disk.entries(table), ([key, value]) => ({ table, key, value })));
+  return copy;
 }
 
 /** Lets everything run, moving time on, until the condition holds. */
@@ -247,6 +265,72 @@ for (const next of ["nothing", "something"])
     await until(clock, "the truth again", () => shown() === "here" && agent.outbox.size === 0);
     assert.equal(agent.observations.told.turn, told + 2n, "the other's turn, and its own again");
   });
+
+test("what a disk that was set back in place has counted on passes for no repetition", async () => {
+  const clock = new VirtualClock();
+  const central = await startCentral(clock);
+  await putPartition(central.state);
+  const reach = { central: central as Central | undefined };
+  const shown = (n: number) => central.state.get(kinds.machineObserved, uuid.replace(/1$/, `${n}`))?.value.rack;
+  const see = async ({ observations }: Awaited<ReturnType<typeof startAgent>>, n: number, racks: readonly string[]) => {
+    for (const rack of racks) await observations.update(uuid.replace(/1$/, `${n}`), onRack(rack));
+  };
+  const disk = new MemoryDisk();
+  const first = await startAgent(clock, disk, () => reach.central);
+  await see(first, 1, ["a"]);
+  await until(clock, "report", () => shown(1) === "a" && first.outbox.size === 0);
+  const back = await copyOf(disk);
+  await see(first, 2, ["forgotten", "forgotten, too", "told"]);
+  await until(clock, "report", () => shown(2) === "told" && first.outbox.size === 0);
+  const { id, sequence } = first.outbox;
+  first.stop.abort();
+
+  reach.central = undefined;
+  const second = await startAgent(clock, back, () => reach.central);
+  await see(second, 3, ["new"]);
+  await see(second, 4, ["new", "newer", "newest", "last"]);
+  assert.ok(second.outbox.sequence > sequence, "its sequence alone does not tell");
+  assert.ok(second.outbox.pending(1)[0]!.sequence <= sequence);
+  second.stop.abort();
+  const third = await startAgent(clock, back, () => reach.central);
+  reach.central = central;
+  await until(clock, "all of it", () => shown(3) === "new" && shown(4) === "last" && third.outbox.size === 0);
+  assert.notEqual(third.outbox.id, id);
+  assert.equal(third.observations.get(uuid.replace(/1$/, "2"))?.rack, "told", "central has given it back");
+  third.stop.abort();
+
+  const { id: next } = third.outbox;
+  const fourth = await startAgent(clock, back, () => reach.central);
+  await see(fourth, 5, ["later"]);
+  await until(clock, "report", () => shown(5) === "later");
+  assert.equal(fourth.outbox.id, next, "a restart is no reason to take another one");
+});
+
+test("restarts of which central has not heard, or not all, are no reason for another outbox", async () => {
+  const clock = new VirtualClock();
+  const central = await startCentral(clock);
+  await putPartition(central.state);
+  const reach = { central: central as Central | undefined, isHeard: true };
+  const disk = new MemoryDisk();
+  const shown = () => central.state.get(kinds.machineObserved, uuid)?.value.rack;
+  const outboxes = new Set<string>();
+  for (const [i, link] of ["up", "cut", "answers lost", "cut", "answers lost", "up"].entries()) {
+    reach.central = link === "cut" ? undefined : central;
+    reach.isHeard = link === "up";
+    const agent = await startAgent(
+      clock,
+      disk,
+      () => reach.central,
+      () => reach.isHeard,
+    );
+    await agent.observations.update(uuid, onRack(`${i}`));
+    if (link === "cut") await until(clock, "an attempt", () => agent.link.state.phase === "backing off");
+    else await until(clock, "report", () => shown() === `${i}`);
+    outboxes.add(agent.outbox.id);
+    agent.stop.abort();
+  }
+  assert.equal(outboxes.size, 1);
+});
 
 test("a report that cannot be read is rejected with the reason, and the others are taken", async () => {
   const clock = new VirtualClock();

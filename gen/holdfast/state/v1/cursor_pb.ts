@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/state/v1/cursor.proto.
  */
 export const file_holdfast_state_v1_cursor: GenFile = /*@__PURE__*/
-  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9jdXJzb3IucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIk8KDFJlcG9ydEN1cnNvchIOCgZvdXRib3gYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDwoHaGlzdG9yeRgDIAEoCRIMCgR0dXJuGAQgASgEIjsKCUFnZW50TGlmZRINCgVhZ2VudBgBIAEoCRIOCgZzdHJlYW0YAiABKAkSDwoHc2Vzc2lvbhgDIAEoCWIGcHJvdG8z");
+  fileDesc("Ch5ob2xkZmFzdC9zdGF0ZS92MS9jdXJzb3IucHJvdG8SEWhvbGRmYXN0LnN0YXRlLnYxIl4KDFJlcG9ydEN1cnNvchIOCgZvdXRib3gYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDwoHaGlzdG9yeRgDIAEoCRIMCgR0dXJuGAQgASgEEg0KBWFnZW50GAUgASgJIjsKCUFnZW50TGlmZRINCgVhZ2VudBgBIAEoCRIOCgZzdHJlYW0YAiABKAkSDwoHc2Vzc2lvbhgDIAEoCWIGcHJvdG8z");
 
 /**
  * How far central has taken a partition's reports.
@@ -42,6 +42,13 @@ export type ReportCursor = Message<"holdfast.state.v1.ReportCursor"> & {
    * @generated from field: uint64 turn = 4;
    */
   turn: bigint;
+
+  /**
+   * Life of the agent whose report moved the sequence last; empty when it keeps no record of its lives.
+   *
+   * @generated from field: string agent = 5;
+   */
+  agent: string;
 };
 
 /**

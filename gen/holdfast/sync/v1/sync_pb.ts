@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/sync/v1/sync.proto.
  */
 export const file_holdfast_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chtob2xkZmFzdC9zeW5jL3YxL3N5bmMucHJvdG8SEGhvbGRmYXN0LnN5bmMudjEijgEKDUZvbGxvd1JlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgJEg0KBWFnZW50GAIgASgJEhYKDmFmdGVyX3JldmlzaW9uGAMgASgEEg8KB2hpc3RvcnkYBCABKAkSEAoIcHJvdG9jb2wYBSABKA0SDgoGb3V0Ym94GAYgASgJEhAKCHNlcXVlbmNlGAcgASgEIoYDCg5Gb2xsb3dSZXNwb25zZRI5Cg5zbmFwc2hvdF9iZWdpbhgBIAEoCzIfLmhvbGRmYXN0LnN5bmMudjEuU25hcHNob3RCZWdpbkgAEjkKDnNuYXBzaG90X2l0ZW1zGAIgASgLMh8uaG9sZGZhc3Quc3luYy52MS5TbmFwc2hvdEl0ZW1zSAASNQoMc25hcHNob3RfZW5kGAMgASgLMh0uaG9sZGZhc3Quc3luYy52MS5TbmFwc2hvdEVuZEgAEigKBWRlbHRhGAQgASgLMhcuaG9sZGZhc3Quc3luYy52MS5EZWx0YUgAEjAKCWhlYXJ0YmVhdBgFIAEoCzIbLmhvbGRmYXN0LnN5bmMudjEuSGVhcnRiZWF0SAASNgoMcmVjb2xsZWN0aW9uGAYgASgLMh4uaG9sZGZhc3Quc3luYy52MS5SZWNvbGxlY3Rpb25IABIqCgZkaWdlc3QYByABKAsyGC5ob2xkZmFzdC5zeW5jLnYxLkRpZ2VzdEgAQgcKBWV2ZW50IkcKBkRpZ2VzdBIQCghyZXZpc2lvbhgBIAEoBBIrCgVraW5kcxgCIAMoCzIcLmhvbGRmYXN0LnN5bmMudjEuS2luZERpZ2VzdCI5CgpLaW5kRGlnZXN0EgwKBGtpbmQYASABKAkSDQoFaXRlbXMYAiABKA0SDgoGZGlnZXN0GAMgASgGIj4KDFJlY29sbGVjdGlvbhIuCgdlbnRyaWVzGAEgAygLMh0uaG9sZGZhc3Quc3luYy52MS5SZXBvcnRFbnRyeSIyCg1TbmFwc2hvdEJlZ2luEg8KB2hpc3RvcnkYASABKAkSEAoIcmV2aXNpb24YAiABKAQiHgoNU25hcHNob3RJdGVtcxINCgVpdGVtcxgBIAMoDCIfCgtTbmFwc2hvdEVuZBIQCghyZXZpc2lvbhgBIAEoBCJHCgVEZWx0YRIQCghyZXZpc2lvbhgBIAEoBBIsCgVpdGVtcxgCIAMoCzIdLmhvbGRmYXN0LnN5bmMudjEuRGVzaXJlZEl0ZW0iRwoJSGVhcnRiZWF0EhAKCHJldmlzaW9uGAEgASgEEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKC0Rlc2lyZWRJdGVtEgwKBGtpbmQYASABKAkSCgoCaWQYAiABKAkSEAoIcmV2aXNpb24YAyABKAQSDQoFdmFsdWUYBCABKAwSDwoHZGVsZXRlZBgFIAEoCCKCAQoNUmVwb3J0UmVxdWVzdBIRCglwYXJ0aXRpb24YASABKAkSDQoFYWdlbnQYAiABKAkSLgoHZW50cmllcxgDIAMoCzIdLmhvbGRmYXN0LnN5bmMudjEuUmVwb3J0RW50cnkSDgoGb3V0Ym94GAQgASgJEg8KB2hpc3RvcnkYBSABKAkidQoLUmVwb3J0RW50cnkSEAoIc2VxdWVuY2UYASABKAQSDAoEa2luZBgCIAEoCRIKCgJpZBgDIAEoCRINCgV2YWx1ZRgEIAEoDBIrCgdzZWVuX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJnCg5SZXBvcnRSZXNwb25zZRIUCgxhY2tub3dsZWRnZWQYASABKAQSMQoIcmVqZWN0ZWQYAiADKAsyHy5ob2xkZmFzdC5zeW5jLnYxLlJlamVjdGVkRW50cnkSDAoEdHVybhgDIAEoBCIxCg1SZWplY3RlZEVudHJ5EhAKCHNlcXVlbmNlGAEgASgEEg4KBnJlYXNvbhgCIAEoCTK/AQoLU3luY1NlcnZpY2USWAoGRm9sbG93Eh8uaG9sZGZhc3Quc3luYy52MS5Gb2xsb3dSZXF1ZXN0GiAuaG9sZGZhc3Quc3luYy52MS5Gb2xsb3dSZXNwb25zZSIJ4PMYAurzGAEBMAESVgoGUmVwb3J0Eh8uaG9sZGZhc3Quc3luYy52MS5SZXBvcnRSZXF1ZXN0GiAuaG9sZGZhc3Quc3luYy52MS5SZXBvcnRSZXNwb25zZSIJ4PMYAurzGAEBYgZwcm90bzM", [file_google_protobuf_timestamp, file_metalstack_api_v2_common]);
+  fileDesc("Chtob2xkZmFzdC9zeW5jL3YxL3N5bmMucHJvdG8SEGhvbGRmYXN0LnN5bmMudjEivAEKDUZvbGxvd1JlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgJEg0KBWFnZW50GAIgASgJEhYKDmFmdGVyX3JldmlzaW9uGAMgASgEEg8KB2hpc3RvcnkYBCABKAkSEAoIcHJvdG9jb2wYBSABKA0SDgoGb3V0Ym94GAYgASgJEhAKCHNlcXVlbmNlGAcgASgEEiwKBmZvcm1lchgIIAMoCzIcLmhvbGRmYXN0LnN5bmMudjEuRm9ybWVyTGlmZSItCgpGb3JtZXJMaWZlEg0KBWFnZW50GAEgASgJEhAKCHNlcXVlbmNlGAIgASgEIoYDCg5Gb2xsb3dSZXNwb25zZRI5Cg5zbmFwc2hvdF9iZWdpbhgBIAEoCzIfLmhvbGRmYXN0LnN5bmMudjEuU25hcHNob3RCZWdpbkgAEjkKDnNuYXBzaG90X2l0ZW1zGAIgASgLMh8uaG9sZGZhc3Quc3luYy52MS5TbmFwc2hvdEl0ZW1zSAASNQoMc25hcHNob3RfZW5kGAMgASgLMh0uaG9sZGZhc3Quc3luYy52MS5TbmFwc2hvdEVuZEgAEigKBWRlbHRhGAQgASgLMhcuaG9sZGZhc3Quc3luYy52MS5EZWx0YUgAEjAKCWhlYXJ0YmVhdBgFIAEoCzIbLmhvbGRmYXN0LnN5bmMudjEuSGVhcnRiZWF0SAASNgoMcmVjb2xsZWN0aW9uGAYgASgLMh4uaG9sZGZhc3Quc3luYy52MS5SZWNvbGxlY3Rpb25IABIqCgZkaWdlc3QYByABKAsyGC5ob2xkZmFzdC5zeW5jLnYxLkRpZ2VzdEgAQgcKBWV2ZW50IkcKBkRpZ2VzdBIQCghyZXZpc2lvbhgBIAEoBBIrCgVraW5kcxgCIAMoCzIcLmhvbGRmYXN0LnN5bmMudjEuS2luZERpZ2VzdCI5CgpLaW5kRGlnZXN0EgwKBGtpbmQYASABKAkSDQoFaXRlbXMYAiABKA0SDgoGZGlnZXN0GAMgASgGIlcKDFJlY29sbGVjdGlvbhIuCgdlbnRyaWVzGAEgAygLMh0uaG9sZGZhc3Quc3luYy52MS5SZXBvcnRFbnRyeRIXCg9vdXRkYXRlZF9vdXRib3gYAiABKAkiMgoNU25hcHNob3RCZWdpbhIPCgdoaXN0b3J5GAEgASgJEhAKCHJldmlzaW9uGAIgASgEIh4KDVNuYXBzaG90SXRlbXMSDQoFaXRlbXMYASADKAwiHwoLU25hcHNob3RFbmQSEAoIcmV2aXNpb24YASABKAQiRwoFRGVsdGESEAoIcmV2aXNpb24YASABKAQSLAoFaXRlbXMYAiADKAsyHS5ob2xkZmFzdC5zeW5jLnYxLkRlc2lyZWRJdGVtIkcKCUhlYXJ0YmVhdBIQCghyZXZpc2lvbhgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJZCgtEZXNpcmVkSXRlbRIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJEhAKCHJldmlzaW9uGAMgASgEEg0KBXZhbHVlGAQgASgMEg8KB2RlbGV0ZWQYBSABKAgilAEKDVJlcG9ydFJlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgJEg0KBWFnZW50GAIgASgJEi4KB2VudHJpZXMYAyADKAsyHS5ob2xkZmFzdC5zeW5jLnYxLlJlcG9ydEVudHJ5Eg4KBm91dGJveBgEIAEoCRIPCgdoaXN0b3J5GAUgASgJEhAKCHByb3RvY29sGAYgASgNInUKC1JlcG9ydEVudHJ5EhAKCHNlcXVlbmNlGAEgASgEEgwKBGtpbmQYAiABKAkSCgoCaWQYAyABKAkSDQoFdmFsdWUYBCABKAwSKwoHc2Vlbl9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiZwoOUmVwb3J0UmVzcG9uc2USFAoMYWNrbm93bGVkZ2VkGAEgASgEEjEKCHJlamVjdGVkGAIgAygLMh8uaG9sZGZhc3Quc3luYy52MS5SZWplY3RlZEVudHJ5EgwKBHR1cm4YAyABKAQiMQoNUmVqZWN0ZWRFbnRyeRIQCghzZXF1ZW5jZRgBIAEoBBIOCgZyZWFzb24YAiABKAkyvwEKC1N5bmNTZXJ2aWNlElgKBkZvbGxvdxIfLmhvbGRmYXN0LnN5bmMudjEuRm9sbG93UmVxdWVzdBogLmhvbGRmYXN0LnN5bmMudjEuRm9sbG93UmVzcG9uc2UiCeDzGALq8xgBATABElYKBlJlcG9ydBIfLmhvbGRmYXN0LnN5bmMudjEuUmVwb3J0UmVxdWVzdBogLmhvbGRmYXN0LnN5bmMudjEuUmVwb3J0UmVzcG9uc2UiCeDzGALq8xgBAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_metalstack_api_v2_common]);
 
 /**
  * @generated from message holdfast.sync.v1.FollowRequest
@@ -64,6 +64,14 @@ export type FollowRequest = Message<"holdfast.sync.v1.FollowRequest"> & {
    * @generated from field: uint64 sequence = 7;
    */
   sequence: bigint;
+
+  /**
+   * Lives of before this one that have reported, as far as the agent's disk knows, oldest first; from protocol 3 on. The one whose
+   * report central took last is not among them, or ended before what it reported: the agent's disk is older than its reports.
+   *
+   * @generated from field: repeated holdfast.sync.v1.FormerLife former = 8;
+   */
+  former: FormerLife[];
 };
 
 /**
@@ -72,6 +80,30 @@ export type FollowRequest = Message<"holdfast.sync.v1.FollowRequest"> & {
  */
 export const FollowRequestSchema: GenMessage<FollowRequest> = /*@__PURE__*/
   messageDesc(file_holdfast_sync_v1_sync, 0);
+
+/**
+ * @generated from message holdfast.sync.v1.FormerLife
+ */
+export type FormerLife = Message<"holdfast.sync.v1.FormerLife"> & {
+  /**
+   * @generated from field: string agent = 1;
+   */
+  agent: string;
+
+  /**
+   * The highest that its outbox had used when it ended; 0 while it is not known to have ended.
+   *
+   * @generated from field: uint64 sequence = 2;
+   */
+  sequence: bigint;
+};
+
+/**
+ * Describes the message holdfast.sync.v1.FormerLife.
+ * Use `create(FormerLifeSchema)` to create a new message.
+ */
+export const FormerLifeSchema: GenMessage<FormerLife> = /*@__PURE__*/
+  messageDesc(file_holdfast_sync_v1_sync, 1);
 
 /**
  * @generated from message holdfast.sync.v1.FollowResponse
@@ -130,7 +162,7 @@ export type FollowResponse = Message<"holdfast.sync.v1.FollowResponse"> & {
  * Use `create(FollowResponseSchema)` to create a new message.
  */
 export const FollowResponseSchema: GenMessage<FollowResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 1);
+  messageDesc(file_holdfast_sync_v1_sync, 2);
 
 /**
  * What the agent must hold now, by kind, every 10 minutes: an agent that holds something else asks for everything anew.
@@ -158,7 +190,7 @@ export type Digest = Message<"holdfast.sync.v1.Digest"> & {
  * Use `create(DigestSchema)` to create a new message.
  */
 export const DigestSchema: GenMessage<Digest> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 2);
+  messageDesc(file_holdfast_sync_v1_sync, 3);
 
 /**
  * @generated from message holdfast.sync.v1.KindDigest
@@ -187,7 +219,7 @@ export type KindDigest = Message<"holdfast.sync.v1.KindDigest"> & {
  * Use `create(KindDigestSchema)` to create a new message.
  */
 export const KindDigestSchema: GenMessage<KindDigest> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 3);
+  messageDesc(file_holdfast_sync_v1_sync, 4);
 
 /**
  * What central had been told of the partition's machines, given back to an agent that may not know it any more: its disk is
@@ -200,6 +232,14 @@ export type Recollection = Message<"holdfast.sync.v1.Recollection"> & {
    * @generated from field: repeated holdfast.sync.v1.ReportEntry entries = 1;
    */
   entries: ReportEntry[];
+
+  /**
+   * Identity of an outbox that has reported more than the agent's disk knows of: an agent that still has it goes on with another one
+   * before it reports, since what is new would pass for a repetition. Empty when that is not so.
+   *
+   * @generated from field: string outdated_outbox = 2;
+   */
+  outdatedOutbox: string;
 };
 
 /**
@@ -207,7 +247,7 @@ export type Recollection = Message<"holdfast.sync.v1.Recollection"> & {
  * Use `create(RecollectionSchema)` to create a new message.
  */
 export const RecollectionSchema: GenMessage<Recollection> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 4);
+  messageDesc(file_holdfast_sync_v1_sync, 5);
 
 /**
  * A full set follows; the agent collects it aside and swaps at the end.
@@ -231,7 +271,7 @@ export type SnapshotBegin = Message<"holdfast.sync.v1.SnapshotBegin"> & {
  * Use `create(SnapshotBeginSchema)` to create a new message.
  */
 export const SnapshotBeginSchema: GenMessage<SnapshotBegin> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 5);
+  messageDesc(file_holdfast_sync_v1_sync, 6);
 
 /**
  * @generated from message holdfast.sync.v1.SnapshotItems
@@ -250,7 +290,7 @@ export type SnapshotItems = Message<"holdfast.sync.v1.SnapshotItems"> & {
  * Use `create(SnapshotItemsSchema)` to create a new message.
  */
 export const SnapshotItemsSchema: GenMessage<SnapshotItems> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 6);
+  messageDesc(file_holdfast_sync_v1_sync, 7);
 
 /**
  * @generated from message holdfast.sync.v1.SnapshotEnd
@@ -267,7 +307,7 @@ export type SnapshotEnd = Message<"holdfast.sync.v1.SnapshotEnd"> & {
  * Use `create(SnapshotEndSchema)` to create a new message.
  */
 export const SnapshotEndSchema: GenMessage<SnapshotEnd> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 7);
+  messageDesc(file_holdfast_sync_v1_sync, 8);
 
 /**
  * All that one revision changed in this partition's view; applied as one.
@@ -291,7 +331,7 @@ export type Delta = Message<"holdfast.sync.v1.Delta"> & {
  * Use `create(DeltaSchema)` to create a new message.
  */
 export const DeltaSchema: GenMessage<Delta> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 8);
+  messageDesc(file_holdfast_sync_v1_sync, 9);
 
 /**
  * Central lives and has nothing newer than this revision for the partition.
@@ -315,7 +355,7 @@ export type Heartbeat = Message<"holdfast.sync.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 9);
+  messageDesc(file_holdfast_sync_v1_sync, 10);
 
 /**
  * One item of the partition's desired state. Kinds that the agent does not know are kept and ignored.
@@ -358,7 +398,7 @@ export type DesiredItem = Message<"holdfast.sync.v1.DesiredItem"> & {
  * Use `create(DesiredItemSchema)` to create a new message.
  */
 export const DesiredItemSchema: GenMessage<DesiredItem> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 10);
+  messageDesc(file_holdfast_sync_v1_sync, 11);
 
 /**
  * @generated from message holdfast.sync.v1.ReportRequest
@@ -392,6 +432,13 @@ export type ReportRequest = Message<"holdfast.sync.v1.ReportRequest"> & {
    * @generated from field: string history = 5;
    */
   history: string;
+
+  /**
+   * As in FollowRequest; agents of before protocol 3 do not say it.
+   *
+   * @generated from field: uint32 protocol = 6;
+   */
+  protocol: number;
 };
 
 /**
@@ -399,7 +446,7 @@ export type ReportRequest = Message<"holdfast.sync.v1.ReportRequest"> & {
  * Use `create(ReportRequestSchema)` to create a new message.
  */
 export const ReportRequestSchema: GenMessage<ReportRequest> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 11);
+  messageDesc(file_holdfast_sync_v1_sync, 12);
 
 /**
  * @generated from message holdfast.sync.v1.ReportEntry
@@ -442,7 +489,7 @@ export type ReportEntry = Message<"holdfast.sync.v1.ReportEntry"> & {
  * Use `create(ReportEntrySchema)` to create a new message.
  */
 export const ReportEntrySchema: GenMessage<ReportEntry> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 12);
+  messageDesc(file_holdfast_sync_v1_sync, 13);
 
 /**
  * @generated from message holdfast.sync.v1.ReportResponse
@@ -476,7 +523,7 @@ export type ReportResponse = Message<"holdfast.sync.v1.ReportResponse"> & {
  * Use `create(ReportResponseSchema)` to create a new message.
  */
 export const ReportResponseSchema: GenMessage<ReportResponse> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 13);
+  messageDesc(file_holdfast_sync_v1_sync, 14);
 
 /**
  * @generated from message holdfast.sync.v1.RejectedEntry
@@ -498,7 +545,7 @@ export type RejectedEntry = Message<"holdfast.sync.v1.RejectedEntry"> & {
  * Use `create(RejectedEntrySchema)` to create a new message.
  */
 export const RejectedEntrySchema: GenMessage<RejectedEntry> = /*@__PURE__*/
-  messageDesc(file_holdfast_sync_v1_sync, 14);
+  messageDesc(file_holdfast_sync_v1_sync, 15);
 
 /**
  * How a partition's agent and central keep each other informed. The agent dials; both directions survive a cut and resume.
