@@ -73,9 +73,9 @@ export class SimDisk {
     );
   }
 
-  /** Becomes what the copy holds, on another medium. Nobody may have it open. */
-  restore(copy: readonly Change[]): void {
-    this.#copies++;
+  /** Becomes what the copy holds, on another medium unless it is set back in place. Nobody may have it open. */
+  restore(copy: readonly Change[], medium: "another" | "the same" = "another"): void {
+    if (medium === "another") this.#copies++;
     this.#rows = new MemoryDisk();
     this.#tables = new Set();
     this.#apply(copy);

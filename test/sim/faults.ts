@@ -1,3 +1,4 @@
+import { cautionMs } from "#agent/ledger/safe-mode.ts";
 import { isTold } from "#central/machine/told.ts";
 import type { Backup } from "#central/store/memory-store.ts";
 import type { Change } from "#lib/disk.ts";
@@ -36,6 +37,22 @@ function backUp(central: Centrals): void {
 const centralKnows = ({ partition, world }: Datacenter): boolean => isTold(world.truth, partition);
 const agentKnows = ({ agent: { agent } }: Datacenter): boolean =>
   agent !== undefined && agent.site.safeMode.why === undefined;
+
+/**
+ * A disk that was set back in place shows nothing of it, and nobody but central can tell. So whoever does that sees to it that the agent
+ * is heard there, and stops it before its caution ends without.
+ */
+async function heardAgain({ agent: node, world: { outside } }: Datacenter): Promise<void> {
+  const isHeard = () => node.agent?.link.state.phase === "following" || node.agent?.site.safeMode.why === undefined;
+  while (node.isDead || node.agent === undefined || !isHeard()) {
+    if ((node.far?.life.monotonicMs() ?? 0) > cautionMs - 2_000) {
+      node.kill();
+      await outside.after(5_000);
+      await node.revive();
+    }
+    await outside.after(500);
+  }
+}
 
 const kept = new WeakMap<Datacenter, (readonly Change[])[]>();
 
@@ -105,11 +122,13 @@ export const faults = {
       // The first time, the copy is only made.
       if (!copy) return () => {};
       at.agent.kill();
-      at.agentDisk.restore(copy);
+      const medium = random.branch("medium").chance(0.5) ? "the same" : "another";
+      at.agentDisk.restore(copy, medium);
       at.world.invariants.excuses.agentDiskRestored = true;
       // It may hold once more what somebody had accepted since then.
       return async () => {
         await at.agent.revive();
+        if (medium === "the same") await heardAgain(at);
         if (at.world.invariants.excuses.storeRestored) await acceptHistory(at, random);
       };
     },

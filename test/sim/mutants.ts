@@ -63,6 +63,18 @@ export const mutants: readonly Mutant[] = [
     to: "const isCopy = false;",
   },
   {
+    name: "a disk that may have been set back in place is trusted",
+    file: "partition-agent/ledger/safe-mode.ts",
+    from: "this.#why = distrust ?? caution;",
+    to: "this.#why = distrust;",
+  },
+  {
+    name: "what a disk that was set back has counted on passes for a repetition",
+    file: "central/sync/set-back.ts",
+    from: "return last === undefined || taken.sequence > last.sequence;",
+    to: "return false;",
+  },
+  {
     name: "what was forgotten is not given back",
     file: "central/sync/messages.ts",
     from: 'if (taken === undefined || outbox === "") return;',
