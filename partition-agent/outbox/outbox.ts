@@ -168,6 +168,7 @@ export class Outbox {
   }
 
   #aside(rejected: readonly Pick<RejectedEntry, "sequence" | "reason">[]): Change[] {
+    if (rejected.length === 0) return [];
     const { disk, log } = this.#ports;
     const kept = Array.from(disk.entries(rejectedTable), ([key]) => key);
     const added = rejected.flatMap(({ sequence, reason }): Change[] => {

@@ -8,12 +8,8 @@ const parts = ["central", "partition-agent", "lib", "domain", "pxe-boot"];
  * Every mark in production paths: the name of what happens there sometimes, in `sometimes(log, "NAME")`. A set of seeds that
  * never comes by one of them does not try what it is there for.
  */
-export function marksInSource(): readonly string[] {
-  const found = new Set<string>();
-  for (const part of parts)
-    for (const file of sources(path.join(top, part))) for (const name of marksOf(file)) found.add(name);
-  return [...found].sort();
-}
+export const marksInSource = (): readonly string[] =>
+  parts.flatMap((part) => [...sources(path.join(top, part))].flatMap(marksOf)).sort();
 
 function* sources(folder: string): Iterable<string> {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
