@@ -4,7 +4,7 @@ import { tenantNetwork } from "#agent/switch/switch.ts";
 import { kinds } from "#central/store/kinds.ts";
 import { budgetOf } from "#domain/budget/items.ts";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
-import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineAllocationType, MachineBMCCommand } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
 import type { Change } from "#lib/disk.ts";
@@ -95,13 +95,12 @@ export class ContractWorld {
     say("PXE boot of an unknown server", yes((await this.#script({ plan: unknown })) === "installer", "no installer"));
     this.world.home.pluggedIn.add(stranger.plan.name);
     await this.#until(() => this.#observed(stranger)?.waiting === true, 30 * minuteMs);
-    say(
-      "registration of an unknown server",
-      this.#told(this.#observed(stranger)?.waiting === true, "it does not wait"),
-    );
+    const isWaiting = this.#observed(stranger)?.waiting === true;
+    say("registration of an unknown server", await this.#told(stranger, isWaiting, "it does not wait"));
 
     const done = this.#desired(installed)?.epoch === this.#observed(installed)?.installedEpoch;
-    say("a running installation finishes", this.#told(done, String(this.#observed(installed)?.progress?.why)));
+    const why = String(this.#observed(installed)?.progress?.why);
+    say("a running installation finishes", await this.#told(installed, done, why));
     const written = installed.disk.files.get("/etc/holdfast/userdata");
     say("userdata reaches the machine", yes(written !== undefined, "no userdata on the disk"));
     say(
@@ -109,11 +108,11 @@ export class ContractWorld {
       yes(done && !this.world.home.imagesUp, "it was not installed"),
     );
     const home = this.#observed(installed)?.phonedHomeEpoch === this.#desired(installed)?.epoch;
-    say("phone-home of an installed system", this.#told(home, installed.doing));
+    say("phone-home of an installed system", await this.#told(installed, home, installed.doing));
     const port = this.world.home.leaf.networkOf(installed.plan.port);
     say("the switch port moves after the installation", yes(port.startsWith("hf"), `it is in ${port}`));
-    say("a delete that was ordered before is carried out", this.#told(this.#isClean(given), given.doing));
-    say("a reinstall that was ordered before is carried out", this.#reinstalled(inUse));
+    say("a delete that was ordered before is carried out", await this.#told(given, this.#isClean(given), given.doing));
+    say("a reinstall that was ordered before is carried out", await this.#reinstalled(inUse));
     say("power on and off by people on site", await this.#power(stranger));
     say("console by people on site", await this.#console(stranger));
     const within = this.#createdWithin();
@@ -189,9 +188,21 @@ export class ContractWorld {
     await this.#until(() => this.#isClean(given), 40 * minuteMs);
   }
 
-  #told(is: boolean, why: string): Cell {
+  /** @param is whether it is done in the datacenter. Then central knows it, or is told by what waits in the agent's outbox. */
+  async #told(server: SimServer, is: boolean, why: string): Promise<Cell> {
     if (!is) return `refused: ${why}`;
-    return this.#isCut ? "works, report queued" : "works";
+    const isKnown = () => doneOf(this.#reported(server)) === doneOf(this.#observed(server));
+    if (!this.#isCut) {
+      await this.#until(isKnown, minuteMs);
+      return yes(isKnown(), `central knows ${doneOf(this.#reported(server))} of ${doneOf(this.#observed(server))}`);
+    }
+    return isKnown() ? "refused: central knows of it, and cannot" : this.#queued("machine", server.uuid);
+  }
+
+  #queued(kind: string, id: string): Cell {
+    const waiting = this.world.home.agent.agent?.outbox.pending(Number.POSITIVE_INFINITY) ?? [];
+    const isThere = waiting.some((entry) => entry.kind === kind && entry.id === id);
+    return isThere ? "works, report queued" : "refused: nothing waits to tell central of it";
   }
 
   #isClean = (server: SimServer): boolean =>
@@ -221,10 +232,10 @@ export class ContractWorld {
   #reinstalls = (server: SimServer): number => this.#observed(server)?.reinstall?.installed ?? 0;
 
   /** Another system than before is in use, and what the former one had written to the second disk is still there. */
-  #reinstalled(server: SimServer): Cell {
+  async #reinstalled(server: SimServer): Promise<Cell> {
     if (server.data.writtenMs !== this.#dataMs || this.#dataMs === 0) return "refused: its data is gone";
     const isDone = this.#reinstalls(server) === 1 && server.doing === "system, welcome";
-    return this.#told(isDone, String(this.#observed(server)?.progress?.why));
+    return await this.#told(server, isDone, String(this.#observed(server)?.progress?.why));
   }
 
   async #power(server: SimServer): Promise<Cell> {
@@ -291,8 +302,7 @@ export class ContractWorld {
     const port = home.leaf.networkOf(home.servers[4]!.plan.port);
     if (port !== tenantNetwork(vrf ?? 0)) return `refused: the machine is in ${port}`;
     const isOrdinary = name === "cut" && budgetOf(truth.get(kinds.network, this.#made)?.value) === undefined;
-    if (!this.#isCut && !isOrdinary) return "refused: central has not adopted it";
-    return this.#told(isOrdinary !== this.#isCut, "central knows of it, and cannot");
+    return this.#adopted(isOrdinary, "local-network", this.#made);
   }
 
   /** In use, and central's record of it is an ordinary one as soon as central can be reached. */
@@ -301,8 +311,12 @@ export class ContractWorld {
     if (server.doing !== "system, welcome") return `refused: ${this.#observed(server)?.progress?.why}`;
     const { allocation, delegated, epoch } = this.#desired(server) ?? {};
     const isOrdinary = allocation?.name === "cut" && delegated === undefined && epoch === server.disk.epoch;
-    if (!this.#isCut && !isOrdinary) return "refused: central has not adopted it";
-    return this.#told(isOrdinary !== this.#isCut, "central knows of it, and cannot");
+    return this.#adopted(isOrdinary, "local-machine", server.uuid);
+  }
+
+  #adopted(isOrdinary: boolean, kind: string, id: string): Cell {
+    if (!this.#isCut) return yes(isOrdinary, "central has not adopted it");
+    return isOrdinary ? "refused: central knows of it, and cannot" : this.#queued(kind, id);
   }
 
   async #beyond(create: () => Promise<unknown>): Promise<Cell> {
@@ -378,5 +392,9 @@ export class ContractWorld {
     return this.world.run(ms, isSo);
   }
 }
+
+/** What was done to a machine: whether it waits, and when it was wiped, isolated, installed, heard at home and reinstalled last. */
+const doneOf = (m: MachineObserved | undefined): string =>
+  [m?.waiting, m?.wipedEpoch, m?.isolatedEpoch, m?.installedEpoch, m?.phonedHomeEpoch, m?.reinstall?.installed].join();
 
 const yes = (is: boolean, why: string): Cell => (is ? "works" : `refused: ${why}`);
