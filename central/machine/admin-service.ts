@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { issueContext, issuesOf } from "#domain/machine/issues.ts";
+import { issueContext, issuesOf } from "#domain/machine/issues/issues.ts";
 import { matchesMachine } from "#domain/machine/query.ts";
 import type { MachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { type MachineIssue, type MachineIssuesQuery, MachineQuerySchema } from "#gen/metalstack/api/v2/machine_pb.ts";

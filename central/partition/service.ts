@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { issueContext, issuesOf } from "#domain/machine/issues.ts";
+import { issueContext, issuesOf } from "#domain/machine/issues/issues.ts";
 import type { MachineView } from "#domain/machine/placement.ts";
 import { partitionCapacity } from "#domain/partition/capacity.ts";
 import { partitionMatches } from "#domain/partition/query.ts";

@@ -9,9 +9,9 @@ import {
   MachineIssueSeverity as Severity,
   MachineIssueType as Type,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { MachineView } from "../placement.ts";
+import { asnTag } from "../tags.ts";
 import { issueContext, issuesOf } from "./issues.ts";
-import type { MachineView } from "./placement.ts";
-import { asnTag } from "./tags.ts";
 
 type Desired = Omit<MessageInitShape<typeof MachineDesiredSchema>, "$typeName">;
 type Observed = Omit<MessageInitShape<typeof MachineObservedSchema>, "$typeName">;
