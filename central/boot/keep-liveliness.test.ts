@@ -13,7 +13,10 @@ import { BootService } from "#gen/metalstack/infra/v2/boot_pb.ts";
 import { EventService } from "#gen/metalstack/infra/v2/event_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import { silentLog as log } from "#lib/log.ts";
+import { Seeded } from "#lib/seeded.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
 import { kinds } from "../store/kinds.ts";
+import { MemoryStore } from "../store/memory-store.ts";
 import { first, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
 import { refusedWith } from "../testing/refused-with.ts";
 import { until } from "../testing/until.ts";
@@ -25,7 +28,8 @@ const minute = 60_000;
 let central: MachineCentral;
 let stop: AbortController;
 beforeEach(async () => {
-  central = await machineCentral();
+  // Over etcd, hours of the test's clock would pass within one commit.
+  central = await machineCentral(new MemoryStore({ clock: new VirtualClock(), random: new Seeded(1) }));
   stop = new AbortController();
 });
 afterEach(async () => {
