@@ -83,6 +83,7 @@ class Demo {
       await delay(Math.max(0, killed! + outageMs - Date.now()), undefined, { signal: this.#lab.signal });
       await this.#holdfast.central.start();
       await tenant.phonedHome(first!, reportDeadlineMs);
+      await tenant.connected(first!);
     });
     if (this.#lab.plan.machines.length < 2) return first ? [first] : [];
     const second = await this.#checks.stage("a second machine is created", () => tenant.create("beta"));

@@ -8,6 +8,7 @@ import type { Lab } from "./lab.ts";
 import type { MachinePlan } from "./plan.ts";
 import { dataDiskOf, diskOf } from "./qemu.ts";
 import { letsIn, letsInAtLast, makeSshKey, onServer, type SshKey } from "./ssh.ts";
+import { comesTrue } from "./waiting.ts";
 import { eventsOf, hasPhonedHome, isWaiting, type Seen } from "./watch.ts";
 
 /** One machine of the tenant's, from its creation on. */
@@ -82,6 +83,15 @@ export class Tenant {
   /** Resolves when central has heard of it. */
   async phonedHome({ plan }: Created, deadlineMs = installDeadlineMs): Promise<Seen> {
     return await this.#holdfast.watch.until(plan.uuid, { what: `${plan.name} phones home`, deadlineMs }, hasPhonedHome);
+  }
+
+  /** Resolves when central and its agent are connected: before, nothing is given away there. */
+  async connected({ plan }: Created): Promise<void> {
+    const { api } = this.#holdfast;
+    const look = async () => {
+      if (!(await api.progress.explain({ uuid: plan.uuid })).linkUp) throw new Error("the link is down");
+    };
+    await comesTrue("the agent is connected", reportDeadlineMs, look, { everyMs: 1_000, signal: this.#lab.signal });
   }
 
   async installedOnce({ plan }: Created): Promise<void> {

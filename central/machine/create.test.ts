@@ -307,7 +307,7 @@ describe("addresses", () => {
 test("in a partition that is cut off nothing is given away by central, chosen or named", async () => {
   await central.waiting(1);
   await central.cutLink();
-  const cutOff = refusedWith(Code.FailedPrecondition, /partition lab is cut off/);
+  const cutOff = refusedWith(Code.Unavailable, /partition lab is cut off/);
   await assert.rejects(central.create(), cutOff);
   await assert.rejects(central.create({ uuid: machineUuid(1) }), cutOff);
 });

@@ -15,12 +15,12 @@ export function isLinkUp(state: Pick<State, "get">, partition: string): boolean 
 
 /**
  * Of a partition that is cut off nobody here knows how its machines are: none of them is given away.
- * @throws Refusal "precondition"
+ * @throws Refusal "unavailable"
  */
 export function checkLinkUp(state: Pick<State, "get">, partition: string): void {
   if (isLinkUp(state, partition)) return;
   const text =
     `partition ${partition} is cut off, and central gives no machine away there: its agent is not connected; wait until it is, or ask ` +
     "the partition itself for what is delegated to it";
-  throw new Refusal("precondition", text, { reason: "PARTITION_CUT_OFF", field: "partition" });
+  throw new Refusal("unavailable", text, { reason: "PARTITION_CUT_OFF", field: "partition" });
 }
