@@ -82,7 +82,7 @@ export interface CentralWithMachines extends TestCentral {
   report(...machines: ObservedInit[]): Promise<readonly RejectedEntry[]>;
   /** Reports machines 1 to n as wiped and waiting, of size "small". */
   waiting(count: number, more?: ObservedInit): Promise<void>;
-  /** From then on the agent, of which it is known that it is connected to another central, is connected to none. */
+  /** From then on the agent, of which it is known that it is connected to another central, is connected to none, and that central is gone. */
   cutLink(): Promise<void>;
   /** Creates a machine in the project, size "small", in its private network. */
   create(more?: CreateInit): ReturnType<ReturnType<typeof testClient>["create"]>;
@@ -178,7 +178,10 @@ export async function withMachines(central: TestCentral): Promise<CentralWithMac
       await report(...uuids.map((uuid) => ({ ...aWaiting(uuid), ...more })));
     },
     async cutLink() {
-      await central.state.transact((tx) => tx.delete(kinds.agentLife, "lab"));
+      await central.state.transact((tx) => {
+        tx.delete(kinds.agentLife, "lab");
+        tx.delete(kinds.centralSession, "elsewhere");
+      });
     },
     create: (more = {}) =>
       central.client(MachineService).create({

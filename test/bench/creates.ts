@@ -63,6 +63,8 @@ export async function fillRoom(store: Store, machines: number): Promise<MachineS
       }
     });
   }
+  // Else one seat more would be kept free for a central that takes nothing.
+  await seeding.cutLink();
   await seeding.close();
   const wanted = { project, name: "web", image, partition: "lab", size: "small" };
   return create(MachineServiceCreateRequestSchema, { ...wanted, networks: [{ network }] });
