@@ -27,9 +27,11 @@ const known = new WeakMap<DescMessage, boolean>();
 
 /** Whether any field, however deep, holds bytes: those may be a view of something larger, or a Buffer, which decoded ones are not. */
 function hasBytes(schema: DescMessage): boolean {
-  const has = known.get(schema) ?? leadsToBytes(schema, new Set());
-  known.set(schema, has);
-  return has;
+  const has = known.get(schema);
+  if (has !== undefined) return has;
+  const leads = leadsToBytes(schema, new Set());
+  known.set(schema, leads);
+  return leads;
 }
 
 /** @param passed messages that were looked at already */
