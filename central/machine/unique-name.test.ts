@@ -32,17 +32,8 @@ beforeEach(async () => {
 afterEach(() => central.close());
 
 const machines = () => central.client(MachineService);
-const web = (more: CreateInit = {}) => ({
-  project: central.project,
-  name: "web",
-  image: "debian-13",
-  partition: "lab",
-  size: "small",
-  networks: [{ network: central.network }],
-  ...more,
-});
 const unique = { [uniqueNameHeader]: "true" };
-const alone = (more?: CreateInit) => machines().create(web(more), { headers: unique });
+const alone = (more?: CreateInit) => machines().create(central.wanted(more), { headers: unique });
 const isTaken = (text: RegExp) => (e: unknown) =>
   refusedWith(Code.AlreadyExists, text)(e) && hasReason(e as ConnectError, "NAME_TAKEN");
 const claims = () =>
@@ -100,18 +91,18 @@ describe("a machine whose name is to be unique", () => {
     await central.waiting(3);
     const headers = { ...unique, [keyHeader]: "k1" };
     const [one, two] = await Promise.all([
-      machines().create(web(), { headers }),
-      machines().create(web(), { headers }),
+      machines().create(central.wanted(), { headers }),
+      machines().create(central.wanted(), { headers }),
     ]);
     assert.deepEqual([one.machine?.uuid, claims().length], [two.machine?.uuid, 1]);
-    const without = machines().create(web(), { headers: { [keyHeader]: "k1" } });
+    const without = machines().create(central.wanted(), { headers: { [keyHeader]: "k1" } });
     await assert.rejects(without, refusedWith(Code.AlreadyExists, /another request/));
   });
 });
 
 describe("the plan of such a creation", () => {
   const plan = (headers: Record<string, string>) =>
-    central.client(PlanService).plan({ call: { case: "createMachine", value: web() } }, { headers });
+    central.client(PlanService).plan({ call: { case: "createMachine", value: central.wanted() } }, { headers });
 
   test("is refused when the name is taken, and changes nothing", async () => {
     await central.waiting(2);
@@ -131,13 +122,16 @@ describe("the plan of such a creation", () => {
     await central.waiting(3);
     const { hash } = await plan(unique);
     const isStale = (error: unknown) => hasReason(error, "PLAN_STALE");
-    await assert.rejects(machines().create(web(), { headers: { [planHeader]: hash } }), isStale);
-    const { machine } = await machines().create(web(), { headers: { ...unique, [planHeader]: hash } });
+    await assert.rejects(machines().create(central.wanted(), { headers: { [planHeader]: hash } }), isStale);
+    const { machine } = await machines().create(central.wanted(), { headers: { ...unique, [planHeader]: hash } });
     assert.equal(claims()[0]?.[1], machine?.allocation?.uuid);
     await machines().delete({ uuid: machine?.uuid ?? "", project: central.project });
     const again = await plan(unique);
     await central.create();
-    await assert.rejects(machines().create(web(), { headers: { ...unique, [planHeader]: again.hash } }), isStale);
+    await assert.rejects(
+      machines().create(central.wanted(), { headers: { ...unique, [planHeader]: again.hash } }),
+      isStale,
+    );
     assert.deepEqual(claims(), []);
   });
 });
@@ -148,7 +142,7 @@ test("who asks for it where nothing is created, or in other words, is refused", 
   await assert.rejects(machines().get(name, { headers: unique }), notTaken);
   const other = { headers: { [uniqueNameHeader]: "yes" } };
   await assert.rejects(
-    machines().create(web(), other),
+    machines().create(central.wanted(), other),
     refusedWith(Code.InvalidArgument, /is "yes", and wants to be true/),
   );
   await central.waiting(1);

@@ -11,7 +11,7 @@ import { MachineConnectionSchema, type Switch, SwitchSchema } from "#gen/metalst
 import { planHeader } from "#lib/rpc/plan-header.ts";
 import { hasReason } from "#lib/rpc/refusal-to-connect.ts";
 import { kinds } from "../store/kinds.ts";
-import { aWaiting, type CentralWithMachines, type CreateInit, machineUuid } from "../testing/machines.ts";
+import { aWaiting, type CentralWithMachines, machineUuid } from "../testing/machines.ts";
 import { refusedWith } from "../testing/refused-with.ts";
 import { wholeCentral } from "../testing/whole.ts";
 import { plannable } from "./methods.ts";
@@ -33,15 +33,6 @@ const disks = [
 ];
 const port = { switch: "leaf1", port: "swp1", network: "provisioning" };
 const machines = () => central.client(MachineService);
-const web = (more: CreateInit = {}) => ({
-  project: central.project,
-  name: "web",
-  image: "debian-13",
-  partition: "lab",
-  size: "small",
-  networks: [{ network: central.network }],
-  ...more,
-});
 
 /** @throws when it was refused */
 function planned(answer: Awaited<ReturnType<typeof plan>>): { readonly plan: Plan; readonly hash: string } {
@@ -61,9 +52,9 @@ describe("the plan of a creation", () => {
     await central.waiting(20, { hardware: { disks }, port });
     for (let n = 0; n < 5; n++) {
       const before = central.state.revision;
-      const { plan: p, hash } = planned(await plan({ case: "createMachine", value: web() }));
+      const { plan: p, hash } = planned(await plan({ case: "createMachine", value: central.wanted() }));
       assert.equal(central.state.revision, before);
-      const { machine } = await machines().create(web(), asPlanned(hash));
+      const { machine } = await machines().create(central.wanted(), asPlanned(hash));
       const [m] = p.machines;
       assert.equal(machine?.uuid, m?.uuid);
       assert.equal(m?.epoch, central.desired(machine?.uuid ?? "").epoch);
@@ -81,7 +72,7 @@ describe("the plan of a creation", () => {
 
   test("says which disks are wiped, where the port goes, and why it is this machine", async () => {
     await central.waiting(2, { hardware: { disks }, port });
-    const answer = await plan({ case: "createMachine", value: web() });
+    const answer = await plan({ case: "createMachine", value: central.wanted() });
     const { plan: p } = planned(answer);
     assert.deepEqual(
       p.machines[0]?.wipedDisks.map(({ name }) => name),
@@ -100,24 +91,24 @@ describe("the plan of a creation", () => {
 
   test("is stale when its machine, or one of its addresses, went to somebody else, and nothing is stored then", async () => {
     await central.waiting(1);
-    const { hash } = planned(await plan({ case: "createMachine", value: web() }));
+    const { hash } = planned(await plan({ case: "createMachine", value: central.wanted() }));
     const { ip } = await central.client(IPService).create({ project: central.project, network: central.network });
     const before = central.state.revision;
-    await assert.rejects(machines().create(web(), asPlanned(hash)), isStale);
+    await assert.rejects(machines().create(central.wanted(), asPlanned(hash)), isStale);
     assert.equal(central.state.revision, before);
-    const again = planned(await plan({ case: "createMachine", value: web() }));
+    const again = planned(await plan({ case: "createMachine", value: central.wanted() }));
     assert.ok(!again.plan.addresses.some((a) => a.ip === ip?.ip));
-    await machines().create(web(), asPlanned(again.hash));
-    const gone = machines().create(web({ name: "other" }), asPlanned(again.hash));
+    await machines().create(central.wanted(), asPlanned(again.hash));
+    const gone = machines().create(central.wanted({ name: "other" }), asPlanned(again.hash));
     await assert.rejects(gone, isStale, "no machine is left");
   });
 
   test("holds for the request that was planned alone", async () => {
     await central.waiting(1);
-    const { hash } = planned(await plan({ case: "createMachine", value: web() }));
-    await assert.rejects(machines().create(web({ userdata: "Zm9v" }), asPlanned(hash)), isStale);
+    const { hash } = planned(await plan({ case: "createMachine", value: central.wanted() }));
+    await assert.rejects(machines().create(central.wanted({ userdata: "Zm9v" }), asPlanned(hash)), isStale);
     await assert.rejects(
-      machines().create(web(), asPlanned("7-nonsense")),
+      machines().create(central.wanted(), asPlanned("7-nonsense")),
       refusedWith(Code.InvalidArgument, /holdfast-plan wants the hash of a plan/),
     );
     const other = machines().get({ uuid: machineUuid(1), project: central.project }, asPlanned(hash));
@@ -125,17 +116,17 @@ describe("the plan of a creation", () => {
   });
 
   test("is refused as the creation would be, and that is the answer", async () => {
-    assert.deepEqual(refused(await plan({ case: "createMachine", value: web() })), [
+    assert.deepEqual(refused(await plan({ case: "createMachine", value: central.wanted() })), [
       "ResourceExhausted",
       "NO_MACHINE",
       "",
     ]);
-    const unknown = web({ image: "plan9-4" });
+    const unknown = central.wanted({ image: "plan9-4" });
     assert.equal(refused(await plan({ case: "createMachine", value: unknown }))[0 as never], "NotFound");
   });
 
   test("is only for those who may create", async () => {
-    const call = { case: "createMachine" as const, value: web() };
+    const call = { case: "createMachine" as const, value: central.wanted() };
     await central.waiting(1);
     planned(await plan(call, central.ownerToken));
     await assert.rejects(

@@ -84,6 +84,8 @@ export interface CentralWithMachines extends TestCentral {
   waiting(count: number, more?: ObservedInit): Promise<void>;
   /** From then on the agent, of which it is known that it is connected to another central, is connected to none, and that central is gone. */
   cutLink(): Promise<void>;
+  /** Asks for a machine as `create` does. */
+  wanted(more?: CreateInit): CreateInit;
   /** Creates a machine in the project, size "small", in its private network. */
   create(more?: CreateInit): ReturnType<ReturnType<typeof testClient>["create"]>;
   desired(uuid: string): MachineDesired;
@@ -154,6 +156,14 @@ export async function withMachines(central: TestCentral): Promise<CentralWithMac
   await central.state.transact((tx) => tx.put(kinds.projectMember, membershipId(project, "ann"), owner));
   const ownerToken = await central.tokenFor("ann");
   const agentToken = (await issueAgentToken(central.identity, "lab")).secret.reveal();
+  const wanted = (more: CreateInit = {}): CreateInit => ({
+    project,
+    name: "web",
+    image: "debian-13",
+    ...(more.uuid === undefined && { partition: "lab", size: "small" }),
+    networks: [{ network }],
+    ...more,
+  });
   let sequence = 0n;
   const report = async (...machines: ObservedInit[]) => {
     const entries = machines.map((m) => {
@@ -183,15 +193,8 @@ export async function withMachines(central: TestCentral): Promise<CentralWithMac
         tx.delete(kinds.centralSession, "elsewhere");
       });
     },
-    create: (more = {}) =>
-      central.client(MachineService).create({
-        project,
-        name: "web",
-        image: "debian-13",
-        ...(more.uuid === undefined && { partition: "lab", size: "small" }),
-        networks: [{ network }],
-        ...more,
-      }),
+    wanted,
+    create: (more) => central.client(MachineService).create(wanted(more)),
     desired: (uuid) => central.state.get(kinds.machineDesired, uuid)?.value as MachineDesired, // a test knows that it is there
   };
 }
