@@ -1,5 +1,4 @@
 // Finds traces by indexes: each is found under its uuid, and under the hour in which it was written with each thing that is asked for.
-
 import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {

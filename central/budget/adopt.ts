@@ -1,5 +1,4 @@
 // What a partition gave away by itself becomes an ordinary allocation, or an ordinary release, in one commit. Its items leave the budget.
-
 import type { Message } from "@bufbuild/protobuf";
 import { addressItems, budgetLabel, budgetOf, machineItems, withoutItems } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";

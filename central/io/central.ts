@@ -1,5 +1,4 @@
 // Gives central its ports on this host and starts it: the store first, the port last.
-
 import { readFile } from "node:fs/promises";
 import { parsePrefixes } from "#domain/network/rules.ts";
 import type { AuditTrace } from "#gen/metalstack/api/v2/audit_pb.ts";

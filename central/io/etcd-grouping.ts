@@ -1,6 +1,6 @@
 // Commits that meet go to etcd together, as one transaction with a transaction inside for each: one request, one proposal to the
-// cluster, one flush and one revision instead of many. Each has its own outcome. etcd compares all of them
-// before it writes any, so those that touch what another one writes never travel together.
+// cluster, one flush and one revision instead of many. Each has its own outcome. etcd compares all of them before it writes any, so those
+// that touch what another one writes never travel together.
 import type { ICompare, IRequestOp, ITxnResponse } from "etcd3";
 import { storeLimits } from "../store/limits.ts";
 import type { Commit } from "../store/store.ts";

@@ -1,5 +1,4 @@
 // Certificates of agents: given for a join token or for the one before, listed, revoked.
-
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Credential, CredentialSchema } from "#gen/holdfast/join/v1/join_pb.ts";

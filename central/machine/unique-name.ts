@@ -2,7 +2,6 @@
 // Lists are not conditioned, so this takes two commits. Whoever has created a machine of that name before the first is seen by the
 // second; whoever does so between the two changes the claim, and the second loses the race. A claim counts as long as its allocation
 // lives: one that a crash between the two has left is anybody's to take.
-
 import { PlanService } from "#gen/holdfast/api/v1/plan_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";

@@ -1,5 +1,4 @@
 // Creating, changing and deleting networks, for users and administrators alike.
-
 import { budgetOf } from "#domain/budget/items.ts";
 import { isUsable } from "#domain/network/pool.ts";
 import { overlaps, parseAddress, prefixText } from "#domain/network/prefix.ts";

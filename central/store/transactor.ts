@@ -1,7 +1,6 @@
 // Optimistic transactions: run over the cache, commit under conditions, run again when somebody else was first.
 // First attempts run side by side; a repeat takes its turn among those that lost over the same key, so that those of one process that
 // want it do not beat each other forever.
-
 import { noLonger } from "#lib/no-longer.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
