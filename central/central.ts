@@ -20,7 +20,7 @@ import type { Random } from "#lib/random.ts";
 import { type Api, api } from "./api.ts";
 import { auditHealth } from "./audit/health.ts";
 import { Recorder } from "./audit/recorder.ts";
-
+import { keepSiteTraces } from "./audit/site-traces.ts";
 import { bmcService } from "./bmc/service.ts";
 import { bootService } from "./boot/boot-service.ts";
 import { eventService } from "./boot/event-service.ts";
@@ -96,6 +96,7 @@ export function composeCentral(given: CentralPorts): Api {
   }
   lifetime.own("budgets", new BudgetKeeper(given).run(lifetime.signal));
   lifetime.own("history", keepChanges(given, given.history ?? historyRetention, lifetime.signal));
+  lifetime.own("site-traces", keepSiteTraces(given, lifetime.signal));
   lifetime.own("liveliness", keepLiveliness(given, lifetime.signal));
   const session = new CentralSession({ ...given, version: version.version });
   const connections = new Connections(clock, log);

@@ -6,7 +6,7 @@ import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
-import type { Retention } from "../store/retention.ts";
+import { deleteRows, type Retention } from "../store/retention.ts";
 import type { State } from "../store/state.ts";
 import { bytesKept, outlived, traceId } from "./retention.ts";
 import { timeOf } from "./trace.ts";
@@ -17,7 +17,6 @@ export const waitingMax = 10_000;
 const batchMax = 48;
 const gatherMs = 250;
 const retryMs = 1000;
-const deletesMax = 128;
 /** How often it is looked for what is too old. */
 const outlivedMs = 600_000;
 
@@ -122,11 +121,7 @@ export class Recorder {
     if (state.folded(bytesKept, "") <= retention.bytesMax && nowMs - this.#lookMs < outlivedMs) return;
     this.#lookMs = nowMs;
     const gone = outlived(state.list(kinds.audit), retention, clock.wallMs());
-    for (let at = 0; at < gone.length && !signal.aborted; at += deletesMax) {
-      await state.transact((tx) => {
-        for (const id of gone.slice(at, at + deletesMax)) tx.delete(kinds.audit, id);
-      });
-    }
+    await deleteRows(state, kinds.audit, gone, signal);
   }
 
   #sayLost(): void {

@@ -5,7 +5,7 @@ import { kinds } from "../store/kinds.ts";
 import { bytesOfAll, outlivedOf, type Retention, timedId } from "../store/retention.ts";
 
 /** What one trace counts: its body, and all else of it with its keys in the indexes at a flat rate. */
-export const traceBytes = ({ body = "" }: AuditTrace): number => body.length + 512;
+export const traceBytes = ({ body = "" }: Pick<AuditTrace, "body">): number => body.length + 512;
 
 /** What all traces count together. */
 export const bytesKept = bytesOfAll(kinds.audit, traceBytes);

@@ -12,6 +12,7 @@ import { dayMs, hourMs } from "#lib/durations.ts";
 import { copyOf } from "#lib/message.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
+import { partitionOf } from "./site-traces.ts";
 import { timeOf, traceLabels } from "./trace.ts";
 
 /** Without `from` and `limit` in the query. */
@@ -116,6 +117,6 @@ function onSite(id: string, trace: AuditTrace): AuditTrace {
   const shown = copyOf(trace);
   shown.meta ??= create(MetaSchema);
   shown.meta.labels ??= create(LabelsSchema);
-  shown.meta.labels.labels[traceLabels.partition] = id.slice(0, id.indexOf("/"));
+  shown.meta.labels.labels[traceLabels.partition] = partitionOf(id);
   return shown;
 }

@@ -37,7 +37,7 @@ export interface ChangeBatch {
 export const isOf = <K extends Kind>(kind: K, change: Change): change is Change<Of<K>> =>
   change.kind.name === kind.name;
 
-/** Ids by a key computed from the value; made by `Cache.index`, asked through `Cache.by`. */
+/** Ids by a key computed from id and value; made by `Cache.index`, asked through `Cache.by`. */
 export interface Index<K extends Kind = Kind> {
   readonly kind: K;
   readonly name: string;
@@ -47,10 +47,11 @@ export interface Index<K extends Kind = Kind> {
   readonly beside: Kind | undefined;
 }
 
-/** @param beside what has the same id and is of the index's other kind, where it has one */
+/** @param beside what has the same id and is of the index's other kind, where it has one @param id of both */
 export type KeysOf<K extends Kind, B extends Kind> = (
   value: Of<K>,
   beside: Of<B> | undefined,
+  id: string,
 ) => string | readonly string[] | undefined;
 
 /** Rows by a key, and under it by groups, both computed from the value; made by `Cache.grouping`, asked through `Cache.groups`. */

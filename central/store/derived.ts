@@ -51,7 +51,7 @@ export class IndexEntry implements Derived {
   }
 
   #keysOf(row: Stored<Message>, beside: Stored<Message> | undefined): readonly string[] {
-    const keys = this.index.keysOf(row.value as Of<Kind>, beside?.value as Of<Kind>) ?? []; // it sees only its own kinds' values
+    const keys = this.index.keysOf(row.value as Of<Kind>, beside?.value as Of<Kind>, row.id) ?? []; // it sees only its own kinds' values
     return typeof keys === "string" ? [keys] : keys;
   }
 }

@@ -1,6 +1,8 @@
 // What rows that are kept for a time have in common: ids that begin with their time, and the oldest of which give way.
 import type { Fold, Row } from "./cache.ts";
 import type { Kind, Of } from "./kinds.ts";
+import { storeLimits } from "./limits.ts";
+import type { State } from "./state.ts";
 
 export interface Retention {
   readonly keepMs: number;
@@ -48,4 +50,14 @@ export function outlivedOf<K extends Kind, R extends Row<K>>(
     surplus -= bytesOf(row.value);
   }
   return gone;
+}
+
+/** Takes rows away, as many at a time as one commit may, until the signal aborts. For kinds of which no change is recorded. */
+export async function deleteRows(state: State, kind: Kind, ids: readonly string[], signal: AbortSignal): Promise<void> {
+  const { commitOperations } = storeLimits;
+  for (let at = 0; at < ids.length && !signal.aborted; at += commitOperations) {
+    await state.transact((tx) => {
+      for (const id of ids.slice(at, at + commitOperations)) tx.delete(kind, id);
+    });
+  }
 }

@@ -51,7 +51,7 @@ export class TxRecord implements Tx {
   by<K extends Kind>(index: Index<K>, key: string): readonly Stored<Of<K>>[] {
     const { kind, beside } = index;
     return this.#overlay(kind, this.#cache.by(index, key), beside ? [kind, beside] : [kind], (id, value) =>
-      [index.keysOf(value, beside && (this.#seenOf(beside, id) as Of<Kind>)) ?? []].flat().includes(key),
+      [index.keysOf(value, beside && (this.#seenOf(beside, id) as Of<Kind>), id) ?? []].flat().includes(key),
     );
   }
 

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { machineLabel } from "#domain/ip/machine-label.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
@@ -101,18 +100,6 @@ describe("what people did on site", () => {
       rejected.map(({ reason }) => reason),
       Array(3).fill("audit: the trace cannot be read"),
     );
-  });
-
-  test("gives way when there is more of it than may be kept, the oldest first", async () => {
-    await central.state.transact((tx) => {
-      for (let n = 0; n < 100; n++) tx.put(kinds.siteAudit, `far/${id(n)}/1`, create(AuditTraceSchema, {}));
-    });
-    for (let at = 0; at < 1010; at += 30) {
-      const some = Array.from({ length: Math.min(30, 1010 - at) }, (_, i) => at + i + 1);
-      await report(some.map((n) => trace(n, { uuid: id(n), timestamp: timestampFromMs(n) })));
-    }
-    const own = kept().filter((t) => t.id.startsWith("lab/"));
-    assert.deepEqual([own.length, own[0]?.id, kept().length], [1000, `lab/${id(11)}/1`, 1100]);
   });
 });
 

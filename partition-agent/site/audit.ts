@@ -3,6 +3,7 @@
 import { create, fromBinary, type JsonObject, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
+import { siteTrail } from "#domain/audit/site-trail.ts";
 import { AuditPhase, type AuditTrace, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Change, Disk } from "#lib/disk.ts";
@@ -13,9 +14,6 @@ import { connectErrorOf } from "#lib/rpc/refusal-to-connect.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 
 const table = "site-audit";
-/** Traces that the agent keeps, and their bytes; the oldest give way. What central has taken it keeps by its own rules. */
-const tracesMax = 10_000;
-const bytesMax = 8 << 20;
 const sequenceDigits = 20;
 
 /** One thing that a person has asked for. */
@@ -143,7 +141,7 @@ export class AuditTrail {
     const gone: string[] = [];
     let [rows, left] = [this.#rows.size + 1, this.#bytes + bytes];
     for (const [key, length] of this.#rows) {
-      if (rows <= tracesMax && left <= bytesMax) break;
+      if (rows <= siteTrail.traces && left <= siteTrail.bytes) break;
       gone.push(key);
       rows--;
       left -= length;

@@ -78,7 +78,7 @@ export class SeenState {
       const again = fresh.index(index.kind, index.name, index.keysOf, index.beside);
       for (const { id, value } of state.list(index.kind)) {
         const beside = index.beside && state.get(index.beside, id)?.value;
-        for (const key of [index.keysOf(value, beside) ?? []].flat()) keys.add(key);
+        for (const key of [index.keysOf(value, beside, id) ?? []].flat()) keys.add(key);
       }
       for (const key of keys) {
         const ids = (of: State, by: Index) => of.by(by, key).map((row) => row.id);
