@@ -43,7 +43,8 @@ interface Child {
 
 function startChild(endpoints: readonly string[]): Child {
   const child = fork(path.join(import.meta.dirname, "creates-central-main.ts"), endpoints, {
-    execArgv: ["--import", "tsx"],
+    // As `npm run central` has it.
+    execArgv: ["--import", "tsx", "--max-semi-space-size=64"],
     serialization: "advanced",
   });
   const gone = once(child, "exit");
