@@ -55,6 +55,7 @@ import { Connections } from "./sync/connections.ts";
 import { SyncFeed } from "./sync/feed.ts";
 import { machinesHealth } from "./sync/health.ts";
 import { syncService } from "./sync/service.ts";
+import { takers } from "./sync/take-entry.ts";
 import { endBrokenOff } from "./task/deletion.ts";
 import { tasksHealth } from "./task/health.ts";
 import { WatchFeed } from "./watch/feed.ts";
@@ -127,7 +128,7 @@ export function composeCentral(given: CentralPorts): Api {
     listService(state),
     watchService(ports),
     implement(AdminSwitchService, adminSwitchService(ports)),
-    implement(SyncService, syncService(ports)),
+    implement(SyncService, syncService({ ...ports, takers })),
     ...(join ? joinServices({ ...given, ...join }) : []),
     implement(BootService, bootService(ports)),
     implement(EventService, eventService(ports)),

@@ -26,6 +26,7 @@ import { Connections } from "./connections.ts";
 import { SyncFeed } from "./feed.ts";
 import { type FollowPorts, followPartition } from "./follow.ts";
 import { chunkLimits } from "./messages.ts";
+import { takers } from "./take-entry.ts";
 
 const keptMax = 100;
 
@@ -40,7 +41,7 @@ beforeEach(async () => {
   state = await openState({ store: new MemoryStore({ clock, random }), clock, random, log }, stop.signal);
   const feed = new SyncFeed(state, clock, keptMax);
   void feed.run(stop.signal);
-  ports = { state, feed, connections: new Connections(clock, log), session: newSession(), clock, random, log };
+  ports = { state, feed, connections: new Connections(clock, log), session: newSession(), takers, clock, random, log };
   await putPartition("p1");
   await putPartition("p2");
 });

@@ -14,6 +14,7 @@ import { checkEveryMs, LifeClaim } from "./claim-life.ts";
 import type { Connections } from "./connections.ts";
 import type { Reader, SyncFeed } from "./feed.ts";
 import { bytesOf, deltaOf, digestOf, recollectionOf, response, snapshotOf } from "./messages.ts";
+import type { Takers } from "./took.ts";
 
 /** An agent is told this often what it must hold, so that it finds out what it has lost or never got. */
 const digestEveryMs = 600_000;
@@ -30,6 +31,7 @@ export interface FollowPorts {
   readonly feed: SyncFeed;
   readonly connections: Connections;
   readonly session: CentralSession;
+  readonly takers: Takers;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -151,12 +153,13 @@ async function* live(
       spoke();
       if (next.items.some((item) => isPartition(item, partition) && item.deleted)) throw noPartition(partition);
     } else if (!isCurrent || nowMs - spokeMs >= silenceMs) {
+      const takes = isCurrent ? [] : Object.keys(ports.takers);
       isCurrent ||= reader.at >= present;
       connections.cutSilent(partition, agent);
       // Only when nothing is on its way: the agent has been sent all that is digested.
-      const isDigestDue = isCurrent && nowMs >= digestMs && reader.at === state.revision;
+      const isDigestDue = takes.length === 0 && nowMs >= digestMs && reader.at === state.revision;
       if (isDigestDue) digestMs = nowMs + digestEveryMs;
-      const word = isDigestDue ? digestOf(state, partition) : heartbeat(ports, reader.at);
+      const word = isDigestDue ? digestOf(state, partition) : heartbeat(ports, reader.at, takes);
       if (!(await isSent(straight, word))) yield word;
       spoke();
     } else {
@@ -181,5 +184,5 @@ const noPartition = (partition: string) =>
     field: "partition",
   });
 
-const heartbeat = ({ clock }: FollowPorts, revision: bigint): FollowResponse =>
-  response({ case: "heartbeat", value: { revision, time: timestampFromMs(clock.wallMs()) } });
+const heartbeat = ({ clock }: FollowPorts, revision: bigint, takes: string[]): FollowResponse =>
+  response({ case: "heartbeat", value: { revision, time: timestampFromMs(clock.wallMs()), takes } });

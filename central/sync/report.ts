@@ -20,7 +20,8 @@ import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
 import { livesProtocol } from "./set-back.ts";
 import { settleMore } from "./settle.ts";
-import { takeEntry } from "./take-entry.ts";
+import { takeEntry, takers } from "./take-entry.ts";
+import type { Taker, Takers } from "./took.ts";
 
 /** Entries that one transaction takes. */
 const groupMax = 32;
@@ -43,26 +44,33 @@ interface Source {
   /** Life that reports; empty when it keeps no record of its lives. */
   readonly agent: string;
   readonly cause: Cause;
+  readonly known: Takers;
 }
 
 /**
- * @returns what is durable now, and what never will be
+ * @param known who takes which kind
+ * @returns what is durable now, and what is not taken
  * @throws Refusal "not-found" or "precondition" when the partition is not there or about to go: the agent keeps its entries
  */
-export async function takeReport(state: State, clock: Clock, request: ReportRequest): Promise<Taken> {
+export async function takeReport(
+  state: State,
+  clock: Clock,
+  request: ReportRequest,
+  known: Takers = takers,
+): Promise<Taken> {
   const { partition, outbox, history, protocol } = request;
   const agent = protocol >= livesProtocol ? request.agent : "";
   const cause: Cause = { actor: agentOf(partition), method: methodName(SyncService.method.report), reason: "" };
-  const known = state.get(kinds.reportCursor, partition)?.value;
+  const cursor = state.get(kinds.reportCursor, partition)?.value;
   // Most reports say that the agent lives, and nothing else: they cost no transaction.
-  if (request.entries.length === 0 && known?.outbox === outbox && (history === "" || known.history === history))
-    return { acknowledged: known.sequence, rejected: [], turn: known.turn };
+  if (request.entries.length === 0 && cursor?.outbox === outbox && (history === "" || cursor.history === history))
+    return { acknowledged: cursor.sequence, rejected: [], turn: cursor.turn };
   const entries = [...request.entries].sort((a, b) => (a.sequence < b.sequence ? -1 : a.sequence > b.sequence ? 1 : 0));
   const rejected: RejectedEntry[] = [];
   let [acknowledged, turn] = [0n, 0n];
   for (let i = 0; i === 0 || i < entries.length; i += groupMax) {
     const isLast = i + groupMax >= entries.length;
-    const source: Source = { state, clock, cause, partition, outbox, agent, history: isLast ? history : "" };
+    const source: Source = { state, clock, cause, known, partition, outbox, agent, history: isLast ? history : "" };
     const taken = await takeGroup(source, entries.slice(i, i + groupMax));
     ({ acknowledged, turn } = taken);
     rejected.push(...taken.rejected);
@@ -71,8 +79,9 @@ export async function takeReport(state: State, clock: Clock, request: ReportRequ
 }
 
 async function takeGroup(source: Source, entries: readonly ReportEntry[]): Promise<Taken> {
+  const take: Taker = (tx, entry, from) => takeEntry(source.known, tx, entry, from);
   try {
-    const { result } = await source.state.transact((tx) => takeEntries(tx, source, entries, takeEntry), source.cause);
+    const { result } = await source.state.transact((tx) => takeEntries(tx, source, entries, take), source.cause);
     for (const uuid of result.unsettled) await settleMore(source.state, uuid, source.cause);
     return result;
   } catch (error) {
@@ -99,7 +108,7 @@ function takeEntries(
   tx: Tx,
   { state, clock, partition, outbox, agent, history: told }: Source,
   entries: readonly ReportEntry[],
-  take: typeof takeEntry,
+  take: Taker,
 ): Taken & { readonly unsettled: readonly string[] } {
   usable(tx, kinds.partition, partition, "partition");
   const cursor = tx.get(kinds.reportCursor, partition);
@@ -112,7 +121,8 @@ function takeEntries(
   for (const entry of fresh) {
     const took = take(tx, entry, from);
     if (took.rejected !== undefined) {
-      rejected.push(create(RejectedEntrySchema, { sequence: entry.sequence, reason: took.rejected }));
+      const unknownKind = took.isUnknownKind === true;
+      rejected.push(create(RejectedEntrySchema, { sequence: entry.sequence, reason: took.rejected, unknownKind }));
     }
     if (took.isUnsettled) unsettled.add(entry.id);
   }

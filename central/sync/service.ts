@@ -18,11 +18,11 @@ export function syncService(ports: FollowPorts): ServiceImpl<typeof SyncService>
     },
 
     async report(request, context) {
-      const { state, connections, clock } = ports;
+      const { state, connections, clock, takers } = ports;
       checkPartition(callerOf(context), request.partition);
       connections.heard(request.partition, request.agent);
       checkLife(state, request.partition, request.agent);
-      return await takeReport(state, clock, request);
+      return await takeReport(state, clock, request, takers);
     },
   };
 }

@@ -16,6 +16,7 @@ import { CentralSession } from "./central-session.ts";
 import { Connections } from "./connections.ts";
 import { SyncFeed } from "./feed.ts";
 import { followPartition } from "./follow.ts";
+import { takers } from "./take-entry.ts";
 
 const text = ({ event }: FollowResponse): string =>
   event.case === "delta" ? event.value.items.map((i) => `${i.kind}/${i.id}`).join(" ") : `${event.case}`;
@@ -26,7 +27,7 @@ test("a live stream goes the short way, as long as there is room and the agent i
   const feed = new SyncFeed(state, clock);
   void feed.run(stop.signal);
   const session = new CentralSession({ state, clock, random, version: "v1" });
-  const ports = { state, feed, connections: new Connections(clock, log), session, clock, random, log };
+  const ports = { state, feed, connections: new Connections(clock, log), session, takers, clock, random, log };
   const putSize = async (id: string) => {
     await state.transact((tx) => tx.put(kinds.size, id, create(SizeSchema, { id })));
     for (let i = 0; i < 5; i++) await turn();

@@ -12,53 +12,58 @@ import { enterSwitch } from "../switch/views.ts";
 import { decoded } from "./decoded.ts";
 import { settle } from "./settle.ts";
 import { takeAudit } from "./take-audit.ts";
-import { takeGiven } from "./take-given.ts";
-import { entryName, shownMax, type Teller, type Took, unreadable } from "./took.ts";
+import { takersOfGiven } from "./take-given.ts";
+import { entryName, shownMax, type Takers, type Teller, type Took, unreadable } from "./took.ts";
 
 const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** Takes one fact that a partition's agent saw. */
-export function takeEntry(tx: Tx, entry: ReportEntry, from: Teller): Took {
-  const { partition, nowMs } = from;
-  switch (entry.kind) {
-    case "machine": {
-      if (!uuidForm.test(entry.id)) return { rejected: `${entryName(entry)}: that is no uuid` };
-      const observed = decoded(MachineObservedSchema, entry.value);
-      if (observed?.uuid !== entry.id) return unreadable(entry);
-      return takeMachine(tx, observed, from);
-    }
-    case "switch": {
-      const seen = decoded(SwitchSchema, entry.value);
-      if (entry.id === "" || seen?.id !== entry.id) return unreadable(entry);
-      const home = tx.get(kinds.switch, entry.id)?.partition ?? seen.partition;
-      const other = [seen.partition, home].find((p) => p !== partition);
-      if (other !== undefined)
-        return { rejected: `${entryName(entry)} is in partition ${other.slice(0, shownMax)}, not ${partition}` };
-      enterSwitch(tx, seen, nowMs);
-      return {};
-    }
-    case "history-hold": {
-      const hold = decoded(HistoryHoldSchema, entry.value);
-      if (entry.id !== partition || hold?.partition !== partition) return unreadable(entry);
-      if (hold.held === "") tx.delete(kinds.historyHold, partition);
-      else tx.put(kinds.historyHold, partition, hold);
-      return {};
-    }
-    case "console-password": {
-      const given = decoded(ConsolePasswordSchema, entry.value);
-      if (given?.uuid !== entry.id) return unreadable(entry);
-      const desired = tx.get(kinds.machineDesired, entry.id);
-      // That of a system which is over by now, or which nothing is known of any more, opens nothing.
-      if (desired?.partition === partition) keepConsolePassword(tx, desired, given);
-      return {};
-    }
-    case "audit":
-      return takeAudit(tx, entry, partition);
-    default: {
-      const unknown = { rejected: `kind ${entry.kind.slice(0, shownMax)} is unknown to this central` };
-      return takeGiven(tx, entry, from) ?? unknown;
-    }
-  }
+/** All that this central knows of. */
+export const takers: Takers = {
+  ...takersOfGiven,
+
+  machine: (tx, entry, from) => {
+    if (!uuidForm.test(entry.id)) return { rejected: `${entryName(entry)}: that is no uuid` };
+    const observed = decoded(MachineObservedSchema, entry.value);
+    if (observed?.uuid !== entry.id) return unreadable(entry);
+    return takeMachine(tx, observed, from);
+  },
+
+  switch: (tx, entry, { partition, nowMs }) => {
+    const seen = decoded(SwitchSchema, entry.value);
+    if (entry.id === "" || seen?.id !== entry.id) return unreadable(entry);
+    const home = tx.get(kinds.switch, entry.id)?.partition ?? seen.partition;
+    const other = [seen.partition, home].find((p) => p !== partition);
+    if (other !== undefined)
+      return { rejected: `${entryName(entry)} is in partition ${other.slice(0, shownMax)}, not ${partition}` };
+    enterSwitch(tx, seen, nowMs);
+    return {};
+  },
+
+  "history-hold": (tx, entry, { partition }) => {
+    const hold = decoded(HistoryHoldSchema, entry.value);
+    if (entry.id !== partition || hold?.partition !== partition) return unreadable(entry);
+    if (hold.held === "") tx.delete(kinds.historyHold, partition);
+    else tx.put(kinds.historyHold, partition, hold);
+    return {};
+  },
+
+  "console-password": (tx, entry, { partition }) => {
+    const given = decoded(ConsolePasswordSchema, entry.value);
+    if (given?.uuid !== entry.id) return unreadable(entry);
+    const desired = tx.get(kinds.machineDesired, entry.id);
+    // That of a system which is over by now, or which nothing is known of any more, opens nothing.
+    if (desired?.partition === partition) keepConsolePassword(tx, desired, given);
+    return {};
+  },
+
+  audit: (tx, entry, { partition }) => takeAudit(tx, entry, partition),
+};
+
+/** Takes one fact, or says that it comes from a newer agent than this central knows. */
+export function takeEntry(known: Takers, tx: Tx, entry: ReportEntry, from: Teller): Took {
+  const taker = Object.hasOwn(known, entry.kind) ? known[entry.kind] : undefined;
+  if (taker) return taker(tx, entry, from);
+  return { rejected: `kind ${entry.kind.slice(0, shownMax)} is unknown to this central`, isUnknownKind: true };
 }
 
 function takeMachine(tx: Tx, observed: MachineObserved, { partition, nowMs, byMachine }: Teller): Took {

@@ -6,7 +6,6 @@ import {
   LocalMachineSchema,
   LocalNetworkSchema,
 } from "#gen/holdfast/state/v1/budget_pb.ts";
-import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { type Adoption, adoptIp, adoptMachine } from "../budget/adopt.ts";
 import { adoptNetwork } from "../budget/adopt-network.ts";
 import { keepReported } from "../idempotency/kept-answers.ts";
@@ -14,38 +13,35 @@ import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { decoded } from "./decoded.ts";
 import { settle } from "./settle.ts";
-import { type Teller, type Took, unreadable } from "./took.ts";
+import { type Takers, type Teller, type Took, unreadable } from "./took.ts";
 
-/** @returns undefined when it is nothing of that */
-export function takeGiven(tx: Tx, entry: ReportEntry, from: Teller): Took | undefined {
-  const { partition, nowMs } = from;
-  const { kind, id, value } = entry;
-  switch (kind) {
-    case "local-machine": {
-      const local = decoded(LocalMachineSchema, value);
-      if (local?.uuid !== id) return unreadable(entry);
-      return withAnswer(tx, settled(tx, from, adoptMachine(tx, local, partition, nowMs)), local.answer, nowMs);
-    }
-    case "local-ip": {
-      const local = decoded(LocalIpSchema, value);
-      if (!local?.ip) return unreadable(entry);
-      return withAnswer(tx, orTaken(adoptIp(tx, local, partition)), local.answer, nowMs);
-    }
-    case "local-network": {
-      const local = decoded(LocalNetworkSchema, value);
-      if (!local?.network || local.network.id !== id) return unreadable(entry);
-      return withAnswer(tx, orTaken(adoptNetwork(tx, local, partition)), local.answer, nowMs);
-    }
-    case "budget-use": {
-      const use = decoded(BudgetUseSchema, value);
-      if (use?.budget !== id) return unreadable(entry);
-      if (tx.get(kinds.budget, id)?.partition === partition) tx.put(kinds.budgetUse, id, use);
-      return {};
-    }
-    default:
-      return undefined;
-  }
-}
+export const takersOfGiven: Takers = {
+  "local-machine": (tx, entry, from) => {
+    const local = decoded(LocalMachineSchema, entry.value);
+    if (local?.uuid !== entry.id) return unreadable(entry);
+    const { partition, nowMs } = from;
+    return withAnswer(tx, settled(tx, from, adoptMachine(tx, local, partition, nowMs)), local.answer, nowMs);
+  },
+
+  "local-ip": (tx, entry, { partition, nowMs }) => {
+    const local = decoded(LocalIpSchema, entry.value);
+    if (!local?.ip) return unreadable(entry);
+    return withAnswer(tx, orTaken(adoptIp(tx, local, partition)), local.answer, nowMs);
+  },
+
+  "local-network": (tx, entry, { partition, nowMs }) => {
+    const local = decoded(LocalNetworkSchema, entry.value);
+    if (!local?.network || local.network.id !== entry.id) return unreadable(entry);
+    return withAnswer(tx, orTaken(adoptNetwork(tx, local, partition)), local.answer, nowMs);
+  },
+
+  "budget-use": (tx, entry, { partition }) => {
+    const use = decoded(BudgetUseSchema, entry.value);
+    if (use?.budget !== entry.id) return unreadable(entry);
+    if (tx.get(kinds.budget, entry.id)?.partition === partition) tx.put(kinds.budgetUse, entry.id, use);
+    return {};
+  },
+};
 
 const orTaken = (rejected: string | undefined): Took => (rejected === undefined ? {} : { rejected });
 

@@ -1,4 +1,5 @@
 import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import type { Tx } from "../store/tx.ts";
 import type { IpsByMachine } from "./settle.ts";
 
 /** Whose report it is, and when it came. */
@@ -10,11 +11,19 @@ export interface Teller {
 
 /** What came of one entry of a report. */
 export interface Took {
-  /** Why the entry will never be taken; absent when it was. */
+  /** Why the entry is not taken; absent when it was. */
   readonly rejected?: string;
+  /** This central is too old for the entry; any other reason holds for ever. */
+  readonly isUnknownKind?: boolean;
   /** The machine's release has more addresses to give back than one transaction may. */
   readonly isUnsettled?: boolean;
 }
+
+/** Takes one fact that a partition's agent saw. */
+export type Taker = (tx: Tx, entry: ReportEntry, from: Teller) => Took;
+
+/** By the kind of what they take. */
+export type Takers = Readonly<Record<string, Taker>>;
 
 /** Of what an agent says, so much is repeated. */
 export const shownMax = 64;

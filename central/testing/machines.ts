@@ -52,6 +52,7 @@ import { CentralSession } from "../sync/central-session.ts";
 import { Connections } from "../sync/connections.ts";
 import { SyncFeed } from "../sync/feed.ts";
 import { syncService } from "../sync/service.ts";
+import { takers } from "../sync/take-entry.ts";
 import { WatchFeed } from "../watch/feed.ts";
 import { watchService } from "../watch/service.ts";
 import { type TestCentral, testCentral } from "./central.ts";
@@ -122,7 +123,7 @@ export async function machineCentral(store?: Store): Promise<MachineCentral> {
         listService(ports.state),
         watchService(ports),
         implement(AdminSwitchService, adminSwitchService(ports)),
-        implement(SyncService, syncService(ports)),
+        implement(SyncService, syncService({ ...ports, takers })),
         implement(BootService, bootService(ports)),
         implement(EventService, eventService(ports)),
         implement(InfraSwitchService, infraSwitchService(ports)),

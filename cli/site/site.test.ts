@@ -149,7 +149,12 @@ function routes(router: ConnectRouter): void {
       ],
     }),
     getOutbox: () => ({
-      outbox: { kinds: [{ kind: "machine", entries: 12, bytes: 2048n }], oldestAt: ago(300_000), deadLetters: 1 },
+      outbox: {
+        kinds: [{ kind: "machine", entries: 12, bytes: 2048n }],
+        oldestAt: ago(300_000),
+        deadLetters: 1,
+        notUnderstood: 3,
+      },
       deadLetters: [{ sequence: 7n, kind: "switch", id: "leaf1", seenAt: ago(60_000), reason: "rack is too long" }],
     }),
     listAudit: (request, context) => {

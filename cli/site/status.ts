@@ -86,14 +86,15 @@ const ledgerFact = (ledger: LedgerStatus | undefined): Fact => [
     : "empty: nothing has come from central yet",
 ];
 
-/** `12 machine, 1 switch; the oldest 5m old; 1 dead letter`. */
+/** `12 machine, 1 switch; the oldest 5m old; 1 dead letter; 3 wait for a newer central`. */
 export function outboxFact(outbox: OutboxSummary | undefined, nowMs: number): Fact {
   const kinds = (outbox?.kinds ?? []).map(({ kind, entries }) => `${entries} ${kind}`);
-  const dead = outbox?.deadLetters ?? 0;
+  const { deadLetters: dead = 0, notUnderstood: waiting = 0 } = outbox ?? {};
   const parts = [
     kinds.join(", ") || "empty",
     ...(outbox?.oldestAt ? [`the oldest ${ageText(outbox.oldestAt, nowMs)} old`] : []),
     ...(dead > 0 ? [`${dead} dead ${dead === 1 ? "letter" : "letters"}`] : []),
+    ...(waiting > 0 ? [`${waiting} ${waiting === 1 ? "waits" : "wait"} for a newer central`] : []),
   ];
   return ["outbox", parts.join("; ")];
 }

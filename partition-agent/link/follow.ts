@@ -2,9 +2,11 @@ import type { FollowResponse, Recollection } from "#gen/holdfast/sync/v1/sync_pb
 import { bug } from "#lib/bug.ts";
 import type { ComingSet, Ledger } from "../ledger/ledger.ts";
 import type { Told } from "../observations/observations.ts";
+import type { Outbox } from "../outbox/outbox.ts";
 
 export interface FollowStreamPorts {
   readonly ledger: Ledger;
+  readonly outbox: Outbox;
   /** Called before anything of a set is taken, and after a report: what was told elsewhere may not be known any more. */
   readonly tellAll: (to: Partial<Told>) => Promise<void>;
   readonly recollect: (recollection: Recollection) => Promise<void>;
@@ -58,6 +60,7 @@ export class FollowStream {
       case "heartbeat":
         await this.#ports.ledger.enforceAccepted();
         await this.#ports.upToDate();
+        await this.#ports.outbox.offerAgain(event.value.takes);
         return;
       case undefined:
         // An unknown case comes from a newer central: ignored, as the contract says.

@@ -17,7 +17,6 @@ import { noLonger } from "#lib/no-longer.ts";
 import type { Random } from "#lib/random.ts";
 import { reasonOf } from "#lib/reason-of.ts";
 import { sometimes } from "#lib/sometimes.ts";
-import type { Outbox } from "../outbox/outbox.ts";
 import { FollowStream, type FollowStreamPorts } from "./follow.ts";
 import type { Lives } from "./lives.ts";
 import { isDisplacement, isRefusal } from "./refusal.ts";
@@ -44,7 +43,6 @@ export interface LinkPorts extends FollowStreamPorts {
   readonly partition: string;
   readonly lives: Lives;
   readonly client: SyncClient;
-  readonly outbox: Outbox;
   /** History to which all that was seen is told once the outbox is empty; empty when there is none yet. */
   readonly told: () => string;
   /** Called when central says that another agent is connected under this one's identity. */

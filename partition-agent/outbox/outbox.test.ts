@@ -10,11 +10,11 @@ const random: Random = { bytes: (n) => new Uint8Array(n), below: () => 0, uuid: 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const fact = (id: string, text: string) => ({ kind: "machine", id, value: bytes(text), seenMs: 0 });
 
-async function opened(disk = new HeldDisk(), bytesMax?: number) {
+async function opened(disk = new HeldDisk(), limits: Parameters<typeof Outbox.open>[4] = {}) {
   const events: string[] = [];
   const log: Log = { ...silentLog, error: (e) => void events.push(e) };
   const rings = { count: 0 };
-  const outbox = await Outbox.open(disk, random, log, () => void rings.count++, bytesMax);
+  const outbox = await Outbox.open(disk, random, log, () => void rings.count++, limits);
   const pending = () => outbox.pending(100).map((e) => `${e.sequence} ${e.id} ${new TextDecoder().decode(e.value)}`);
   return { disk, outbox, events, rings, pending };
 }
@@ -152,7 +152,7 @@ const trace = (id: string, text: string) => ({ ...fact(id, text), kind: "audit" 
 const asideOf = (outbox: Outbox) => outbox.rejected().map(({ entry, reason }) => `${entry.id}: ${reason}`);
 
 test("a full outbox lets the oldest traces of people give way, keeps them aside with the reason, and never a machine's fact", async () => {
-  const { disk, outbox, pending, events } = await opened(new HeldDisk(), 10);
+  const { disk, outbox, pending, events } = await opened(new HeldDisk(), { bytesMax: 10 });
   await outbox.put(trace("t1", "aaaa"));
   await outbox.put(trace("t2", "bbbb"));
   await outbox.put(fact("m1", "cccc"));
@@ -165,7 +165,7 @@ test("a full outbox lets the oldest traces of people give way, keeps them aside 
   assert.equal(events.filter((e) => e === "outbox-over-full").length, 1);
   await outbox.put(fact("m4", "ffff"));
   assert.equal(events.filter((e) => e === "outbox-over-full").length, 1, "told once");
-  const again = await opened(disk, 10);
+  const again = await opened(disk, { bytesMax: 10 });
   assert.deepEqual([again.outbox.bytes, asideOf(again.outbox).length], [16, 2]);
 });
 
@@ -180,4 +180,62 @@ test("an outbox's bytes are those of what it holds, also after replacing, acknow
   assert.equal(outbox.bytes, 3);
   await outbox.acknowledge(2n);
   assert.equal(outbox.bytes, 0);
+});
+
+const weather = (id: string, text: string, seenMs = 0) => ({ ...fact(id, text), kind: "weather", seenMs });
+const unknown = (...sequences: bigint[]) =>
+  sequences.map((sequence) => ({ sequence, reason: "kind weather is unknown", unknownKind: true }));
+
+test("what central is too old for waits, over restarts, and goes to it anew, in order and with its time, once it is not", async () => {
+  const { disk, outbox, pending } = await opened();
+  await outbox.put(weather("storm", "1", 1_000));
+  await outbox.put(weather("rain", "1", 2_000));
+  await outbox.put(fact("a", "1"));
+  await outbox.acknowledge(3n, unknown(1n, 2n));
+  assert.deepEqual([pending(), outbox.notUnderstood, asideOf(outbox)], [[], 2, []]);
+  await outbox.put(weather("storm", "2", 3_000));
+  assert.equal(outbox.notUnderstood, 1, "the latest fact of a subject takes the place of the one that waits");
+  await outbox.acknowledge(4n, unknown(4n));
+  const again = await opened(disk);
+  await again.outbox.offerAgain(["machine"]);
+  assert.deepEqual([again.pending(), again.outbox.notUnderstood], [[], 2]);
+  await again.outbox.offerAgain(["weather", "machine"]);
+  assert.deepEqual([again.pending(), again.outbox.notUnderstood], [["5 rain 1", "6 storm 2"], 0]);
+  assert.deepEqual(
+    again.outbox.pending(2).map(({ seenAt }) => seenAt?.seconds),
+    [2n, 3n],
+  );
+  assert.deepEqual((await opened(disk)).pending(), ["5 rain 1", "6 storm 2"]);
+});
+
+test("of what central is too old for the oldest gives way, with the reason, when there is too much of it", async () => {
+  const { disk, outbox } = await opened(new HeldDisk(), { notUnderstoodBytesMax: 100 });
+  for (const id of ["a", "b", "c", "d"]) await outbox.put(weather(id, "x".repeat(30)));
+  await outbox.acknowledge(3n, unknown(1n, 2n, 3n));
+  await outbox.acknowledge(4n, unknown(4n));
+  assert.equal(outbox.notUnderstood, 2);
+  assert.match(asideOf(outbox).join("\n"), /^a: it gave way: 100 bytes wait .*\nb: it gave way/);
+  assert.equal((await opened(disk)).outbox.notUnderstood, 2);
+});
+
+test("a fact that central is too old for does not come back over a newer one, nor is it lost with a write that fails", async () => {
+  const { disk, outbox, pending } = await opened();
+  await outbox.put(weather("storm", "1"));
+  disk.broken = new Error("no space left on device");
+  await assert.rejects(outbox.acknowledge(1n, unknown(1n)), /no space left/);
+  assert.deepEqual([pending(), outbox.notUnderstood], [["1 storm 1"], 0]);
+  disk.broken = undefined;
+  await outbox.acknowledge(1n, unknown(1n));
+  disk.broken = new Error("no space left on device");
+  await assert.rejects(outbox.put(weather("storm", "2")), /no space left/);
+  assert.equal(outbox.notUnderstood, 1);
+  disk.broken = undefined;
+  await outbox.offerAgain(["weather"]);
+  assert.deepEqual(pending(), ["3 storm 1"]);
+  disk.hold();
+  const put = outbox.put(weather("storm", "3"));
+  const acknowledged = outbox.acknowledge(3n, unknown(3n));
+  disk.release();
+  await Promise.all([put, acknowledged]);
+  assert.deepEqual([pending(), outbox.notUnderstood], [["4 storm 3"], 0]);
 });

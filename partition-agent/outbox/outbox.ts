@@ -1,14 +1,17 @@
 // What the agent has seen and central has not yet acknowledged. Facts: only the latest of a subject is kept.
-// It holds so many bytes; above that, some kinds of entries give way (give-way.ts) and are kept aside with the reason.
+// It holds so many bytes; above that, some kinds of entries give way (give-way.ts) and are kept aside with the reason. What central is
+// too old for waits until it is not (not-understood.ts).
 // Invariants: nothing is pending that is not durable; a sequence is used once, also across restarts and failed writes.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type RejectedEntry, type ReportEntry, ReportEntrySchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import type { Change, Disk } from "#lib/disk.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import { leaving } from "./give-way.ts";
+import { NotUnderstood, notUnderstoodBytesMax as waitingBytesMax } from "./not-understood.ts";
+import { keyOf, subjectOf } from "./subject.ts";
 
 const table = "outbox";
 const metaTable = "outbox-meta";
@@ -16,7 +19,8 @@ const rejectedTable = "outbox-rejected";
 const rejectedMax = 256;
 /** Of all values: a year of what people on site do, beside the facts of 20,000 machines. */
 const outboxBytesMax = 256 << 20;
-const sequenceDigits = 20;
+/** Entries that are put in again at once: their writes share a flush. */
+const offeredAtOnce = 100;
 
 export interface Fact {
   readonly kind: string;
@@ -26,12 +30,26 @@ export interface Fact {
   readonly seenMs: number;
 }
 
-interface OutboxPorts {
+interface OutboxLimits {
+  /** Of all values; what may not give way stays beyond it. */
+  readonly bytesMax: number;
+  /** Of the entries whose kind central does not know. */
+  readonly notUnderstoodBytesMax: number;
+}
+
+interface OutboxPorts extends OutboxLimits {
   readonly disk: Disk;
   readonly random: Random;
   readonly log: Log;
   readonly added: () => void;
-  readonly bytesMax: number;
+}
+
+type Rejected = Pick<RejectedEntry, "sequence" | "reason"> & Partial<Pick<RejectedEntry, "unknownKind">>;
+
+/** An entry that is not sent any more, with the reason. */
+interface DeadLetter {
+  readonly entry: ReportEntry;
+  readonly reason: string;
 }
 
 export class Outbox {
@@ -39,6 +57,7 @@ export class Outbox {
   readonly #entries = new Map<bigint, ReportEntry>();
   /** By subject: the sequences that are on disk or on their way there. */
   readonly #sequences = new Map<string, Set<bigint>>();
+  readonly #notUnderstood: NotUnderstood;
   #id: string;
   #sequence = 0n;
   /** Of the values of all entries. */
@@ -48,22 +67,20 @@ export class Outbox {
   private constructor(id: string, ports: OutboxPorts) {
     this.#id = id;
     this.#ports = ports;
+    this.#notUnderstood = new NotUnderstood(ports.disk, ports.log, ports.notUnderstoodBytesMax);
   }
 
-  /**
-   * @param added called after something was put in
-   * @param bytesMax of all values; what may not give way stays beyond it
-   */
+  /** @param added called after something was put in */
   static async open(
     disk: Disk,
     random: Random,
     log: Log,
     added: () => void,
-    bytesMax: number = outboxBytesMax,
+    { bytesMax = outboxBytesMax, notUnderstoodBytesMax = waitingBytesMax }: Partial<OutboxLimits> = {},
   ): Promise<Outbox> {
     const stored = disk.get(metaTable, "id");
     const id = stored ? new TextDecoder().decode(stored) : random.uuid();
-    const outbox = new Outbox(id, { disk, random, log, added, bytesMax });
+    const outbox = new Outbox(id, { disk, random, log, added, bytesMax, notUnderstoodBytesMax });
     const damaged = outbox.#load();
     const changes = damaged.map((key): Change => ({ table, key, value: undefined }));
     if (!stored) changes.push(idChange(id));
@@ -90,6 +107,11 @@ export class Outbox {
     return this.#bytes;
   }
 
+  /** Entries that wait for a central that knows their kind. */
+  get notUnderstood(): number {
+    return this.#notUnderstood.size;
+  }
+
   /**
    * Puts a fact in, instead of the former one of its subject. Resolves when it is durable.
    * @param also written together with it, so that neither is ever durable without the other
@@ -107,17 +129,20 @@ export class Outbox {
     const former = [...sequences];
     sequences.add(sequence);
     const gone = leaving(this.#entries.values(), this.#bytes + fact.value.length - this.#ports.bytesMax);
-    const why = `it gave way: the outbox holds ${this.#ports.bytesMax} bytes, and central took nothing for too long`;
+    const reason = `it gave way: the outbox holds ${this.#ports.bytesMax} bytes, and central took nothing for too long`;
+    const waiting = this.#notUnderstood.forget(subjectOf(entry));
     try {
       await this.#ports.disk.write([
         ...also,
         ...gone.map((e): Change => ({ table, key: keyOf(e.sequence), value: undefined })),
-        ...this.#aside(gone.map((e) => ({ sequence: e.sequence, reason: why }))),
+        ...this.#aside(gone.map((e) => ({ entry: e, reason }))),
+        ...waiting.changes,
         { table, key: keyOf(sequence), value: toBinary(ReportEntrySchema, entry) },
         { table: metaTable, key: "sequence", value: new TextEncoder().encode(`${sequence}`) },
         ...former.map((s): Change => ({ table, key: keyOf(s), value: undefined })),
       ]);
     } catch (error) {
+      waiting.undo();
       this.#forget(entry);
       throw error;
     }
@@ -145,21 +170,62 @@ export class Outbox {
 
   /**
    * Forgets every entry up to and including the sequence.
-   * @param rejected those among them that central will never take: kept aside with the reason, the latest 256
+   * @param rejected those among them that central does not take: kept aside with the reason, the latest 256, or until central knows
+   *   their kind
    */
-  async acknowledge(sequence: bigint, rejected: readonly Pick<RejectedEntry, "sequence" | "reason">[] = []) {
+  async acknowledge(sequence: bigint, rejected: readonly Rejected[] = []) {
     if (sequence > this.#sequence) return await this.becomeAnother();
     const done = [...this.#entries.values()].filter((entry) => entry.sequence <= sequence);
     if (done.length === 0) return;
-    await this.#ports.disk.write([
-      ...done.map((e): Change => ({ table, key: keyOf(e.sequence), value: undefined })),
-      ...this.#aside(rejected),
-    ]);
+    const named = rejected.flatMap(({ sequence, reason, unknownKind = false }) => {
+      const entry = this.#entries.get(sequence);
+      return entry ? [{ entry, reason, unknownKind }] : [];
+    });
+    const waiting = this.#wait(named.filter((r) => r.unknownKind).map(({ entry }) => entry));
+    const reason = `it gave way: ${this.#ports.notUnderstoodBytesMax} bytes wait for a central that knows their kinds`;
+    const dead = named.filter((r) => !r.unknownKind);
+    try {
+      await this.#ports.disk.write([
+        ...done.map((e): Change => ({ table, key: keyOf(e.sequence), value: undefined })),
+        ...waiting.changes,
+        ...this.#aside([...dead, ...waiting.gone.map((entry) => ({ entry, reason }))]),
+      ]);
+    } catch (error) {
+      waiting.undo();
+      throw error;
+    }
     for (const entry of done) this.#drop(entry.sequence);
   }
 
+  #wait(entries: readonly ReportEntry[]): ReturnType<NotUnderstood["keep"]> {
+    const kinds = [...new Set(entries.map(({ kind }) => kind))];
+    for (const kind of kinds) {
+      // Once, and again after a central knew it.
+      if (this.#notUnderstood.subjectsOf([kind]).length === 0) this.#ports.log.warn("report-not-understood", { kind });
+    }
+    // One that is followed by a newer fact of its subject is not told any more.
+    return this.#notUnderstood.keep(entries.filter((e) => [...this.#sequencesOf(e)].every((s) => s <= e.sequence)));
+  }
+
+  /** Central takes these kinds: what waited for that is put in anew, in its order. Resolves when it is durable. */
+  async offerAgain(kinds: readonly string[]): Promise<void> {
+    const subjects = this.#notUnderstood.subjectsOf(kinds);
+    if (subjects.length > 0) this.#ports.log.info("report-understood", { entries: subjects.length });
+    for (let at = 0; at < subjects.length; at += offeredAtOnce) {
+      const some = subjects.slice(at, at + offeredAtOnce);
+      await Promise.all(
+        some.map(async (subject) => {
+          const entry = this.#notUnderstood.get(subject);
+          if (!entry) return;
+          const { kind, id, value, seenAt } = entry;
+          await this.put({ kind, id, value, seenMs: seenAt ? timestampMs(seenAt) : 0 });
+        }),
+      );
+    }
+  }
+
   /** What central refused, oldest first. */
-  rejected(): readonly { readonly entry: ReportEntry; readonly reason: string }[] {
+  rejected(): readonly DeadLetter[] {
     return Array.from(this.#ports.disk.entries(rejectedTable), ([, bytes]) => {
       const entry = decodeEntry(bytes.subarray(4 + lengthOf(bytes)));
       const reason = new TextDecoder().decode(bytes.subarray(4, 4 + lengthOf(bytes)));
@@ -167,15 +233,13 @@ export class Outbox {
     }).flat();
   }
 
-  #aside(rejected: readonly Pick<RejectedEntry, "sequence" | "reason">[]): Change[] {
-    if (rejected.length === 0) return [];
+  #aside(letters: readonly DeadLetter[]): Change[] {
+    if (letters.length === 0) return [];
     const { disk, log } = this.#ports;
     const kept = Array.from(disk.entries(rejectedTable), ([key]) => key);
-    const added = rejected.flatMap(({ sequence, reason }): Change[] => {
-      const entry = this.#entries.get(sequence);
-      if (!entry) return [];
+    const added = letters.map(({ entry, reason }): Change => {
       log.error("report-rejected", { kind: entry.kind, id: entry.id, reason });
-      return [{ table: rejectedTable, key: keyOf(sequence), value: rejectedRow(entry, reason) }];
+      return { table: rejectedTable, key: keyOf(entry.sequence), value: rejectedRow(entry, reason) };
     });
     const surplus = kept.slice(0, Math.max(0, kept.length + added.length - rejectedMax));
     return [...added, ...surplus.map((key): Change => ({ table: rejectedTable, key, value: undefined }))];
@@ -250,11 +314,6 @@ export class Outbox {
     return damaged;
   }
 }
-
-const subjectOf = ({ kind, id }: { readonly kind: string; readonly id: string }): string => `${kind}/${id}`;
-
-/** Text that sorts as the number does. */
-const keyOf = (sequence: bigint): string => `${sequence}`.padStart(sequenceDigits, "0");
 
 const idChange = (id: string): Change => ({ table: metaTable, key: "id", value: new TextEncoder().encode(id) });
 

@@ -37,7 +37,7 @@ export const certificateStatus = ({ untilMs, renewAtMs, problem }: JoinStatus): 
 export const imageStatus = ({ id, url }: Image, files: Pick<BootFiles, "isHere" | "problem">): ImageStatus =>
   create(ImageStatusSchema, { id, atHand: files.isHere(url), problem: files.problem(url) ?? "" });
 
-export function outboxSummary(outbox: Pick<Outbox, "pending" | "rejected">): OutboxSummary {
+export function outboxSummary(outbox: Pick<Outbox, "pending" | "rejected" | "notUnderstood">): OutboxSummary {
   const kinds = new Map<string, { kind: string; entries: number; bytes: bigint }>();
   let oldest: Timestamp | undefined;
   for (const { kind, value, seenAt } of outbox.pending(Number.POSITIVE_INFINITY)) {
@@ -49,6 +49,7 @@ export function outboxSummary(outbox: Pick<Outbox, "pending" | "rejected">): Out
     kinds: [...kinds.values()].sort((a, b) => (a.kind < b.kind ? -1 : 1)),
     ...(oldest && { oldestAt: oldest }),
     deadLetters: outbox.rejected().length,
+    notUnderstood: outbox.notUnderstood,
   });
 }
 
