@@ -280,3 +280,36 @@ test("an item whose content cannot be read is as if it were not there, and named
   assert.equal(ledger.list("size", SizeSchema).length, 1);
   assert.ok(events.includes("ledger-item-undecodable"));
 });
+
+test("kinds and fields that only a newer agent knows are kept, change with what central tells, and are there after its upgrade", async () => {
+  const { disk, ledger, changed, events } = opened();
+  // Field 2000 of both messages, a varint.
+  const later = (n: number) => Uint8Array.of(0x80, 0x7d, n);
+  const weather = (id: string, revision: bigint, n: number) =>
+    item(id, revision, {
+      kind: "weather",
+      value: Uint8Array.of(...toBinary(SizeSchema, create(SizeSchema, { id })), ...later(n)),
+    });
+  const coming = await ledger.begin(at(3n));
+  await coming.add([
+    Uint8Array.of(...bytesOf(weather("rain", 1n, 1)), ...later(9)),
+    bytesOf(weather("storm", 2n, 2)),
+    bytesOf(item("a", 3n)),
+  ]);
+  await coming.finish();
+  await ledger.applyDelta(4n, [weather("storm", 4n, 4), weather("fog", 4n, 5)]);
+  assert.deepEqual([changed.at(-1), events], ["weather/fog", []]);
+  assert.deepEqual(
+    ledger.driftFrom(
+      digestItems([weather("rain", 1n, 1), weather("storm", 4n, 4), weather("fog", 4n, 5), item("a", 3n)]),
+    ),
+    [],
+  );
+  const upgraded = opened(disk).ledger;
+  assert.deepEqual(
+    upgraded
+      .list("weather", SizeSchema)
+      .map(({ id, $unknown }) => `${id} ${$unknown?.[0]?.no} ${$unknown?.[0]?.data[0]}`),
+    ["fog 2000 5", "rain 2000 1", "storm 2000 4"],
+  );
+});
