@@ -124,7 +124,7 @@ export async function composeAgent<Cache extends FileCache>(
   lifetime.onStop("bmcs", () => directory.close());
   const { control, report } = switchOf(settings, ports, site);
   const audit = new AuditTrail({ disk, outbox, clock, log });
-  const orders = new LocalOrders({ site, audit, wake: observed, random });
+  const orders = new LocalOrders({ site, audit, wake: observed });
   const reconciler = reconcilerOf(settings, ports, { site, files, directory, control, orders });
   lifetime.onStop("reconciler", () => reconciler.stopped());
   const useBoot = () => {

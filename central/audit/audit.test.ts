@@ -21,7 +21,7 @@ import { membershipId } from "../identity/membership.ts";
 import { Lines } from "../io/testing/state-rehearsal.ts";
 import { kinds } from "../store/kinds.ts";
 import { type TestCentral, testCentral } from "../testing/central.ts";
-import { boundPerMinute } from "./bound.ts";
+import { refusedBounds } from "./interceptor.ts";
 import { traceLabels } from "./trace.ts";
 
 let central: TestCentral;
@@ -146,12 +146,12 @@ describe("a call that is refused", () => {
 
   test("and calls without a token are written down up to a bound in each minute, and the log says how many were not", async () => {
     const call = () => central.anonymous(MethodService).list({});
-    for (let n = 0; n < boundPerMinute.source + 5; n++) await call();
+    for (let n = 0; n < refusedBounds.source + 5; n++) await call();
     const method = "/metalstack.api.v2.MethodService/List";
-    assert.equal((await all({ method, limit: 1000 })).length, boundPerMinute.source * 2);
+    assert.equal((await all({ method, limit: 1000 })).length, refusedBounds.source * 2);
     central.clock.advance(60_000);
     await call();
-    assert.equal((await all({ method, limit: 1000 })).length, boundPerMinute.source * 2 + 2);
+    assert.equal((await all({ method, limit: 1000 })).length, refusedBounds.source * 2 + 2);
     const said = log.lines.filter((line) => line.event === "audit-refused-calls-left-out");
     assert.deepEqual(
       said.map((line) => line.fields),

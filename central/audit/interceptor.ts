@@ -13,15 +13,18 @@ import { AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import type { Random } from "#lib/random.ts";
+import { RefusedBound } from "#lib/refused-bound.ts";
 import { peerKey } from "#lib/rpc/peer.ts";
 import { callerKey } from "../access/caller.ts";
 import { methodName, noSubject, type Rule, subjectOf } from "../access/rule.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import { bodyOf, failureBody } from "./body.ts";
-import { RefusedBound } from "./bound.ts";
 import type { Recorder } from "./recorder.ts";
 import { type Call, rolesInUse, tenantAbout, traceOf } from "./trace.ts";
+
+/** Calls of those without a right or a token that are written down. */
+export const refusedBounds = { windowMs: 60_000, source: 60, all: 600 } as const;
 
 export interface AuditingPorts {
   readonly rules: ReadonlyMap<string, Rule>;
@@ -44,7 +47,7 @@ const underwayKey: ContextKey<Underway | undefined> = createContextKey<Underway 
 });
 
 export function auditing(ports: AuditingPorts): Auditing {
-  const bound = new RefusedBound();
+  const bound = new RefusedBound(refusedBounds);
   const around: Interceptor = (next) => async (request) => {
     const rule = ports.rules.get(methodName(request.method));
     if (!rule?.isAudited) return next(request);

@@ -12,10 +12,14 @@ import { takeAudit } from "../sync/take-audit.ts";
 import { keepSiteTraces, partitionOf } from "./site-traces.ts";
 import { timeOf } from "./trace.ts";
 
+/** The body of those whose caller nobody knows. */
+const stranger = "{}";
+
 /** A later one has the lower uuid, so the oldest is not the first by its id. */
 function trace(n: number, body = ""): AuditTrace {
   const uuid = `${`${99_999_999 - n}`.padStart(8, "0")}-0000-4000-8000-000000000000`;
-  return create(AuditTraceSchema, { uuid, timestamp: timestampFromMs(n), phase: AuditPhase.REQUEST, body });
+  const user = body === stranger ? "" : "site:alice";
+  return create(AuditTraceSchema, { uuid, timestamp: timestampFromMs(n), phase: AuditPhase.REQUEST, user, body });
 }
 
 /** A central that knows the partitions lab and far, and what it has of their people. */
@@ -56,6 +60,19 @@ describe("of what people did on a site", () => {
     const now = kept("lab");
     assert.deepEqual([now.length, now[0], now.at(-1)], [siteTrail.traces, 1002, siteTrail.traces * 1.1 + 1]);
     assert.equal(kept("far").length, 200, "nobody else's gave way");
+  });
+
+  test("attempts of strangers give way first, however late they are", async (t) => {
+    const { told, kept, until } = await central(t);
+    const { traces, strangers } = siteTrail;
+    await told("lab", 1, 9_000);
+    await told("lab", 9_001, traces * 1.1 + 1, stranger);
+    await until(() => kept("lab").length <= traces);
+    const now = kept("lab");
+    assert.deepEqual(
+      [now.length, now[0], now[8_999], now[9_000]],
+      [9_000 + strangers, 1, 9_000, traces * 1.1 + 2 - strangers],
+    );
   });
 
   test("central keeps no fewer bytes than their agent, and not many more", async (t) => {

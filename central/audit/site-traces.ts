@@ -1,5 +1,5 @@
 // What people did on site, kept for each partition by itself: one in which much is done takes no room from the others.
-import { siteTrail } from "#domain/audit/site-trail.ts";
+import { isOfStranger, siteTrail } from "#domain/audit/site-trail.ts";
 import type { AuditTrace } from "#gen/metalstack/api/v2/audit_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
@@ -64,10 +64,12 @@ export async function keepSiteTraces({ state, clock, log }: Ports, signal: Abort
 /** Ids of the oldest, without which the rest is what is kept. @param rows in any order */
 function surplus(rows: readonly { readonly id: string; readonly value: AuditTrace }[]): readonly string[] {
   let left: Sum = kept;
+  let strangers = siteTrail.strangers;
   const newestFirst = rows.toSorted((a, b) => timeOf(b.value) - timeOf(a.value) || b.value.phase - a.value.phase);
-  const stays = newestFirst.findIndex(({ value }) => {
+  const gone = newestFirst.filter(({ value }) => {
+    if (isOfStranger(value) && --strangers < 0) return true;
     left = sums.without(left, { traces: 1, bytes: traceBytes(value) });
     return left.traces < 0 || left.bytes < 0;
   });
-  return stays < 0 ? [] : newestFirst.slice(stays).map(({ id }) => id);
+  return gone.map(({ id }) => id);
 }

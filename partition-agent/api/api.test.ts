@@ -7,6 +7,7 @@ import { machineLabel } from "#domain/ip/machine-label.ts";
 import { asnTag, chassisTag, rackTag } from "#domain/machine/tags.ts";
 import { type Budget, BudgetSchema, BudgetUseSchema, LocalMachineSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { type MachineDesired, MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { AuditPhase } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { MachineFRUSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { dayMs } from "#lib/durations.ts";
 import { keyHeader, replayedHeader } from "#lib/rpc/idempotency-key.ts";
@@ -163,6 +164,23 @@ test("who may not is kept out, and so is everybody when central was not heard fo
   await assert.rejects(ann.machines.list(elsewhere), refused(Code.PermissionDenied, /has no budget/));
   agent.clock.advance(accessAgeMaxMs + dayMs);
   await assert.rejects(ann.machines.list({ project }), refused(Code.Unauthenticated, /15 days ago/));
+});
+
+test("who is kept out of what is audited is on record: by name where the token is known, and not for looking", async () => {
+  const { as, audit } = await place();
+  await assert.rejects(as("vic").machines.create(wanted));
+  await assert.rejects(as("eve").machines.delete({ uuid: uuidA, project }));
+  await assert.rejects(as("eve").machines.list({ project }));
+  await assert.rejects(as("ann").machines.create({ ...wanted, name: "\u0000" }));
+  const ends = audit.newest(99).filter(({ phase }) => phase === AuditPhase.RESPONSE);
+  assert.deepEqual(
+    ends.map(({ user, method, resultCode }) => [user, method.split("/").at(-1), resultCode]),
+    [
+      ["ann", "Create", Code.InvalidArgument],
+      ["", "Delete", Code.PermissionDenied],
+      ["vic", "Create", Code.PermissionDenied],
+    ],
+  );
 });
 
 test("an agent whose outbox is another one gives nothing away, and leaves the machines alone", async () => {

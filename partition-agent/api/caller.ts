@@ -1,4 +1,10 @@
-import { type ContextKey, createContextKey, type HandlerContext, type Interceptor } from "@connectrpc/connect";
+import {
+  type ContextKey,
+  type ContextValues,
+  createContextKey,
+  type HandlerContext,
+  type Interceptor,
+} from "@connectrpc/connect";
 import { bug } from "#lib/bug.ts";
 import type { Clock } from "#lib/clock.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -20,8 +26,9 @@ export function peopleAccess(people: People, clock: Clock): Interceptor {
     const { project } = request.message as { readonly project?: unknown };
     try {
       const asked = typeof project === "string" ? project : "";
-      const user = await people.caller(request.header.get("authorization"), request.method, asked);
-      request.contextValues.set(callerKey, user);
+      const token = await people.caller(request.header.get("authorization"), asked);
+      request.contextValues.set(callerKey, token.user);
+      people.checkRole(token, request.method, asked);
     } catch (error) {
       if (error instanceof Refusal && error.code === "unauthenticated") wrong.note(address);
       throw error;
@@ -30,5 +37,8 @@ export function peopleAccess(people: People, clock: Clock): Interceptor {
   };
 }
 
+/** Login of the caller, whether or not it may; undefined as long as it has proven nothing. */
+export const userOf = (values: ContextValues): string | undefined => values.get(callerKey);
+
 export const callerOf = ({ values }: Pick<HandlerContext, "values">): string =>
-  values.get(callerKey) ?? bug("a method was reached past the access check");
+  userOf(values) ?? bug("a method was reached past the access check");

@@ -56,10 +56,10 @@ export class People {
 
   /**
    * @param authorization the header's value
-   * @returns login of the token's user
-   * @throws Refusal "unauthenticated" for a token that is no good, "denied" for one that may not
+   * @returns the token, as central last told of it
+   * @throws Refusal "unauthenticated" for a token that is no good, "denied" for one of which nothing is known
    */
-  async caller(authorization: string | null, method: DescMethod, project: string): Promise<string> {
+  async caller(authorization: string | null, project: string): Promise<TokenAccess> {
     const token = /^Bearer (\S+)$/i.exec(authorization ?? "")?.[1];
     if (token === undefined) throw refused("a token is wanted");
     const { ledger, partition, clock } = this.#site;
@@ -77,11 +77,14 @@ export class People {
       throw new Refusal("denied", "the token is revoked, or had no role in the project when central was last heard", {
         reason: "ACCESS",
       });
-    if (!mayCall(known, method)) {
-      const text = `${method.parent.typeName}.${method.name} wants another role in project ${project}`;
-      throw new Refusal("denied", text, { reason: "ACCESS" });
-    }
-    return known.user;
+    return known;
+  }
+
+  /** @throws Refusal "denied" for a token that may not */
+  checkRole(token: TokenAccess, method: DescMethod, project: string): void {
+    if (mayCall(token, method)) return;
+    const text = `${method.parent.typeName}.${method.name} wants another role in project ${project}`;
+    throw new Refusal("denied", text, { reason: "ACCESS" });
   }
 
   #checkAge(): void {

@@ -4,13 +4,13 @@ import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
 import type { Random } from "#lib/random.ts";
-import { peerKey } from "#lib/rpc/peer.ts";
 import { refusals } from "#lib/rpc/refusal-to-connect.ts";
 import { validation } from "#lib/rpc/validation.ts";
 import type { Site } from "../boot/site.ts";
 import type { Budgets } from "../budget/budgets.ts";
 import type { Act, AuditTrail } from "../site/audit.ts";
-import { callerOf, peopleAccess } from "./caller.ts";
+import { refusedActs, actOf as siteActOf } from "../site/refused-acts.ts";
+import { peopleAccess, userOf } from "./caller.ts";
 import { ipService } from "./ip-service.ts";
 import { machineService } from "./machine-service.ts";
 import { networkService } from "./network-service.ts";
@@ -39,10 +39,11 @@ export const peopleRoutes =
 
 /** Outermost first. @param validate of `peopleServices`; to compile their rules takes longer than a call */
 export const peopleInterceptors = (
-  { site, people, random }: ForPeople,
+  { site, people, audit, random }: ForPeople,
   validate: Interceptor = validation(peopleServices),
 ): readonly Interceptor[] => [
   refusals({ random, log: site.log }),
+  refusedActs({ audit, random, userOf }),
   peopleAccess(people, site.clock),
   validate,
   keysRefused,
@@ -50,10 +51,5 @@ export const peopleInterceptors = (
 ];
 
 /** @param body what of the request may be written down */
-export const actOf = ({ random }: ForPeople, context: HandlerContext, body: Record<string, string>): Act => ({
-  id: random.uuid(),
-  user: callerOf(context),
-  address: context.values.get(peerKey).address,
-  method: `/${context.service.typeName}/${context.method.name}`,
-  body,
-});
+export const actOf = ({ random }: ForPeople, context: HandlerContext, body: Record<string, string>): Act =>
+  siteActOf({ random, userOf }, context, body);

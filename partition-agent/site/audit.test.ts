@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromBinary } from "@bufbuild/protobuf";
 import { AuditPhase, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
+import { hourMs } from "#lib/durations.ts";
 import { silentLog } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { openAgent, type TestAgent } from "../testing/site.ts";
@@ -72,6 +73,29 @@ test("the oldest traces give way when the trail is as long as it may be, in byte
   const kept = (of: AuditTrail) => of.newest(99).map(({ uuid }) => uuid);
   assert.deepEqual(kept(trail), ["4", "3"]);
   assert.deepEqual(kept(trailOf(await openAgent(agent))), ["4", "3"]);
+});
+
+test("strangers who try again and again are written down within a bound, and take no room but each other's", async () => {
+  const agent = await openAgent();
+  const trail = trailOf(agent);
+  const refusal = new Refusal("unauthenticated", "the call carries no token of this site");
+  await trail.acting(act("a"), async () => {});
+  const knocks = async (of: AuditTrail, address: string) => {
+    for (let n = 0; n < 25; n++) await of.turnedAway({ ...act(`s${n}`), user: "", address }, refusal);
+  };
+  await knocks(trail, "10.0.0.1");
+  assert.equal(trail.newest(999).length, 2 + 2 * 20);
+  for (let hours = 0; hours < 10; hours++) {
+    for (const address of ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]) await knocks(trail, address);
+    agent.clock.advance(hourMs);
+  }
+  const again = trailOf(await openAgent(agent));
+  for (const of of [trail, again]) {
+    const kept = of.newest(9_999);
+    assert.deepEqual([kept.length, kept.filter(({ user }) => user === "").length], [1_002, 1_000]);
+  }
+  await knocks(again, "10.0.0.1");
+  assert.equal(again.newest(9_999).length, 1_002);
 });
 
 test("nothing is done when the disk does not take the first trace", async () => {

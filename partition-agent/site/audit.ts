@@ -1,20 +1,26 @@
 // What people on site do, written down before it is done and again when it has ended, and on its way to central.
-// Invariant: an act whose first trace is not durable is not done.
+// Invariants: an act whose first trace is not durable is not done; what is refused is written down as well.
 import { create, fromBinary, type JsonObject, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { Code } from "@connectrpc/connect";
-import { siteTrail } from "#domain/audit/site-trail.ts";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { isOfStranger, siteTrail } from "#domain/audit/site-trail.ts";
 import { AuditPhase, type AuditTrace, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Change, Disk } from "#lib/disk.ts";
+import { hourMs } from "#lib/durations.ts";
 import type { Log } from "#lib/log.ts";
 import { reasonOf } from "#lib/reason-of.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { RefusedBound } from "#lib/refused-bound.ts";
 import { connectErrorOf } from "#lib/rpc/refusal-to-connect.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 
 const table = "site-audit";
+/** Attempts that are written down of those who may not act at all. */
+const refusedBounds = { windowMs: hourMs, source: 20, all: 60 } as const;
 const sequenceDigits = 20;
+/** Behind the sequence in the key of a stranger's trace. */
+const strangersMark = "?";
 
 /** One thing that a person has asked for. */
 export interface Act {
@@ -38,6 +44,7 @@ export class AuditTrail {
   readonly #ports: AuditPorts;
   /** Bytes of each trace by its key, oldest first. */
   readonly #rows = new Map<string, number>();
+  readonly #bound = new RefusedBound(refusedBounds);
   #bytes = 0;
   #sequence = 0n;
 
@@ -45,7 +52,8 @@ export class AuditTrail {
     this.#ports = ports;
     for (const [key, value] of ports.disk.entries(table)) {
       this.#keep(key, value.length);
-      if (/^\d+$/.test(key)) this.#sequence = BigInt(key);
+      const [digits] = /^\d+/.exec(key) ?? [];
+      if (digits !== undefined) this.#sequence = BigInt(digits);
     }
   }
 
@@ -67,10 +75,24 @@ export class AuditTrail {
     try {
       return check();
     } catch (error) {
-      await this.begun(act);
-      await this.#failed(act, error);
+      await this.refused(act, error);
       throw error;
     }
+  }
+
+  /** Writes down what was refused before anybody acted. @throws as `begun` */
+  async refused(act: Act, error: unknown): Promise<void> {
+    await this.begun(act);
+    await this.#failed(act, error);
+  }
+
+  /** The same for who may not act at all, within a bound: whoever comes again and again cannot fill the trail. */
+  async turnedAway(act: Act, error: unknown): Promise<void> {
+    const { clock, log } = this.#ports;
+    if (!this.#bound.admits(act.user || act.address, clock.monotonicMs())) return;
+    const acts = this.#bound.takeLeftOut();
+    if (acts > 0) log.warn("audit-refused-acts-left-out", { acts });
+    await this.refused(act, error);
   }
 
   /**
@@ -105,8 +127,8 @@ export class AuditTrail {
   }
 
   async #failed(act: Act, error: unknown): Promise<void> {
-    const text = error instanceof Refusal ? error.message : "internal error; the agent's log has it";
-    await this.ended(act, text, [], error instanceof Refusal ? connectErrorOf(error).code : Code.Internal);
+    const { rawMessage, code } = toldOf(error);
+    await this.ended(act, rawMessage, [], code);
   }
 
   #traceOf({ id, user, address, method, body }: Act, phase: AuditPhase): AuditTrace {
@@ -123,26 +145,30 @@ export class AuditTrail {
 
   async #note(trace: AuditTrace, also: readonly Change[]): Promise<void> {
     const { outbox, clock } = this.#ports;
-    const key = `${++this.#sequence}`.padStart(sequenceDigits, "0");
+    const digits = `${++this.#sequence}`.padStart(sequenceDigits, "0");
+    const key = isOfStranger(trace) ? `${digits}${strangersMark}` : digits;
     const value = toBinary(AuditTraceSchema, trace);
-    const surplus = this.#surplus(value.length);
+    const surplus = this.#surplus(key, value.length);
     // An id of its own, so that the outbox takes it for a subject of its own and keeps each.
     await outbox.put({ kind: "audit", id: `${trace.uuid}/${trace.phase}`, value, seenMs: clock.wallMs() }, [
       { table, key, value },
-      ...surplus.map((old): Change => ({ table, key: old, value: undefined })),
+      ...Array.from(surplus, (old): Change => ({ table, key: old, value: undefined })),
       ...also,
     ]);
     for (const old of surplus) this.#drop(old);
     this.#keep(key, value.length);
   }
 
-  /** The oldest traces that a new one of so many bytes takes the place of. */
-  #surplus(bytes: number): readonly string[] {
-    const gone: string[] = [];
-    let [rows, left] = [this.#rows.size + 1, this.#bytes + bytes];
-    for (const [key, length] of this.#rows) {
+  /** The oldest traces that a new one of so many bytes takes the place of; a stranger's takes that of another stranger's first. */
+  #surplus(key: string, bytes: number): ReadonlySet<string> {
+    const strangers = isStrangers(key) ? [...this.#rows.keys()].filter(isStrangers) : [];
+    const gone = new Set(strangers.slice(0, Math.max(0, strangers.length + 1 - siteTrail.strangers)));
+    let [rows, left] = [this.#rows.size + 1 - gone.size, this.#bytes + bytes];
+    for (const old of gone) left -= this.#rows.get(old) ?? 0;
+    for (const [old, length] of this.#rows) {
       if (rows <= siteTrail.traces && left <= siteTrail.bytes) break;
-      gone.push(key);
+      if (gone.has(old)) continue;
+      gone.add(old);
       rows--;
       left -= length;
     }
@@ -168,4 +194,13 @@ export class AuditTrail {
       return undefined;
     }
   }
+}
+
+const isStrangers = (key: string): boolean => key.endsWith(strangersMark);
+
+/** What the caller is told of it, and so the trail. */
+function toldOf(error: unknown): ConnectError {
+  if (error instanceof ConnectError) return error;
+  if (error instanceof Refusal) return connectErrorOf(error);
+  return new ConnectError("internal error; the agent's log has it", Code.Internal);
 }

@@ -1,5 +1,4 @@
-import { type ContextKey, createContextKey, type HandlerContext } from "@connectrpc/connect";
-import { bug } from "#lib/bug.ts";
+import { type ContextKey, type ContextValues, createContextKey } from "@connectrpc/connect";
 
 /** Who calls the local API. What is proven is the way in; the name is what the caller's program says. */
 export interface SiteCaller {
@@ -14,9 +13,8 @@ export const callerKey: ContextKey<SiteCaller | undefined> = createContextKey<Si
   description: "who calls the local API",
 });
 
-/** The caller that the access interceptor has let in. */
-export const callerOf = (context: HandlerContext): SiteCaller =>
-  context.values.get(callerKey) ?? bug(`${context.method.name} was called past the access check`);
-
-/** As orders and audit traces name the caller: `site:alice`, or `site-token:alice`. */
-export const issuerOf = ({ name, via }: SiteCaller): string => `${via === "socket" ? "site" : "site-token"}:${name}`;
+/** As orders and audit traces name the caller, `site:alice` or `site-token:alice`; undefined until the access interceptor let it in. */
+export function userOf(values: ContextValues): string | undefined {
+  const caller = values.get(callerKey);
+  return caller && `${caller.via === "socket" ? "site" : "site-token"}:${caller.name}`;
+}

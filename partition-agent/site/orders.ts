@@ -15,11 +15,9 @@ import {
 import type { MachineBMCCommand as Command } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { linkedSignal } from "#lib/linked-signal.ts";
 import { noLonger } from "#lib/no-longer.ts";
-import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Site } from "../boot/site.ts";
 import type { Act, AuditTrail } from "./audit.ts";
-import { issuerOf, type SiteCaller } from "./caller.ts";
 import type { MachineRecord } from "./machine.ts";
 
 const table = "site-order";
@@ -46,7 +44,6 @@ export interface LocalOrdersPorts {
   readonly audit: AuditTrail;
   /** Lets the reconciler look at a machine. */
   readonly wake: (uuid: string) => void;
-  readonly random: Random;
 }
 
 export class LocalOrders {
@@ -69,17 +66,16 @@ export class LocalOrders {
     return this.#ended.get(id);
   }
 
-  /** Resolves when the order is durable. @throws Refusal */
-  async give(caller: SiteCaller, machine: MachineRecord, command: Command): Promise<BmcOrder> {
-    const { audit, random, wake } = this.#ports;
+  /** Resolves when the order is durable; its id is the act's. @throws Refusal */
+  async give(asked: Pick<Act, "id" | "user" | "address">, machine: MachineRecord, command: Command): Promise<BmcOrder> {
+    const { audit, wake } = this.#ports;
     const { uuid } = machine;
-    const id = random.uuid();
-    const act = actOf({ id, uuid, command, user: issuerOf(caller), address: caller.address });
+    const act = actOf({ ...asked, uuid, command });
     const open = await audit.checking(act, () => this.#take(act, machine, command));
     try {
       await audit.begun(act, [{ table, key: keyOf(open), value: toBinary(BmcOrderSchema, open.order) }]);
     } catch (error) {
-      this.#open.delete(id);
+      this.#open.delete(act.id);
       throw error;
     }
     open.isDurable = true;

@@ -2,6 +2,8 @@ import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
 import { refusals } from "#lib/rpc/refusal-to-connect.ts";
 import { validation } from "#lib/rpc/validation.ts";
+import { userOf } from "./caller.ts";
+import { refusedActs } from "./refused-acts.ts";
 import { type OnSite, siteService } from "./service.ts";
 
 // Once for both ways in: compiling the rules takes longer than a call.
@@ -15,8 +17,9 @@ export const onSiteRoutes =
   };
 
 /** Outermost first. @param access lets the caller in and says who it is */
-export const onSiteInterceptors = ({ site, random }: OnSite, access: Interceptor): readonly Interceptor[] => [
+export const onSiteInterceptors = ({ site, audit, random }: OnSite, access: Interceptor): readonly Interceptor[] => [
   refusals({ random, log: site.log }),
+  refusedActs({ audit, random, userOf }),
   access,
   checkedRequests,
 ];

@@ -2,18 +2,24 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, getOption } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { SiteMachineState as State } from "#gen/holdfast/site/v1/machine_pb.ts";
 import { type OpenConsoleResponse, SiteService } from "#gen/holdfast/site/v1/site_pb.ts";
 import { Auditing, auditing } from "#gen/metalstack/api/v2/common_pb.ts";
 import { MachineBMCCommand as Command, MachineBMCSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Bell } from "#lib/bell.ts";
+import { silentLog } from "#lib/log.ts";
 import { parseIpv4 } from "#lib/net/ipv4.ts";
 import { checked } from "#lib/result.ts";
+import { Seeded } from "#lib/seeded.ts";
 import type { Lease } from "#pxe-boot/dhcp/lease.ts";
 import type { ConsoleOptions, ServerConsole } from "../bmc/serial-console.ts";
 import { installed, macA, openAgent, refusalOf, start, until, uuidA, uuidB, waiting } from "../testing/site.ts";
-import { alice, onSiteOf } from "./testing/on-site.ts";
+import { tokenAccess } from "./access.ts";
+import type { AuditTrail } from "./audit.ts";
+import { SiteCredential } from "./credential.ts";
+import { onSiteInterceptors, onSiteRoutes } from "./router.ts";
+import { alice, onSiteOf, ordered } from "./testing/on-site.ts";
 
 const noBmc = () => undefined;
 
@@ -181,6 +187,82 @@ test("a console that the BMC refuses is a refusal with its words, and written do
   const refused = await refusalOf(shown(client.openConsole({ machine: uuidA }, alice)));
   assert.match(refused, /^BMC_FAILED: the console of machine .*: refused with 0x80: somebody else has the console/);
   assert.match(audit.newest(1)[0]?.body ?? "", /somebody else has the console/);
+});
+
+/** Users, codes and bodies of the newest traces, oldest first. */
+const written = (audit: AuditTrail, traces: number) =>
+  audit
+    .newest(traces)
+    .toReversed()
+    .map(({ user, resultCode, body }) => [user, resultCode, body]);
+
+test("an act that names an unknown machine is on record, with what it named and why it was refused", async () => {
+  const { client, audit } = onSiteOf(await openAgent(), noBmc);
+  const command = Command.MACHINE_BMC_COMMAND_OFF;
+  const text = "no machine here has the uuid, MAC address, hostname or name rack7";
+  const calls = [
+    [() => ordered(client, command, "rack7"), { machine: "rack7", command: "off" }],
+    [() => shown(client.openConsole({ machine: "rack7" }, alice)), { machine: "rack7" }],
+  ] as const;
+  for (const [call, body] of calls) {
+    await assert.rejects(call());
+    assert.deepEqual(written(audit, 2), [
+      ["site:alice", undefined, JSON.stringify(body)],
+      ["site:alice", Code.NotFound, JSON.stringify({ ...body, error: text })],
+    ]);
+  }
+});
+
+test("a request that is no good is on record with its caller, whether its answer is one or a stream", async () => {
+  const { client, audit } = onSiteOf(await openAgent(), noBmc);
+  const bad = [
+    [() => ordered(client, Command.MACHINE_BMC_COMMAND_OFF, ""), "OrderBmc", /machine/],
+    [() => client.acceptHistory({ history: "" }, alice), "AcceptHistory", /history/],
+  ] as const;
+  for (const [call, method, why] of bad) {
+    await assert.rejects(call(), { code: Code.InvalidArgument });
+    const [end, begin] = audit.newest(2);
+    assert.deepEqual(
+      [begin?.user, begin?.method, begin?.uuid, end?.resultCode],
+      ["site:alice", `/holdfast.site.v1.SiteService/${method}`, end?.uuid, Code.InvalidArgument],
+    );
+    assert.match(end?.body ?? "", why);
+  }
+});
+
+test("who shows no token of the site, or a wrong one, is on record by address, and a mere look is not", async () => {
+  const agent = await openAgent();
+  const { on, audit } = onSiteOf(agent, noBmc);
+  const tokens: string[] = [];
+  const file = { path: "t", read: async () => undefined, write: async (text: string) => void tokens.push(text.trim()) };
+  const { disk, clock } = agent;
+  const credential = await SiteCredential.open({
+    disk,
+    random: new Seeded(1),
+    sha256: (text) => `hash of ${text}`,
+    file,
+  });
+  const transport = createRouterTransport(onSiteRoutes(on), {
+    router: { interceptors: [...onSiteInterceptors(on, tokenAccess(credential, { clock, log: silentLog }))] },
+  });
+  const client = createClient(SiteService, transport);
+  const withToken = (token: string) => ({ headers: { ...alice.headers, authorization: `Bearer ${token}` } });
+  await assert.rejects(client.rotateToken({}), { code: Code.Unauthenticated });
+  await assert.rejects(client.getStatus({}), { code: Code.Unauthenticated });
+  await assert.rejects(shown(client.openConsole({ machine: "x" }, withToken("wrong"))));
+  await assert.rejects(client.rotateToken({}, withToken(tokens[0]!)), { code: Code.FailedPrecondition });
+  assert.deepEqual(written(audit, 99), [
+    ["", undefined, "{}"],
+    ["", Code.Unauthenticated, '{"error":"the call carries no token of this site"}'],
+    ["", undefined, "{}"],
+    ["", Code.Unauthenticated, '{"error":"the token is not this site\'s"}'],
+    ["site-token:alice", undefined, "{}"],
+    [
+      "site-token:alice",
+      Code.FailedPrecondition,
+      '{"error":"this agent has no token: site.address is not configured"}',
+    ],
+  ]);
 });
 
 test("every call that its contract names as audited leaves two traces of its caller, and no other leaves any", async () => {

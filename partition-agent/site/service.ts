@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { bmcCommandName } from "#domain/machine/bmc-command.ts";
 import { bootTarget } from "#domain/machine/boot-target.ts";
 import {
   GetOutboxResponseSchema,
@@ -25,12 +26,13 @@ import type { JoinStatus } from "../identity/joiner.ts";
 import type { HoldReport } from "../ledger/hold.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { Act, AuditTrail } from "./audit.ts";
-import { callerOf, issuerOf } from "./caller.ts";
+import { userOf } from "./caller.ts";
 import type { Consoles } from "./consoles.ts";
 import type { SiteCredential } from "./credential.ts";
 import { findMachine } from "./find-machine.ts";
 import { type MachineRecord, siteMachine, siteState } from "./machine.ts";
 import type { LocalOrders } from "./orders.ts";
+import { actOf } from "./refused-acts.ts";
 import { certificateStatus, imageStatus, linkStatus, outboxSummary, stateCounts } from "./status.ts";
 
 const tracesUsual = 100;
@@ -66,6 +68,7 @@ export interface OnSite extends OnSiteParts {
 export function siteService(on: OnSite): ServiceImpl<typeof SiteService> {
   const { site, orders, audit } = on;
   const find = (word: string): MachineRecord => findMachine(word, recordsOf(site));
+  const acting = (context: HandlerContext, body: Act["body"]) => actOf({ ...on, userOf }, context, body);
   return {
     getStatus: async () => ({ status: await statusOf(on) }),
     listMachines: () => ({
@@ -83,13 +86,15 @@ export function siteService(on: OnSite): ServiceImpl<typeof SiteService> {
     },
     askBmc: ({ machine }, { signal }) => askBmc(on, find(machine), signal),
     async *orderBmc({ machine, command }, context) {
-      const record = find(machine);
-      const order = await orders.give(callerOf(context), record, command);
+      const act = acting(context, { machine, command: bmcCommandName(command) });
+      const record = await audit.checking(act, () => find(machine));
+      const order = await orders.give(act, record, command);
       yield* orderViews(on, record.uuid, order, context.signal);
     },
     async *openConsole({ machine, takeOver }, context) {
-      const { uuid } = find(machine);
-      yield* on.consoles.show(actOf(on, context, { machine: uuid }), { uuid, takeOver }, context.signal);
+      const act = acting(context, { machine });
+      const { uuid } = await audit.checking(act, () => find(machine));
+      yield* on.consoles.show({ ...act, body: { machine: uuid } }, { uuid, takeOver }, context.signal);
     },
     writeConsole: async ({ console, input, sendBreak }) => {
       await on.consoles.write(console, input, sendBreak);
@@ -99,12 +104,12 @@ export function siteService(on: OnSite): ServiceImpl<typeof SiteService> {
     getOutbox: () => outboxOf(on),
     listAudit: ({ limit }) => ({ traces: [...audit.newest(limit === 0 ? tracesUsual : limit)] }),
     acceptHistory: ({ history }, context) =>
-      audit.acting(actOf(on, context, { history }), async () => {
+      audit.acting(acting(context, { history }), async () => {
         await site.ledger.accept(history);
         return {};
       }),
     rotateToken: (_, context) =>
-      audit.acting(actOf(on, context, {}), async () => {
+      audit.acting(acting(context, {}), async () => {
         if (!on.credential) {
           throw new Refusal("precondition", "this agent has no token: site.address is not configured", {
             reason: "NO_TOKEN",
@@ -115,12 +120,6 @@ export function siteService(on: OnSite): ServiceImpl<typeof SiteService> {
       }),
   };
 }
-
-const actOf = ({ random }: OnSite, context: HandlerContext, body: Act["body"]): Act => {
-  const caller = callerOf(context);
-  const method = `/${context.service.typeName}/${context.method.name}`;
-  return { id: random.uuid(), user: issuerOf(caller), address: caller.address, method, body };
-};
 
 /** Every machine of which either half is known, by uuid. */
 function recordsOf(site: Site): readonly MachineRecord[] {

@@ -81,7 +81,6 @@ export function onSiteOf(agent: TestAgent, bmcOf: OnSite["bmcOf"], change: Parti
       site.bell.ring();
       reconciler.enqueue(uuid);
     },
-    random,
   });
   const on: OnSite = {
     version: "1.2.3",
