@@ -122,8 +122,8 @@ export async function composeAgent<Cache extends FileCache>(
     log,
   });
   lifetime.onStop("bmcs", () => directory.close());
-  const { control, report } = switchOf(settings, ports, site);
   const audit = new AuditTrail({ disk, outbox, clock, log });
+  const { control, report } = switchOf(settings, ports, site, audit);
   const orders = new LocalOrders({ site, audit, wake: observed });
   const reconciler = reconcilerOf(settings, ports, { site, files, directory, control, orders });
   lifetime.onStop("reconciler", () => reconciler.stopped());
@@ -304,15 +304,19 @@ async function forgetWaiting(observations: Observations): Promise<void> {
 
 function switchOf(
   { switch: at }: AgentSettings,
-  { switchDriver: driver, clock }: AgentPorts,
+  { switchDriver: driver, clock, random }: AgentPorts,
   site: Site,
+  audit: AuditTrail,
 ): { readonly control: PortControl; readonly report?: (signal: AbortSignal) => Promise<void> } {
   if (!at || !driver) return { control: unmanaged };
   const names = switchNames(site.ledger, at.provisioning);
   return {
     control: switchControl(driver, names, (mac) => site.observations.byMac(mac)?.uuid, clock),
     report: (signal) =>
-      reportSwitch({ ...site, ...at, driver, names, isTrusted: () => site.safeMode.why === undefined }, signal),
+      reportSwitch(
+        { ...site, ...at, driver, names, audit, random, isTrusted: () => site.safeMode.why === undefined },
+        signal,
+      ),
   };
 }
 

@@ -1,7 +1,7 @@
 // The site's switch as central shows it: its ports, where they belong, and which machine hangs on which.
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type SwitchDesired, SwitchDesiredSchema } from "#gen/holdfast/state/v1/switch_pb.ts";
+import { SwitchDesiredSchema } from "#gen/holdfast/state/v1/switch_pb.ts";
 import { MetaSchema } from "#gen/metalstack/api/v2/common_pb.ts";
 import {
   MachineConnectionSchema,
@@ -13,29 +13,19 @@ import {
   SwitchSchema,
 } from "#gen/metalstack/api/v2/switch_pb.ts";
 import { equalBytes } from "#lib/bytes.ts";
-import type { Clock } from "#lib/clock.ts";
-import type { Log } from "#lib/log.ts";
 import { reasonOf } from "#lib/reason-of.ts";
-import type { Ledger } from "../ledger/ledger.ts";
 import type { Observations } from "../observations/observations.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { SwitchNames } from "./control.ts";
-import { diffSwitch } from "./diff.ts";
-import type { SwitchDriver, SwitchState } from "./switch.ts";
+import { PortEffects, type PortEffectsPorts } from "./port-effects.ts";
+import type { SwitchState } from "./switch.ts";
 
-export interface SwitchReportPorts {
-  readonly partition: string;
+export interface SwitchReportPorts extends PortEffectsPorts {
   readonly rack: string;
   readonly managementAddress: string;
-  readonly driver: SwitchDriver;
   readonly names: SwitchNames;
-  readonly ledger: Ledger;
-  /** Whether what is remembered of central's wishes can be acted on. */
-  readonly isTrusted: () => boolean;
   readonly observations: Observations;
   readonly outbox: Outbox;
-  readonly clock: Clock;
-  readonly log: Log;
 }
 
 const readEveryMs = 10_000;
@@ -43,6 +33,7 @@ const readEveryMs = 10_000;
 /** Reads the switch again and again, reports what is new, and keeps its ports as they are wanted, until the signal aborts. */
 export async function reportSwitch(ports: SwitchReportPorts, signal: AbortSignal): Promise<void> {
   const { driver, observations, ledger, outbox, clock, log } = ports;
+  const effects = new PortEffects(ports);
   let last: Uint8Array | undefined;
   let told = { to: observations.told, revision: 0n };
   let lastError = "";
@@ -51,17 +42,16 @@ export async function reportSwitch(ports: SwitchReportPorts, signal: AbortSignal
       const state = await driver.read(signal);
       await placeMachines(ports, state);
       const value = toBinary(SwitchSchema, describe(ports, state));
-      const wanted = ledger.get("switch-desired", state.id, SwitchDesiredSchema);
       const { revision } = ledger.cursor;
       const to = observations.told;
       // Central has moved on and does not know the switch, or not any more: somebody has deleted it.
-      const isUnknown = wanted === undefined && revision !== told.revision;
+      const isUnknown = !ledger.get("switch-desired", state.id, SwitchDesiredSchema) && revision !== told.revision;
       if (!last || !equalBytes(last, value) || isUnknown || told.to !== to) {
         await outbox.put({ kind: "switch", id: state.id, value, seenMs: clock.wallMs() });
         told = { to, revision };
       }
       last = value;
-      await keepPorts(ports, state, wanted, signal);
+      await effects.keep(state, signal);
       lastError = "";
     } catch (error) {
       const text = reasonOf(error);
@@ -70,23 +60,6 @@ export async function reportSwitch(ports: SwitchReportPorts, signal: AbortSignal
     }
     await clock.sleep(readEveryMs, signal).catch(() => {});
   }
-}
-
-/** Switches ports on and off as people want it; what they said nothing of stays. */
-async function keepPorts(
-  { driver, isTrusted, log }: SwitchReportPorts,
-  state: SwitchState,
-  wanted: SwitchDesired | undefined,
-  signal: AbortSignal,
-): Promise<void> {
-  const ports = Object.entries(wanted?.ports ?? {}).map(([name, status]) => ({
-    name,
-    enabled: status !== SwitchPortStatus.DOWN,
-  }));
-  const edits = diffSwitch({ ports, networks: [] }, state);
-  if (edits.length === 0 || !isTrusted()) return;
-  await driver.apply(edits, signal);
-  for (const edit of edits) if ("port" in edit) log.info(edit.kind, { switch: state.id, port: edit.port });
 }
 
 /** A machine is in the rack of the switch that it hangs on. */
