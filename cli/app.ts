@@ -11,6 +11,7 @@ import {
   type RouteMapBuilderArguments,
   text_en,
 } from "@stricli/core";
+import { auditRoutes } from "./audit/routes.ts";
 import { budgetRoutes } from "./budget/routes.ts";
 import type { Cli } from "./cli.ts";
 import { describeOf, type ListFlags, listOf } from "./command/list.ts";
@@ -334,6 +335,7 @@ export const app: Application<Cli> = buildApplication(
       tenant: group("Tenants", { ...shownRoutes("tenant", () => import("./kind/tenant.ts")), create: createTenant }),
       site: group("The agent of this datacenter, with or without central", siteRoutes),
       token: group("Tokens", { ...shownRoutes("token", () => import("./kind/token.ts")), ...tokenRoutes }),
+      audit: group("Who called what, and what people did on site", auditRoutes),
       history,
       completion,
     },

@@ -17,6 +17,7 @@ import type { ConnectFlags, OutputFlags } from "../flags.ts";
 import { enumText } from "../view/enum-text.ts";
 import { isForPeople, oneText } from "../view/output.ts";
 import { table } from "../view/table.ts";
+import { parseTime } from "../view/time.ts";
 
 export type HistoryFlags = ConnectFlags &
   OutputFlags & {
@@ -93,9 +94,9 @@ function fieldsText(fields: readonly string[], output: OutputFlags["output"]): s
 /** A revision, or a time such as `2026-05-01T12:00:00Z`. */
 export function parseMoment(text: string): Result<Moment> {
   if (/^\d{1,19}$/.test(text)) return ok({ at: { case: "revision", value: BigInt(text) } });
-  const ms = /^\d{4}-\d\d-\d\d([T ]|$)/.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(ms)) return fail(`${text}: a revision or a time is wanted, such as 4711 or 2026-05-01T12:00:00Z`);
-  return ok({ at: { case: "time", value: timestampFromMs(ms) } });
+  const time = parseTime(text);
+  if (!time.ok) return fail(`${text}: a revision or a time is wanted, such as 4711 or 2026-05-01T12:00:00Z`);
+  return ok({ at: { case: "time", value: timestampFromMs(time.value) } });
 }
 
 /** `A..B`; `A..` ends now. */

@@ -2,9 +2,10 @@
 import type { MessageShape } from "@bufbuild/protobuf";
 import { type DeadLetter, GetOutboxResponseSchema, LeaseSchema } from "#gen/holdfast/site/v1/site_pb.ts";
 import type { OutboxKind } from "#gen/holdfast/site/v1/status_pb.ts";
-import { AuditPhase, type AuditTrace, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
+import { AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { type Cli, note, say } from "../cli.ts";
 import type { OutputFlags } from "../flags.ts";
+import { type Act, actsOf, traceTime } from "../view/acts.ts";
 import { bytesText } from "../view/bytes.ts";
 import { factsText } from "../view/facts.ts";
 import { isForPeople, listText, oneText } from "../view/output.ts";
@@ -65,37 +66,15 @@ export async function siteAudit(this: Cli, flags: Flags & { readonly limit: numb
   say(this, table(actsOf(traces), actColumns, flags.output === "wide" ? "wide" : "narrow"));
 }
 
-/** What is known of one act: the trace of its begin, of its end, or both. */
-interface Act {
-  readonly id: string;
-  begun: AuditTrace | undefined;
-  ended: AuditTrace | undefined;
-}
-
-/** Newest first, as the traces come. */
-function actsOf(traces: readonly AuditTrace[]): readonly Act[] {
-  const acts = new Map<string, Act>();
-  for (const trace of traces) {
-    const act = acts.get(trace.uuid) ?? { id: trace.uuid, begun: undefined, ended: undefined };
-    if (trace.phase === AuditPhase.RESPONSE) act.ended = trace;
-    else act.begun = trace;
-    acts.set(trace.uuid, act);
-  }
-  return [...acts.values()];
-}
-
 const actColumns: readonly Column<Act>[] = [
-  { title: "TIME", of: ({ begun, ended }) => timeText((begun ?? ended)?.timestamp) },
-  { title: "WHO", of: ({ begun, ended }) => (begun ?? ended)?.user ?? "" },
-  { title: "ACT", of: ({ begun, ended }) => (begun ?? ended)?.method.split("/").at(-1) ?? "" },
+  { title: "TIME", of: ({ either }) => traceTime(either) },
+  { title: "WHO", of: ({ either }) => either.user },
+  { title: "ACT", of: ({ either }) => either.method.split("/").at(-1) ?? "" },
   { title: "RESULT", of: ({ ended }) => (ended ? (ended.resultCode === 0 ? "done" : "not done") : "unknown") },
-  { title: "DETAIL", of: ({ begun, ended }) => (ended ?? begun)?.body ?? "" },
-  { title: "FROM", of: ({ begun, ended }) => (begun ?? ended)?.sourceIp ?? "", wide: true },
+  { title: "DETAIL", of: ({ either, ended = either }) => ended.body ?? "" },
+  { title: "FROM", of: ({ either }) => either.sourceIp, wide: true },
   { title: "ID", of: ({ id }) => id, wide: true },
 ];
-
-const timeText = (t: Parameters<typeof timestampMs>[0] | undefined): string =>
-  t ? new Date(timestampMs(t)).toISOString() : "";
 
 export async function siteRotateToken(this: Cli, flags: SiteFlags): Promise<void> {
   const { tokenFile } = await withSite(this, flags, (site) => site.rotateToken({}));

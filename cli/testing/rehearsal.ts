@@ -9,8 +9,10 @@ import { MachineService as HoldfastMachineService, type WatchResponseSchema } fr
 import { PartitionService as HoldfastPartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
 import { PlannedFate, PlanService } from "#gen/holdfast/api/v1/plan_pb.ts";
 import { QuotaService } from "#gen/holdfast/api/v1/quota_pb.ts";
+import { AuditService as AdminAuditService } from "#gen/metalstack/admin/v2/audit_pb.ts";
 import { MachineService as AdminMachineService } from "#gen/metalstack/admin/v2/machine_pb.ts";
 import { SizeService as AdminSizeService } from "#gen/metalstack/admin/v2/size_pb.ts";
+import { AuditPhase, AuditService } from "#gen/metalstack/api/v2/audit_pb.ts";
 import {
   MachineProvisioningEventType as Event,
   MachineSchema,
@@ -75,6 +77,23 @@ const budget = {
   problem: "1 networks are missing: none are free now",
 };
 
+const act = { uuid, user: "site:alice", method: "/holdfast.site.v1.SiteService/OrderBmc", sourceIp: "10.0.0.9" };
+const labels = { "holdfast/partition": "lab" };
+/** What central has of one act on site, newest first. */
+const traces = [
+  {
+    ...{ ...act, phase: AuditPhase.RESPONSE, resultCode: Code.NotFound, body: '{"error":"no machine here"}' },
+    ...{
+      timestamp: timestampFromMs(startMs + 250),
+      meta: { labels: { labels: { ...labels, "holdfast/duration-ms": "250" } } },
+    },
+  },
+  {
+    ...{ ...act, phase: AuditPhase.REQUEST, body: '{"machine":"rack7"}' },
+    ...{ timestamp: timestampFromMs(startMs), meta: { labels: { labels } } },
+  },
+];
+
 export type View = MessageInitShape<typeof WatchResponseSchema>;
 
 /** What the fake server answers, and what it was asked. */
@@ -135,6 +154,8 @@ export function routes(router: ConnectRouter): void {
     grant: (request, context) => noted(request, context, { budget }),
     resize: (request, context) => noted(request, context, { budget }),
   });
+  router.service(AdminAuditService, { list: (request, context) => noted(request, context, { traces }) });
+  router.service(AuditService, { list: (request, context) => noted(request, context, {}) });
   router.service(AdminSizeService, { create: (request, context) => noted(request, context, { size: request.size! }) });
   router.service(AdminMachineService, {
     list: (request, context) => noted(request, context, { machines: [machine([[Event.WAITING, -60_000]], false)] }),

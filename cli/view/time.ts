@@ -29,6 +29,12 @@ export function ageText(t: Timestamp | undefined, nowMs: number): string {
 /** ` (5m ago)`, to stand behind what happened then; empty when unknown. */
 export const agoText = (t: Timestamp | undefined, nowMs: number): string => (t ? ` (${ageText(t, nowMs)} ago)` : "");
 
+/** A time such as `2026-05-01T12:00:00Z` or `2026-05-01`, in milliseconds since 1970. */
+export function parseTime(text: string): Result<number> {
+  const ms = /^\d{4}-\d\d-\d\d([T ]|$)/.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(ms) ? fail(`${text}: a time is wanted, such as 2026-05-01T12:00:00Z`) : ok(ms);
+}
+
 /** `90s`, `30m`, `8h`, `1h30m`, `365d`. @returns milliseconds */
 export function parseDuration(text: string): Result<number> {
   if (!/^(\d{1,9}(ms|[dhms]))+$/.test(text))
