@@ -1,5 +1,6 @@
 // What a partition gave away by itself becomes an ordinary allocation, or an ordinary release, in one commit. Its items leave the budget.
 import type { Message } from "@bufbuild/protobuf";
+import { isAdopted } from "#domain/budget/effective.ts";
 import { addressItems, budgetLabel, budgetOf, machineItems, withoutItems } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { machineLabel } from "#domain/ip/machine-label.ts";
@@ -33,7 +34,7 @@ export function adoptMachine(tx: Tx, local: LocalMachine, partition: string, now
   if (!before || before.partition !== partition)
     return { rejected: `machine ${uuid} is not of partition ${partition}` };
   // One that central knows of already, or that an administrator overruled.
-  if (known && epoch <= known.epoch) return {};
+  if (isAdopted(known, local)) return {};
   const id = allocation?.uuid ?? release?.allocation ?? "";
   if (before.allocation && before.allocation.uuid !== id)
     return { rejected: `machine ${uuid} is allocated to project ${before.allocation.project}` };

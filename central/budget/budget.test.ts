@@ -118,6 +118,17 @@ test("what a partition gave away becomes an ordinary allocation, and leaves the 
   assert.equal(central.desired(local.uuid).release?.ips.length, 1, "it is given back as any other");
 });
 
+test("what a partition gave away is adopted under an epoch to which a restored central has come by itself", async () => {
+  await central.waiting(1);
+  const budget = await grant(1, 1);
+  const local = given(budget);
+  const { delegated: _, ...free } = central.desired(local.uuid);
+  await central.state.transact((tx) => tx.put(kinds.machineDesired, local.uuid, { ...free, epoch: local.epoch }));
+  assert.deepEqual(await adopt(local), []);
+  assert.equal(central.desired(local.uuid).allocation?.name, "cut");
+  assert.deepEqual(await adopt(local), [], "it may be told twice");
+});
+
 test("what was given away and given back while nobody knew goes back to where anybody may have it", async () => {
   await central.waiting(1);
   const budget = await grant(1, 1);

@@ -7,9 +7,11 @@ import {
   LocalMachineSchema,
   LocalNetworkSchema,
 } from "#gen/holdfast/state/v1/budget_pb.ts";
+import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { IPSchema } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineAllocationSchema } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkSchema } from "#gen/metalstack/api/v2/network_pb.ts";
+import { effectiveDesired } from "./effective.ts";
 import { effectiveNetwork } from "./effective-network.ts";
 import { addressesIn, budgetLabel, isEmpty, usedItems, withItems, withoutItems } from "./items.ts";
 
@@ -66,4 +68,18 @@ test("a network is its partition's word until central has adopted it, and then c
   assert.equal(name(named("central"), deleted), "central", "it had adopted it before it heard");
   assert.equal(name(named("central"), undefined), "central");
   assert.equal(name(undefined, undefined), undefined);
+});
+
+test("a machine is its partition's word until central is at a later epoch, or at the same one with the same allocation", () => {
+  const local = create(LocalMachineSchema, { uuid: "m1", epoch: 2n, allocation: { uuid: "here" } });
+  const told = (epoch: bigint, allocation?: { readonly uuid: string }) =>
+    create(MachineDesiredSchema, { uuid: "m1", epoch, ...(allocation && { allocation }) });
+  const whose = (desired: ReturnType<typeof told> | undefined) =>
+    effectiveDesired(desired, local, { partition: "p1", outbox: "o1" })?.allocation?.uuid;
+  assert.equal(whose(undefined), "here");
+  assert.equal(whose(told(1n)), "here");
+  assert.equal(whose(told(2n)), "here", "a restored central has come to that epoch by itself");
+  assert.equal(whose(told(2n, { uuid: "here" })), "here");
+  assert.equal(whose(told(3n)), undefined);
+  assert.equal(whose(told(3n, { uuid: "there" })), "there");
 });

@@ -30,6 +30,11 @@ export function effectiveDesired(
   return create(MachineDesiredSchema, rest);
 }
 
-/** Whether central knows: then its word counts. */
-export const isAdopted = (desired: MachineDesired | undefined, { epoch }: LocalMachine): boolean =>
-  desired !== undefined && desired.epoch >= epoch;
+/**
+ * Whether central knows: then its word counts. A restored central that has forgotten the delegation may itself come to the epoch under which
+ * the partition gave the machine away, and knows nothing of that.
+ */
+export const isAdopted = (desired: MachineDesired | undefined, { epoch, allocation }: LocalMachine): boolean =>
+  desired !== undefined &&
+  (desired.epoch > epoch ||
+    (desired.epoch === epoch && (allocation === undefined || desired.allocation?.uuid === allocation.uuid)));

@@ -390,8 +390,9 @@ export class Invariants {
     if (network === "prov") this.#away.delete(server.uuid);
     // What the store has forgotten is left where it is, until somebody looks.
     if (!desired || desired.allocation || desired.release || this.#away.has(server.uuid)) return;
-    // Its partition may have given it away, also by a delegation that the store has forgotten.
-    if (desired.delegated || desired.epoch < (this.#given.get(server.uuid) ?? -1n)) return;
+    // Its partition may have given it away, also by a delegation that the store has forgotten: then central may come to that epoch by itself.
+    const given = (this.#given.get(server.uuid) ?? -1n) + (this.excuses.storeRestored ? 1n : 0n);
+    if (desired.delegated || desired.epoch < given) return;
     if (desired.epoch <= (this.#orphans.get(server.uuid) ?? -1n)) return;
     if (network !== "prov" && this.#freedByCopy.get(server.uuid) !== desired.epoch)
       this.#fail(4, `${server.plan.name} is free and its port is in ${network}`);
