@@ -32,8 +32,9 @@ import type { SimDisk } from "./disk.ts";
 import { inProcess } from "./in-process.ts";
 import { joinedAccess } from "./joining.ts";
 import type { Life } from "./life.ts";
-import { type Far, Line, transportOver } from "./line.ts";
+import { Line } from "./line.ts";
 import { type NodePorts, ProcessNode } from "./process-node.ts";
+import { type Far, transportOver } from "./transport-over.ts";
 
 const sharedValidation: Interceptor = validation(siteServices);
 const peopleValidation = validation(peopleServices);

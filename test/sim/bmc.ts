@@ -54,6 +54,7 @@ export function simBmc(
       await life.after(timeOutMs);
       throw new Error(`the BMC does not answer within ${timeOutMs} ms`);
     }
+    life.waits();
     await life.after(random.chance(slow) ? 10_000 : random.between(20, 200));
     if (random.chance(full)) throw new Error("the BMC refused: no session is free");
     witness.onSaid();

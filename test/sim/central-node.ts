@@ -19,9 +19,9 @@ import type { Seeded } from "#lib/seeded.ts";
 import { inProcess } from "./in-process.ts";
 import { shownByPeer, simKeys } from "./joining.ts";
 import { Life } from "./life.ts";
-import type { Far } from "./line.ts";
 import { type NodePorts, ProcessNode } from "./process-node.ts";
-import { distantStore, type StoreFaults } from "./store.ts";
+import { calmStore, distantStore, type StoreFaults } from "./store.ts";
+import type { Far } from "./transport-over.ts";
 
 // Compiling the rules of all requests takes longer than a run.
 const sharedValidation: Interceptor = validation(services);
@@ -31,8 +31,9 @@ const provider = "provider";
 /** The shipped central over a store that outlives it, to be killed and started at will. */
 export class CentralNode extends ProcessNode<Far> {
   readonly #store: MemoryStore;
-  readonly faults: StoreFaults = { callMsMax: 3, watchMsMax: 3, answerLost: 0 };
-
+  readonly faults: StoreFaults = { ...calmStore };
+  /** How far its clock is off. */
+  skewMs = 0;
   readonly #certificateMs: number | undefined;
 
   constructor(name: string, store: MemoryStore, ports: NodePorts, certificateMs: number | undefined) {
@@ -42,7 +43,7 @@ export class CentralNode extends ProcessNode<Far> {
   }
 
   async start(): Promise<void> {
-    const { life, lifetime } = this.begin();
+    const { life, lifetime } = this.begin(() => this.skewMs);
     const random = this.ports.random.branch(life.name);
     const store = distantStore(
       () => this.#store,

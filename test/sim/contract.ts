@@ -161,7 +161,7 @@ export class ContractWorld {
   async #pass(): Promise<void> {
     const { world } = this;
     world.home.imagesUp = false;
-    if (this.column !== "link up") world.home.link.cut();
+    const heal = this.column === "link up" ? () => {} : world.home.link.cut();
     await world.run(minuteMs);
     this.#made = await this.#in(this.#createNetwork("agent"));
     await this.#in(this.#createAt(world.home));
@@ -174,7 +174,7 @@ export class ContractWorld {
     );
     if (this.column === "cut 7 days") await this.#sevenDays();
     if (this.column !== "rejoined") return;
-    world.home.link.heal();
+    heal();
     await this.#until(() => world.home.agent.agent?.outbox.size === 0, 10 * minuteMs);
   }
 

@@ -22,12 +22,12 @@ test("an agent whose disk was set back in place moves no port back into the netw
   home.agent.kill();
   home.agentDisk.restore(copy, "the same");
   world.invariants.excuses.agentDiskRestored = true;
-  home.link.cut();
+  const heal = home.link.cut();
   await world.until(home.agent.start(), 60_000);
   await world.run(20_000);
   assert.equal(home.leaf.networkOf(server!.plan.port), "prov");
   assert.match(home.agent.agent?.site.safeMode.why ?? "", /the disk may have been set back/);
-  home.link.heal();
+  heal();
   await world.run(60_000);
   assert.equal(world.invariants.violation, undefined);
   assert.equal(home.agent.agent?.site.safeMode.why, undefined);

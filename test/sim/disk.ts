@@ -3,12 +3,15 @@ import { MemoryDisk } from "#lib/memory-disk.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import type { Life } from "./life.ts";
 
-export interface DiskFaults {
-  /** Milliseconds that one write takes, at most. */
-  writeMsMax: number;
-  /** Probability that a write fails because the disk is full. */
-  full: number;
+export interface DiskState {
+  /** That one write takes, at most. */
+  writeMs: number;
+  /** Of writes, which fail because the disk is full. */
+  fullShare: number;
 }
+
+/** So many writes can be lost at most. */
+const writesKept = 100;
 
 /**
  * A disk that outlives its processes. A write is one transaction: when its process dies on the way it is there whole or not at all,
@@ -18,9 +21,13 @@ export class SimDisk {
   #rows = new MemoryDisk();
   #tables = new Set<string>();
   #copies = 0;
+  /** What each of the last writes has replaced, oldest first. */
+  #replaced: (readonly Change[])[] = [];
+  #isTorn = false;
   readonly #random: Seeded;
   readonly #name: string;
-  readonly faults: DiskFaults = { writeMsMax: 5, full: 0 };
+  readonly calm: Readonly<DiskState> = { writeMs: 5, fullShare: 0 };
+  readonly faults: DiskState = { ...this.calm };
 
   /** @param name that no other disk has which its content may come to */
   constructor(random: Seeded, name: string) {
@@ -28,8 +35,9 @@ export class SimDisk {
     this.#name = name;
   }
 
-  /** As one life of a process sees it. */
+  /** As one life of a process sees it. @throws while its content does not fit together */
   open(life: Life): Disk {
+    if (this.#isTorn) throw new Error("MDB_CORRUPTED: Located page was wrong type");
     let tail: Promise<void> = Promise.resolve();
     const waiting: (readonly Change[])[] = [];
     life.onEnd(() => {
@@ -38,10 +46,12 @@ export class SimDisk {
     });
     const one = async (changes: readonly Change[]): Promise<void> => {
       waiting.push(changes);
-      await life.after(this.#random.between(0.1, this.faults.writeMsMax));
+      life.waits();
+      await life.after(this.#random.between(0.1, this.faults.writeMs));
       waiting.shift();
-      if (this.#random.chance(this.faults.full)) throw new Error("no space left on the disk");
+      if (this.#random.chance(this.faults.fullShare)) throw new Error("no space left on the disk");
       this.#apply(changes);
+      life.waits();
       await life.after(0.05);
     };
     return {
@@ -62,6 +72,21 @@ export class SimDisk {
     if (rows.length > 0) this.#apply([{ ...random.pick(rows), value: undefined }]);
   }
 
+  /** It has said of its last writes that they were flushed, which is found out when its power fails. Nobody may have it open. */
+  loseLast(writes: number): void {
+    const lost = this.#replaced.splice(Math.max(0, this.#replaced.length - writes));
+    for (const former of lost.reverse()) void this.#rows.write(former);
+  }
+
+  /** As above, and what is left is of several commits, so that nobody can open it. */
+  tear(): void {
+    this.#isTorn = true;
+  }
+
+  get isTorn(): boolean {
+    return this.#isTorn;
+  }
+
   /** What is on it right now, for whoever looks from outside. */
   get present(): Pick<Disk, "get" | "entries"> {
     return this.#rows;
@@ -78,10 +103,15 @@ export class SimDisk {
     if (medium === "another") this.#copies++;
     this.#rows = new MemoryDisk();
     this.#tables = new Set();
+    this.#isTorn = false;
     this.#apply(copy);
+    this.#replaced = [];
   }
 
   #apply(changes: readonly Change[]): void {
+    // Backwards: of a key that is written twice, what was there before comes last.
+    const former = changes.map(({ table, key }): Change => ({ table, key, value: this.#rows.get(table, key) }));
+    if (this.#replaced.push(former.reverse()) > writesKept) this.#replaced.shift();
     for (const { table } of changes) this.#tables.add(table);
     void this.#rows.write(changes);
   }

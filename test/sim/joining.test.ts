@@ -68,11 +68,11 @@ test("a revocation ends the link within seconds and nothing else; a new join tok
 
 test("a certificate that ends while the link is cut ends nothing else, also not over a restart of the agent", async () => {
   const { world, home, link, comes, follows, worksOn, doorkeeper, identity, revision } = await joinedWorld();
-  home.link.cut();
+  const heal = home.link.cut();
   await world.run(2 * certificateMs);
   const [before, at] = [identity(), revision()];
   await worksOn();
-  home.link.heal();
+  heal();
   await comes("it is refused", () => /expired/.test(link().lastError ?? ""));
   home.agent.kill();
   await world.until(Promise.resolve(home.agent.revive()), minuteMs);

@@ -16,6 +16,7 @@ export class Life implements Clock {
   readonly #mourners = new Set<() => void>();
   #isAlive = true;
   #pausedUntilMs = 0;
+  #doom: { isBegun: boolean; waits: number; readonly strike: () => void } | undefined;
 
   /** @param skewMs how far its wall clock is off right now */
   constructor(name: string, time: Time, skewMs: () => number = () => 0) {
@@ -46,6 +47,28 @@ export class Life implements Clock {
   /** From now on nothing reaches it until then; afterwards everything at once. */
   pause(ms: number): void {
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#time.nowMs + ms);
+  }
+
+  /** When something has happened in it, it waits so often for the world, and is struck in the next wait. @returns what takes it back */
+  doom(waits: number, strike: () => void): () => void {
+    const doom = { isBegun: false, waits, strike };
+    this.#doom = doom;
+    return () => {
+      if (this.#doom === doom) this.#doom = undefined;
+    };
+  }
+
+  /** Something happens: it has said so. */
+  acts(): void {
+    if (this.#doom) this.#doom.isBegun = true;
+  }
+
+  /** It begins to wait for a disk, a store, a message or a device. */
+  waits(): void {
+    const doom = this.#doom;
+    if (!doom?.isBegun || doom.waits-- > 0) return;
+    this.#doom = undefined;
+    this.#time.after(0, () => this.#isAlive && doom.strike());
   }
 
   /** Told when it ends. @returns what takes it back */

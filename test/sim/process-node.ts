@@ -3,8 +3,8 @@ import { Lifetime } from "#lib/lifetime.ts";
 import type { Log } from "#lib/log.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import { Life } from "./life.ts";
-import type { Far } from "./line.ts";
 import type { Time } from "./time.ts";
+import type { Far } from "./transport-over.ts";
 
 export interface NodePorts {
   readonly time: Time;
@@ -46,6 +46,16 @@ export abstract class ProcessNode<Up extends Far> {
     this.#far = undefined;
     this.#life?.end();
     this.#life = undefined;
+  }
+
+  /** It dies in the middle of what it does next. @param waits for the world before that, once something has happened. @returns what spares it */
+  killAtWork(waits: number): () => void {
+    const life = this.#life;
+    if (!life) return () => {};
+    return life.doom(waits, () => {
+      this.ports.log(life).info("killed", { waits });
+      this.kill();
+    });
   }
 
   pause(ms: number): void {

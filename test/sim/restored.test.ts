@@ -18,14 +18,14 @@ test("a restored central gives no machine away that it holds for free, until the
   const backup = home.central.store.backup();
   await create();
   await world.run(180_000, () => server?.doing === "system, welcome");
-  home.link.cut();
+  const heal = home.link.cut();
   await world.until(setBack(world, backup), 60_000);
 
   await world.run(60_000);
   await assert.rejects(create(), /the store was restored, and the agent has not yet reported everything again/);
   assert.equal(allocation(), undefined);
 
-  home.link.heal();
+  heal();
   await world.until(acceptHistory(home, new Seeded(1)), 600_000);
   await world.run(60_000);
   await assert.rejects(create(), /no machine of size small can be had .* 1 machines 1 not waiting/);

@@ -3,14 +3,18 @@ import { setMaxListeners } from "node:events";
 import { kinds } from "#central/store/kinds.ts";
 import { Seeded } from "#lib/seeded.ts";
 import { BudgetPeople } from "./budgets.ts";
-import { type FaultName, faultNames, Nemesis } from "./faults.ts";
+import type { FaultName } from "./faults.ts";
+import { Nemesis } from "./nemesis.ts";
 import { unsettled } from "./settled.ts";
+import { faultsOf, swarm, takenText } from "./swarm.ts";
 import { OnSite, User } from "./user.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
   readonly seed: number;
   readonly faults: readonly FaultName[];
+  /** How often and how strongly it has them, in words. */
+  readonly swarm: readonly string[];
   /** Undefined: everything held. */
   readonly failure: string | undefined;
   readonly events: number;
@@ -32,13 +36,6 @@ const givenBackShare = 0.25;
 /** Of the seeds, in which partitions have budgets. */
 const budgetShare = 0.3;
 
-/** The faults that a seed takes: each with a chance that the seed itself decides, so that some runs have few and some have all. */
-export function faultsOf(seed: number): readonly FaultName[] {
-  const random = new Seeded(seed).branch("swarm");
-  const share = random.next();
-  return faultNames.filter(() => random.chance(share));
-}
-
 /** In every ninth seed agents join, and their certificates last from 3 to 15 minutes. In the others central believes who they are. */
 const certificateMsOf = (seed: number): number | undefined =>
   seed % 9 === 7 ? 180_000 + new Seeded(seed).branch("certificates").below(720_000) : undefined;
@@ -54,7 +51,8 @@ export async function runSeed(seed: number, faults: readonly FaultName[] = fault
     centrals: random.pick([1, 1, 2]),
     certificateMs: certificateMsOf(seed),
   });
-  const nemesis = new Nemesis(world, faults);
+  const taken = swarm(seed, faults);
+  const nemesis = new Nemesis(world, taken);
   const user = new User(world);
   const people = new Seeded(seed).branch("budgets").chance(budgetShare) ? new BudgetPeople(world) : undefined;
   const failure = await lived(world, nemesis, { user, people }, random);
@@ -64,6 +62,7 @@ export async function runSeed(seed: number, faults: readonly FaultName[] = fault
   return {
     seed,
     faults,
+    swarm: taken.map(takenText),
     failure,
     events: world.time.events,
     virtualMs: world.time.nowMs,
@@ -123,7 +122,7 @@ async function lived(world: World, nemesis: Nemesis, { user, people }: Folk, ran
     owned(world.doorkeeper?.run([20_000, 60_000], leaving.signal) ?? Promise.resolve());
     owned(user.run([5_000, 90_000], leaving.signal));
     if (people) owned(people.run([5_000, 60_000], leaving.signal));
-    owned(nemesis.run([3_000, 60_000]));
+    owned(nemesis.run());
     await world.run(random.between(120_000, 480_000), () => broken !== undefined);
     nemesis.stop();
     leaving.abort();

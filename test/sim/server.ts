@@ -13,8 +13,9 @@ import type { AgentNode } from "./agent-node.ts";
 import type { Chassis } from "./bmc.ts";
 import { DhcpClient } from "./dhcp-client.ts";
 import { Life } from "./life.ts";
-import { Line, transportOver } from "./line.ts";
+import { Line } from "./line.ts";
 import type { Time } from "./time.ts";
+import { transportOver } from "./transport-over.ts";
 
 export interface ServerPlan {
   readonly name: string;
@@ -69,8 +70,8 @@ const noBoot: BootSetting = { device: "none", persistent: false, efi: false };
 
 type Program = "firmware" | "system";
 
-/** A wire within a rack. */
-export const quickWire = { delayMsMax: 2, answerLost: 0, twice: 0 } as const;
+/** Within a rack. */
+const wireMs = 2;
 const scriptTries = 24;
 const leaseMs = 3_600_000;
 
@@ -94,11 +95,10 @@ export class SimServer implements Chassis {
     this.plan = plan;
     this.#place = place;
     this.#random = place.random.branch(plan.name);
-    this.wire = new Line(place.time, this.#random.branch("wire"));
+    this.wire = new Line(place.time, this.#random.branch("wire"), wireMs);
     this.#dhcp = new DhcpClient(plan.mac, this.#random.branch("dhcp"), {
       send: (bytes) => this.#isIn("prov") && place.agent().hearsDhcp(bytes),
     });
-    this.wire.faults = quickWire;
   }
 
   get uuid(): string {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { faultsOf, runSeed } from "./run.ts";
+import { runSeed } from "./run.ts";
 import { marksInSource } from "./sometimes.ts";
 
 test("two runs of a seed give the same trace, event by event", async () => {
@@ -16,20 +16,13 @@ test("another seed is another run", async () => {
   assert.notEqual((await runSeed(4)).digest, (await runSeed(5)).digest);
 });
 
-test("a swarm has seeds with few faults and seeds with many", () => {
-  const counts = Array.from({ length: 200 }, (_, seed) => faultsOf(seed).length);
-  assert.ok(Math.min(...counts) <= 1, `fewest: ${Math.min(...counts)}`);
-  assert.ok(Math.max(...counts) >= 15, `most: ${Math.max(...counts)}`);
-});
-
 test("without faults every machine comes to be as central wants it", async () => {
   for (const seed of [1, 2, 3]) assert.equal((await runSeed(seed, [])).failure, undefined);
 });
 
 /** Seeds that once found something. */
 const stored = [
-  { seed: 116, found: "a repeated report of success was told as another installation" },
-  { seed: 126, found: "an order that its BMC refused was tried twice a second" },
+  { seed: 5, found: "a restored central came by itself to the epoch under which a partition had given a machine away" },
 ];
 
 for (const { seed, found } of stored) {

@@ -4,22 +4,27 @@ import type { Seeded } from "#lib/seeded.ts";
 import type { Life } from "./life.ts";
 
 export interface StoreFaults {
-  /** Milliseconds that one call takes, at most, each way. */
-  callMsMax: number;
-  /** Milliseconds that one change takes to be seen, at most. */
-  watchMsMax: number;
-  /** Probability that a call fails although the store carried it out. */
-  answerLost: number;
+  /** That one call takes, at most, each way. */
+  callMs: number;
+  /** That one change takes to be seen, at most. */
+  watchMs: number;
+  /** Of calls, which fail although the store carried them out. */
+  lostShare: number;
 }
+
+export const calmStore: Readonly<StoreFaults> = { callMs: 3, watchMs: 3, lostShare: 0 };
 
 /** A store behind a network, as one life of central sees it. */
 export function distantStore(inner: () => Store, life: Life, random: Seeded, faults: () => StoreFaults): Store {
-  const way = () => life.after(random.between(0.1, faults().callMsMax));
+  const way = () => {
+    life.waits();
+    return life.after(random.between(0.1, faults().callMs));
+  };
   const call = async <T>(work: () => Promise<T>): Promise<T> => {
     await way();
     const result = await life.hears(work());
     await way();
-    if (random.chance(faults().answerLost)) throw new StoreUnavailable("the store did not answer");
+    if (random.chance(faults().lostShare)) throw new StoreUnavailable("the store did not answer");
     return result;
   };
   return {
@@ -29,7 +34,7 @@ export function distantStore(inner: () => Store, life: Life, random: Seeded, fau
     async *watch(wanted, signal): AsyncIterable<Batch> {
       await way();
       for await (const batch of inner().watch(wanted, signal)) {
-        await life.after(random.between(0.1, faults().watchMsMax));
+        await life.after(random.between(0.1, faults().watchMs));
         yield batch;
       }
     },

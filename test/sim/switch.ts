@@ -37,6 +37,7 @@ export class SimSwitch {
 
   driver(life: Life): SwitchDriver {
     const reached = async () => {
+      life.waits();
       await life.after(this.#random.between(20, 400));
       if (this.#random.chance(this.faults.unreachable)) throw new Error(`switch ${this.id}: no route to host`);
     };

@@ -28,6 +28,7 @@ export class Trace {
   logOf(life: Life, own: LogFields = {}): Log {
     const note = (event: string, fields: LogFields = {}) => {
       if (!life.isAlive) return;
+      life.acts();
       const all = { ...own, ...fields };
       this.say(`${life.name} ${event}${fieldsText(all)}`);
       this.onEvent(life.name, event, all);

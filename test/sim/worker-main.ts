@@ -2,16 +2,24 @@
 import type { FaultName } from "./faults.ts";
 import { type Outcome, runSeed } from "./run.ts";
 
+export interface Job {
+  readonly seeds: readonly number[];
+  /** Undefined: each seed takes its own. */
+  readonly faults: readonly FaultName[] | undefined;
+}
+
 /** What a worker tells of one seed. */
-export interface Told extends Omit<Outcome, "trace" | "injected" | "marks"> {
+export interface Told extends Omit<Outcome, "injected" | "marks"> {
   readonly injected: readonly (readonly [FaultName, number])[];
   readonly marks: readonly string[];
 }
 
-process.on("message", async (seeds: readonly number[]) => {
+process.on("message", async ({ seeds, faults }: Job) => {
   for (const seed of seeds) {
-    const { trace: _, injected, marks, ...rest } = await runSeed(seed);
-    const told: Told = { ...rest, injected: [...injected], marks: [...marks] };
+    const { trace, injected, marks, ...rest } = await runSeed(seed, faults);
+    // Nobody reads the others.
+    const shown = rest.failure === undefined ? [] : trace;
+    const told: Told = { ...rest, trace: shown, injected: [...injected], marks: [...marks] };
     process.send?.(told);
   }
 });

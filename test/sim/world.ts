@@ -10,10 +10,11 @@ import { Doorkeeper } from "./doorkeeper.ts";
 import { Invariants } from "./invariants.ts";
 import { Joined } from "./joined.ts";
 import { Life } from "./life.ts";
-import { Line, transportOver } from "./line.ts";
+import { Line } from "./line.ts";
 import type { SimServer } from "./server.ts";
 import { Time } from "./time.ts";
 import { Trace } from "./trace.ts";
+import { transportOver } from "./transport-over.ts";
 
 export interface WorldOptions {
   readonly seed: number;

@@ -1,0 +1,105 @@
+import type { Datacenter } from "./datacenter.ts";
+import { SimDisk } from "./disk.ts";
+import { fault, type Range } from "./fault.ts";
+import { Line } from "./line.ts";
+
+/** A clock that is ten minutes off, either way. */
+const skewMs: Range = [1_000, 600_000];
+const pauseMs: Range = [1, 600_000];
+/** Waits of a process since something happened in it, before which it is killed. */
+const waitsCount: Range = [1, 100];
+
+/** Of the processes: they die, stand still, and have clocks and copies. */
+export const processFaults = {
+  "central dies": fault({
+    lastsMs: [1_000, 180_000],
+    begin: ({ central }, { random }) => {
+      const one = random.pick(central.all);
+      one.kill();
+      return () => one.revive();
+    },
+  }),
+  "central dies at work": fault({
+    lastsMs: [2_000, 120_000],
+    strength: { waitsCount },
+    begin: ({ central }, { random, strength }) => {
+      const one = random.pick(central.all);
+      const spare = one.killAtWork(random.below(strength.waitsCount));
+      return () => {
+        spare();
+        return one.revive();
+      };
+    },
+  }),
+  "central stands still": fault({
+    lastsMs: [1, 1],
+    strength: { pauseMs },
+    begin: ({ central }, { random, strength }) => {
+      random.pick(central.all).pause(random.between(1, strength.pauseMs));
+      return () => {};
+    },
+  }),
+  "a central's clock wrong": fault({
+    lastsMs: [10_000, 900_000],
+    strength: { skewMs },
+    begin: ({ central }, { random, strength }) => {
+      const one = random.pick(central.all);
+      one.skewMs = random.between(-strength.skewMs, strength.skewMs);
+      return () => {
+        one.skewMs = 0;
+      };
+    },
+  }),
+  "agent dies": fault({
+    lastsMs: [500, 120_000],
+    begin: ({ agent }) => {
+      agent.kill();
+      return () => agent.revive();
+    },
+  }),
+  "agent dies at work": fault({
+    lastsMs: [2_000, 120_000],
+    strength: { waitsCount },
+    begin: ({ agent }, { random, strength }) => {
+      const spare = agent.killAtWork(random.below(strength.waitsCount));
+      return () => {
+        spare();
+        return agent.revive();
+      };
+    },
+  }),
+  "agent stands still": fault({
+    lastsMs: [1, 1],
+    strength: { pauseMs },
+    begin: ({ agent }, { random, strength }) => {
+      agent.pause(random.between(1, strength.pauseMs));
+      return () => {};
+    },
+  }),
+  "agent's clock wrong": fault({
+    lastsMs: [60_000, 900_000],
+    strength: { skewMs },
+    begin: (at, { random, strength }) => {
+      at.skewMs = random.between(-strength.skewMs, strength.skewMs);
+      return () => {
+        at.skewMs = 0;
+      };
+    },
+  }),
+  "agent copied": fault({
+    lastsMs: [10_000, 600_000],
+    begin: (at: Datacenter, { random }) => {
+      const disk = new SimDisk(random.branch("copy's disk"), "copy's disk");
+      disk.restore(at.agentDisk.copy());
+      const line = new Line(at.world.time, random.branch("copy's line"));
+      // It may be alone with what it remembers: nobody at central can tell it then that it is one too many.
+      if (random.chance(0.5)) line.cut();
+      const copy = at.copyOfAgent(disk, line);
+      const up = copy.start();
+      return async () => {
+        copy.kill();
+        await up;
+      };
+    },
+  }),
+} as const;
