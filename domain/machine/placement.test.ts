@@ -108,6 +108,19 @@ describe("the best machine", () => {
   });
 });
 
+test("racks whose names differ by a digit are first equally often", () => {
+  const random = new Seeded(3);
+  const first = new Map<string, number>();
+  const racks = Array.from({ length: 40 }, (_, n) => `rack${n}`);
+  for (let n = 0; n < 4_000; n++) {
+    const seed = random.below(2 ** 31);
+    const [rack = ""] = racks.toSorted((a, b) => shuffled(a, seed) - shuffled(b, seed));
+    first.set(rack, (first.get(rack) ?? 0) + 1);
+  }
+  const counts = racks.map((rack) => first.get(rack) ?? 0);
+  assert.ok(Math.min(...counts) > 50 && Math.max(...counts) < 150, `of 100 each: ${counts.join(" ")}`);
+});
+
 const uuidOf = ({ desired }: MachineView) => desired.uuid;
 
 describe("who wants one", () => {

@@ -106,11 +106,14 @@ function lowest(
   return found;
 }
 
-/** A number that depends on both and on nothing else (FNV-1a): what decides between machines that are alike. */
+/** A number below 2^32 that depends on both and on nothing else: what decides between machines that are alike. */
 export function shuffled(uuid: string, seed: number): number {
+  // FNV-1a, whose last letters hardly reach its upper bits, and MurmurHash3's finalizer, which spreads them.
   let hash = (0x811c9dc5 ^ seed) >>> 0;
-  for (let i = 0; i < uuid.length; i++) hash = Math.imul(hash ^ uuid.charCodeAt(i), 0x01000193) >>> 0;
-  return hash;
+  for (let i = 0; i < uuid.length; i++) hash = Math.imul(hash ^ uuid.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }
 
 const byScore = (a: Score, b: Score): number => a.labelled - b.labelled || a.ofProject - b.ofProject;
