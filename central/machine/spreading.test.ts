@@ -1,33 +1,24 @@
 // The rooms of domain/machine/spreading.test.ts, by the calls with which projects ask for machines.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create } from "@bufbuild/protobuf";
-import { firstDesired } from "#domain/machine/first-desired.ts";
-import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineAllocation } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Seeded } from "#lib/seeded.ts";
 import { kinds } from "../store/kinds.ts";
-import { aWaiting, type CreateInit, type MachineCentral, machineCentral, machineUuid } from "../testing/machines.ts";
+import { type CreateInit, type MachineCentral, machineCentral } from "../testing/machines.ts";
+import { fillRacks, severalCentrals } from "../testing/several-centrals.ts";
 
 const perRack = 20;
 
 /** Racks of 20 free machines each. */
 async function room(racks: number): Promise<MachineCentral> {
   const central = await machineCentral();
-  for (let n = 0; n < racks * perRack; n++) {
-    const uuid = machineUuid(n + 1);
-    const observed = create(MachineObservedSchema, { ...aWaiting(uuid), partition: "lab", rack: `rack${n % racks}` });
-    await central.state.transact((tx) => {
-      tx.put(kinds.machineObserved, uuid, observed);
-      tx.put(kinds.machineDesired, uuid, firstDesired(create(MachineObservedSchema, { uuid, partition: "lab" }), 1));
-    });
-  }
+  await fillRacks(central, racks, perRack);
   return central;
 }
 
 /** Of those that it holds for, how many each rack has. */
 function countsOf(
-  { state }: MachineCentral,
+  { state }: Pick<MachineCentral, "state">,
   racks: number,
   holds: (allocation: MachineAllocation) => boolean = () => true,
 ): readonly number[] {
@@ -106,3 +97,36 @@ for (const racks of [1, 4, 40])
       await central.close();
     });
   }
+
+const centrals = 4;
+
+for (const racks of [4, 10, 40])
+  for (const atOnce of [4, 16, 64].filter((n) => n <= centrals * racks)) {
+    test(`one project in ${racks} racks is spread within one of the ideal by four centrals, ${atOnce} at once`, async () => {
+      const several = await severalCentrals(centrals, (central) => fillRacks(central, racks, perRack));
+      for (const count of [atOnce, 1, racks - 1, 2 * racks + 1]) {
+        const asker = async (first: number) => {
+          for (let n = first; n < count; n += atOnce) await several.createAt(n % centrals);
+        };
+        await Promise.all(Array.from({ length: atOnce }, (_, n) => asker(n)));
+        checkEven(countsOf(several, racks), `after ${count} more`);
+      }
+      await several.close();
+    });
+  }
+
+test("machines with the same placement label keep apart in 10 racks by four centrals, 16 at once", async () => {
+  const several = await severalCentrals(centrals, (central) => fillRacks(central, 10, perRack));
+  const tiers = ["db", "web"];
+  const asker = async (first: number) => {
+    const placementLabels = { labels: { tier: tiers[first % 2]! } };
+    for (let n = 0; n < 4; n++) await several.createAt((first >> 1) % centrals, { placementLabels });
+  };
+  await Promise.all(Array.from({ length: 16 }, (_, n) => asker(n)));
+  for (const tier of tiers)
+    checkEven(
+      countsOf(several, 10, (a) => a.placementLabels?.labels.tier === tier),
+      tier,
+    );
+  await several.close();
+});

@@ -8,7 +8,7 @@ const spreadMax = 65_536;
 
 /** What one attempt of a transaction knows of the others that this central is at. */
 export interface Search {
-  /** Among the centrals. */
+  /** Among the centrals that share the store. */
   readonly seat: Seat;
   /** Where to begin; who asks alone gets the lowest that is free. */
   readonly spread: Spread;
@@ -49,7 +49,7 @@ export function searcher(
     try {
       return await work(() => {
         letGo();
-        const seat = (isCrowded && central?.seat()) || onlySeat;
+        const seat = central?.seat() ?? onlySeat;
         const spread = isCrowded ? spreadFrom(seat, random) : lowest;
         isCrowded = true;
         const isPicked = (name: string) => picked.has(name) && !own.has(name);

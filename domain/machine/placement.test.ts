@@ -141,7 +141,8 @@ describe("who wants one", () => {
     const all = [...rackOf.keys()];
     const machinesIn = (rack: string) => all.filter((uuid) => rackOf.get(uuid) === rack);
     const isWanted = (uuid: string) => left.has(uuid);
-    const next = () => bestMachine(new Set(rackOf.values()), machinesIn, { score, shuffle, isWanted, isPreferred });
+    const preferences = { score, orderOfRack: shuffle, order: shuffle, isWanted, isPreferred };
+    const next = () => bestMachine(new Set(rackOf.values()), machinesIn, preferences);
     const one: string[] = [];
     for (let best = next(); best !== undefined; best = next()) {
       one.push(best);

@@ -59,48 +59,51 @@ export function placeMachine(
   return { kind: "candidates", machines: ranked.map(({ machine }) => machine) };
 }
 
-export interface Preferences {
+export interface Preferences<M> {
   readonly score: (rack: string) => Score;
-  readonly shuffle: (name: string) => number;
-  readonly isWanted: (uuid: string) => boolean;
+  /** What decides between racks of the same score: the lowest. */
+  readonly orderOfRack: (rack: string) => number;
+  /** What decides between machines of a rack. */
+  readonly order: (machine: M) => number;
+  readonly isWanted: (machine: M) => boolean;
   /** These come before all others in racks of the same score. */
-  readonly isPreferred: (uuid: string) => boolean;
+  readonly isPreferred: (machine: M) => boolean;
 }
 
 /**
- * The uuid of the first of those that `placeMachine` gives, for who wants only that one: most racks are never entered.
+ * The first of those that `placeMachine` gives, for who wants only that one: most racks are never entered.
  * @param racks that have machines which can take the allocation
  */
-export function bestMachine(
+export function bestMachine<M>(
   racks: Iterable<string>,
-  machinesIn: (rack: string) => Iterable<string>,
-  { score, shuffle, isWanted, isPreferred }: Preferences,
-): string | undefined {
-  const ranked = Array.from(racks, (rack) => ({ rack, score: score(rack), tie: shuffle(rack) }));
+  machinesIn: (rack: string) => Iterable<M>,
+  { score, orderOfRack, order, isWanted, isPreferred }: Preferences<M>,
+): M | undefined {
+  const ranked = Array.from(racks, (rack) => ({ rack, score: score(rack), tie: orderOfRack(rack) }));
   ranked.sort((a, b) => byScore(a.score, b.score) || a.tie - b.tie);
-  let other: { readonly uuid: string; readonly score: Score } | undefined;
+  let other: { readonly machine: M; readonly score: Score } | undefined;
   for (const { rack, score } of ranked) {
     if (other && byScore(other.score, score) < 0) break;
-    const preferred = lowest(machinesIn(rack), shuffle, (uuid) => isPreferred(uuid) && isWanted(uuid));
+    const preferred = lowest(machinesIn(rack), order, (machine) => isPreferred(machine) && isWanted(machine));
     if (preferred !== undefined) return preferred;
-    const uuid = other ? undefined : lowest(machinesIn(rack), shuffle, isWanted);
-    if (uuid !== undefined) other = { uuid, score };
+    const machine = other ? undefined : lowest(machinesIn(rack), order, isWanted);
+    if (machine !== undefined) other = { machine, score };
   }
-  return other?.uuid;
+  return other?.machine;
 }
 
 /** Of those that it holds for, which is asked of few. */
-function lowest(
-  uuids: Iterable<string>,
-  order: (uuid: string) => number,
-  holds: (uuid: string) => boolean,
-): string | undefined {
-  let found: string | undefined;
+function lowest<M>(
+  machines: Iterable<M>,
+  order: (machine: M) => number,
+  holds: (machine: M) => boolean,
+): M | undefined {
+  let found: M | undefined;
   let least = Infinity;
-  for (const uuid of uuids) {
-    const place = order(uuid);
-    if (place >= least || !holds(uuid)) continue;
-    found = uuid;
+  for (const machine of machines) {
+    const place = order(machine);
+    if (place >= least || !holds(machine)) continue;
+    found = machine;
     least = place;
   }
   return found;
