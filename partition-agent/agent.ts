@@ -24,6 +24,7 @@ import type { Joiner } from "./identity/joiner.ts";
 import { HoldReport } from "./ledger/hold.ts";
 import { Ledger } from "./ledger/ledger.ts";
 import { SafeMode } from "./ledger/safe-mode.ts";
+import { CentralTime } from "./link/central-time.ts";
 import { Link, type SyncClient } from "./link/link.ts";
 import { Lives } from "./link/lives.ts";
 import type { MachineFacts } from "./machine/plan.ts";
@@ -112,20 +113,13 @@ export async function composeAgent<Cache extends FileCache>(
   const { cache, files } = await filesOf(site, ports);
   await forgetWaiting(observations);
 
-  const link = linkOf(ports, { site, lives, safeMode, outbox, people });
-  const directory = new BmcDirectory({
-    ...settings.bmc,
-    connect: ports.connectBmc,
-    observations,
-    found: observed,
-    clock,
-    log,
-  });
-  lifetime.onStop("bmcs", () => directory.close());
+  const centralTime = centralTimeOf(site, (uuid) => reconciler.enqueue(uuid));
+  const link = linkOf(ports, { site, lives, safeMode, outbox, people, centralTime });
+  const directory = directoryOf(settings, ports, observations, observed);
   const audit = new AuditTrail({ disk, outbox, clock, log });
   const { control, report } = switchOf(settings, ports, site, audit);
   const orders = new LocalOrders({ site, audit, wake: observed });
-  const reconciler = reconcilerOf(settings, ports, { site, files, directory, control, orders });
+  const reconciler = reconcilerOf(settings, ports, { site, files, directory, control, orders, centralTime });
   lifetime.onStop("reconciler", () => reconciler.stopped());
   const useBoot = () => {
     const configured = partitionOf(site)?.bootConfiguration;
@@ -186,6 +180,23 @@ export async function composeAgent<Cache extends FileCache>(
   };
 }
 
+function directoryOf(
+  { bmc }: AgentSettings,
+  { connectBmc: connect, lifetime, clock, log }: AgentPorts,
+  observations: Observations,
+  found: (uuid: string) => void,
+): BmcDirectory {
+  const directory = new BmcDirectory({ ...bmc, connect, observations, found, clock, log });
+  lifetime.onStop("bmcs", () => directory.close());
+  return directory;
+}
+
+/** Orders may have waited for it. */
+const centralTimeOf = (site: Site, enqueue: (uuid: string) => void): CentralTime =>
+  new CentralTime(site.clock, () => {
+    for (const { uuid, orders } of allDesired(site)) if (orders.length > 0) enqueue(uuid);
+  });
+
 function linkOf(
   { client, clock, random, log }: AgentPorts,
   parts: {
@@ -194,13 +205,15 @@ function linkOf(
     readonly safeMode: SafeMode;
     readonly outbox: Outbox;
     readonly people: People;
+    readonly centralTime: CentralTime;
   },
 ): Link {
-  const { site, lives, safeMode, outbox, people } = parts;
+  const { site, lives, safeMode, outbox, people, centralTime } = parts;
   const { partition, ledger, observations, locals } = site;
   return new Link({
     partition,
     lives,
+    centralTime,
     client,
     ledger,
     outbox,
@@ -239,15 +252,17 @@ function reconcilerOf(
     readonly directory: BmcDirectory;
     readonly control: PortControl;
     readonly orders: LocalOrders;
+    readonly centralTime: CentralTime;
   },
 ): Reconciler {
-  const { site, files, directory, control, orders } = parts;
+  const { site, files, directory, control, orders, centralTime } = parts;
   const machines = new MachineReconciler({
     site,
     files,
     bmcOf: (uuid) => directory.of(uuid),
     ports: control,
     localOrders: (uuid) => orders.of(uuid),
+    centralTime: () => centralTime.span,
     newMachines,
     listeningSinceMs: clock.wallMs(),
     clock,

@@ -172,7 +172,9 @@ class Central {
           });
         yield create(FollowResponseSchema, { event: { case: "snapshotEnd", value: { revision } } });
         for (;;) {
-          yield create(FollowResponseSchema, { event: { case: "heartbeat", value: { revision } } });
+          yield create(FollowResponseSchema, {
+            event: { case: "heartbeat", value: { revision, time: timestampFromMs(clock.wallMs()) } },
+          });
           await clock.sleep(5_000, signal);
           check();
           if (central.#cuts > cuts) throw new Error("the stream is cut");

@@ -1,3 +1,4 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -22,7 +23,8 @@ export function syncService(ports: FollowPorts): ServiceImpl<typeof SyncService>
       checkPartition(callerOf(context), request.partition);
       connections.heard(request.partition, request.agent);
       checkLife(state, request.partition, request.agent);
-      return await takeReport(state, clock, request, takers);
+      const taken = await takeReport(state, clock, request, takers);
+      return { ...taken, time: timestampFromMs(clock.wallMs()) };
     },
   };
 }

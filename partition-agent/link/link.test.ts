@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
   type FollowRequest,
@@ -18,6 +19,7 @@ import { VirtualClock } from "#lib/virtual-clock.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { Outbox } from "../outbox/outbox.ts";
 import { HeldDisk } from "../testing/held-disk.ts";
+import { CentralTime } from "./central-time.ts";
 import { Link } from "./link.ts";
 import { Lives } from "./lives.ts";
 
@@ -53,8 +55,10 @@ async function bench() {
   const ledger = new Ledger(disk, log, () => {});
   const wake = { up: () => {} };
   const outbox = await Outbox.open(disk, random, log, () => wake.up());
+  const centralTime = new CentralTime(clock, () => {});
   const link = new Link({
     partition: "p1",
+    centralTime,
     lives: await Lives.open({ disk, present: "life-1", log }, outbox.sequence),
     client: {
       async *follow(request, signal) {
@@ -122,6 +126,7 @@ async function bench() {
   return {
     clock,
     disk,
+    centralTime,
     streams,
     reports,
     answer,
@@ -155,6 +160,25 @@ test("the link is up when central has nothing newer, and resumes after the last 
   assert.deepEqual([link.state.phase, link.state.lastError], ["backing off", "connection reset"]);
   await advance(500);
   assert.deepEqual([streams[1]?.request.afterRevision, streams[1]?.request.history], [7n, "h"]);
+});
+
+test("central's clock is known by the first heartbeat of a stream, and by each answer to a report", async () => {
+  const { streams, answer, advance, put, centralTime, clock } = await bench();
+  const time = (aheadMs: number) => timestampFromMs(clock.wallMs() + aheadMs);
+  const width = () => centralTime.span.latestMs - centralTime.span.earliestMs;
+  await advance(5_000);
+  await streams[0]?.send({ case: "heartbeat", value: { revision: 1n, time: time(600_000) } });
+  assert.ok(width() >= 5_000 && width() < 5_010, "it may have said so at once, or just now");
+  const { earliestMs } = centralTime.span;
+  assert.equal(earliestMs, clock.wallMs() + 600_000);
+  await advance(3_000);
+  await streams[0]?.send({ case: "heartbeat", value: { revision: 1n, time: time(-600_000) } });
+  assert.ok(Math.abs(centralTime.span.earliestMs - clock.wallMs() - 600_000) < 10, "a late one may be old");
+  answer.report = ({ entries }) => ({ acknowledged: entries.at(-1)?.sequence ?? 0n, time: time(600_000) });
+  await put("a");
+  await advance(0);
+  await settle();
+  assert.ok(width() < 10);
 });
 
 test("a central that falls silent is left after 20 s, and one that beats is not", async () => {

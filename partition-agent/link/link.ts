@@ -1,5 +1,6 @@
 // The agent's side of the link to central. Nothing else knows whether the link is up, and nothing else needs to.
 import { create } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type FollowRequest,
   FollowRequestSchema,
@@ -17,6 +18,7 @@ import { noLonger } from "#lib/no-longer.ts";
 import type { Random } from "#lib/random.ts";
 import { reasonOf } from "#lib/reason-of.ts";
 import { sometimes } from "#lib/sometimes.ts";
+import type { CentralTime } from "./central-time.ts";
 import { FollowStream, type FollowStreamPorts } from "./follow.ts";
 import type { Lives } from "./lives.ts";
 import { isDisplacement, isRefusal } from "./refusal.ts";
@@ -42,6 +44,7 @@ export interface SyncClient {
 export interface LinkPorts extends FollowStreamPorts {
   readonly partition: string;
   readonly lives: Lives;
+  readonly centralTime: CentralTime;
   readonly client: SyncClient;
   /** History to which all that was seen is told once the outbox is empty; empty when there is none yet. */
   readonly told: () => string;
@@ -113,7 +116,7 @@ export class Link {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { client, ledger, outbox, partition, lives, clock } = this.#ports;
+    const { client, ledger, outbox, partition, lives, clock, centralTime } = this.#ports;
     const { history, revision } = ledger.followed;
     const own = { outbox: outbox.id, sequence: outbox.sequence, former: [...lives.former] };
     const request = create(FollowRequestSchema, {
@@ -128,16 +131,24 @@ export class Link {
     const quiet = new Error(`central was silent for ${silenceMs} ms`);
     const watchdog = new Watchdog(clock, silenceMs, () => stop.abort(quiet));
     const stream = new FollowStream(this.#ports);
+    const asked = centralTime.moment;
+    let isCurrent = false;
     try {
       for await (const message of client.follow(request, stop.signal)) {
         watchdog.feed();
+        const { event } = message;
+        // Of a later one it is not known when it was said.
+        if (event.case === "heartbeat" && !isCurrent) {
+          isCurrent = true;
+          centralTime.said(event.value.time && timestampMs(event.value.time), asked);
+        }
         await stream.take(message);
-        if (message.event.case !== "recollection" && !this.#isRecollected) {
+        if (event.case !== "recollection" && !this.#isRecollected) {
           this.#isRecollected = true;
           this.#outboxBell.ring();
         }
         this.#troubles.delete("follow");
-        this.#step({ kind: "heard", what: message.event.case === "heartbeat" ? "current" : "a part" });
+        this.#step({ kind: "heard", what: event.case === "heartbeat" ? "current" : "a part" });
       }
       throw new Error("central ended the stream");
     } catch (error) {
@@ -156,7 +167,7 @@ export class Link {
    * @returns whether central was asked
    */
   async #report(signal: AbortSignal): Promise<boolean> {
-    const { client, outbox, partition, lives, clock, told, tellAll } = this.#ports;
+    const { client, outbox, partition, lives, clock, told, tellAll, centralTime } = this.#ports;
     if (!this.#isRecollected) {
       await this.#outboxBell.wait(signal);
       return false;
@@ -178,13 +189,15 @@ export class Link {
       entries: [...entries],
       history,
     });
-    const { acknowledged, rejected, turn } = await withDeadline(
+    const asked = centralTime.moment;
+    const { acknowledged, rejected, turn, time } = await withDeadline(
       clock,
       reportDeadlineMs,
       "report to central",
       signal,
       (s) => client.report(request, s),
     );
+    centralTime.said(time && timestampMs(time), asked);
     await outbox.acknowledge(acknowledged, rejected);
     await tellAll({ turn });
     const [first] = entries;

@@ -1,4 +1,3 @@
-import { isVoidOrder } from "#domain/machine/bmc-order.ts";
 import type { BmcOrder, EffectRecord } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineBMCCommand as Command } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { MachineFacts } from "./plan.ts";
@@ -11,12 +10,15 @@ export type Found =
 
 const ended = "the agent ended before it knew how this ended";
 
-/** @returns what the world shows of it; undefined: it cannot be seen yet */
+/**
+ * @param facts with whether the order must not be carried out any more
+ * @returns what the world shows of it; undefined: it cannot be seen yet
+ */
 export function lookBack(
   { effect, order }: EffectRecord,
-  { power, port, nowMs }: Pick<MachineFacts, "power" | "port" | "nowMs">,
+  { power, port, isVoid }: Pick<MachineFacts, "power" | "port"> & { readonly isVoid: boolean },
 ): Found | undefined {
-  if (order) return lookBackAtOrder(order, power, nowMs);
+  if (order) return lookBackAtOrder(order, power, isVoid);
   if (effect === "boot-from-disk-next") return { kind: "not-done", why: `${ended}; it is done again` };
   if (effect === "move-port") {
     if (port.kind === "unknown") return undefined;
@@ -28,15 +30,15 @@ export function lookBack(
     : { kind: "in-doubt", why: `${ended}; the machine was found ${power.state}` };
 }
 
-function lookBackAtOrder(order: BmcOrder, power: MachineFacts["power"], nowMs: number): Found | undefined {
+function lookBackAtOrder(order: BmcOrder, power: MachineFacts["power"], isVoid: boolean): Found | undefined {
   const wanted = powerAfter[order.command];
   if (repeatable.includes(order.command)) return { kind: "not-done", why: `${ended}; it may be done again` };
   if (wanted === undefined)
     return { kind: "in-doubt", why: `${ended}: it may have been carried out, and is not repeated` };
   if (power.state === wanted) return { kind: "done" };
   if (power.state !== "unknown") return { kind: "not-done", why: `${ended}; the machine was found ${power.state}` };
-  return isVoidOrder(order, nowMs)
-    ? { kind: "in-doubt", why: `${ended}, and could not ask the BMC before the deadline: ${power.why}` }
+  return isVoid
+    ? { kind: "in-doubt", why: `${ended}, and could not ask the BMC while the order held: ${power.why}` }
     : undefined;
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { recordEvent } from "#domain/machine/lifecycle.ts";
@@ -15,6 +15,7 @@ import {
   type MachineRecentProvisioningEvents,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import { anyTime, exactly } from "../link/central-time.ts";
 import { bootPatienceMs, type MachineFacts, planMachine, silentMs } from "./plan.ts";
 
 const now = Date.UTC(2026, 0, 1);
@@ -52,6 +53,7 @@ function facts(change: {
     power: { state: "on" },
     port: { kind: "at", switch: "leaf1", port: "tap1", network: "provisioning" },
     nowMs: now,
+    centralTime: exactly(now),
     listeningSinceMs: now - 24 * 3_600_000,
     newMachines: "power on",
     ...change.facts,
@@ -189,6 +191,42 @@ test("orders: carried out once, void after their deadline and under another epoc
     effectOf(facts({ desired: { orders: [order({})] }, observed: { outcomes: [{ id: "o1" }] } })),
     "wait: an allocation",
   );
+});
+
+describe("an order of central's", () => {
+  const order = (id: string, leftMs: number, epoch = 1n) =>
+    create(BmcOrderSchema, {
+      id,
+      command: Command.MACHINE_BMC_COMMAND_RESET,
+      epoch,
+      deadline: timestampFromMs(now + leftMs),
+    });
+  const at = (
+    earliestMs: number,
+    latestMs: number,
+    orders = [order("o1", 1_000)],
+    change: Partial<MachineFacts> = {},
+  ) => facts({ desired: { orders }, facts: { centralTime: { earliestMs, latestMs }, ...change } });
+
+  test("goes by central's clock, whatever the agent's shows", () => {
+    for (const nowMs of [now - 600_000, now, now + 600_000]) {
+      assert.equal(effectOf(at(now, now + 10, undefined, { nowMs })), "carry-out-order");
+      assert.equal(effectOf(at(now + 1_001, now + 1_010, undefined, { nowMs })), "refuse-order");
+    }
+  });
+
+  test("of which it is not known whether its deadline has passed waits, and keeps nothing else from being done", () => {
+    for (const f of [at(now, now + 1_001), at(anyTime.earliestMs, anyTime.latestMs)])
+      assert.match(effectOf(f), /^wait: an allocation; order reset waits until it is known what time central's clock/);
+    const { earliestMs, latestMs } = anyTime;
+    const behind = [order("o1", 1_000), order("o2", 60_000)];
+    assert.match(effectOf(at(now, now + 1_001, behind)), /^wait: /, "what was ordered later is done later");
+    assert.equal(effectOf(at(earliestMs, latestMs, [order("o1", 1_000, 7n)])), "refuse-order");
+    const localOrders = [order("site", 1_000)];
+    const local = planMachine(at(earliestMs, latestMs, undefined, { localOrders }));
+    assert.equal(local.kind === "act" && local.effect.kind === "carry-out-order" && local.effect.order.id, "site");
+    assert.equal(effectOf(at(earliestMs, latestMs, undefined, { power: { state: "off" } })), "boot-installer");
+  });
 });
 
 test("what a former life had begun is looked at before anything else is done; one order that cannot be seen holds the rest up", () => {

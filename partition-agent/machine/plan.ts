@@ -4,7 +4,7 @@
 // whose port cannot be read back in the provisioning network after a release is not switched on there.
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { bmcCommandName } from "#domain/machine/bmc-command.ts";
-import { staleness } from "#domain/machine/bmc-order.ts";
+import { isVoidOrder, staleness } from "#domain/machine/bmc-order.ts";
 import { bootTarget } from "#domain/machine/boot-target.ts";
 import { stateOf } from "#domain/machine/lifecycle.ts";
 import { portNetwork, provisioning } from "#domain/machine/port-network.ts";
@@ -17,6 +17,7 @@ import {
 } from "#domain/machine/reinstall.ts";
 import type { BmcOrder, EffectRecord, MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { exactly, type TimeSpan } from "../link/central-time.ts";
 import { openEffects } from "./effect-journal.ts";
 import { type Found, lookBack } from "./look-back.ts";
 import { lostRecord } from "./lost-record.ts";
@@ -34,6 +35,8 @@ export interface MachineFacts {
   readonly port: PortFact;
   /** Wall-clock milliseconds. */
   readonly nowMs: number;
+  /** By which the deadlines of central's orders go. */
+  readonly centralTime: TimeSpan;
   /** Since when this agent can hear machines: silence before it says nothing about them. */
   readonly listeningSinceMs: number;
   /** What to do with a machine that is off and was never seen before. */
@@ -79,20 +82,32 @@ const recheckMs = 30_000;
 const lastWordMs = 5_000;
 
 export function planMachine(facts: MachineFacts): MachineDecision {
-  return (
+  const decision =
     planBegun(facts) ??
     planOrders(facts) ??
     planLeftAlone(facts) ??
     planRelease(facts) ??
     planPort(facts) ??
-    planPower(facts)
-  );
+    planPower(facts);
+  return decision.kind === "wait" ? withWaitingOrder(decision, facts) : decision;
+}
+
+type Wait = Extract<MachineDecision, { kind: "wait" }>;
+
+/** An order of which it is not known whether it still holds keeps nothing else from being done. */
+function withWaitingOrder(wait: Wait, facts: MachineFacts): Wait {
+  const open = openOrders(facts.desired, facts.observed, facts.localOrders);
+  const order = open.find((o) => !isGood(o, facts) && refusalOf(o, facts) === undefined);
+  if (!order) return wait;
+  const why = `${wait.why}; order ${bmcCommandName(order.command)} waits until it is known what time central's clock shows`;
+  return { ...wait, why, recheckAfterMs: Math.min(wait.recheckAfterMs, recheckMs) };
 }
 
 /** What was begun and has no end: nothing of it is done again before the world has shown how it stands. */
 function planBegun(facts: MachineFacts): MachineDecision | undefined {
   for (const record of openEffects(facts.observed)) {
-    const found = lookBack(record, facts);
+    const isVoid = record.order !== undefined && refusalOf(record.order, facts) !== undefined;
+    const found = lookBack(record, { ...facts, isVoid });
     const name = record.order ? `order ${bmcCommandName(record.order.command)}` : record.effect;
     if (found) {
       const why = `${name} had been begun when the agent ended: ${found.kind === "done" ? "it was carried out" : found.why}`;
@@ -124,11 +139,30 @@ export function openOrders(
   return [...(desired?.orders ?? []), ...localOrders].filter(({ id }) => !ended.has(id));
 }
 
-function planOrders({ desired, observed, localOrders, nowMs }: MachineFacts): MachineDecision | undefined {
-  const [order] = openOrders(desired, observed, localOrders);
+type OrderFacts = Pick<MachineFacts, "localOrders" | "nowMs" | "centralTime">;
+
+/** Whether the order's deadline has certainly not passed, by the clock of whoever gave it. */
+export const isGood = (order: BmcOrder, facts: OrderFacts): boolean =>
+  !isVoidOrder(order, clockOf(order, facts).latestMs);
+
+/** Why the order must not be carried out; undefined also while it is not known whether its deadline has passed. */
+const refusalOf = (order: BmcOrder, facts: OrderFacts & Pick<MachineFacts, "desired">): string | undefined =>
+  staleness(order, facts.desired?.epoch ?? 0n, clockOf(order, facts).earliestMs);
+
+const clockOf = (order: BmcOrder, facts: OrderFacts): TimeSpan =>
+  isLocal(order, facts) ? exactly(facts.nowMs) : facts.centralTime;
+
+const isLocal = ({ id }: BmcOrder, { localOrders }: OrderFacts): boolean => localOrders.some((o) => o.id === id);
+
+function planOrders(facts: MachineFacts): MachineDecision | undefined {
+  const { desired, observed, localOrders } = facts;
+  const open = openOrders(desired, observed, localOrders);
+  // Of those of one clock the first is the next, also while it is not known whether its deadline has passed.
+  const first = [open.find((o) => !isLocal(o, facts)), open.find((o) => isLocal(o, facts))];
+  const order = first.find((o) => o && (isGood(o, facts) || refusalOf(o, facts) !== undefined));
   if (!order) return undefined;
   const name = bmcCommandName(order.command);
-  const refused = staleness(order, desired?.epoch ?? 0n, nowMs);
+  const refused = refusalOf(order, facts);
   if (refused) return note({ kind: "refuse-order", order, reason: refused }, `order ${name} is void: ${refused}`, "");
   return act({ kind: "carry-out-order", order }, `carrying out ${name}`, "its outcome is reported");
 }

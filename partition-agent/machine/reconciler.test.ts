@@ -6,6 +6,7 @@ import { type BmcOrder, BmcOrderSchema, MachineObservedSchema } from "#gen/holdf
 import { MachineBMCCommand as Command, MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { silentLog } from "#lib/log.ts";
 import type { Bmc } from "../bmc/bmc.ts";
+import { exactly } from "../link/central-time.ts";
 import {
   imageUrl,
   installed,
@@ -61,6 +62,7 @@ function reconcilerOf(agent: TestAgent, bmc: Bmc | undefined) {
     bmcOf: () => bmc,
     ports: { locate: async () => ({ kind: "unmanaged" }), move: async () => {} },
     localOrders: () => [],
+    centralTime: () => exactly(agent.clock.wallMs()),
     newMachines: "power on",
     listeningSinceMs: agent.clock.wallMs(),
     clock: agent.clock,

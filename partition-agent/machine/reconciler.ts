@@ -1,7 +1,6 @@
 // Brings one machine to what central wants of it: gathers facts, lets `planMachine` decide, performs one effect, looks again.
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { isVoidOrder } from "#domain/machine/bmc-order.ts";
 import { isInstalled } from "#domain/machine/boot-target.ts";
 import { recordEvent } from "#domain/machine/lifecycle.ts";
 import { livelinessLeftMs, livelinessNow } from "#domain/machine/liveliness.ts";
@@ -29,9 +28,11 @@ import { sometimes } from "#lib/sometimes.ts";
 import type { Bmc } from "../bmc/bmc.ts";
 import type { BootFiles } from "../boot/boot-files.ts";
 import { desiredOf, type Site } from "../boot/site.ts";
+import type { TimeSpan } from "../link/central-time.ts";
 import { carryOut } from "./carry-out.ts";
 import { beginEffect, effectRecord, endEffect } from "./effect-journal.ts";
 import {
+  isGood,
   type MachineDecision,
   type MachineEffect,
   type MachineFacts,
@@ -64,6 +65,7 @@ export interface MachineReconcilerPorts {
   readonly ports: PortControl;
   /** Orders to a machine that people on site gave. */
   readonly localOrders: (uuid: string) => readonly BmcOrder[];
+  readonly centralTime: () => TimeSpan;
   readonly newMachines: MachineFacts["newMachines"];
   readonly listeningSinceMs: number;
   readonly clock: Clock;
@@ -110,7 +112,7 @@ export class MachineReconciler {
   }
 
   async #gather(uuid: string, signal: AbortSignal): Promise<MachineFacts> {
-    const { site, ports, newMachines, listeningSinceMs, clock } = this.#ports;
+    const { site, ports, centralTime, newMachines, listeningSinceMs, clock } = this.#ports;
     const known = site.observations.get(uuid) ?? (await site.observations.update(uuid, () => {}));
     const [power, port] = await Promise.all([this.#power(uuid, signal), ports.locate(known, signal)]);
     // Read after the waiting: BMC and switch may have taken long to answer.
@@ -124,22 +126,24 @@ export class MachineReconciler {
       power,
       port,
       nowMs: clock.wallMs(),
+      centralTime: centralTime(),
       newMachines,
       listeningSinceMs,
     };
   }
 
   /** Whether the decision's ground is gone: it is asked right before the act, since writing it down may have taken a while. */
-  #isOver(uuid: string, { desired, safeMode, localOrders, nowMs }: MachineFacts): boolean {
-    const { site, clock } = this.#ports;
-    const laterMs = clock.wallMs();
+  #isOver(uuid: string, facts: MachineFacts): boolean {
+    const { site, clock, centralTime } = this.#ports;
+    const { desired, safeMode, localOrders, nowMs } = facts;
+    const later = { localOrders, nowMs: clock.wallMs(), centralTime: centralTime() };
     const orders = [...(desired?.orders ?? []), ...localOrders];
     return (
       desiredOf(site, uuid)?.epoch !== desired?.epoch ||
       isOtherReinstall(desiredOf(site, uuid)?.reinstall, desired?.reinstall) ||
       site.safeMode.why !== safeMode ||
-      Math.abs(laterMs - nowMs) > lookGoodMs ||
-      orders.some((order) => isVoidOrder(order, laterMs) && !isVoidOrder(order, nowMs))
+      Math.abs(later.nowMs - nowMs) > lookGoodMs ||
+      orders.some((order) => isGood(order, facts) && !isGood(order, later))
     );
   }
 

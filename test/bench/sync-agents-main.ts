@@ -3,6 +3,7 @@
 import path from "node:path";
 import { syncClient } from "#agent/io/sync-client.ts";
 import { Ledger } from "#agent/ledger/ledger.ts";
+import { CentralTime } from "#agent/link/central-time.ts";
 import { Link, type SyncClient } from "#agent/link/link.ts";
 import { Lives } from "#agent/link/lives.ts";
 import { Outbox } from "#agent/outbox/outbox.ts";
@@ -38,6 +39,7 @@ async function startAgent(partition: string): Promise<Link> {
   };
   const link = new Link({
     partition,
+    centralTime: new CentralTime(clock, () => {}),
     lives: await Lives.open({ disk, present: random.uuid(), log }, outbox.sequence),
     client,
     ledger,

@@ -17,7 +17,7 @@ import type { Centrals } from "./central-node.ts";
 import { DhcpClient } from "./dhcp-client.ts";
 import { SimDisk } from "./disk.ts";
 import type { Invariants } from "./invariants.ts";
-import type { Life } from "./life.ts";
+import { beginMs, type Life } from "./life.ts";
 import { Line } from "./line.ts";
 import type { NodePorts } from "./process-node.ts";
 import { type ServerPlan, SimServer } from "./server.ts";
@@ -197,9 +197,11 @@ export class Datacenter {
   #checkOrder(uuid: string, id: string): void {
     const { agent } = this.agent;
     if (!agent) return;
-    const told = agent.site.ledger.get("machine", uuid, MachineDesiredSchema)?.orders ?? [];
-    const order = [...told, ...agent.onSite.orders.of(uuid)].find((one) => one.id === id);
-    if (order?.deadline) this.world.invariants.onOrder(id, agent.site.clock.wallMs() - timestampMs(order.deadline));
+    const told = agent.site.ledger.get("machine", uuid, MachineDesiredSchema)?.orders.find((one) => one.id === id);
+    // Central's clock is right; people on site go by the agent's.
+    const nowMs = told ? beginMs + this.world.time.nowMs : agent.site.clock.wallMs();
+    const order = told ?? agent.onSite.orders.of(uuid).find((one) => one.id === id);
+    if (order?.deadline) this.world.invariants.onOrder(id, nowMs - timestampMs(order.deadline));
   }
 
   #bmcOf(server: SimServer) {

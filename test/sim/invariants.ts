@@ -274,7 +274,7 @@ export class Invariants {
       this.#fail(13, `machine ${uuid}: ${count} effects in the minute after the link was up again`);
   }
 
-  /** An order is about to be carried out. @param lateMs how long its deadline has passed, by the clock of its agent; negative before */
+  /** An order is about to be carried out. @param lateMs how long its deadline has passed, by the clock of whoever gave it; negative before */
   onOrder(id: string, lateMs: number): void {
     this.checks++;
     if (lateMs > 0) this.#fail(13, `order ${id} is carried out ${lateMs} ms after its deadline`);

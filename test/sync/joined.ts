@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { Ledger } from "#agent/ledger/ledger.ts";
+import { CentralTime } from "#agent/link/central-time.ts";
 import { Link, type SyncClient } from "#agent/link/link.ts";
 import { Lives } from "#agent/link/lives.ts";
 import { Observations } from "#agent/observations/observations.ts";
@@ -93,8 +94,10 @@ export async function startAgent(
   const wake = { ring: () => {} };
   const outbox = await Outbox.open(disk, systemRandom, silentLog, () => wake.ring());
   const observations = new Observations({ partition: "p1", disk, outbox, clock, log: silentLog, changed: () => {} });
+  const centralTime = new CentralTime(clock, () => {});
   const link = new Link({
     partition: "p1",
+    centralTime,
     lives: await Lives.open({ disk, present: systemRandom.uuid(), log: silentLog }, outbox.sequence),
     client,
     ledger,

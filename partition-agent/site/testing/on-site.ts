@@ -13,6 +13,7 @@ import type { ForPeople } from "../../api/router.ts";
 import type { pairing } from "../../bmc/testing/pair.ts";
 import { Budgets } from "../../budget/budgets.ts";
 import { HoldReport } from "../../ledger/hold.ts";
+import { exactly } from "../../link/central-time.ts";
 import { MachineReconciler } from "../../machine/reconciler.ts";
 import { type FakeCache, openAgent, type TestAgent, TestCentral, uuidA, waiting } from "../../testing/site.ts";
 import { socketAccess } from "../access.ts";
@@ -56,6 +57,7 @@ export function onSiteOf(agent: TestAgent, bmcOf: OnSite["bmcOf"], change: Parti
     bmcOf,
     ports: { locate: async () => ({ kind: "unmanaged" }), move: async () => {} },
     localOrders: (uuid) => orders.of(uuid),
+    centralTime: () => exactly(clock.wallMs()),
     newMachines: "leave alone",
     listeningSinceMs: clock.wallMs(),
     clock,
