@@ -42,7 +42,7 @@ export class LifeClaim {
   readonly #partition: string;
   readonly #agent: string;
   readonly #stream: string;
-  #claiming: Promise<void> = Promise.resolve();
+  #claiming: Promise<boolean> = Promise.resolve(false);
 
   /** @param stream unique among all streams of all centrals */
   constructor(ports: ClaimPorts, { partition, agent }: Pick<FollowRequest, "partition" | "agent">, stream: string) {
@@ -55,21 +55,22 @@ export class LifeClaim {
   /**
    * Claims the partition for this life of its agent, or makes sure of it. A store that cannot be asked refuses nobody: an agent may be let in
    * beside another one then, rather than none at all.
+   * @returns whether the claim is stored, and so all that was stored before it is read here
    * @throws Refusal "precondition" while another life has it, "conflict" when it cannot be told who has
    */
-  claim(): Promise<void> {
+  claim(): Promise<boolean> {
     this.#claiming = this.#claim();
     return this.#claiming;
   }
 
-  async #claim(): Promise<void> {
+  async #claim(): Promise<boolean> {
     const [partition, agent, stream] = [this.#partition, this.#agent, this.#stream];
     const { state, session, log } = this.#ports;
     try {
       await session.hold();
       const mine = create(AgentLifeSchema, { agent, stream, session: session.id });
       const known = state.get(kinds.agentLife, partition)?.value;
-      if (known && equals(AgentLifeSchema, known, mine)) return;
+      if (known && equals(AgentLifeSchema, known, mine)) return true;
       await state.transact((tx) => {
         const present = tx.get(kinds.agentLife, partition);
         // Here no other life is connected: whoever claims has been let in (connections.ts). What a stream of this central could not give
@@ -79,10 +80,11 @@ export class LifeClaim {
           throw alreadyLive(partition, present.agent);
         tx.put(kinds.agentLife, partition, mine);
       });
+      return true;
     } catch (error) {
       if (error instanceof Refusal && error.code === "unavailable") {
         log.warn("agent-not-claimed", { partition, agent, error });
-        return;
+        return false;
       }
       log.warn("agent-refused", { partition, agent, error });
       throw error;

@@ -13,7 +13,7 @@ import type { CentralSession } from "./central-session.ts";
 import { checkEveryMs, LifeClaim } from "./claim-life.ts";
 import type { Connections } from "./connections.ts";
 import type { Reader, SyncFeed } from "./feed.ts";
-import { bytesOf, deltaOf, digestOf, recollectionOf, response, snapshotOf } from "./messages.ts";
+import { bytesOf, deltaOf, digestOf, mayHaveForgotten, recollectionOf, response, snapshotOf } from "./messages.ts";
 import type { Takers } from "./took.ts";
 
 /** An agent is told this often what it must hold, so that it finds out what it has lost or never got. */
@@ -46,7 +46,8 @@ export interface Straight {
 
 /**
  * The desired state of one partition, for as long as the agent listens.
- * @throws Refusal "not-found" when the partition is not there or goes away, "unavailable" when the feed begins anew
+ * @throws Refusal "not-found" when the partition is not there or goes away, "unavailable" when the feed begins anew, or while the store
+ * cannot be asked what this life of the agent may have forgotten
  */
 export async function* followPartition(
   ports: FollowPorts,
@@ -66,7 +67,7 @@ export async function* followPartition(
   // Whoever reads this stream may go without asking for more: then only the signal tells.
   own.signal.addEventListener("abort", leave, { once: true });
   try {
-    await claim.claim();
+    if (!(await claim.claim()) && mayHaveForgotten(state, request)) throw notCurrent(state, partition);
     const { history, afterRevision } = request;
     const resumed = feed.holdsSince(history, afterRevision) ? feed.open(partition, afterRevision) : undefined;
     log.info("agent-follows", { partition, agent, from: resumed ? `${afterRevision}` : "snapshot" });
@@ -178,6 +179,12 @@ async function isSent(straight: Straight | undefined, message: FollowResponse): 
 
 const isPartition = ({ kind, id }: DesiredItem, partition: string): boolean =>
   kind === kinds.partition.name && id === partition;
+
+const notCurrent = ({ revision }: FollowPorts["state"], partition: string) =>
+  new Refusal(
+    "unavailable",
+    `partition ${partition}: what its agent has told cannot be looked up: this server reads at revision ${revision}, and the store may be further`,
+  );
 
 const noPartition = (partition: string) =>
   new Refusal("not-found", `partition ${partition} does not exist: create it before its agent connects`, {

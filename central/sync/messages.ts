@@ -15,7 +15,7 @@ import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Revised } from "./feed.ts";
 import { desiredItem, encodedItem, everywhere, followed, placesOf } from "./projection.ts";
-import { isSetBack } from "./set-back.ts";
+import { isSetBack, livesProtocol } from "./set-back.ts";
 
 /** Of one message of a snapshot; a single larger item goes alone. */
 export const chunkLimits = { items: 500, bytes: 1 << 20 } as const;
@@ -54,6 +54,12 @@ export function digestOf(state: State, partition: string): FollowResponse {
   const kinds = Array.from(digestItems(items), ([kind, sum]) => ({ kind, ...sum }));
   return response({ case: "digest", value: { revision: state.revision, kinds } });
 }
+
+/** Whether this life of the agent is, as far as is read here, not the one that has reported last. One of before the lives does not say. */
+export const mayHaveForgotten = (
+  state: Pick<State, "get">,
+  { partition, agent, protocol }: Pick<FollowRequest, "partition" | "agent" | "protocol">,
+): boolean => protocol >= livesProtocol && state.get(kinds.reportCursor, partition)?.value.agent !== agent;
 
 /**
  * Every machine of the partition as it was last reported, for an agent whose outbox is not the one that reported it, or was set back
