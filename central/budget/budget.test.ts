@@ -223,6 +223,43 @@ test("what is recalled comes back once its agent says that it does not use it, a
   assert.ok(central.desired(second).epoch > 17n, "above all that the agent may have used");
 });
 
+test("a machine that works for what a restored central has forgotten keeps its epoch when it leaves its budget, and is left alone", async () => {
+  await central.waiting(1);
+  const { id, free } = await grant(1, 2);
+  const [uuid = ""] = free?.machines ?? [];
+  const { epoch } = central.desired(uuid);
+  await seen(uuid, { workedEpoch: epoch + 2n, installedEpoch: epoch + 2n, waiting: false });
+  const budgets = central.client(BudgetService);
+  await budgets.revoke({ id });
+  await says(id, 1n);
+  await budgets.revoke({ id });
+  const desired = central.desired(uuid);
+  assert.equal(desired.delegated, undefined);
+  const observed = central.state.get(kinds.machineObserved, uuid)?.value;
+  assert.ok((observed?.workedEpoch ?? 0n) > desired.epoch);
+});
+
+test("a restored store's word of what is used counts only once everything was told to it again", async () => {
+  await central.waiting(1);
+  const { id, free } = await grant(1, 2);
+  const [uuid = ""] = free?.machines ?? [];
+  const budgets = central.client(BudgetService);
+  const toldTo = (history: string) =>
+    central.state.transact((tx) => {
+      const cursor = tx.get(kinds.reportCursor, "lab");
+      assert.ok(cursor);
+      tx.put(kinds.reportCursor, "lab", { ...cursor, history });
+    });
+  await budgets.revoke({ id });
+  await toldTo("before the restore");
+  await says(id, 1n);
+  await budgets.revoke({ id });
+  assert.deepEqual(budgetOf(id)?.recalled?.machines, [uuid]);
+  await toldTo(central.state.history);
+  await budgets.revoke({ id });
+  assert.equal(budgetOf(id), undefined);
+});
+
 test("a revoked budget goes when all of it has come back, and leaves nothing behind", async () => {
   await central.waiting(1);
   const budget = await grant(1, 2);

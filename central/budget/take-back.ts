@@ -8,6 +8,7 @@ import { copyOf } from "#lib/message.ts";
 import { holderOf, unclaim } from "../catalog/claim.ts";
 import { ipIndexes } from "../ip/indexes.ts";
 import { asnClaim } from "../machine/asn.ts";
+import { isTold } from "../machine/told.ts";
 import { giveBackVrf } from "../network/vrf.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
@@ -20,7 +21,7 @@ const atOnce = { machines: 16, addresses: 16, asns: 16, networks: 4, networkAddr
 /** Edits the budget. @returns whether there was something to take back */
 export function takeBack(tx: Tx, budget: Budget, state: State): boolean {
   const { recalled = noItems() } = budget;
-  const unused = budget.outbox === "" ? provenUnused(budget, recalled, state) : saidUnused(tx, budget, recalled);
+  const unused = budget.outbox === "" ? provenUnused(budget, recalled, state) : saidUnused(tx, budget, recalled, state);
   const isVacant = (id: string) => tx.by(ipIndexes(state).byNetwork, id).length === 0;
   const back = create(BudgetItemsSchema, {
     machines: unused.machines.slice(0, atOnce.machines),
@@ -38,11 +39,13 @@ export function takeBack(tx: Tx, budget: Budget, state: State): boolean {
   return !isEmpty(back);
 }
 
+/** One that works for more than central knows of, as after a restore, is somebody's: under its old epoch its agent leaves it alone. */
 function freeMachine(tx: Tx, uuid: string, { id }: Budget): void {
   const desired = tx.get(kinds.machineDesired, uuid);
   if (desired?.delegated?.budget !== id) return;
   const next = copyOf(desired);
-  next.epoch = nextEpoch(desired, undefined);
+  const worked = tx.get(kinds.machineObserved, uuid)?.workedEpoch ?? 0n;
+  if (worked <= desired.epoch) next.epoch = nextEpoch(desired, undefined);
   delete next.delegated;
   tx.put(kinds.machineDesired, uuid, next);
 }
@@ -60,8 +63,11 @@ function freeNetwork(tx: Tx, network: string, { id }: Budget): void {
   tx.delete(kinds.network, network);
 }
 
-function saidUnused(tx: Tx, { id, generation }: Budget, recalled: BudgetItems): BudgetItems {
+/** Not before everything was told to a restored store, which may hold an old word of it. */
+function saidUnused(tx: Tx, budget: Budget, recalled: BudgetItems, state: State): BudgetItems {
+  const { id, generation, partition } = budget;
   if (isEmpty(recalled)) return recalled;
+  if (!isTold(state, partition)) return noItems();
   const use = tx.get(kinds.budgetUse, id);
   return use?.generation === generation ? withoutItems(recalled, use.used ?? noItems()) : noItems();
 }
