@@ -162,6 +162,23 @@ test("the link is up when central has nothing newer, and resumes after the last 
   assert.deepEqual([streams[1]?.request.afterRevision, streams[1]?.request.history], [7n, "h"]);
 });
 
+test("a link that backs off is dialled soon after central took a report", async () => {
+  const { streams, advance, put, link } = await bench();
+  await streams[0]?.send(heartbeat);
+  for (let i = 0; i < 8; i++) {
+    await streams.at(-1)?.fail(new Error("connection refused"));
+    await advance(link.state.waitMs);
+  }
+  const dialled = streams.length;
+  await streams.at(-1)?.fail(new Error("connection refused"));
+  assert.equal(link.state.waitMs, 5_000);
+  await put("a");
+  await settle();
+  assert.equal(link.state.waitMs, 250);
+  await advance(250);
+  assert.equal(streams.length, dialled + 1);
+});
+
 test("central's clock is known by the first heartbeat of a stream, and by each answer to a report", async () => {
   const { streams, answer, advance, put, centralTime, clock } = await bench();
   const time = (aheadMs: number) => timestampFromMs(clock.wallMs() + aheadMs);

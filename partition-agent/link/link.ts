@@ -58,6 +58,7 @@ export interface LinkPorts extends FollowStreamPorts {
 export class Link {
   readonly #ports: LinkPorts;
   readonly #outboxBell = new Bell();
+  readonly #earlierBell = new Bell();
   /** Central has given back what this life may have forgotten. A report before that would pass for all that is known here. */
   #isRecollected = false;
   /** What each of the two loops failed of last; told once, until it went well in between. */
@@ -98,8 +99,16 @@ export class Link {
         if (isDisplacement(error)) this.#ports.displaced();
         this.#step({ kind: "broke", why, isRefusal: isRefusal(error), heldMs, chance: this.#chance() });
       }
-      await clock.sleep(this.#state.waitMs, signal).catch(() => {});
+      await this.#backOff(signal);
     }
+  }
+
+  /** Until it is time for the next attempt, which may come to be earlier. */
+  async #backOff(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ports;
+    const state = this.#state;
+    await rung(this.#earlierBell, clock, state.waitMs, signal);
+    if (this.#state !== state) await clock.sleep(this.#state.waitMs, signal).catch(() => {});
   }
 
   async #reportOn(signal: AbortSignal): Promise<void> {
@@ -198,6 +207,7 @@ export class Link {
       (s) => client.report(request, s),
     );
     centralTime.said(time && timestampMs(time), asked);
+    this.#step({ kind: "answered", chance: this.#chance() });
     await outbox.acknowledge(acknowledged, rejected);
     await tellAll({ turn });
     const [first] = entries;
@@ -212,6 +222,7 @@ export class Link {
     const { clock, log, ledger } = this.#ports;
     const before = this.#state;
     this.#state = stepLink(before, event, clock.wallMs());
+    if (event.kind === "answered" && this.#state !== before) this.#earlierBell.ring();
     if (this.#state.phase === "following" && before.phase !== "following")
       log.info("link-up", { revision: `${ledger.followed.revision}` });
   }

@@ -10,8 +10,10 @@ export interface LinkState {
   readonly lastError: string | undefined;
   /** Times in a row that it broke before it had held for a while. */
   readonly failures: number;
-  /** How long it is waited before the next attempt; 0 in all other phases. */
+  /** How long it is waited from this step on before the next attempt; 0 in all other phases. */
   readonly waitMs: number;
+  /** An answer to a report has cut a wait short since it was up last: another one does not, however often central answers. */
+  readonly wasWoken: boolean;
 }
 
 export type LinkEvent =
@@ -28,6 +30,12 @@ export type LinkEvent =
       /** 0 up to, but not including, 1: spreads those that broke together. */
       readonly chance: number;
     }
+  /** Central took a report: it is back, though nobody may have dialled since. */
+  | {
+      readonly kind: "answered";
+      /** As above: those that are answered together need not dial together. */
+      readonly chance: number;
+    }
   | { readonly kind: "stopped" };
 
 const retryFirstMs = 500;
@@ -41,6 +49,7 @@ export const idle = (nowMs: number): LinkState => ({
   lastError: undefined,
   failures: 0,
   waitMs: 0,
+  wasWoken: false,
 });
 
 /** @param nowMs wall clock */
@@ -49,12 +58,18 @@ export function stepLink(state: LinkState, event: LinkEvent, nowMs: number): Lin
     case "dialled":
       return enter(state, "connecting", nowMs);
     case "heard":
-      if (event.what === "current") return { ...enter(state, "following", nowMs), lastError: undefined };
+      if (event.what === "current")
+        return { ...enter(state, "following", nowMs), lastError: undefined, wasWoken: false };
       return state.phase === "following" ? state : enter(state, "loading", nowMs);
     case "broke": {
       const failures = event.heldMs > retryMaxMs ? 1 : state.failures + 1;
       const waitMs = event.isRefusal ? spread(refusedMs, event.chance) : backOffMs(failures, event.chance);
       return { ...enter(state, "backing off", nowMs), lastError: event.why, failures, waitMs };
+    }
+    case "answered": {
+      if (state.phase !== "backing off" || state.wasWoken) return state;
+      const leftMs = Math.max(0, state.sinceMs + state.waitMs - nowMs);
+      return { ...state, failures: 0, waitMs: Math.min(leftMs, backOffMs(1, event.chance)), wasWoken: true };
     }
     case "stopped":
       return idle(nowMs);
