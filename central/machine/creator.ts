@@ -3,7 +3,8 @@ import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Random } from "#lib/random.ts";
-import { beside, type Cause } from "../history/cause.ts";
+import { announced } from "../catalog/announce.ts";
+import type { Cause } from "../history/cause.ts";
 import { alone, searcher } from "../network/search.ts";
 import { spaces } from "../network/spaces.ts";
 import { seeds } from "../plan/hash.ts";
@@ -14,7 +15,7 @@ import type { CentralSession } from "../sync/central-session.ts";
 import { allocate } from "./allocate.ts";
 import { createReads } from "./create-reads.ts";
 import { machineIndexes } from "./indexes.ts";
-import { announceName, takeName, withdrawName } from "./unique-name.ts";
+import { nameAnnouncement, takeName } from "./unique-name.ts";
 
 export interface CreateBy {
   /** Whose machine it is to be. */
@@ -53,8 +54,8 @@ export function creator(ports: {
     };
     const { project, name } = request;
     const naming = { project, name, allocation: attempt.allocation, isUnique: isNameUnique };
-    const give = () =>
-      searching((next) =>
+    const give = async () => {
+      const { result } = await searching((next) =>
         state.transact((tx) => {
           const resolved = resolveCreate(createReads(tx), request, nowMs);
           takeName(tx, indexes, naming);
@@ -66,13 +67,8 @@ export function creator(ports: {
           return made;
         }, cause),
       );
-    if (!isNameUnique) return (await give()).result;
-    await state.transact((tx) => announceName(tx, indexes, naming), beside(cause));
-    try {
-      return (await give()).result;
-    } catch (error) {
-      await state.transact((tx) => withdrawName(tx, indexes, naming), beside(cause)).catch(() => undefined);
-      throw error;
-    }
+      return result;
+    };
+    return isNameUnique ? announced(state, cause, nameAnnouncement(indexes, naming), give) : give();
   };
 }

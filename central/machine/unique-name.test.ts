@@ -13,7 +13,7 @@ import { keyHeader } from "#lib/rpc/idempotency-key.ts";
 import { planHeader } from "#lib/rpc/plan-header.ts";
 import { hasReason } from "#lib/rpc/refusal-to-connect.ts";
 import { uniqueNameHeader } from "#lib/rpc/unique-name.ts";
-import { claim } from "../catalog/claim.ts";
+import { announced } from "../catalog/announce.ts";
 import { kinds } from "../store/kinds.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { openState } from "../store/state.ts";
@@ -23,7 +23,7 @@ import { type CentralWithMachines, type CreateInit, machineCentral, machineUuid 
 import { refusedWith } from "../testing/refused-with.ts";
 import { wholeCentral } from "../testing/whole.ts";
 import { creator } from "./creator.ts";
-import { nameClaim } from "./unique-name.ts";
+import { nameClaim, yetToCome } from "./unique-name.ts";
 
 let central: CentralWithMachines;
 beforeEach(async () => {
@@ -76,11 +76,19 @@ describe("a machine whose name is to be unique", () => {
     assert.deepEqual(claims(), []);
   });
 
-  test("is not kept from its name by a claim that a crash has left", async () => {
+  test("is not kept from its name by what a crash between the two commits has left", async () => {
     await central.waiting(2);
-    const leave = (name: string) =>
-      central.state.transact((tx) => claim(tx, nameClaim({ project: central.project, name }), "nobody"));
-    for (const name of ["web", "db"]) await leave(name);
+    const lost = { actor: "ann", method: "", reason: "" };
+    for (const name of ["web", "db"]) {
+      const announcement = { what: nameClaim({ project: central.project, name }), text: `${yetToCome}nobody` };
+      const begun = new Promise<void>((crash) => {
+        void announced(central.state, lost, announcement, async () => {
+          crash();
+          await new Promise(() => {});
+        });
+      });
+      await begun;
+    }
     const { machine } = await alone();
     assert.deepEqual(claims().at(-1), [`machine-name/${central.project}/web`, machine?.allocation?.uuid]);
     await central.create({ name: "db" });

@@ -1,11 +1,11 @@
 // Who creates a machine may ask that no other one of the project has its name: then the allocation claims the name for as long as it lasts.
-// Lists are not conditioned, so this takes two commits. Whoever has created a machine of that name before the first is seen by the
-// second; whoever does so between the two changes the claim, and the second loses the race. A claim counts as long as its allocation
-// lives: one that a crash between the two has left is anybody's to take.
+// It is announced before: whoever has created a machine of that name until then is seen; whoever does so afterwards changes the claim, and
+// the creation loses the race. A claim counts as long as its allocation lives.
 import { PlanService } from "#gen/holdfast/api/v1/plan_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { uniqueNameHeader, uniqueNameNotTaken } from "#lib/rpc/unique-name.ts";
+import type { Announcement } from "../catalog/announce.ts";
 import { claim, holderOf, unclaim } from "../catalog/claim.ts";
 import type { Around } from "../services.ts";
 import type { Tx } from "../store/tx.ts";
@@ -22,12 +22,18 @@ export interface Naming {
 
 type Indexes = Pick<MachineIndexes, "byProject">;
 
-/** The first commit. @throws Refusal "exists" */
-export function announceName(tx: Tx, indexes: Indexes, naming: Naming): void {
-  const [other] = namesakes(tx, indexes, naming);
-  if (other) throw taken(naming, other.id);
-  claim(tx, nameClaim(naming), naming.allocation);
-}
+/** Before the allocation in the value of a claim, until that is there. */
+export const yetToCome = "for ";
+
+/** The first commit: of nothing that lives, so whoever wants the name may take it. @throws Refusal "exists" */
+export const nameAnnouncement = (indexes: Indexes, naming: Naming): Announcement => ({
+  what: nameClaim(naming),
+  text: `${yetToCome}${naming.allocation}`,
+  check(tx) {
+    const [other] = namesakes(tx, indexes, naming);
+    if (other) throw taken(naming, other.id);
+  },
+});
 
 /**
  * Belongs to the commit that creates the machine, whether or not its name is to be unique.
@@ -43,12 +49,6 @@ export function takeName(tx: Tx, indexes: Indexes, naming: Naming): void {
   if (naming.isUnique && holder === undefined) throw overtaken(naming);
   if (naming.isUnique) claim(tx, what, naming.allocation);
   else unclaim(tx, what);
-}
-
-/** After a creation that has failed, unless it was stored all the same. */
-export function withdrawName(tx: Tx, indexes: Indexes, naming: Naming): void {
-  const isStored = namesakes(tx, indexes, naming).some(({ value }) => value.allocation?.uuid === naming.allocation);
-  if (!isStored) giveBackName(tx, naming);
 }
 
 /** When it is this allocation's own. */

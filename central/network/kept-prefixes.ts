@@ -1,19 +1,16 @@
-// A network loses prefixes although addresses are taken of it at the same time, at whatever central. First a claim says what it keeps.
-// Whoever takes an address reads that under a condition: who has not read it loses the race, or was first and is seen; who has takes only of
-// what stays. Then, in one transaction, it is looked who has an address of the rest, the prefixes change, and the claim goes. That of a
-// central that dies in between goes by itself.
+// A network loses prefixes although addresses are taken of it at the same time, at whatever central. First it is announced what
+// it keeps: whoever takes an address reads that, and takes only of what stays. Then, in one transaction, it is looked who has an address of
+// the rest, the prefixes change, and the announcement goes.
 import { isUsableIn, usableInBoth } from "#domain/network/pool.ts";
 import { type Prefix, prefixText } from "#domain/network/prefix.ts";
 import { knownPrefixes } from "#domain/network/rules.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { claim, holderOf, unclaim } from "../catalog/claim.ts";
-import { beside, type Cause } from "../history/cause.ts";
+import { announced } from "../catalog/announce.ts";
+import { holderOf, unclaim } from "../catalog/claim.ts";
+import type { Cause } from "../history/cause.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
-
-/** No change takes as long. */
-const keptMs = 60_000;
 
 const claimOf = (network: string): string => `kept-prefixes/${network}`;
 
@@ -44,16 +41,7 @@ export async function narrowing<R>(
 ): Promise<R> {
   const kept = knownPrefixes(wanted).map(prefixText);
   if (kept.length === 0 || !isNarrowed(prefixes, kept)) return await change();
-  await state.transact((tx) => claim(tx, claimOf(id), kept.join(), { ttlMs: keptMs }), beside(cause));
-  try {
-    return await change();
-  } catch (error) {
-    const giveUp = (tx: Tx) => {
-      if (holderOf(tx, claimOf(id)) === kept.join()) unclaim(tx, claimOf(id));
-    };
-    await state.transact(giveUp, beside(cause)).catch(() => undefined);
-    throw error;
-  }
+  return await announced(state, cause, { what: claimOf(id), text: kept.join() }, change);
 }
 
 /** Before it is looked who has an address of what goes: it was told, so all of them are seen. Ends the telling. */

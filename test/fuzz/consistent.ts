@@ -1,7 +1,7 @@
 // What must hold of all that is stored, whatever was called: who is named is there, and nothing is had twice.
 import { budgetHolder } from "#central/budget/delegated.ts";
 import { membershipOf } from "#central/identity/membership.ts";
-import { nameClaim } from "#central/machine/unique-name.ts";
+import { nameClaim, yetToCome } from "#central/machine/unique-name.ts";
 import { type Kind, kinds } from "#central/store/kinds.ts";
 import type { State } from "#central/store/state.ts";
 import { budgetOf, noItems, ofNetworkAddress, withItems } from "#domain/budget/items.ts";
@@ -166,6 +166,7 @@ function* claims(state: State): Iterable<string> {
   const held = new Set([...ofMachines, ...delegated]);
   for (const { id, value } of state.list(kinds.claim)) {
     if (id.startsWith("vrf/")) yield* has(state, kinds.network, value.value, `claim ${id}`);
+    if (id.startsWith("machine-name/") && value.value.startsWith(yetToCome)) continue;
     if (/^(asn|machine-name)\//.test(id) && !held.has(`${id} ${value.value}`))
       yield `claim ${id} has no holder: ${value.value}`;
   }
