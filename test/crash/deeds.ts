@@ -1,6 +1,7 @@
 // The calls in which central is killed: from where each begins, what may be found after it, and how whoever made it goes on. Each
 // begins and ends with no machine given away and no network made.
 import assert from "node:assert/strict";
+import { uniqueNameHeader } from "#lib/rpc/unique-name.ts";
 import type { Hands, Headers } from "./hands.ts";
 import { unlessGone } from "./hands.ts";
 import type { Standing } from "./standing.ts";
@@ -29,27 +30,41 @@ export interface About {
   readonly id: string;
 }
 
-export const inWords = ({ machine, network }: Standing): string =>
-  [machine === "free" ? "" : `machine ${machine}`, network === "none" ? "" : `network ${network}`]
+export const inWords = ({ machine, name, network }: Standing): string =>
+  [
+    machine === "free" ? "" : `machine ${machine}`,
+    name === "free" ? "" : `name ${name}`,
+    network === "none" ? "" : `network ${network}`,
+  ]
     .filter(Boolean)
     .join(", ") || "nothing";
 
-const createMachine: Deed = {
-  name: "create a machine",
+/** @param headers of each call */
+const creation = (headers: Headers = {}): Omit<Deed, "name" | "after"> => ({
   method: "/metalstack.api.v2.MachineService/Create",
   isKeyed: true,
   prepare: async () => "",
-  call: (hands, { key }, headers) => hands.createMachine(key, headers),
+  call: (hands, { key }, more) => hands.createMachine(key, { ...headers, ...more }),
   before: "nothing",
-  after: "machine allocated",
   async again(hands, { key }, { desired }) {
-    const { id, isOld } = await hands.createMachine(key);
+    const { id, isOld } = await hands.createMachine(key, headers);
     assert.equal(isOld, desired !== undefined);
     if (desired) assert.equal(id, desired.uuid);
     assert.deepEqual(await hands.machines(), [id]);
     await hands.deleteMachine(id);
     await hands.isolate(id);
   },
+});
+
+const createMachine: Deed = { ...creation(), name: "create a machine", after: "machine allocated" };
+
+const named = { [uniqueNameHeader]: "true" };
+
+const createNamedMachine: Deed = {
+  ...creation(named),
+  name: "create a machine with a unique name",
+  between: "name announced",
+  after: "machine allocated, name held",
 };
 
 const deleteMachine: Deed = {
@@ -57,12 +72,12 @@ const deleteMachine: Deed = {
   method: "/metalstack.api.v2.MachineService/Delete",
   isKeyed: false,
   async prepare(hands, key) {
-    const { id } = await hands.createMachine(key);
+    const { id } = await hands.createMachine(key, named);
     await hands.tellPassword(id);
     return id;
   },
   call: (hands, { id }, headers) => hands.deleteMachine(id, headers),
-  before: "machine allocated",
+  before: "machine allocated, name held",
   after: "machine released",
   async again(hands, { id }, { machine }) {
     assert.equal(await unlessGone(hands.deleteMachine(id)), machine === "released" ? "gone" : "done");
@@ -75,7 +90,7 @@ const isolateMachine: Deed = {
   method: "/holdfast.sync.v1.SyncService/Report",
   isKeyed: false,
   async prepare(hands, key) {
-    const { id } = await hands.createMachine(key);
+    const { id } = await hands.createMachine(key, named);
     await hands.deleteMachine(id);
     return id;
   },
@@ -115,4 +130,4 @@ const deleteNetwork: Deed = {
   },
 };
 
-export const deeds = { createMachine, deleteMachine, isolateMachine, createNetwork, deleteNetwork };
+export const deeds = { createMachine, createNamedMachine, deleteMachine, isolateMachine, createNetwork, deleteNetwork };

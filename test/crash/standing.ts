@@ -2,6 +2,7 @@
 // beside them exactly what was there at first. Anything else ends the test.
 import assert from "node:assert/strict";
 import { type DescMessage, toBinary } from "@bufbuild/protobuf";
+import { nameClaim, yetToCome } from "#central/machine/unique-name.ts";
 import { spaceName, spaces } from "#central/network/spaces.ts";
 import { type Kind, keyOf, kinds } from "#central/store/kinds.ts";
 import type { State } from "#central/store/state.ts";
@@ -16,6 +17,8 @@ import { inconsistencies } from "../fuzz/consistent.ts";
 
 export interface Standing {
   readonly machine: "free" | "allocated" | "released";
+  /** Of the machine, in its project. */
+  readonly name: "free" | "announced" | "held";
   readonly network: "none" | "there" | "being deleted";
   /** The machine, if it is not free. */
   readonly desired: MachineDesired | undefined;
@@ -87,15 +90,38 @@ export function standingIn(state: State, ground: Ground): Standing {
   const children = state.list(kinds.network).flatMap(({ value }) => (isNew(value) ? [value] : []));
   assert.ok(children.length <= 1, `${children.length} networks were made for one call`);
   const [child] = children;
-  checkRows(state, ground, desired, child);
+  const naming = namingIn(state, desired);
+  checkRows(state, ground, { desired, child, naming });
   checkPools(state, ground, desired, child);
   const isGoing = child?.meta?.deletionTaskId !== undefined;
   return {
     machine: desired?.allocation ? "allocated" : desired ? "released" : "free",
+    name: naming?.is ?? "free",
     network: child ? (isGoing ? "being deleted" : "there") : "none",
     desired,
     child,
   };
+}
+
+/** What is claimed of names: at most one, for the machine or for one that is to come. */
+function namingIn(state: State, desired: MachineDesired | undefined): Naming | undefined {
+  const claims = state.list(kinds.claim).filter(({ id }) => id.startsWith("machine-name/"));
+  assert.ok(claims.length <= 1, `${claims.length} names are claimed for one call`);
+  const [claim] = claims;
+  if (!claim) return undefined;
+  const { allocation } = desired ?? {};
+  if (!allocation) {
+    assert.ok(claim.value.value.startsWith(yetToCome), `${claim.id} is left to ${claim.value.value}`);
+    return { id: claim.id, is: "announced" };
+  }
+  assert.deepEqual([claim.id, claim.value.value], [nameClaim(allocation), allocation.uuid]);
+  return { id: claim.id, is: "held" };
+}
+
+interface Naming {
+  /** Of the claim. */
+  readonly id: string;
+  readonly is: Exclude<Standing["name"], "free">;
 }
 
 /** What it holds, by the state of the machine itself. */
@@ -108,12 +134,17 @@ function heldBy({ allocation, release }: MachineDesired): { ips: string[]; asns:
   };
 }
 
-function checkRows(state: State, ground: Ground, desired: MachineDesired | undefined, child: Network | undefined) {
+function checkRows(
+  state: State,
+  ground: Ground,
+  { desired, child, naming }: Pick<Standing, "desired" | "child"> & { readonly naming: Naming | undefined },
+) {
   const now = rowsOf(state);
   const held = desired && heldBy(desired);
   const added = [
     ...(held?.ips.map((id) => keyOf(kinds.ip, id)) ?? []),
     ...(held?.asns.map((asn) => keyOf(kinds.claim, `asn/${asn}`)) ?? []),
+    ...(naming ? [keyOf(kinds.claim, naming.id)] : []),
     ...(child ? [keyOf(kinds.network, child.id), keyOf(kinds.claim, `vrf/${child.vrf}`)] : []),
   ];
   if (desired?.allocation) {
