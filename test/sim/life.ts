@@ -58,7 +58,7 @@ export class Life implements Clock {
     };
   }
 
-  /** Something happens: it has said so. */
+  /** Something happens: it has said so, or was called. */
   acts(): void {
     if (this.#doom) this.#doom.isBegun = true;
   }

@@ -1,18 +1,18 @@
 // npm run sim: many seeds, each a run of its own, over as many processes as there are cores. See docs/simulator.md.
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import type { FaultName } from "./faults.ts";
 import { many } from "./many.ts";
 import { summary } from "./report.ts";
 import { runSeed } from "./run.ts";
-import { faultList, parseFaults } from "./swarm.ts";
+import { type Chosen, faultList, parseFaults, taken } from "./swarm.ts";
 
 const usage = `npm run sim -- [flags]     the shipped central, agent and installer on virtual time, with faults
 
   --seeds N     how many seeds (200)
   --first N     the first of them (1)
   --seed S      one seed, with its timeline
-  --faults F    these faults alone, with commas between them, instead of those that each seed takes; "none"; "list" shows them
+  --faults F    these faults alone, instead of those that each seed takes: names with commas between them, each with what it shall have, else
+                the seed draws that ("link cut,link slow:delayMs=2000:everyMs=60000"); "none"; "list" shows names, units and bounds
   --minutes N   begin no further seed after so long, and say how many are left
   --marks       fail also when a mark in the source was never come by
   --workers N   processes (as many as there are cores)
@@ -49,12 +49,15 @@ async function main(): Promise<number> {
     return 2;
   }
   return values.seed === undefined
-    ? await many({ ...wanted, faults: chosen, wantsMarks: values.marks })
+    ? await many({ ...wanted, chosen, wantsMarks: values.marks })
     : await one(seed, chosen);
 }
 
-async function one(seed: number, faults: readonly FaultName[] | undefined): Promise<number> {
-  const outcome = await runSeed(seed, faults);
+async function one(seed: number, chosen: readonly Chosen[] | undefined): Promise<number> {
+  const outcome = await runSeed(
+    seed,
+    chosen?.map((one) => taken(seed, one)),
+  );
   for (const line of outcome.trace) console.log(line);
   console.log(`\n${summary(outcome)}`);
   return outcome.failure === undefined ? 0 : 1;

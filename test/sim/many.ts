@@ -1,14 +1,14 @@
 import { type ChildProcess, fork } from "node:child_process";
 import path from "node:path";
 import { bundled, type Program } from "../bundled.ts";
-import type { FaultName } from "./faults.ts";
 import { explain, report } from "./report.ts";
 import { marksInSource } from "./sometimes.ts";
+import type { Chosen } from "./swarm.ts";
 import type { Job, Told } from "./worker-main.ts";
 
 const eachChunk = 5;
-/** With fewer seeds a mark may be missed by chance. */
-const markSeedsLeast = 500;
+/** With fewer seeds a mark may be missed by chance: the rarest are come by in one of 100 to 200. */
+const markSeedsLeast = 1_000;
 
 interface Many {
   readonly seeds: number;
@@ -16,12 +16,12 @@ interface Many {
   readonly workers: number;
   readonly minutes: number;
   /** Undefined: each seed takes its own. */
-  readonly faults: readonly FaultName[] | undefined;
+  readonly chosen: readonly Chosen[] | undefined;
   readonly wantsMarks: boolean;
 }
 
 /** Runs them all, and tells what came of it. @returns the exit code */
-export async function many({ seeds, first, workers, minutes, faults, wantsMarks }: Many): Promise<number> {
+export async function many({ seeds, first, workers, minutes, chosen, wantsMarks }: Many): Promise<number> {
   const begin = performance.now();
   const told: Told[] = [];
   let next = first;
@@ -30,7 +30,7 @@ export async function many({ seeds, first, workers, minutes, faults, wantsMarks 
     const from = next;
     if (performance.now() - begin > minutes * 60_000) return undefined;
     next = Math.min(end, next + eachChunk);
-    return from === next ? undefined : { seeds: Array.from({ length: next - from }, (_, i) => from + i), faults };
+    return from === next ? undefined : { seeds: Array.from({ length: next - from }, (_, i) => from + i), chosen };
   };
   const progress = setInterval(() => console.log(`  ${told.length} of ${seeds} seeds`), 15_000);
   const worker = await bundled(path.join(import.meta.dirname, "worker-main.ts"));

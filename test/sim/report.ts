@@ -1,6 +1,7 @@
 import { commit } from "./commit.ts";
 import type { Outcome } from "./run.ts";
 import { shrink } from "./shrink.ts";
+import { chosenText, takenText } from "./swarm.ts";
 import { clockText } from "./trace.ts";
 import type { Told } from "./worker-main.ts";
 
@@ -11,7 +12,7 @@ export const summary = (o: Outcome | Told): string =>
   [
     `seed ${o.seed}: ${o.failure ?? "everything held"}`,
     `  commit ${commit()}, ${o.events} events, ${clockText(o.virtualMs)} of virtual time, trace ${o.digest.slice(0, 16)}`,
-    ...(o.swarm.length === 0 ? ["  faults: none"] : ["  faults:", ...o.swarm.map((one) => `    ${one}`)]),
+    ...(o.faults.length === 0 ? ["  faults: none"] : ["  faults:", ...o.faults.map((one) => `    ${takenText(one)}`)]),
   ].join("\n");
 
 /** What so many seeds have been through. */
@@ -34,11 +35,11 @@ export function report(told: readonly Told[], seconds: number): void {
 /** Drops faults while the seed still fails in the same way, and shows the end of what happened. */
 export async function explain(told: Told, failure: string): Promise<void> {
   const smallest = await shrink({ ...told, failure });
-  const names = smallest.faults.join(",");
+  const names = smallest.faults.map(({ name }) => name);
   console.log(`\n${summary(told)}`);
-  console.log(`  fails in this way with these alone: ${smallest.faults.join(", ") || "no fault at all"}`);
+  console.log(`  fails in this way with these alone: ${names.join(", ") || "no fault at all"}`);
   if (smallest.failure !== failure) console.log(`  then: ${smallest.failure}`);
   console.log("  the end of that timeline:");
   for (const line of smallest.trace.slice(-linesShown)) console.log(`    ${line.slice(0, columnsShown)}`);
-  console.log(`  all of it: npm run sim -- --seed ${told.seed} --faults "${names || "none"}"\n`);
+  console.log(`  all of it: npm run sim -- --seed ${told.seed} --faults "${chosenText(smallest.faults)}"\n`);
 }

@@ -6,15 +6,13 @@ import { BudgetPeople } from "./budgets.ts";
 import type { FaultName } from "./faults.ts";
 import { Nemesis } from "./nemesis.ts";
 import { unsettled } from "./settled.ts";
-import { faultsOf, swarm, takenText } from "./swarm.ts";
+import { faultsOf, type Taken } from "./swarm.ts";
 import { OnSite, User } from "./user.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
   readonly seed: number;
-  readonly faults: readonly FaultName[];
-  /** How often and how strongly it has them, in words. */
-  readonly swarm: readonly string[];
+  readonly faults: readonly Taken[];
   /** Undefined: everything held. */
   readonly failure: string | undefined;
   readonly events: number;
@@ -41,7 +39,7 @@ const certificateMsOf = (seed: number): number | undefined =>
   seed % 9 === 7 ? 180_000 + new Seeded(seed).branch("certificates").below(720_000) : undefined;
 
 /** One seed from beginning to end: a calm beginning, a time of faults, and the time after them in which all must come right. */
-export async function runSeed(seed: number, faults: readonly FaultName[] = faultsOf(seed)): Promise<Outcome> {
+export async function runSeed(seed: number, faults: readonly Taken[] = faultsOf(seed)): Promise<Outcome> {
   // Calls to the dead stay open, each with its listener.
   setMaxListeners(0);
   const random = new Seeded(seed).branch("run");
@@ -51,8 +49,7 @@ export async function runSeed(seed: number, faults: readonly FaultName[] = fault
     centrals: random.pick([1, 1, 2]),
     certificateMs: certificateMsOf(seed),
   });
-  const taken = swarm(seed, faults);
-  const nemesis = new Nemesis(world, taken);
+  const nemesis = new Nemesis(world, faults);
   const user = new User(world);
   const people = new Seeded(seed).branch("budgets").chance(budgetShare) ? new BudgetPeople(world) : undefined;
   const failure = await lived(world, nemesis, { user, people }, random);
@@ -62,7 +59,6 @@ export async function runSeed(seed: number, faults: readonly FaultName[] = fault
   return {
     seed,
     faults,
-    swarm: taken.map(takenText),
     failure,
     events: world.time.events,
     virtualMs: world.time.nowMs,

@@ -1,5 +1,5 @@
-import type { FaultName } from "./faults.ts";
 import { type Outcome, runSeed } from "./run.ts";
+import type { Taken } from "./swarm.ts";
 
 /** A seed that fails, with how. */
 export interface Failed extends Pick<Outcome, "seed" | "faults" | "trace"> {
@@ -12,7 +12,7 @@ export interface Failed extends Pick<Outcome, "seed" | "faults" | "trace"> {
  */
 export async function shrink(
   failed: Failed,
-  run: (seed: number, faults: readonly FaultName[]) => Promise<Outcome> = runSeed,
+  run: (seed: number, faults: readonly Taken[]) => Promise<Outcome> = runSeed,
 ): Promise<Failed> {
   let smallest = failed;
   for (const fault of failed.faults) {

@@ -20,17 +20,6 @@ test("without faults every machine comes to be as central wants it", async () =>
   for (const seed of [1, 2, 3]) assert.equal((await runSeed(seed, [])).failure, undefined);
 });
 
-/** Seeds that once found something. */
-const stored = [
-  { seed: 5, found: "a restored central came by itself to the epoch under which a partition had given a machine away" },
-];
-
-for (const { seed, found } of stored) {
-  test(`seed ${seed} holds, which once found that ${found}`, async () => {
-    assert.equal((await runSeed(seed)).failure, undefined);
-  });
-}
-
 test("every mark has a name of its own", () => {
   const marks = marksInSource();
   assert.equal(new Set(marks).size, marks.length);

@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts";
 import { faultNames, faults } from "./faults.ts";
 import type { Outcome } from "./run.ts";
 import { shrink } from "./shrink.ts";
-import { everyMs, faultsOf, parseFaults, swarm } from "./swarm.ts";
+import { chosenText, everyMs, faultsOf, parseFaults, taken } from "./swarm.ts";
 
 const seeds = Array.from({ length: 200 }, (_, seed) => seed);
 
@@ -16,17 +16,16 @@ test("a swarm has seeds with few faults and seeds with many", () => {
 
 test("a seed has a fault as often and as strongly whatever other faults it has", () => {
   for (const seed of seeds.slice(0, 20)) {
-    const all = swarm(seed, faultNames);
-    for (const one of all) assert.deepEqual(swarm(seed, [one.name]), [one]);
+    for (const one of faultsOf(seed)) assert.deepEqual(taken(seed, { name: one.name, set: {} }), one);
   }
 });
 
 test("a fault is rare in some seeds and storms in others, weak in some and strong in others, within its bounds", () => {
   for (const name of faultNames) {
-    const taken = seeds.map((seed) => swarm(seed, [name])[0]!);
+    const all = seeds.map((seed) => taken(seed, { name, set: {} }));
     const { strength = {} }: Fault = faults[name];
-    const drawn = { everyMs: taken.map((one) => one.everyMs) };
-    for (const key of Object.keys(strength)) Object.assign(drawn, { [key]: taken.map((one) => one.strength[key]) });
+    const drawn = { everyMs: all.map((one) => one.everyMs) };
+    for (const key of Object.keys(strength)) Object.assign(drawn, { [key]: all.map((one) => one.strength[key]) });
     for (const [key, values] of Object.entries(drawn)) {
       const [least, most] = { everyMs, ...strength }[key]!;
       const [weakest, strongest] = [Math.min(...values), Math.max(...values)];
@@ -36,27 +35,39 @@ test("a fault is rare in some seeds and storms in others, weak in some and stron
   }
 });
 
-test("faults are chosen by their names, and a name that none has is told", () => {
-  assert.deepEqual(parseFaults("agent dies, link cut"), ["link cut", "agent dies"]);
-  assert.deepEqual(parseFaults("none"), []);
+test("faults are chosen by their names, with what is set of them, and what none has is told", () => {
+  const chosen = [
+    { name: "link cut", set: {} },
+    { name: "link slow", set: { delayMs: 2_000, everyMs: 60_000 } },
+  ] as const;
+  const text = "link cut,link slow:delayMs=2000:everyMs=60000";
+  assert.deepEqual(parseFaults(text), chosen);
+  assert.equal(chosenText(chosen), text);
+  assert.deepEqual([parseFaults("none"), chosenText([])], [[], "none"]);
+  const drawn = taken(1, { name: "link slow", set: {} });
+  assert.deepEqual(taken(1, { name: "link slow", set: { everyMs: 60_000 } }).strength, drawn.strength);
+  assert.deepEqual(taken(1, chosen[1]).strength, { delayMs: 2_000 });
   assert.equal(parseFaults("link cut,rain"), 'no fault is called "rain"');
   assert.equal(parseFaults(""), 'no fault is called ""');
+  assert.equal(parseFaults("link cut:delayMs=1"), 'link cut has no "delayMs"');
+  assert.equal(parseFaults("link lossy:lostShare=2"), "link lossy cannot have lostShare 2");
+  assert.equal(parseFaults("link lossy:lostShare"), "link lossy cannot have lostShare NaN");
 });
 
 test("a failed seed keeps the faults without which it fails in no way or in another", async () => {
   const runs: string[] = [];
   const run = async (seed: number, some: Outcome["faults"]) => {
-    runs.push(some.join(","));
-    const failure = !some.includes("link cut")
-      ? undefined
-      : some.includes("agent dies")
-        ? "invariant 4 (a port): m2 is free"
-        : "invariant 15 (without end): after 6 h";
-    return { seed, faults: some, failure, trace: [`with ${some.join(",")}`] } as unknown as Outcome; // the rest is not asked for
+    const names = chosenText(some);
+    runs.push(names);
+    const other = names.includes("agent dies")
+      ? "invariant 4 (a port): m2 is free"
+      : "invariant 15 (without end): after 6 h";
+    const failure = names.includes("link cut") ? other : undefined;
+    return { seed, faults: some, failure, trace: [`with ${names}`] } as unknown as Outcome; // the rest is not asked for
   };
-  const failed = { seed: 1, failure: "invariant 4 (a port): m1 is free", trace: [] };
-  const smallest = await shrink({ ...failed, faults: ["link cut", "agent dies", "store slow"] }, run);
-  assert.deepEqual(smallest.faults, ["link cut", "agent dies"]);
+  const faults = (["link cut", "agent dies", "store slow"] as const).map((name) => taken(1, { name, set: {} }));
+  const smallest = await shrink({ seed: 1, failure: "invariant 4 (a port): m1 is free", trace: [], faults }, run);
+  assert.equal(chosenText(smallest.faults), "link cut,agent dies");
   assert.deepEqual(smallest.trace, ["with link cut,agent dies"]);
   assert.deepEqual(runs, ["agent dies,store slow", "link cut,store slow", "link cut,agent dies"]);
 });

@@ -5,9 +5,14 @@ import { type FaultName, faultNames, faults } from "./faults.ts";
 /** Between two strikes of one fault, in the mean: some are rare, some storm. */
 export const everyMs: Range = [30_000, 3_600_000];
 
-/** A fault as one seed has it: the same whatever others the seed takes, so that it stays when those are dropped. */
-export interface Taken {
+/** A fault that people have chosen, with what they have set of it: `everyMs`, and strengths by their names. */
+export interface Chosen {
   readonly name: FaultName;
+  readonly set: Readonly<Record<string, number>>;
+}
+
+/** A fault as one seed has it: the same whatever others the seed takes, so that it stays when those are dropped. */
+export interface Taken extends Chosen {
   /** Mean time between two strikes. */
   readonly everyMs: number;
   /** By name, which ends in its unit. */
@@ -15,21 +20,19 @@ export interface Taken {
 }
 
 /** The faults that a seed takes: each with a chance that the seed itself decides, so that some runs have few and some have all. */
-export function faultsOf(seed: number): readonly FaultName[] {
+export function faultsOf(seed: number): readonly Taken[] {
   const random = new Seeded(seed).branch("swarm");
   const share = random.next();
-  return faultNames.filter(() => random.chance(share));
+  return faultNames.filter(() => random.chance(share)).map((name) => taken(seed, { name, set: {} }));
 }
 
-/** How often and how strongly the seed has each of these. */
-export function swarm(seed: number, names: readonly FaultName[]): readonly Taken[] {
-  return names.map((name) => {
-    const random = new Seeded(seed).branch("rates").branch(name);
-    const { strength = {} }: Fault = faults[name];
-    const every = drawn(random, everyMs);
-    const strengths = Object.entries(strength).map(([key, range]) => [key, drawn(random.branch(key), range)] as const);
-    return { name, everyMs: every, strength: Object.fromEntries(strengths) };
-  });
+/** How often and how strongly the seed has it: what nobody has set, it draws. */
+export function taken(seed: number, { name, set }: Chosen): Taken {
+  const random = new Seeded(seed).branch("rates").branch(name);
+  const draw = (key: string, range: Range) => set[key] ?? drawn(random.branch(key), range);
+  const { strength = {} }: Fault = faults[name];
+  const strengths = Object.entries(strength).map(([key, range]) => [key, draw(key, range)] as const);
+  return { name, set, everyMs: draw("everyMs", everyMs), strength: Object.fromEntries(strengths) };
 }
 
 /** In words. */
@@ -51,9 +54,30 @@ export function faultList(): string {
   return `${lines.join("\n")}\neach strikes every ${everyMs[0]} to ${everyMs[1]} ms in the mean\n`;
 }
 
-/** @param text names with commas between them, or "none". @returns what is wrong with it, in words */
-export function parseFaults(text: string): readonly FaultName[] | string {
-  const names = text === "none" ? [] : text.split(",").map((name) => name.trim());
-  const unknown = names.find((name) => !Object.hasOwn(faults, name));
-  return unknown === undefined ? faultNames.filter((name) => names.includes(name)) : `no fault is called "${unknown}"`;
+/** As `parseFaults` reads them. */
+export const chosenText = (chosen: readonly Chosen[]): string =>
+  chosen
+    .map(({ name, set }) => [name, ...Object.entries(set).map(([key, value]) => `${key}=${value}`)].join(":"))
+    .join(",") || "none";
+
+/**
+ * @param text names with commas between them, each with what is set of it, as in "link slow:delayMs=2000:everyMs=60000"; or "none"
+ * @returns what is wrong with it, in words
+ */
+export function parseFaults(text: string): readonly Chosen[] | string {
+  const chosen: Chosen[] = [];
+  for (const one of text === "none" ? [] : text.split(",")) {
+    const [name = "", ...settings] = one.split(":").map((part) => part.trim());
+    if (!isFault(name)) return `no fault is called "${name}"`;
+    const { strength = {} }: Fault = faults[name];
+    const set = settings.map((setting) => setting.split("=")).map(([key = "", value]) => [key, Number(value)] as const);
+    for (const [key, value] of set) {
+      if (key !== "everyMs" && !Object.hasOwn(strength, key)) return `${name} has no "${key}"`;
+      if (!(value > 0 && value <= (key.endsWith("Share") ? 1 : 1e9))) return `${name} cannot have ${key} ${value}`;
+    }
+    chosen.push({ name, set: Object.fromEntries(set) });
+  }
+  return chosen;
 }
+
+const isFault = (name: string): name is FaultName => Object.hasOwn(faults, name);

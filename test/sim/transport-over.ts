@@ -8,6 +8,9 @@ export interface Far {
   readonly transport: Transport;
 }
 
+/** It comes every few seconds, whether or not anything has happened. */
+const beat = "Report";
+
 /**
  * Calls over a line to whoever lives at its end. Times out by the caller's clock, never by a real one.
  * @param reach undefined: nobody listens there
@@ -26,6 +29,7 @@ export function transportOver(line: Line, caller: Life, reach: () => Far | undef
       // What was sent arrives, whatever becomes of the sender.
       const call = async () => {
         const far = await there(line.ether);
+        if (method.name !== beat) far.life.acts();
         const once = () => far.transport.unary(method, signal, undefined, header, input, contextValues);
         if (line.isTwice) void once().catch(() => undefined);
         const answer = await answered(line.ether, far, once());
