@@ -79,7 +79,7 @@ function delegateMachines(tx: Tx, budget: Budget, { state, indexes, seed, quotaL
   const all = viewsOfPartition(state, partition);
   const placement = placeMachine(there, wanted, (uuid) => shuffled(uuid, seed), all);
   if (placement.kind === "none") return [];
-  const room = placement.machines.length - reservedForOthers(tx, pool, project, () => all);
+  const room = placement.machines.length - (reservedForOthers(tx, pool, project, () => all)?.remaining ?? 0);
   return placement.machines.slice(0, Math.max(0, Math.min(missing, room, atOnce))).flatMap(({ desired: seen }) => {
     const desired = tx.get(kinds.machineDesired, seen.uuid);
     if (!desired || desired.allocation || desired.delegated || desired.release) return [];

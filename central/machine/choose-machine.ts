@@ -11,13 +11,13 @@ import {
   unfitText,
   type Wanted,
 } from "#domain/machine/placement.ts";
-import type { Pool } from "#domain/size/reservation.ts";
+import type { Pool, Reserved } from "#domain/size/reservation.ts";
 import type { MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { MachineServiceCreateRequest } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Search } from "../network/search.ts";
 import { reservedForOthers } from "../size-reservation/reserved.ts";
-import type { Stored } from "../store/cache.ts";
+import type { Groups, Stored } from "../store/cache.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
@@ -35,7 +35,7 @@ export interface Choice {
 }
 
 export function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, context: Choice): MachineView {
-  if (request.uuid !== undefined) return namedMachine(tx, request.uuid);
+  if (request.uuid !== undefined) return namedMachine(tx, request.uuid, request.project, context);
   const { peek, indexes, search } = context;
   const { partition = "", size = "", project } = request;
   const wanted = {
@@ -46,7 +46,7 @@ export function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, cont
     placementLabels: request.placementLabels?.labels ?? {},
   };
   const free = peek.groups(indexes.free, placeKey({ partition, size }));
-  const fit = [...free.values()].reduce((sum, { size: machines }) => sum + machines, 0);
+  const fit = sizeOf(free);
   const keys = alikeKeys(wanted);
   const score = scoreOfRacks(context, keys);
   const orders = ordersOf(context, keys, free.size);
@@ -62,9 +62,15 @@ export function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, cont
   const machine = held(tx, best.id);
   search.pick(best.id, [...keys, ...keys.map((key) => pickKey(key, machine.observed?.rack ?? ""))]);
   context.explain?.(() => choiceText(machine, { fit, all: all().length, score }, wanted));
-  keepReserved(tx, { partition, size }, project, all, fit);
+  const reserved = reservedForOthers(tx, { partition, size }, project, all);
+  if (reserved && fit <= reserved.remaining) {
+    throw new Refusal("exhausted", keptText(`${fit} machines`, wanted, reserved), { reason: "RESERVED" });
+  }
   return machine;
 }
+
+const sizeOf = (machines: Groups<typeof kinds.machineObserved>): number =>
+  [...machines.values()].reduce((sum, { size }) => sum + size, 0);
 
 /**
  * In which order racks are entered that are equally good, and machines taken within one. Centrals do not see what others are about to
@@ -134,20 +140,29 @@ function noMachine(machines: readonly MachineView[], wanted: Wanted): Refusal {
   return new Refusal("exhausted", text, { reason: "NO_MACHINE" });
 }
 
-/** @throws Refusal "exhausted" when all that is left is kept for other projects */
-function keepReserved(tx: Tx, pool: Pool, project: string, all: () => readonly MachineView[], fit: number): void {
-  const remaining = reservedForOthers(tx, pool, project, all);
-  if (remaining === 0 || fit > remaining) return;
-  const text = `${fit} machines of size ${pool.size} can be had in partition ${pool.partition}, and ${remaining} are reserved for other projects`;
-  throw new Refusal("exhausted", text, { reason: "RESERVED" });
-}
+/** When no more of what can be had is left than is kept for other projects. */
+const keptText = (what: string, { partition, size }: Pool, { remaining }: Reserved): string =>
+  `${what} of size ${size} can be had in partition ${partition}, and ${remaining} are reserved for other projects`;
 
-function namedMachine(tx: Tx, uuid: string): MachineView {
+/**
+ * Whoever names a machine may take one that is tainted, which nothing is kept of.
+ * @throws Refusal "exhausted" for one that is kept for other projects, among all that can be had
+ */
+function namedMachine(tx: Tx, uuid: string, project: string, { peek, indexes }: Choice): MachineView {
   const view = held(tx, uuid);
   const unfit = unavailability(view, "uuid");
   if (unfit)
     throw new Refusal("precondition", `machine ${uuid} is ${unfit}`, { field: "uuid", reason: "NOT_AVAILABLE" });
-  return view;
+  if (unavailability(view, "choice") !== undefined) return view;
+  const pool = { partition: view.desired.partition, size: view.observed?.size ?? "" };
+  const all = () => viewsOfRows(peek, peek.by(indexes.byPartition, pool.partition));
+  const fit = sizeOf(peek.groups(indexes.free, placeKey(pool)));
+  const reserved = reservedForOthers(tx, pool, project, all);
+  if (!reserved || fit > reserved.remaining) return view;
+  const kept = keptText(`machine ${uuid} and ${fit - 1} others`, pool, reserved);
+  const by = reserved.by.map((one) => `${one.id} of project ${one.project}`).join(", ");
+  const text = `${kept}, by size reservation ${by}: change that, or taint the machine to take it all the same`;
+  throw new Refusal("exhausted", text, { reason: "RESERVED", field: "uuid" });
 }
 
 /** Reads both sides by id, so that the commit fails when either changes. */

@@ -53,6 +53,28 @@ describe("a size reservation", () => {
     await assert.rejects(central.create(), refused(Code.ResourceExhausted, "NO_MACHINE"));
   });
 
+  test("holds against whoever names a machine, and not for one that is tainted", async () => {
+    await central.waiting(2);
+    const { id } = await reserve(1);
+    const theirs = { project: other.project, networks: [{ network: other.network }] };
+    const named = (n: number) => central.create({ ...theirs, uuid: machineUuid(n) });
+    await named(1);
+    await assert.rejects(named(2), (error) => {
+      const text = `${machineUuid(2)} and 0 others of size small can be had in partition lab, and 1 are reserved for other projects, by size reservation ${id} of project ${central.project}:`;
+      assert.ok(String(error).includes(text), String(error));
+      return refused(Code.ResourceExhausted, "RESERVED")(error);
+    });
+    const condition = { uuid: machineUuid(2), state: MachineState.TAINTED, description: "for a test" };
+    await central.client(AdminMachineService).setState(condition);
+    await named(2);
+  });
+
+  test("is left to its own project when that names a machine", async () => {
+    await central.waiting(1);
+    await reserve(1);
+    await central.create({ uuid: machineUuid(1) });
+  });
+
   test("is used up by what its project has, and then leaves the others the rest", async () => {
     await central.waiting(4);
     await central.create();

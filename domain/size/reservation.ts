@@ -14,6 +14,8 @@ export interface Reserved {
   readonly used: number;
   /** Still to be kept free. */
   readonly remaining: number;
+  /** By which it is to be kept free. */
+  readonly by: readonly SizeReservation[];
 }
 
 const concerns = ({ size, partitions }: SizeReservation, pool: Pool): boolean =>
@@ -30,20 +32,21 @@ export function reservedIn(
   machines: readonly MachineView[],
   counts: (project: string) => boolean = () => true,
 ): Reserved {
+  const meant = reservations.filter((one) => concerns(one, pool) && counts(one.project));
   const amounts = new Map<string, number>();
-  for (const one of reservations) {
-    if (concerns(one, pool) && counts(one.project))
-      amounts.set(one.project, (amounts.get(one.project) ?? 0) + one.amount);
-  }
+  for (const { project, amount } of meant) amounts.set(project, (amounts.get(project) ?? 0) + amount);
   const ofPool = machines.filter(({ observed }) => observed?.size === pool.size);
   const usedBy = (project: string) =>
     ofPool.filter(({ desired: { allocation, delegated } }) => (allocation ?? delegated)?.project === project).length;
   let [amount, used] = [0, 0];
+  const open = new Set<string>();
   for (const [project, wanted] of amounts) {
+    const has = Math.min(wanted, usedBy(project));
     amount += wanted;
-    used += Math.min(wanted, usedBy(project));
+    used += has;
+    if (has < wanted) open.add(project);
   }
-  return { amount, used, remaining: amount - used };
+  return { amount, used, remaining: amount - used, by: meant.filter(({ project }) => open.has(project)) };
 }
 
 export const reservationMatches = (one: SizeReservation, q: SizeReservationQuery | undefined): boolean =>
