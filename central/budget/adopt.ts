@@ -8,6 +8,9 @@ import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { epochMax } from "#domain/machine/epoch.ts";
 import { firstDesired } from "#domain/machine/first-desired.ts";
 import { touched } from "#domain/meta.ts";
+import { isUsable } from "#domain/network/pool.ts";
+import { addressText, parseAddress, prefixText } from "#domain/network/prefix.ts";
+import { knownPrefixes } from "#domain/network/rules.ts";
 import type { Budget, BudgetItems, LocalIp, LocalMachine } from "#gen/holdfast/state/v1/budget_pb.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Meta } from "#gen/metalstack/api/v2/common_pb.ts";
@@ -15,6 +18,7 @@ import type { IP } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { copyOf } from "#lib/message.ts";
 import { claim, holderOf } from "../catalog/claim.ts";
 import { asnClaim } from "../machine/asn.ts";
+import { openPrefixes } from "../network/kept-prefixes.ts";
 import { kinds } from "../store/kinds.ts";
 import type { Tx } from "../store/tx.ts";
 import { budgetHolder } from "./delegated.ts";
@@ -67,9 +71,8 @@ function conflictOf(tx: Tx, local: LocalMachine, allocation: string, partition: 
   const foreign = budgetConflict(tx, budget, partition);
   if (foreign !== undefined) return foreign;
   for (const ip of ips) {
-    const network = tx.get(kinds.network, ip.network);
-    if (network?.namespace !== ip.namespace || (network?.project ?? project) !== project)
-      return `network ${ip.network} is not for project ${project}`;
+    const misplaced = misplacedText(tx, ip, project);
+    if (misplaced !== undefined) return misplaced;
     if (!isOpen(tx, ip, { machine: uuid, project, partition })) return `address ${ip.ip} is somebody else's`;
   }
   for (const asn of machineItems(local).asns) {
@@ -77,6 +80,24 @@ function conflictOf(tx: Tx, local: LocalMachine, allocation: string, partition: 
     if (holder !== allocation && holder !== budgetHolder(budget)) return `number ${asn} is somebody else's`;
   }
   return undefined;
+}
+
+/**
+ * What is not of its network, in the form that addresses are stored in. As long as the store knows of it, it is: a network keeps the
+ * prefixes that something is taken of. After a restore it may be another one.
+ */
+function misplacedText(tx: Tx, { ip, network: id, namespace }: IP, project: string): string | undefined {
+  const network = tx.get(kinds.network, id);
+  if (!network || (network.project !== undefined && network.project !== project))
+    return `network ${id} is not for project ${project}`;
+  if (network.namespace !== namespace)
+    return `address ${ip} is in namespace ${namespace || "(none)"}, and network ${id} in ${network.namespace || "(none)"}`;
+  const address = parseAddress(ip);
+  if (!address.ok || addressText(address.value) !== ip) return `address ${ip} is not written as addresses are stored`;
+  const isTaken = tx.get(kinds.ip, ipId(namespace, ip)) !== undefined;
+  const prefixes = isTaken ? knownPrefixes(network.prefixes) : openPrefixes(tx, network);
+  if (prefixes.some((prefix) => isUsable(prefix, address.value))) return undefined;
+  return `address ${ip} is in none of the prefixes ${prefixes.map(prefixText).join(", ")} of network ${id}`;
 }
 
 /** One that is no longer known was revoked or restored away, which is nobody's fault. */
@@ -109,11 +130,10 @@ function takeOver(tx: Tx, ip: IP): void {
 /** @returns why it never will be adopted; undefined when it was, or had been before */
 export function adoptIp(tx: Tx, { ip, budget, deleted }: LocalIp, partition: string): string | undefined {
   if (!ip) return "an address is wanted";
-  const network = tx.get(kinds.network, ip.network);
-  if (!network || (network.project !== undefined && network.project !== ip.project))
-    return `network ${ip.network} is not for project ${ip.project}`;
   if (!tx.get(kinds.project, ip.project)) return `project ${ip.project} does not exist`;
-  const id = ipId(network.namespace, ip.ip);
+  const misplaced = misplacedText(tx, ip, ip.project);
+  if (misplaced !== undefined) return misplaced;
+  const id = ipId(ip.namespace, ip.ip);
   const row = tx.get(kinds.ip, id);
   if (row?.uuid === ip.uuid && !deleted) return undefined;
   if (row !== undefined && row.uuid !== ip.uuid && budgetOf(row) !== budget)

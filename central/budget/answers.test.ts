@@ -22,6 +22,8 @@ import { reportsTo } from "./testing/reports.ts";
 let central: MachineCentral;
 beforeEach(async () => {
   central = await machineCentral();
+  // What is delegated is for an agent that has reported.
+  await central.waiting(1);
 });
 afterEach(() => central.close());
 

@@ -203,6 +203,31 @@ test("what somebody else has is not adopted", async () => {
   );
 });
 
+test("an address that is not of its network is not adopted, and it is said why", async () => {
+  await central.waiting(1);
+  const budget = await grant(1, 1);
+  const network = central.state.get(kinds.network, central.network)!.value;
+  const { project } = central;
+  const rows = () => central.state.list(kinds.ip).map(({ id }) => id);
+  const before = rows();
+  for (const [ip, more, why] of [
+    ["10.9.0.9", {}, /in none of the prefixes 10\.0\.0\.0\/22 of network/],
+    ["10.0.0.0", {}, /in none of the prefixes/],
+    ["10.0.0.77", { namespace: project }, new RegExp(`is in namespace ${project}, and network .* in \\(none\\)`)],
+    ["::ffff:a00:4d", {}, /in none of the prefixes/],
+    ["2001:DB8::1", {}, /is not written as addresses are stored/],
+    ["10.0.0.x", {}, /is not written as addresses are stored/],
+  ] as const) {
+    const row = ephemeralIp(network, { uuid: machineUuid(903), ip, project, labels: {}, nowMs: 0 });
+    const local = create(LocalIpSchema, { ip: { ...row, ...more }, budget: budget.id });
+    assert.match((await report("local-ip", `/${ip}`, LocalIpSchema, local))[0] ?? "", why);
+    const machine = given(budget);
+    const ofMachine = create(LocalMachineSchema, { ...machine, ips: [{ ...(machine.ips[0] as IP), ip, ...more }] });
+    assert.match((await adopt(ofMachine))[0] ?? "", why);
+  }
+  assert.deepEqual(rows(), before);
+});
+
 test("what is recalled comes back once its agent says that it does not use it, and not before", async () => {
   await central.waiting(2);
   const { id, free } = await grant(2, 2);
