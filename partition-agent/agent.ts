@@ -24,6 +24,7 @@ import type { Joiner } from "./identity/joiner.ts";
 import { HoldReport } from "./ledger/hold.ts";
 import { Ledger } from "./ledger/ledger.ts";
 import { SafeMode } from "./ledger/safe-mode.ts";
+import { tellContradictions } from "./ledger/tell-contradictions.ts";
 import { CentralTime } from "./link/central-time.ts";
 import { Link, type SyncClient } from "./link/link.ts";
 import { Lives } from "./link/lives.ts";
@@ -142,8 +143,11 @@ export async function composeAgent<Cache extends FileCache>(
     if (kind === "partition") useBoot();
     if (kind === "image") prefetchImages(site, files);
     if (kind === "history" || kind === "held-history") hold.changed();
+    if (kind === "contradictions") tell();
     if (kind === "history") wakeAll();
   };
+  const tell = () =>
+    void tellContradictions(site).catch((error: unknown) => log.error("contradictions-not-told", { error }));
   useBoot();
   prefetchImages(site, files);
   return {
@@ -169,6 +173,8 @@ export async function composeAgent<Cache extends FileCache>(
     interceptors: [refusals({ random, log }), ports.validate ?? validation(siteServices)],
     start() {
       wakeAll();
+      // They may not have been told when the former life ended.
+      tell();
       lifetime.own("safe-mode", safeMode.run(signal));
       lifetime.own("budgets", budgets.run(signal));
       lifetime.own("site-orders", orders.run(signal));
@@ -220,6 +226,7 @@ function linkOf(
     told: () => observations.told.history,
     async tellAll(to) {
       if (observations.isTold(to)) return;
+      await tellContradictions(site);
       // Before, so that none is lost when this life ends in between; after, because central has to know their machines.
       await locals.tellAll();
       await observations.tellAll(to);

@@ -19,7 +19,13 @@ export function holdfastPartitionService({ state, clock }: ServicePorts): Histor
         throw new Refusal("not-found", `partition ${id} does not exist`, { field: "id" });
       const hold = state.get(kinds.historyHold, id)?.value;
       const accepted = state.get(kinds.acceptedHistory, id)?.value;
-      return { history: state.history, ...(hold && { hold }), ...(accepted && { accepted }) };
+      const contradictions = state.get(kinds.ledgerContradictions, id)?.value;
+      return {
+        history: state.history,
+        ...(hold && { hold }),
+        ...(accepted && { accepted }),
+        ...(contradictions && { contradictions }),
+      };
     },
 
     async acceptHistory({ id, history }, context) {

@@ -12,6 +12,7 @@ import {
   JoinSecretSchema,
   JoinTokenSchema,
 } from "#gen/holdfast/state/v1/join_pb.ts";
+import { LedgerContradictionsSchema } from "#gen/holdfast/state/v1/ledger_pb.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { BmcAccessSchema, ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
 import { SwitchDesiredSchema } from "#gen/holdfast/state/v1/switch_pb.ts";
@@ -96,6 +97,8 @@ export const kinds = {
   acceptedHistory: kind("accepted-history", AcceptedHistorySchema),
   /** id: partition */
   historyHold: kind("history-hold", HistoryHoldSchema),
+  /** Where this central told a partition's agent something else under a revision than before. id: partition */
+  ledgerContradictions: kind("ledger-contradictions", LedgerContradictionsSchema),
   /** A running central; goes by itself when that does not renew it. The value is its version. */
   centralSession: kind("central-session", StringValueSchema),
   /** id: partition */

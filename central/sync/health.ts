@@ -13,12 +13,14 @@ import type { Connections } from "./connections.ts";
  * Whether machines can be asked for and reached. A partition whose agent is away goes on by itself, but hears nothing new.
  */
 export function machinesHealth(
-  state: Pick<State, "away" | "list">,
+  state: Pick<State, "away" | "get" | "list">,
   connections: Pick<Connections, "isUp" | "hasClone">,
 ): MessageInitShape<typeof HealthStatusSchema> {
   const problem = (id: string): string => {
     if (!connections.isUp(id)) return "its agent is not connected to this server";
-    return connections.hasClone(id) ? "a second agent tried to connect under its agent's identity" : "";
+    if (connections.hasClone(id)) return "a second agent tried to connect under its agent's identity";
+    const told = state.get(kinds.ledgerContradictions, id)?.value;
+    return told ? `its agent was told something else under a revision than before, in ${told.total} cases` : "";
   };
   const partitions = Object.fromEntries(state.list(kinds.partition).map(({ id }) => [id, healthOf(problem(id))]));
   const away = Object.keys(partitions).filter((id) => !connections.isUp(id));

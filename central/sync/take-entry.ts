@@ -1,6 +1,7 @@
 import { epochMax, highestEpoch } from "#domain/machine/epoch.ts";
 import { firstDesired } from "#domain/machine/first-desired.ts";
 import { HistoryHoldSchema } from "#gen/holdfast/state/v1/history_pb.ts";
+import { LedgerContradictionsSchema } from "#gen/holdfast/state/v1/ledger_pb.ts";
 import { type MachineObserved, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
 import type { ReportEntry } from "#gen/holdfast/sync/v1/sync_pb.ts";
@@ -44,6 +45,14 @@ export const takers: Takers = {
     if (entry.id !== partition || hold?.partition !== partition) return unreadable(entry);
     if (hold.held === "") tx.delete(kinds.historyHold, partition);
     else tx.put(kinds.historyHold, partition, hold);
+    return {};
+  },
+
+  "ledger-contradictions": (tx, entry, { partition }) => {
+    const told = decoded(LedgerContradictionsSchema, entry.value);
+    if (entry.id !== partition || told?.partition !== partition) return unreadable(entry);
+    if (told.total === 0) tx.delete(kinds.ledgerContradictions, partition);
+    else tx.put(kinds.ledgerContradictions, partition, told);
     return {};
   },
 

@@ -22,6 +22,7 @@ test("every stored kind is shown or is named here as one that is not", () => {
     kinds.siteAccess,
     kinds.acceptedHistory,
     kinds.historyHold,
+    kinds.ledgerContradictions,
     kinds.centralSession,
     kinds.agentLife,
     kinds.reportCursor,

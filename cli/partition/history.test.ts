@@ -13,9 +13,15 @@ describe("after central was restored", () => {
     assert.match(ran.out, /the same in both/);
     assert.match(ran.err, /holdfast partition accept-history lab/);
     assert.equal(
-      (await holdfast(["partition", "history", "other"])).out,
+      (await holdfast(["partition", "history", "third"])).out,
       "central's history is h2; the agent holds nothing back\n",
     );
+  });
+
+  test("where an agent was told something else under a revision than before is shown", async () => {
+    const { out } = await holdfast(["partition", "history", "other"]);
+    assert.match(out, /holds nothing back\n\ncentral told something else under a revision than before/);
+    assert.match(out, /size +s1 +7 +00000000000000aa +00000000000000bb\nand 2 more\n/);
   });
 
   test("accepting names the history that this central has, or the one that was named", async () => {

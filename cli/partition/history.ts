@@ -8,6 +8,7 @@ import { type Cli, note, say, withApi } from "../cli.ts";
 import { Failure } from "../failure.ts";
 import type { ConnectFlags, OutputFlags } from "../flags.ts";
 import { shownText } from "../view/output.ts";
+import { contradictionsText } from "./contradictions.ts";
 import { holdText } from "./hold.ts";
 
 export async function partitionHistory(this: Cli, flags: ConnectFlags & OutputFlags, id: string): Promise<void> {
@@ -35,7 +36,8 @@ export async function acceptHistory(this: Cli, flags: ConnectFlags, id: string, 
   });
 }
 
-const historyText = ({ history, hold, accepted }: GetHistoryResponse, nowMs: number): string =>
-  hold
-    ? holdText(hold, nowMs)
-    : `central's history is ${history}; the agent holds nothing back${accepted?.history === history ? `, and ${accepted.user} has accepted it` : ""}\n`;
+const historyText = ({ history, hold, accepted, contradictions }: GetHistoryResponse, nowMs: number): string => {
+  const word = accepted?.history === history ? `, and ${accepted.user} has accepted it` : "";
+  const text = hold ? holdText(hold, nowMs) : `central's history is ${history}; the agent holds nothing back${word}\n`;
+  return `${text}${contradictionsText(contradictions)}`;
+};

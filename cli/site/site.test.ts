@@ -106,6 +106,7 @@ function routes(router: ConnectRouter): void {
         link: { phase: "backing off", since: ago(300_000), lastError: "nothing listens there" },
         certificate: { notAfter: ago(-2 * 86_400_000), renewAt: ago(60_000), problem: "central is away" },
         ledger: { history: "h1", revision: 42n },
+        contradictions: { total: 1, items: [{ kind: "size", id: "s1", revision: 7n, kept: "aa", told: "bb" }] },
         outbox: { kinds: [{ kind: "machine", entries: 12, bytes: 2048n }], oldestAt: ago(300_000), deadLetters: 1 },
         images: [
           { id: "debian-13", atHand: true },
@@ -204,6 +205,10 @@ images:       1 of 2 at hand
 address:      https://10.0.0.1:8444
 fingerprint:  AB:CD
 disk:         1.0GiB of 4.0GiB free
+
+central told something else under a revision than before, and the agent keeps what it had:
+KIND  ID  REVISION  KEPT  TOLD
+size  s1  7         aa    bb
 `,
     );
     assert.equal(JSON.parse((await site("status", "-o", "json")).out).partition, "rack1");

@@ -12,6 +12,7 @@ import {
 import { type Cli, say } from "../cli.ts";
 import { Failure } from "../failure.ts";
 import type { OutputFlags } from "../flags.ts";
+import { contradictionsText } from "../partition/contradictions.ts";
 import { bytesText } from "../view/bytes.ts";
 import { enumText } from "../view/enum-text.ts";
 import { type Fact, factsText } from "../view/facts.ts";
@@ -45,7 +46,7 @@ const statusOf = (cli: Cli, flags: SiteFlags): Promise<Status> =>
 function statusText(status: Status, nowMs: number): string {
   const machines = status.machines.map((m) => `${m.machines} ${enumText(SiteMachineStateSchema, m.state)}`);
   const missing = status.images.filter((i) => !i.atHand);
-  return factsText([
+  const facts = factsText([
     ["agent", `${status.version} of partition ${status.partition}, up ${ageText(status.startedAt, nowMs)}`],
     ...(status.link ? linkFacts(status.link, nowMs) : []),
     ...certificateFacts(status.certificate, nowMs),
@@ -60,6 +61,7 @@ function statusText(status: Status, nowMs: number): string {
     ["api", status.address?.apiUrl ?? ""],
     ["disk", `${bytesText(status.diskFreeBytes)} of ${bytesText(status.diskSizeBytes)} free`],
   ]);
+  return `${facts}${contradictionsText(status.contradictions)}`;
 }
 
 const linkFacts = ({ phase, since, lastError }: LinkStatus, nowMs: number): readonly Fact[] => [

@@ -141,6 +141,12 @@ export function routes(router: ConnectRouter): void {
     getHistory: ({ id }) => ({
       history: "h2",
       ...(id === "lab" && { hold: { partition: "lab", inForce: "h1", held: "h2", revision: 9n, machinesTotal: 0 } }),
+      ...(id === "other" && {
+        contradictions: {
+          total: 3,
+          items: [{ kind: "size", id: "s1", revision: 7n, kept: "00000000000000aa", told: "00000000000000bb" }],
+        },
+      }),
       ...(id === "late" && { hold: { partition: "late", inForce: "h0", held: "h1", revision: 3n, machinesTotal: 0 } }),
     }),
     acceptHistory: (request, context) => noted(request, context, { accepted: { history: request.history } }),

@@ -36,7 +36,8 @@ export const differingKinds = (
     })
     .sort();
 
-function itemHash({ id, revision, value }: Digested): bigint {
+/** Of one item: 64 bits. */
+export function itemHash({ id, revision, value }: Digested): bigint {
   const hash = new Hash();
   for (let i = 0; i < id.length; i++) hash.add(id.charCodeAt(i));
   hash.add(Number(revision & 0xffff_ffffn));

@@ -64,7 +64,7 @@ test("an agent refuses an older revision, and a repeated one changes nothing", a
     assert.equal(await ledger.applyDelta(revision, [deleted("a", revision)]), false);
   }
   assert.deepEqual(names(), ["a@7"]);
-  assert.deepEqual(changed, []);
+  assert.deepEqual(changed, ["contradictions/h1"], "what is there under a revision was not deleted by it");
   assert.ok(events.includes("ledger-refused-older-revision"));
 });
 
@@ -86,6 +86,38 @@ test("different content under an equal revision is reported, not absorbed", asyn
     events.filter((e) => e === "ledger-contradicted"),
     ["ledger-contradicted", "ledger-contradicted"],
   );
+});
+
+test("where central contradicts itself is kept, over restarts, until it tells a later revision or everything anew", async () => {
+  const { disk, ledger, changed } = opened();
+  await ledger.applySnapshot(at(7n), [item("a", 6n), item("b", 7n)]);
+  const [a, b] = [item("a", 6n), item("b", 7n)].map((i) => ({ ...i, value: named(i.id, "other").value }));
+  const shown = (of: Ledger) => of.contradictions?.items.map(({ kind, id, revision }) => `${kind}/${id}@${revision}`);
+  assert.equal(shown(ledger), undefined);
+  changed.length = 0;
+  await ledger.applySnapshot(at(7n), [a!, b!]);
+  await ledger.applyDelta(7n, [b!]);
+  assert.deepEqual([shown(ledger), changed], [["size/a@6", "size/b@7"], ["contradictions/h1"]]);
+  const [first] = ledger.contradictions?.items ?? [];
+  assert.match(`${first?.kept} ${first?.told}`, /^[0-9a-f]{16} [0-9a-f]{16}$/);
+  assert.notEqual(first?.kept, first?.told);
+  await ledger.applyDelta(8n, [item("b", 8n)]);
+  const again = opened(disk);
+  assert.deepEqual(shown(again.ledger), ["size/a@6"]);
+  again.ledger.driftFrom(digestItems([a!, item("b", 8n)]));
+  await again.ledger.applySnapshot(at(8n), [a!, item("b", 8n)]);
+  assert.deepEqual([again.names(), shown(again.ledger)], [["other", "b@8"], []]);
+  assert.equal(again.changed.at(-1), "history/h1");
+  assert.ok(again.changed.includes("contradictions/h1"));
+  await ledger.applySnapshot(
+    at(9n),
+    Array.from({ length: 300 }, (_, i) => item(`${i}`, 9n)),
+  );
+  await ledger.applySnapshot(
+    at(9n),
+    Array.from({ length: 300 }, (_, i) => ({ ...item(`${i}`, 9n), value: named(`${i}`, "other").value })),
+  );
+  assert.deepEqual([ledger.contradictions?.items.length, ledger.contradictions?.total], [100, 300]);
 });
 
 const named = (id: string, name: string) =>

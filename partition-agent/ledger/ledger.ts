@@ -5,6 +5,11 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { differingKinds, digestItems, type KindDigest } from "#domain/sync/item-digest.ts";
 import { AcceptedHistorySchema } from "#gen/holdfast/state/v1/history_pb.ts";
+import {
+  type LedgerContradiction,
+  type LedgerContradictions,
+  LedgerContradictionsSchema,
+} from "#gen/holdfast/state/v1/ledger_pb.ts";
 import { type DesiredItem, DesiredItemSchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { equalBytes } from "#lib/bytes.ts";
 import type { Change, Disk } from "#lib/disk.ts";
@@ -12,11 +17,13 @@ import type { Log } from "#lib/log.ts";
 import { OneByOne } from "#lib/one-by-one.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
+import { contradictionOf, contradictions, isSameList, withFound, withoutHealed } from "./contradictions.ts";
 import { ItemSet } from "./item-set.ts";
 
 /** One for what is in force, one for what is held, one for what is coming in. */
 const setTables = ["ledger", "ledger-2", "ledger-3"] as const;
 const cursorTable = "ledger-cursor";
+const contradictionsKey = "contradictions";
 /** Parts of a set that are on their way to the disk at once: they share its flushes. */
 const writesAhead = 4;
 
@@ -34,7 +41,8 @@ interface Place {
 
 /**
  * Called once per applied item, after it is durable. Of the kind "history" after a set was held or the holding has ended, with the
- * history that is in force as its id; of the kind "held-history" after what is held has changed.
+ * history that is in force as its id; of the kind "held-history" after what is held has changed, of the kind "contradictions" after
+ * those have.
  */
 export type LedgerListener = (kind: string, id: string) => void;
 
@@ -56,6 +64,7 @@ export class Ledger {
   #inForce: Place;
   #held: Place | undefined;
   #isDamaged = false;
+  #contradictions: LedgerContradictions | undefined;
   /** The link applies what comes, and people accept histories: each finds the ledger as the one before left it. */
   readonly #turns = new OneByOne();
 
@@ -65,6 +74,7 @@ export class Ledger {
     this.#changed = changed;
     this.#inForce = this.#stored("cursor") ?? this.#place(setTables[0], { history: "", revision: 0n });
     this.#held = this.#stored("held");
+    this.#contradictions = this.#storedContradictions();
     // What was lost comes again only with everything.
     if (this.#countDamaged(this.#inForce) > 0) {
       this.#isDamaged = true;
@@ -82,6 +92,11 @@ export class Ledger {
   /** Of the set that waits until somebody accepts its history. */
   get held(): Cursor | undefined {
     return this.#held?.cursor;
+  }
+
+  /** Where central has told something else under a revision than before; undefined when it never did. */
+  get contradictions(): LedgerContradictions | undefined {
+    return this.#contradictions;
   }
 
   /** Where central goes on: at the very beginning when what is here is not believed. */
@@ -151,13 +166,16 @@ export class Ledger {
     const place = this.#place(setTables.find((table) => !used.includes(table))!, cursor);
     await place.set.clear();
     const writes: Promise<void>[] = [];
+    const found: LedgerContradiction[] = [];
     return {
       add: async (items) => {
         const changes = items.flatMap((bytes): Change | readonly Change[] => {
           const item = fromBinary(DesiredItemSchema, bytes);
           if (item.deleted) return [];
-          const kept = this.#unlessContradicted(believed, item);
-          return kept === item ? place.set.row(item, bytes) : place.set.change(kept);
+          const kept = this.#contradicted(believed, item);
+          if (!kept) return place.set.row(item, bytes);
+          found.push(contradictionOf(kept, item));
+          return place.set.change(kept);
         });
         if (writes.length === writesAhead) await writes.shift();
         const write = this.#disk.write(changes);
@@ -167,7 +185,7 @@ export class Ledger {
       },
       finish: async () => {
         await Promise.all(writes);
-        await this.#turns.run(() => this.#finish(place));
+        await this.#turns.run(() => this.#finish(place, contradictions(found)));
       },
     };
   }
@@ -179,12 +197,13 @@ export class Ledger {
     await coming.finish();
   }
 
-  async #finish(place: Place): Promise<void> {
+  async #finish(place: Place, found: LedgerContradictions): Promise<void> {
     const { history } = this.#inForce.cursor;
     if (history === "" || history === place.cursor.history || this.#isAccepted(place))
-      return await this.#enforce(place);
+      return await this.#enforce(place, found);
     const former = this.#held;
-    await this.#disk.write([cursorChange("held", place)]);
+    await this.#disk.write([cursorChange("held", place), ...this.#contradictionsChange(found)]);
+    this.#contradict(found);
     this.#held = place;
     sometimes(this.#log, "an agent held a set of another history");
     this.#log.warn("ledger-holds-history", { inForce: history, held: place.cursor.history });
@@ -193,10 +212,15 @@ export class Ledger {
   }
 
   /** From now on this set is what is acted on. Items that were in the former set only are reported as changed, too. */
-  async #enforce(place: Place): Promise<void> {
+  async #enforce(place: Place, found = this.#contradictions): Promise<void> {
     const [former, held] = [this.#inForce, this.#held];
     const isDamaged = this.#isDamaged;
-    await this.#disk.write([cursorChange("cursor", place), { table: cursorTable, key: "held", value: undefined }]);
+    await this.#disk.write([
+      cursorChange("cursor", place),
+      { table: cursorTable, key: "held", value: undefined },
+      ...this.#contradictionsChange(found),
+    ]);
+    this.#contradict(found);
     this.#inForce = place;
     this.#held = undefined;
     this.#isDamaged = false;
@@ -246,14 +270,23 @@ export class Ledger {
         revision: `${revision}`,
         at: `${place.cursor.revision}`,
       });
-      for (const item of items) this.#unlessContradicted(place, item);
+      const found = items.flatMap((item) => {
+        const kept = this.#contradicted(place, item);
+        return kept ? [contradictionOf(kept, item)] : [];
+      });
+      const next = withFound(this.#contradictions, found);
+      await this.#disk.write(this.#contradictionsChange(next));
+      this.#contradict(next);
       return false;
     }
     const next = { set: place.set, cursor: { history: place.cursor.history, revision } };
+    const left = withoutHealed(this.#contradictions, items);
     await this.#disk.write([
       ...items.map((item) => place.set.change(item)),
       cursorChange(held ? "held" : "cursor", next),
+      ...this.#contradictionsChange(left),
     ]);
+    this.#contradict(left);
     if (!held) {
       this.#inForce = next;
       for (const { kind, id } of items) this.#changed(kind, id);
@@ -265,12 +298,25 @@ export class Ledger {
     return true;
   }
 
-  /** What is known stays when an item of the same revision says something else. */
-  #unlessContradicted(known: Place | undefined, item: DesiredItem): DesiredItem {
+  /** @returns what is known and stays, when an item of the same revision says something else */
+  #contradicted(known: Place | undefined, item: DesiredItem): DesiredItem | undefined {
     const before = known?.set.get(item.kind, item.id);
-    if (before?.revision !== item.revision || equalBytes(before.value, item.value)) return item;
+    if (before?.revision !== item.revision || equalBytes(before.value, item.value)) return undefined;
     this.#log.error("ledger-contradicted", { kind: item.kind, id: item.id, revision: `${item.revision}` });
     return before;
+  }
+
+  /** Nothing when nothing is new. */
+  #contradictionsChange(next: LedgerContradictions | undefined): readonly Change[] {
+    if (next === undefined || isSameList(next, this.#contradictions)) return [];
+    return [{ table: cursorTable, key: contradictionsKey, value: toBinary(LedgerContradictionsSchema, next) }];
+  }
+
+  /** After that was written. */
+  #contradict(next: LedgerContradictions | undefined): void {
+    if (next === undefined || isSameList(next, this.#contradictions)) return;
+    this.#contradictions = next;
+    this.#changed("contradictions", this.#inForce.cursor.history);
   }
 
   /** Whether central's administrators have said in the set itself that it holds. */
@@ -303,6 +349,16 @@ export class Ledger {
     const [revision = "", history = "", table = setTables[0]] = new TextDecoder().decode(stored).split(" ");
     if (!/^\d{1,20}$/.test(revision)) return undefined;
     return this.#place(table, { history, revision: BigInt(revision) });
+  }
+
+  #storedContradictions(): LedgerContradictions | undefined {
+    try {
+      const stored = this.#disk.get(cursorTable, contradictionsKey);
+      return stored && fromBinary(LedgerContradictionsSchema, stored);
+    } catch (error) {
+      this.#log.error("ledger-contradictions-damaged", { error });
+      return undefined;
+    }
   }
 
   #countDamaged({ set }: Place): number {

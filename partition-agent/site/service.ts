@@ -136,6 +136,7 @@ function recordsOf(site: Site): readonly MachineRecord[] {
 
 async function statusOf(on: OnSite): Promise<Status> {
   const { site, files, outbox, link } = on;
+  const { contradictions } = site.ledger;
   const { history, revision } = site.ledger.cursor;
   const { freeBytes, sizeBytes } = await on.diskSpace();
   const address = on.address();
@@ -155,6 +156,7 @@ async function statusOf(on: OnSite): Promise<Status> {
     ...(address && { address }),
     safeMode: site.safeMode.why ?? "",
     ...(historyHold && { historyHold }),
+    ...(contradictions && contradictions.total > 0 && { contradictions }),
     ...(certificate && { certificate: certificateStatus(certificate) }),
   });
 }

@@ -116,7 +116,13 @@ export class Messages {
 
   /** What agents report is a message within a message. */
   #report(entry: ReportEntry): void {
-    const kind = this.#random.pick([kinds.machineObserved, kinds.switch, kinds.historyHold, kinds.siteAudit]);
+    const kind = this.#random.pick([
+      kinds.machineObserved,
+      kinds.switch,
+      kinds.historyHold,
+      kinds.ledgerContradictions,
+      kinds.siteAudit,
+    ]);
     const value = this.#made(kind.schema, 1) as Message & { uuid?: string; id?: string };
     if (kind === kinds.machineObserved) entry.id = value.uuid = this.#texts.one("machine");
     else if (kind === kinds.switch) entry.id = value.id = this.#texts.one("id");
