@@ -1,6 +1,6 @@
 // Central's configuration: what may be said, what holds when nothing is said, and what each word means.
 import * as v from "valibot";
-import { parsePrefix } from "#domain/network/prefix.ts";
+import { parsePrefix } from "#lib/net/prefix.ts";
 import { keptDaysMax } from "./audit/traces.ts";
 import { adminUser } from "./identity/admin-token.ts";
 

@@ -1,4 +1,4 @@
-import { type Address, addressText, containsAddress, type Prefix, parseAddress } from "#domain/network/prefix.ts";
+import { type Address, addressText, containsAddress, type Prefix, parseAddress } from "#lib/net/prefix.ts";
 
 /**
  * Where a call comes from. A proxy that is trusted is believed whom it names in X-Forwarded-For; that one as well, if it is such a

@@ -2,11 +2,11 @@
 // a while, so central may use all others from then on.
 import { create } from "@bufbuild/protobuf";
 import { budgetOf, recall } from "#domain/budget/items.ts";
-import { overlaps } from "#domain/network/prefix.ts";
 import { knownPrefixes } from "#domain/network/rules.ts";
 import { BudgetItemsSchema, type LocalNetwork } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { type Network, NetworkSchema } from "#gen/metalstack/api/v2/network_pb.ts";
 import { copyOf } from "#lib/message.ts";
+import { overlaps } from "#lib/net/prefix.ts";
 import { claimTurn } from "../catalog/claim.ts";
 import { holderOfVrf, takeVrf } from "../network/vrf.ts";
 import { kinds } from "../store/kinds.ts";

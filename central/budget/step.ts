@@ -11,10 +11,10 @@ import {
   ofNetworkAddress,
   recall,
 } from "#domain/budget/items.ts";
-import { families, textFamily } from "#domain/network/prefix.ts";
 import { type Budget, type BudgetItems, BudgetItemsSchema, BudgetSchema } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { MachineLiveliness, MachineState } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { copyOf } from "#lib/message.ts";
+import { families, textFamily } from "#lib/net/prefix.ts";
 import { viewOf } from "../machine/views.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";

@@ -2,6 +2,9 @@ import { ipId } from "#domain/ip/ip-id.ts";
 import { addressBlock, freeAddress } from "#domain/network/free.ts";
 import { type Space, take } from "#domain/network/ipam.ts";
 import { isUsable, usableOf } from "#domain/network/pool.ts";
+import { knownPrefixes } from "#domain/network/rules.ts";
+import { IPAddressFamily, type IPServiceCreateRequest } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import {
   type Address,
   addressText,
@@ -10,10 +13,7 @@ import {
   type Prefix,
   parseAddress,
   prefixText,
-} from "#domain/network/prefix.ts";
-import { knownPrefixes } from "#domain/network/rules.ts";
-import { IPAddressFamily, type IPServiceCreateRequest } from "#gen/metalstack/api/v2/ip_pb.ts";
-import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+} from "#lib/net/prefix.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { exists, unknown } from "../catalog/catalog.ts";
 import { openPrefixes } from "../network/kept-prefixes.ts";

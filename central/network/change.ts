@@ -1,7 +1,6 @@
 // Creating, changing and deleting networks, for users and administrators alike.
 import { budgetOf } from "#domain/budget/items.ts";
 import { isUsable } from "#domain/network/pool.ts";
-import { overlaps, parseAddress, prefixText } from "#domain/network/prefix.ts";
 import {
   badChild,
   badNetwork,
@@ -12,6 +11,7 @@ import {
   uncovered,
 } from "#domain/network/rules.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import { overlaps, parseAddress, prefixText } from "#lib/net/prefix.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { budgetHolders } from "../budget/delegated.ts";
 import { usable } from "../catalog/catalog.ts";

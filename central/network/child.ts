@@ -1,6 +1,5 @@
 // A child network is cut out of a super network.
 import { freePrefix } from "#domain/network/free.ts";
-import { type Family, type Prefix, prefixText } from "#domain/network/prefix.ts";
 import { childLengths, isSuper, knownPrefixes } from "#domain/network/rules.ts";
 import {
   type ChildPrefixLength,
@@ -9,6 +8,7 @@ import {
   NetworkAddressFamily,
   NetworkType,
 } from "#gen/metalstack/api/v2/network_pb.ts";
+import { type Family, type Prefix, prefixText } from "#lib/net/prefix.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { usable } from "../catalog/catalog.ts";

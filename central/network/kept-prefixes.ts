@@ -2,9 +2,9 @@
 // it keeps: whoever takes an address reads that, and takes only of what stays. Then, in one transaction, it is looked who has an address of
 // the rest, the prefixes change, and the announcement goes.
 import { isUsableIn, usableInBoth } from "#domain/network/pool.ts";
-import { type Prefix, prefixText } from "#domain/network/prefix.ts";
 import { knownPrefixes } from "#domain/network/rules.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
+import { type Prefix, prefixText } from "#lib/net/prefix.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { announced } from "../catalog/announce.ts";
 import { holderOf, unclaim } from "../catalog/claim.ts";

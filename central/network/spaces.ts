@@ -2,8 +2,8 @@
 // stored and of nothing else, so it cannot come apart from that, and no key is shared by those who take different things.
 import { addressBlock, familySpace, prefixBlock } from "#domain/network/free.ts";
 import { type Block, emptySpace, giveBack, type Space, take } from "#domain/network/ipam.ts";
-import { type Family, parseAddress } from "#domain/network/prefix.ts";
 import { knownPrefixes } from "#domain/network/rules.ts";
+import { type Family, parseAddress } from "#lib/net/prefix.ts";
 import type { Fold, Part, Row } from "../store/cache.ts";
 import { type Kind, kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";

@@ -1,9 +1,9 @@
 // Who calls too often is told when to ask again. The datacenters' own calls are never counted: they come in thousands when a rack is
 // switched on, and to refuse them would stop machines. Nor are questions after health, which decide whether anybody is sent here.
 import type { DescMethod } from "@bufbuild/protobuf";
-import { addressText, parseAddress } from "#domain/network/prefix.ts";
 import { Health } from "#gen/grpc/health/v1/health_pb.ts";
 import type { Clock } from "#lib/clock.ts";
+import { addressText, parseAddress } from "#lib/net/prefix.ts";
 import { Refusal } from "#lib/refusal.ts";
 import type { Caller } from "../access/caller.ts";
 import type { Rule } from "../access/rule.ts";

@@ -1,6 +1,6 @@
 import { type IP, IPAddressFamily, type IPQuery } from "#gen/metalstack/api/v2/ip_pb.ts";
+import { addressText, containsAddress, parseAddress, parsePrefix, textFamily } from "#lib/net/prefix.ts";
 import { hasLabels } from "../meta.ts";
-import { addressText, containsAddress, parseAddress, parsePrefix, textFamily } from "../network/prefix.ts";
 import { machineOf } from "./machine-label.ts";
 
 export function ipMatches(ip: IP, q: IPQuery | undefined): boolean {

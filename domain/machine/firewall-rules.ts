@@ -10,8 +10,8 @@ import {
   FirewallRulesSchema,
   IPProtocol,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { prefixText, textFamily } from "#lib/net/prefix.ts";
 import { fail, ok, type Result } from "#lib/result.ts";
-import { prefixText, textFamily } from "../network/prefix.ts";
 import { type Problem, parsePrefixes } from "../network/rules.ts";
 
 /** Rules of each direction. */

@@ -1,7 +1,7 @@
 // Which networks a machine or a firewall may join together.
 import { MachineAllocationType } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
-import { overlaps } from "../network/prefix.ts";
+import { overlaps } from "#lib/net/prefix.ts";
 import { isChild, knownPrefixes } from "../network/rules.ts";
 
 const never: ReadonlySet<NetworkType> = new Set([

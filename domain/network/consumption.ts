@@ -7,8 +7,8 @@ import {
   type NetworkUsage,
   NetworkUsageSchema,
 } from "#gen/metalstack/api/v2/network_pb.ts";
+import { type Family, textFamily } from "#lib/net/prefix.ts";
 import { usableOf } from "./pool.ts";
-import { type Family, textFamily } from "./prefix.ts";
 import { knownPrefixes } from "./rules.ts";
 
 /** What the protocol can carry. */

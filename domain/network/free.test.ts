@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { addressText, containsPrefix, overlaps, type Prefix, parsePrefix, prefixText } from "#lib/net/prefix.ts";
 import {
   addressBlock,
   beyond,
@@ -12,7 +13,6 @@ import {
   type Spread,
 } from "./free.ts";
 import { take } from "./ipam.ts";
-import { addressText, containsPrefix, overlaps, type Prefix, parsePrefix, prefixText } from "./prefix.ts";
 
 const prefix = (text: string): Prefix => {
   const parsed = parsePrefix(text);

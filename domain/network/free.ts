@@ -1,7 +1,8 @@
 // What to hand out next: the lowest that is free, or one further on for those who ask at the same time as others.
+
+import { type Address, bitsOf, type Family, lastOf, type Prefix } from "#lib/net/prefix.ts";
 import { type Block, emptySpace, nextFree, type Space } from "./ipam.ts";
 import { poolOf } from "./pool.ts";
-import { type Address, bitsOf, type Family, lastOf, type Prefix } from "./prefix.ts";
 
 export const familySpace = (family: Family): Space => emptySpace(bitsOf(family));
 

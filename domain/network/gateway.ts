@@ -1,4 +1,4 @@
-import { type Address, addressAt, bitsOf, type Prefix } from "./prefix.ts";
+import { type Address, addressAt, bitsOf, type Prefix } from "#lib/net/prefix.ts";
 
 /** The address that the network itself has on the hosts' side: the first host address. A single address has none. */
 export function gatewayOf(p: Prefix): Address | undefined {

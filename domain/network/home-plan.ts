@@ -6,7 +6,6 @@ import {
   type MachineNetwork,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
-import { gatewayOf } from "./gateway.ts";
 import {
   addressText,
   containsAddress,
@@ -15,7 +14,8 @@ import {
   parsePrefix,
   prefixText,
   textFamily,
-} from "./prefix.ts";
+} from "#lib/net/prefix.ts";
+import { gatewayOf } from "./gateway.ts";
 
 const mtu = 1500;
 

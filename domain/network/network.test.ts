@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { gatewayOf } from "./gateway.ts";
-import { isUsable, poolOf, usableInBoth, usableOf } from "./pool.ts";
 import {
   type Address,
   addressAt,
@@ -14,7 +12,9 @@ import {
   parsePrefix,
   prefixText,
   sizeOf,
-} from "./prefix.ts";
+} from "#lib/net/prefix.ts";
+import { gatewayOf } from "./gateway.ts";
+import { isUsable, poolOf, usableInBoth, usableOf } from "./pool.ts";
 
 const prefix = (text: string): Prefix => {
   const parsed = parsePrefix(text);

@@ -1,6 +1,7 @@
 // Which addresses of a prefix may be given to somebody, free or not.
+
+import { type Address, bitsOf, containsAddress, lastOf, type Prefix } from "#lib/net/prefix.ts";
 import { gatewayOf } from "./gateway.ts";
-import { type Address, bitsOf, containsAddress, lastOf, type Prefix } from "./prefix.ts";
 
 /**
  * The addresses of a prefix that may be given to somebody: without the network address (IPv6: the routers' anycast address),

@@ -1,6 +1,6 @@
 import { type Network, NetworkAddressFamily, type NetworkQuery } from "#gen/metalstack/api/v2/network_pb.ts";
+import { families, textFamily } from "#lib/net/prefix.ts";
 import { hasLabels } from "../meta.ts";
-import { families, textFamily } from "./prefix.ts";
 
 export function networkMatches(network: Network, q: NetworkQuery | undefined): boolean {
   if (q === undefined) return true;

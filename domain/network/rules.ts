@@ -1,7 +1,15 @@
 // What each type of network must and must not have.
 import { NATType, type Network, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import {
+  bitsOf,
+  containsPrefix,
+  type Family,
+  overlaps,
+  type Prefix,
+  parsePrefix,
+  prefixText,
+} from "#lib/net/prefix.ts";
 import { fail, ok, type Result } from "#lib/result.ts";
-import { bitsOf, containsPrefix, type Family, overlaps, type Prefix, parsePrefix, prefixText } from "./prefix.ts";
 
 /** Prefixes of one network, of each kind. */
 const prefixesMax = 64;

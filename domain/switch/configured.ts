@@ -10,12 +10,12 @@ import {
   type SwitchNic,
   SwitchNicSchema,
 } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { containsPrefix, type Prefix, parseAddress, prefixText } from "#lib/net/prefix.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { machineOf } from "../ip/machine-label.ts";
 import type { MachineView } from "../machine/placement.ts";
 import { portNetwork, provisioning } from "../machine/port-network.ts";
 import { addressBlock } from "../network/free.ts";
-import { containsPrefix, type Prefix, parseAddress, prefixText } from "../network/prefix.ts";
 import { knownPrefixes } from "../network/rules.ts";
 
 export interface Surroundings {

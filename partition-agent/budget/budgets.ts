@@ -10,7 +10,6 @@ import { ephemeralIp, machineNetwork, newAllocation } from "#domain/machine/allo
 import { type Resolved, resolveCreate, roleOf } from "#domain/machine/create.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { type MachineView, placeMachine, unfitText } from "#domain/machine/placement.ts";
-import { textFamily } from "#domain/network/prefix.ts";
 import {
   type Budget,
   type BudgetItems,
@@ -29,6 +28,7 @@ import {
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Bell } from "#lib/bell.ts";
+import { textFamily } from "#lib/net/prefix.ts";
 import { OneByOne } from "#lib/one-by-one.ts";
 import type { Random } from "#lib/random.ts";
 import { Refusal } from "#lib/refusal.ts";

@@ -1,7 +1,7 @@
 import { provisioning } from "#domain/machine/port-network.ts";
 import { gatewayOf } from "#domain/network/gateway.ts";
-import { addressText, parsePrefix } from "#domain/network/prefix.ts";
 import { type Network, NetworkSchema } from "#gen/metalstack/api/v2/network_pb.ts";
+import { addressText, parsePrefix } from "#lib/net/prefix.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { SwitchNames } from "./control.ts";
 import { tenantNetwork, vrfOfNetwork } from "./switch.ts";

@@ -1,7 +1,7 @@
 // Spaces at a fill, and how long one search in them takes.
 import { addressBlock, beyond, familySpace, freeAddress, lowest } from "#domain/network/free.ts";
 import { giveBack, type Space, take } from "#domain/network/ipam.ts";
-import { addressAt, type Prefix, sizeOf } from "#domain/network/prefix.ts";
+import { addressAt, type Prefix, sizeOf } from "#lib/net/prefix.ts";
 import { Seeded } from "#lib/seeded.ts";
 import { nowMs } from "./protocol.ts";
 

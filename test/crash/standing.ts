@@ -9,10 +9,10 @@ import type { State } from "#central/store/state.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { addressBlock, prefixBlock } from "#domain/network/free.ts";
 import { type Space, take } from "#domain/network/ipam.ts";
-import { parseAddress } from "#domain/network/prefix.ts";
 import { knownPrefixes } from "#domain/network/rules.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
+import { parseAddress } from "#lib/net/prefix.ts";
 import { inconsistencies } from "../fuzz/consistent.ts";
 
 export interface Standing {

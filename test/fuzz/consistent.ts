@@ -7,18 +7,11 @@ import type { State } from "#central/store/state.ts";
 import { budgetOf, noItems, ofNetworkAddress, withItems } from "#domain/budget/items.ts";
 import { ipId } from "#domain/ip/ip-id.ts";
 import { machineOf } from "#domain/ip/machine-label.ts";
-import {
-  containsAddress,
-  containsPrefix,
-  overlaps,
-  type Prefix,
-  parseAddress,
-  parsePrefix,
-} from "#domain/network/prefix.ts";
 import type { Budget, BudgetItems } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { TenantRole } from "#gen/metalstack/api/v2/common_pb.ts";
 import type { IP } from "#gen/metalstack/api/v2/ip_pb.ts";
 import type { Network } from "#gen/metalstack/api/v2/network_pb.ts";
+import { containsAddress, containsPrefix, overlaps, type Prefix, parseAddress, parsePrefix } from "#lib/net/prefix.ts";
 
 /**
  * @param since what was recorded up to this revision, nobody need have said

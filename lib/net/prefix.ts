@@ -1,5 +1,5 @@
 // Addresses and prefixes of both families as whole numbers, and their text.
-import { fail, ok, type Result } from "#lib/result.ts";
+import { fail, ok, type Result } from "../result.ts";
 
 export type Family = 4 | 6;
 export const families: readonly Family[] = [4, 6];
