@@ -73,10 +73,11 @@ export class People {
       throw refused("the token is not valid, has ended, or is signed by a key that is not known here");
     });
     const known = access.tokens.find((one) => one.uuid === uuid);
-    if (!known || endMs(known) <= clock.wallMs())
+    if (!known)
       throw new Refusal("denied", "the token is revoked, or had no role in the project when central was last heard", {
         reason: "ACCESS",
       });
+    if (endMs(known) <= clock.wallMs()) throw refused("the token has ended");
     return known;
   }
 

@@ -7,7 +7,7 @@ import { noteInstalled, registrationRefusal, takeIn } from "#domain/machine/regi
 import { keepsDisks, reinstallProgress } from "#domain/machine/reinstall.ts";
 import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
-import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { MachineProvisioningEventType as Event, MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
 import {
   type BootService,
   type BootServiceRegisterRequest,
@@ -108,6 +108,11 @@ async function* waitForAllocation(site: Site, uuid: string, context: HandlerCont
     for (;;) {
       const ring = site.bell.wait(context.signal);
       const machine = await inSession(site, context, uuid);
+      // Nobody ends the stream of a machine whose power was cut; one that lives comes again.
+      if (machine.liveliness === MachineLiveliness.DEAD)
+        throw new Refusal("unavailable", `machine ${uuid} has been silent for too long to be waited for`, {
+          reason: "SILENT",
+        });
       const desired = desiredOf(site, uuid);
       // Of this boot: whoever begins one has wiped nothing yet.
       const isWiped = machine.wipedEpoch !== 0n;

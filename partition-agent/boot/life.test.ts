@@ -6,7 +6,7 @@ import { eventName } from "#domain/machine/lifecycle.ts";
 import { MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
 import { ReportEntrySchema } from "#gen/holdfast/sync/v1/sync_pb.ts";
-import { MachineProvisioningEventType as Event } from "#gen/metalstack/api/v2/machine_pb.ts";
+import { MachineProvisioningEventType as Event, MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { HeldDisk } from "../testing/held-disk.ts";
 import {
@@ -83,6 +83,23 @@ test("an unknown machine is taken in, waits, is installed and phones home", asyn
   ]);
   assert.equal(machine.events?.lastErrorEvent, undefined);
   assert.deepEqual(await agent.script(macA, uuidA), { kind: "disk" });
+});
+
+test("a machine that fell silent does not wait any more, though nobody has ended its stream, and waits again when it is heard", async () => {
+  const { agent, central } = await start();
+  const { installer, allocation } = await waiting(agent, central);
+  const stream = refusalOf(allocation);
+  await agent.observations.update(uuidA, (m) => {
+    m.liveliness = MachineLiveliness.DEAD;
+  });
+  agent.site.bell.ring();
+  assert.match(await stream, /^SILENT: /);
+  assert.equal(observed(agent, uuidA).waiting, false);
+  await installer.event(Event.ALIVE);
+  const again = installer.wait();
+  await until("waiting again", () => observed(agent, uuidA).waiting);
+  await central.allocate(agent, uuidA, 2n);
+  assert.equal(await again, "host-of-epoch-2");
 });
 
 test("a known machine that is released is wiped and waits again, and nothing of its past life counts", async () => {
