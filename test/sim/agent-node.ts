@@ -217,14 +217,14 @@ export class AgentNode extends ProcessNode<Living> {
   }
 
   /** For members of a project, by the agent's own port. @throws when no agent lives there */
-  people(caller: Life) {
+  people(caller: Life, who = "admin") {
     const far = this.far;
     if (!far) throw new Error("nobody listens at the port");
     const { forPeople } = far.agent;
     const transport = inProcess(peopleRoutes(forPeople), peopleInterceptors(forPeople, peopleValidation));
     const line = new Line(this.ports.time, this.ports.random.branch("people"));
     const wire = transportOver(line, caller, () => ({ life: far.life, transport }));
-    const as = <S extends DescService>(service: S) => clientAs(service, wire, "admin");
+    const as = <S extends DescService>(service: S) => clientAs(service, wire, who);
     return { machines: as(MachineService), ips: as(IPService), networks: as(NetworkService) };
   }
 

@@ -18,7 +18,7 @@ import { validation } from "#lib/rpc/validation.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import { inProcess } from "./in-process.ts";
 import { shownByPeer, simKeys } from "./joining.ts";
-import { Life } from "./life.ts";
+import { beginMs, Life } from "./life.ts";
 import { type NodePorts, ProcessNode } from "./process-node.ts";
 import { calmStore, distantStore, type StoreFaults } from "./store.ts";
 import type { Far } from "./transport-over.ts";
@@ -104,6 +104,7 @@ async function notSimulated(): Promise<never> {
   throw new Refusal("unavailable", "tokens are not simulated");
 }
 
+const afterEightHours = timestampFromMs(beginMs + 8 * 3_600_000);
 const neverEnds = timestampFromMs(Date.UTC(2100, 0, 1));
 
 /** Carries who calls as it is: what tokens prove is not what is simulated. */
@@ -119,7 +120,10 @@ const identity: Identity = {
   accessTo: () => ({
     issuer: "sim",
     keys: [],
-    tokens: [create(TokenAccessSchema, { uuid: "admin", user: "admin", role: ProjectRole.OWNER, expires: neverEnds })],
+    tokens: [
+      create(TokenAccessSchema, { uuid: "admin", user: "admin", role: ProjectRole.OWNER, expires: neverEnds }),
+      create(TokenAccessSchema, { uuid: "clerk", user: "clerk", role: ProjectRole.VIEWER, expires: afterEightHours }),
+    ],
   }),
 };
 

@@ -1,4 +1,4 @@
-import { type Cell, type Column, columns, type Row, rows } from "./contract.ts";
+import { type Cell, type Column, columns, type Row, rows } from "./contract-rows.ts";
 
 /** docs/autonomy.md. @param table cells by column and row */
 export function contractPage(table: ReadonlyMap<Column, ReadonlyMap<Row, Cell>>): string {
@@ -33,4 +33,9 @@ installer, and fails when a cell says something else. \`UPDATE_GOLDEN=1 npm test
 
 "works, report queued": it is done in the datacenter at once; central hears of it when the link is back, with the time at which it
 happened. "rejoined": after a cut during which all of it was under way. Budgets: [budgets.md](budgets.md).
+
+"cut 7 days": the week goes by first, and what was begun before it ends after it: two machines lose their power before an installation and
+a wipe are done, the BMC of the one that is to be reinstalled is away while its system stays in use, and what is delegated is switched
+off. When they are back the leases, the agent's certificate and logins of eight hours have ended, and the agent's clock is two minutes
+off. Tokens that live longer are good on site for 14 days after central was last heard.
 `;

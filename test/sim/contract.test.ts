@@ -5,8 +5,8 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { bundled, type Program } from "../bundled.ts";
-import { type Cell, type Column, columns, type Row, rows } from "./contract.ts";
 import { contractPage } from "./contract-page.ts";
+import { type Cell, type Column, columns, type Row, rows } from "./contract-rows.ts";
 
 const run = promisify(execFile);
 const page = path.resolve(import.meta.dirname, "../../docs/autonomy.md");

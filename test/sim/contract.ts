@@ -4,53 +4,28 @@ import { tenantNetwork } from "#agent/switch/switch.ts";
 import { kinds } from "#central/store/kinds.ts";
 import { budgetOf } from "#domain/budget/items.ts";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
-import type { MachineDesired, MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { MachineAllocationType, MachineBMCCommand } from "#gen/metalstack/api/v2/machine_pb.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { MachineAllocationType, MachineBMCCommand, MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
 import type { Change } from "#lib/disk.ts";
 import { parseMac } from "#lib/net/mac.ts";
 import { checked } from "#lib/result.ts";
 import { grantBudget } from "./budgets.ts";
 import { image, size } from "./catalog.ts";
+import { consoleOnSite, listedByClerk, orderOnSite } from "./contract-on-site.ts";
+import { type Cell, type Column, doneOf, type Row, yes } from "./contract-rows.ts";
 import type { Datacenter } from "./datacenter.ts";
 import type { SimServer } from "./server.ts";
 import { User } from "./user.ts";
 import { World } from "./world.ts";
 
-export const columns = ["link up", "cut 1 min", "cut 7 days", "cut, agent restarted", "rejoined"] as const;
-export type Column = (typeof columns)[number];
-
-/** What a cell says: it works, it works and central is told later, or why it is refused. */
-export type Cell = "works" | "works, report queued" | `refused: ${string}`;
-
-export const rows = [
-  "DHCP: a lease is renewed",
-  "DHCP: a known machine asks",
-  "PXE boot of a known machine",
-  "PXE boot of an unknown server",
-  "registration of an unknown server",
-  "a running installation finishes",
-  "userdata reaches the machine",
-  "the image was cached before, its source is away",
-  "phone-home of an installed system",
-  "the switch port moves after the installation",
-  "a delete that was ordered before is carried out",
-  "a reinstall that was ordered before is carried out",
-  "power on and off by people on site",
-  "console by people on site",
-  "the agent restarts and knows what it knew",
-  "the agent is put up again from its backup",
-  "a machine is created within a budget",
-  "a machine is created beyond the budget",
-  "a network is created within a budget, and the machine in it",
-  "a network is created beyond the budget",
-] as const;
-export type Row = (typeof rows)[number];
-
 type FiveServers = [SimServer, SimServer, SimServer, SimServer, SimServer];
 
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
+const certificateMs = 5 * dayMs;
+/** How far the agent's clock has drifted after a week without anybody to set it. */
+const driftMs = 2 * minuteMs;
 const userdata = Buffer.from("#!/bin/sh\necho hello\n").toString("base64");
 
 /** One column: one world in which everything of the table happens. Machines: 1 in use and being reinstalled, 2 given back, 3 being installed, 4 unknown, 5 delegated. */
@@ -64,11 +39,16 @@ export class ContractWorld {
   #made = "";
   /** When the machine that is reinstalled had written its data (virtual milliseconds). */
   #dataMs = 0;
+  /** Ends the cut. */
+  #heal = () => {};
+  /** What was wrong with a system that was in use for the whole of the cut. */
+  #unheard = "";
 
   constructor(column: Column) {
     this.column = column;
     // In a week a sign of life every four minutes is enough of them.
-    this.world = new World({ seed: 7, servers: [5], homeEveryMs: column === "cut 7 days" ? 4 * minuteMs : minuteMs });
+    const homeEveryMs = column === "cut 7 days" ? 4 * minuteMs : minuteMs;
+    this.world = new World({ seed: 7, servers: [5], homeEveryMs, certificateMs });
     this.#user = new User(this.world);
   }
 
@@ -98,7 +78,7 @@ export class ContractWorld {
     const isWaiting = this.#observed(stranger)?.waiting === true;
     say("registration of an unknown server", await this.#told(stranger, isWaiting, "it does not wait"));
 
-    const done = this.#desired(installed)?.epoch === this.#observed(installed)?.installedEpoch;
+    const done = this.#isInstalled(installed);
     const why = String(this.#observed(installed)?.progress?.why);
     say("a running installation finishes", await this.#told(installed, done, why));
     const written = installed.disk.files.get("/etc/holdfast/userdata");
@@ -108,19 +88,26 @@ export class ContractWorld {
       yes(done && !this.world.home.imagesUp, "it was not installed"),
     );
     const home = this.#observed(installed)?.phonedHomeEpoch === this.#desired(installed)?.epoch;
-    say("phone-home of an installed system", await this.#told(installed, home, installed.doing));
+    const isHeard = home && this.#unheard === "";
+    say(
+      "phone-home of an installed system",
+      await this.#told(installed, isHeard, `${installed.doing}${this.#unheard}`),
+    );
     const port = this.world.home.leaf.networkOf(installed.plan.port);
     say("the switch port moves after the installation", yes(port.startsWith("hf"), `it is in ${port}`));
     say("a delete that was ordered before is carried out", await this.#told(given, this.#isClean(given), given.doing));
     say("a reinstall that was ordered before is carried out", await this.#reinstalled(inUse));
     say("power on and off by people on site", await this.#power(stranger));
-    say("console by people on site", await this.#console(stranger));
+    say("console by people on site", await this.#in(consoleOnSite(this.world, stranger)));
     const within = this.#createdWithin();
     const networkWithin = this.#networkWithin();
     const where = this.#isCut ? "agent" : "central";
     const beyond = this.#isCut ? await this.#beyond(() => this.#createAt(this.world.home)) : undefined;
     const networkBeyond = await this.#beyond(() => this.#createNetwork(where));
+    say("machines are listed on site with a token of eight hours", await this.#in(listedByClerk(this.world)));
     say("the agent restarts and knows what it knew", await this.#restarts());
+    say("the link comes back: the certificate of five days lets the agent in", await this.#letIn());
+    say("the link comes back, if need be with a new join token: all that was done is told", await this.#allTold());
     say("the agent is put up again from its backup", await this.#fromBackup());
     say("a machine is created within a budget", within);
     say("a machine is created beyond the budget", beyond ?? (await this.#beyond(() => this.#user.create())));
@@ -161,8 +148,9 @@ export class ContractWorld {
   async #pass(): Promise<void> {
     const { world } = this;
     world.home.imagesUp = false;
-    const heal = this.column === "link up" ? () => {} : world.home.link.cut();
-    await world.run(minuteMs);
+    if (this.column !== "link up") this.#heal = world.home.link.cut();
+    if (this.column === "cut 7 days") await this.#sevenDays();
+    else await world.run(minuteMs);
     this.#made = await this.#in(this.#createNetwork("agent"));
     await this.#in(this.#createAt(world.home));
     if (this.column === "cut, agent restarted") await this.#restart();
@@ -172,20 +160,34 @@ export class ContractWorld {
       () => this.#isClean(given) && [installed, delegated, inUse].every(isThere) && this.#reinstalls(inUse) === 1,
       40 * minuteMs,
     );
-    if (this.column === "cut 7 days") await this.#sevenDays();
     if (this.column !== "rejoined") return;
-    heal();
+    this.#heal();
     await this.#until(() => world.home.agent.agent?.outbox.size === 0, 10 * minuteMs);
   }
 
-  /** A week of installers that say each quarter of a minute that they live would be a week of nothing else. */
+  /**
+   * The week goes by before what was begun can end: the power of those that are to be installed and wiped is gone, and so is the BMC of
+   * the one that is to be reinstalled, whose system stays in use meanwhile. What is delegated is switched off: a week of installers that
+   * say each quarter of a minute that they live would be a week of nothing else.
+   */
   async #sevenDays(): Promise<void> {
     const { world } = this;
-    const given = world.home.servers[1]!;
-    await this.#order(given, MachineBMCCommand.MACHINE_BMC_COMMAND_OFF);
+    const { home } = world;
+    const [inUse, given, installed, , delegated] = home.servers as FiveServers;
+    const dark = [given, installed];
+    for (const { plan } of [inUse, ...dark]) home.pluggedIn.delete(plan.name);
+    for (const server of dark) server.switchTo("off");
+    await this.#in(orderOnSite(this.world, delegated, MachineBMCCommand.MACHINE_BMC_COMMAND_OFF));
     await world.run(7 * dayMs);
-    await this.#order(given, MachineBMCCommand.MACHINE_BMC_COMMAND_ON);
-    await this.#until(() => this.#isClean(given), 40 * minuteMs);
+    const isDone = this.#isClean(given) || this.#isInstalled(installed) || this.#reinstalls(inUse) > 0;
+    if (isDone) throw new Error("something has ended before the week was over");
+    const { liveliness } = this.#observed(inUse) ?? {};
+    if (inUse.doing !== "system, welcome" || liveliness !== MachineLiveliness.ALIVE)
+      this.#unheard = `, and the one that was in use meanwhile: ${inUse.doing}`;
+    home.skewMs = driftMs;
+    for (const { plan } of [inUse, ...dark]) home.pluggedIn.add(plan.name);
+    await this.#in(orderOnSite(this.world, delegated, MachineBMCCommand.MACHINE_BMC_COMMAND_ON));
+    await this.#until(() => this.#observed(delegated)?.waiting === true, 30 * minuteMs);
   }
 
   /** @param is whether it is done in the datacenter. Then central knows it, or is told by what waits in the agent's outbox. */
@@ -204,6 +206,9 @@ export class ContractWorld {
     const isThere = waiting.some((entry) => entry.kind === kind && entry.id === id);
     return isThere ? "works, report queued" : "refused: nothing waits to tell central of it";
   }
+
+  #isInstalled = (server: SimServer): boolean =>
+    this.#desired(server)?.epoch === this.#observed(server)?.installedEpoch;
 
   #isClean = (server: SimServer): boolean =>
     this.#observed(server)?.waiting === true &&
@@ -239,37 +244,10 @@ export class ContractWorld {
   }
 
   async #power(server: SimServer): Promise<Cell> {
-    await this.#order(server, MachineBMCCommand.MACHINE_BMC_COMMAND_OFF);
+    await this.#in(orderOnSite(this.world, server, MachineBMCCommand.MACHINE_BMC_COMMAND_OFF));
     const off = server.power;
-    await this.#order(server, MachineBMCCommand.MACHINE_BMC_COMMAND_ON);
+    await this.#in(orderOnSite(this.world, server, MachineBMCCommand.MACHINE_BMC_COMMAND_ON));
     return yes(off === "off" && server.power === "on", `${off}, then ${server.power}`);
-  }
-
-  async #order({ plan }: SimServer, command: MachineBMCCommand): Promise<void> {
-    const { world } = this;
-    const client = world.home.agent.onSite(world.outside);
-    const ordered = async () => {
-      for await (const { outcome } of client.orderBmc({ machine: plan.uuid, command }))
-        if (outcome?.error) throw new Error(outcome.error);
-    };
-    await this.#in(ordered());
-  }
-
-  async #console({ plan }: SimServer): Promise<Cell> {
-    const { world } = this;
-    try {
-      const opened = async () => {
-        let text = "";
-        for await (const { output } of world.home.agent.onSite(world.outside).openConsole({ machine: plan.uuid }))
-          text += new TextDecoder().decode(output);
-        return text;
-      };
-      const text = await this.#in(opened());
-      return yes(text === "login: ", `the console shows ${text}`);
-    } catch (error) {
-      const [info] = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema) : [];
-      return `refused: ${info?.reason ?? String(error)}`;
-    }
   }
 
   /** One machine is delegated, the only one that waits, and one network. */
@@ -327,6 +305,34 @@ export class ContractWorld {
       const [info] = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema) : [];
       return `refused: ${info?.reason === "OUTSIDE_BUDGET" ? "nothing that central has delegated is left" : String(error)}`;
     }
+  }
+
+  get #isFollowing(): boolean {
+    return this.world.home.agent.agent?.link.state.phase === "following";
+  }
+
+  async #letIn(): Promise<Cell> {
+    const { home } = this.world;
+    this.#heal();
+    await this.#until(() => this.#isFollowing, 5 * minuteMs);
+    return yes(this.#isFollowing, `${home.agent.agent?.onSite.certificate()?.problem}`);
+  }
+
+  /** Then the link is as the column has it again. */
+  async #allTold(): Promise<Cell> {
+    const { world } = this;
+    const { home, truth } = world;
+    const wait = async (isSo: () => boolean) => await this.#until(isSo, 10 * minuteMs);
+    if (!this.#isFollowing) await this.#in(world.doorkeeper!.letIn(home));
+    await wait(() => this.#isFollowing && home.agent.agent?.outbox.size === 0);
+    const isKnown = (server: SimServer) => doneOf(this.#reported(server)) === doneOf(this.#observed(server));
+    const isAdopted = () =>
+      this.#desired(home.servers[4]!)?.allocation?.name === "cut" && truth.get(kinds.network, this.#made) !== undefined;
+    await wait(() => home.servers.every(isKnown) && isAdopted());
+    const untold = home.servers.filter((server) => !isKnown(server)).map(({ plan }) => plan.name);
+    if (this.#isCut) this.#heal = home.link.cut();
+    await world.run(minuteMs);
+    return yes(untold.length === 0 && isAdopted(), `central knows not all of ${untold.join(", ")}`);
   }
 
   async #restarts(): Promise<Cell> {
@@ -392,9 +398,3 @@ export class ContractWorld {
     return this.world.run(ms, isSo);
   }
 }
-
-/** What was done to a machine: whether it waits, and when it was wiped, isolated, installed, heard at home and reinstalled last. */
-const doneOf = (m: MachineObserved | undefined): string =>
-  [m?.waiting, m?.wipedEpoch, m?.isolatedEpoch, m?.installedEpoch, m?.phonedHomeEpoch, m?.reinstall?.installed].join();
-
-const yes = (is: boolean, why: string): Cell => (is ? "works" : `refused: ${why}`);
