@@ -83,13 +83,42 @@ test("a firewall without rules lets nothing through, and without translation cha
   assert.doesNotMatch(made.value, /snat/);
 });
 
-test("what is no address or no comment gets into no file", () => {
-  const rule = { protocol: tcp, ports: [22], to: ["10.0.0.0/8"] };
-  const withRule = (more: object) => config({ ...firewall, firewallRules: { egress: [{ ...rule, ...more }] } });
-  assert.deepEqual(withRule({ to: ["0.0.0.0/0 } accept"] }), {
-    ok: false,
-    error: "firewall: 0.0.0.0/0 } accept is no address",
+test("addresses and prefixes are written in their canonical text, whichever they came in", () => {
+  const { networks = [] } = firewall;
+  const loose = (texts: readonly string[] | undefined) =>
+    texts?.map((text) => text.replace("fd00:1::", "FD00:0001:0::").replace("2001:db8::", "2001:0DB8:0:0::")) ?? [];
+  const { egress = [], ingress = [] } = firewall.firewallRules ?? {};
+  const made = config({
+    ...firewall,
+    networks: networks.map((n) => ({ ...n, prefixes: loose(n.prefixes), ips: loose(n.ips) })),
+    firewallRules: {
+      egress: egress.map((r) => ({ ...r, to: loose(r.to) })),
+      ingress: ingress.map((r) => ({ ...r, from: loose(r.from), to: loose(r.to) })),
+    },
   });
+  assert.deepEqual(made, { ok: true, value: golden });
+});
+
+test("what is no address or no comment gets into no file, and it is said where it stands", () => {
+  const rule = { protocol: tcp, ports: [22], from: ["10.0.0.0/8"], to: ["10.0.0.0/8"] };
+  const withRule = (more: object) => config({ ...firewall, firewallRules: { egress: [{ ...rule, ...more }] } });
+  const inward = (more: object) => config({ ...firewall, firewallRules: { ingress: [{ ...rule, ...more }] } });
+  const withNetwork = (more: object) => config({ ...firewall, networks: [{ network: "internet", ...more }] });
+  const bad = ["0.0.0.0/0 } accept", "1.2.3.4.5/8", "10.0.0.1/8", "::/129", "fe80::1%eth0/64", "", ":", "10.0.0.0"];
+  for (const [where, ...made] of [
+    ["egress rule 1", ...bad.map((to) => withRule({ to: ["10.0.0.0/8", to] }))],
+    ["ingress rule 1", ...bad.flatMap((text) => [inward({ from: [text] }), inward({ to: [text] })])],
+    ["prefixes of network internet", ...bad.map((prefix) => withNetwork({ prefixes: [prefix] }))],
+    ["destinations of network internet", ...bad.map((prefix) => withNetwork({ destinationPrefixes: [prefix] }))],
+    [
+      "addresses in network internet",
+      ...["10.0.0.0/8", "::1%lo", "10.0.0.256"].map((ip) => withNetwork({ ips: [ip] })),
+    ],
+  ] as const)
+    for (const one of made) {
+      assert.equal(one.ok, false);
+      assert.match(one.error, new RegExp(`^firewall: ${where}: `));
+    }
   assert.equal(withRule({ comment: 'x" accept' }).ok, false);
 });
 

@@ -9,6 +9,7 @@ import {
   type MachineNetwork,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NATType, NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
+import { addressText, parseAddress, parsePrefix, prefixText, textFamily } from "#lib/net/prefix.ts";
 import { fail, ok, type Result } from "#lib/result.ts";
 import type { OsFile } from "./os-files.ts";
 
@@ -35,26 +36,21 @@ export function firewallFiles(allocation: MachineAllocation): Result<readonly Os
   ]);
 }
 
-type Family = "ip" | "ip6";
-const families: readonly Family[] = ["ip", "ip6"];
-const familyOf = (prefix: string): Family => (prefix.includes(":") ? "ip6" : "ip");
+type NftFamily = "ip" | "ip6";
+const families: readonly NftFamily[] = ["ip", "ip6"];
+const familyOf = (text: string): NftFamily => (textFamily(text) === 6 ? "ip6" : "ip");
 
 const isPrivate = ({ networkType }: MachineNetwork): boolean =>
   networkType === NetworkType.CHILD || networkType === NetworkType.CHILD_SHARED;
 
 /** Prefixes of the private networks, by family: what is behind the firewall. */
-type Behind = (family: Family) => readonly string[];
+type Behind = (family: NftFamily) => readonly string[];
 
-/** The whole of /etc/nftables.conf. Values go into a file of a syntax, so each is checked. */
-export function nftablesConfig({ networks, firewallRules }: MachineAllocation): Result<string> {
-  const { egress = [], ingress = [] } = firewallRules ?? {};
-  const texts = [
-    ...networks.flatMap((n) => [...n.prefixes, ...n.destinationPrefixes, ...n.ips]),
-    ...egress.flatMap((r) => r.to),
-    ...ingress.flatMap((r) => [...r.from, ...r.to]),
-  ];
-  const bad = texts.find((text) => !/^[0-9a-fA-F.:]+(\/\d{1,3})?$/.test(text));
-  if (bad !== undefined) return fail(`firewall: ${bad} is no address`);
+/** The whole of /etc/nftables.conf. Values go into a file of a syntax: addresses as they are written again, comments as they are checked. */
+export function nftablesConfig(allocation: MachineAllocation): Result<string> {
+  const canonical = canonized(allocation);
+  if (!canonical.ok) return canonical;
+  const { networks, egress, ingress } = canonical.value;
   const badComment = [...egress, ...ingress].find((r) => !/^[a-z_ -]{0,100}$/.test(r.comment));
   if (badComment) return fail(`firewall: ${badComment.comment} is no comment of a rule`);
   const all = networks.filter(isPrivate).flatMap((n) => n.prefixes);
@@ -62,6 +58,50 @@ export function nftablesConfig({ networks, firewallRules }: MachineAllocation): 
   const forward = [...egress.flatMap((r) => outward(r, behind)), ...ingress.flatMap((r) => inward(r, behind))];
   const underlay = networks.filter((n) => n.networkType === NetworkType.UNDERLAY).flatMap((n) => n.ips);
   return ok(fileOf({ input: inputOf(underlay), forward, translate: networks.flatMap((n) => masquerade(n, behind)) }));
+}
+
+interface Canonical {
+  readonly networks: readonly MachineNetwork[];
+  readonly egress: readonly FirewallEgressRule[];
+  readonly ingress: readonly FirewallIngressRule[];
+}
+
+/** Every address and prefix in its one canonical text. */
+function canonized({ networks, firewallRules }: MachineAllocation): Result<Canonical> {
+  let wrong: string | undefined;
+  const each = (where: string, texts: readonly string[], canonical: (text: string) => Result<string>) =>
+    texts.flatMap((text) => {
+      const read = canonical(text);
+      if (read.ok) return [read.value];
+      wrong ??= `firewall: ${where}: ${read.error}`;
+      return [];
+    });
+  const prefixes = (where: string, texts: readonly string[]) => each(where, texts, canonicalPrefix);
+  const value = {
+    networks: networks.map((one) => ({
+      ...one,
+      prefixes: prefixes(`prefixes of network ${one.network}`, one.prefixes),
+      destinationPrefixes: prefixes(`destinations of network ${one.network}`, one.destinationPrefixes),
+      ips: each(`addresses in network ${one.network}`, one.ips, canonicalAddress),
+    })),
+    egress: (firewallRules?.egress ?? []).map((one, i) => ({ ...one, to: prefixes(`egress rule ${i + 1}`, one.to) })),
+    ingress: (firewallRules?.ingress ?? []).map((one, i) => ({
+      ...one,
+      from: prefixes(`ingress rule ${i + 1}`, one.from),
+      to: prefixes(`ingress rule ${i + 1}`, one.to),
+    })),
+  };
+  return wrong === undefined ? ok(value) : fail(wrong);
+}
+
+function canonicalPrefix(text: string): Result<string> {
+  const read = parsePrefix(text);
+  return read.ok ? ok(prefixText(read.value)) : read;
+}
+
+function canonicalAddress(text: string): Result<string> {
+  const read = parseAddress(text);
+  return read.ok ? ok(addressText(read.value)) : read;
 }
 
 /** From what is behind the firewall to where the rule leads. */
@@ -80,7 +120,7 @@ interface Passing {
   readonly comment: string;
 }
 
-function passing(family: Family, rule: Passing): string[] {
+function passing(family: NftFamily, rule: Passing): string[] {
   const ours = (prefixes: readonly string[]) => prefixes.filter((p) => familyOf(p) === family);
   const [from, to] = [ours(rule.from), ours(rule.to)];
   if (from.length === 0 || to.length === 0) return [];
