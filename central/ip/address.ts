@@ -35,9 +35,9 @@ export function addressFor(
   tx: Tx,
   network: Network,
   request: IPServiceCreateRequest,
-  { addresses, search }: Searched,
+  { addresses, search, isAdministrator = false }: Searched & { readonly isAdministrator?: boolean },
 ): string {
-  checkNetwork(network, request.project);
+  checkNetwork(network, request, isAdministrator);
   if (request.ip !== undefined && request.addressFamily !== undefined) {
     throw new Refusal("invalid", "either an address or a family may be asked for, not both", { field: "ip" });
   }
@@ -46,12 +46,21 @@ export function addressFor(
   return nextAddress(tx, network, { family, addresses, search });
 }
 
-function checkNetwork(network: Network, project: string): void {
-  const { id, type } = network;
+function checkNetwork(
+  { id, type, ...network }: Network,
+  { project, machine }: IPServiceCreateRequest,
+  isAdministrator: boolean,
+): void {
   if (network.project !== undefined && network.project !== project && type !== NetworkType.CHILD_SHARED) {
     unknown("network", id);
   }
-  if (type === NetworkType.UNDERLAY) throw new Refusal("denied", `network ${id} is the fabric's own`);
+  if (type === NetworkType.UNDERLAY && !isAdministrator) {
+    throw new Refusal("denied", `network ${id} is the fabric's own: only administrators take addresses of it`);
+  }
+  if (type === NetworkType.UNDERLAY && machine !== undefined) {
+    const text = `network ${id} is the fabric's own: a machine gets its address there when it is created as a firewall`;
+    throw new Refusal("invalid", text, { field: "machine" });
+  }
   if (type === NetworkType.SUPER || type === NetworkType.SUPER_NAMESPACED) {
     const text = `network ${id} is a super network: addresses are taken from its children`;
     throw new Refusal("invalid", text, { field: "network" });

@@ -2,10 +2,11 @@ import { checkBudgetLabel } from "#domain/budget/items.ts";
 import { checkMachineLabel, machineOf } from "#domain/ip/machine-label.ts";
 import { canonicalIp, ipMatches } from "#domain/ip/query.ts";
 import { IPService as AdminIPService } from "#gen/metalstack/admin/v2/ip_pb.ts";
-import type { UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
+import { AdminRole, type UpdateLabels } from "#gen/metalstack/api/v2/common_pb.ts";
 import { type IP, type IPQuery, IPService, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
+import { callerOf } from "../access/caller.ts";
 import { checkNotDelegated } from "../budget/delegated.ts";
 import { catalog, unknown } from "../catalog/catalog.ts";
 import type { ServicePorts } from "../catalog/ports.ts";
@@ -54,9 +55,11 @@ export function ipServices(ports: ServicePorts): Implementation[] {
       async create(request, context) {
         const uuid = random.uuid();
         const cause = causeOf(context);
+        const isAdministrator = callerOf(context).rights.adminRole === AdminRole.EDITOR;
         const { result } = await searching((next) =>
           state.transact((tx) => {
-            const ip = takeAddress(tx, request, { uuid, addresses, nowMs: clock.wallMs(), search: next() });
+            const taking = { uuid, addresses, nowMs: clock.wallMs(), search: next(), isAdministrator };
+            const ip = takeAddress(tx, request, taking);
             keepQuota(tx, request.project);
             keepAnswer(context, tx, { ip });
             return ip;

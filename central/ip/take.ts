@@ -14,6 +14,8 @@ import { addressFor, type Searched } from "./address.ts";
 export interface Taking extends Searched {
   readonly uuid: string;
   readonly nowMs: number;
+  /** Who asks: of the fabric's own networks nobody else takes any. */
+  readonly isAdministrator?: boolean;
 }
 
 /**

@@ -149,6 +149,23 @@ test("the underlay's address goes back when the port was read back isolated, and
   );
 });
 
+test("addresses of the underlay, such as switches have, are taken by administrators alone, and no firewall gets them", async () => {
+  await central.waiting(1);
+  const { project } = central;
+  const wanted = { project, network: "underlay", ip: "10.255.0.2", name: "leaf1", type: IPType.IP_TYPE_STATIC };
+  const byMember = central.client(IPService, central.ownerToken).create(wanted);
+  await assert.rejects(byMember, refusedWith(Code.PermissionDenied, /only administrators take addresses of it/));
+  const ips = central.client(IPService);
+  await ips.create(wanted);
+  const { ip } = await ips.create({ project, network: "underlay" });
+  assert.equal(ip?.ip, "10.255.0.3");
+  await firewall();
+  assert.deepEqual(central.desired(one).allocation?.networks.at(-1)?.ips, ["10.255.0.4"]);
+  const tied = ips.create({ project, network: "underlay", machine: one });
+  await assert.rejects(tied, refusedWith(Code.InvalidArgument, /when it is created as a firewall/));
+  await ips.delete({ project, ip: wanted.ip });
+});
+
 test("firewalls are spread over racks among themselves, whatever machines the project has there", async () => {
   await central.waiting(6);
   await central.report(

@@ -31,16 +31,20 @@ const view = (
 });
 const ip = (text: string, machine: string): IP =>
   create(IPSchema, { ip: text, project: "p", meta: { labels: { labels: { [machineLabel]: machine } } } });
+const loopback = create(IPSchema, { ip: "10.255.0.9", project: "p", network: "underlay" });
 
 /** A switch with a port for each of these. */
 function ports(...views: MachineView[]) {
   const nics = views.map((_, i) => ({ name: `swp${i + 1}` }));
   const machineConnections = views.map(({ desired }, i) => ({ machineId: desired.uuid, nic: nics[i]! }));
-  const network = create(NetworkSchema, { id: "home", vrf: 20, prefixes: ["10.0.0.0/22"] });
+  const networks = [
+    create(NetworkSchema, { id: "home", vrf: 20, prefixes: ["10.0.0.0/22"] }),
+    create(NetworkSchema, { id: "underlay", type: NetworkType.UNDERLAY }),
+  ];
   return configured(create(SwitchSchema, { id: "leaf", nics, machineConnections }), {
     machine: (uuid) => views.find(({ desired }) => desired.uuid === uuid),
-    network: (id) => (id === "home" ? network : undefined),
-    ipsOf: () => [ip("10.0.0.2", "f"), ip("192.0.2.2", "f"), ip("10.255.0.2", "f"), ip("192.0.2.7", "m")],
+    network: (id) => networks.find((network) => network.id === id),
+    ipsOf: () => [ip("10.0.0.2", "f"), ip("192.0.2.2", "f"), ip("10.255.0.2", "f"), ip("192.0.2.7", "m"), loopback],
   }).map(({ vrf, bgpFilter }) => [vrf, bgpFilter?.cidrs, bgpFilter?.vnis]);
 }
 
@@ -52,7 +56,7 @@ test("a firewall that is not installed yet is where machines are provisioned", (
   assert.deepEqual(ports(view("f", FIREWALL, between, false)), [[undefined, undefined, undefined]]);
 });
 
-test("no machine may announce the addresses of a firewall of its project", () => {
+test("no machine may announce the addresses of a firewall of its project, or those that it holds in the fabric", () => {
   const [machine] = ports(view("m", MACHINE, [home]), view("f", FIREWALL, between));
   assert.deepEqual(machine, ["vrf20", ["10.0.0.0/22", "192.0.2.7/32"], []]);
 });

@@ -65,13 +65,14 @@ function firewallFilter({ networks }: MachineAllocation): BGPFilter {
   return create(BGPFilterSchema, { cidrs: own.map(prefixText).sort(), vnis });
 }
 
-/** Its home network, what the network above allows beside it, and the project's addresses anywhere but at firewalls; none within another. */
+/** Its home network, what the network above allows beside it, and the project's addresses but those at firewalls and in the fabric; none within another. */
 function announcable(home: Network, { desired }: MachineView, around: Surroundings): readonly Prefix[] {
   const parent = home.parentNetwork === undefined ? undefined : around.network(home.parentNetwork);
   const given = [...home.prefixes, ...(parent?.additionalAnnouncableCidrs ?? [])];
   const isAtFirewall = (ip: IP) =>
     around.machine(machineOf(ip) ?? "")?.desired.allocation?.allocationType === MachineAllocationType.FIREWALL;
-  const others = around.ipsOf(desired.allocation?.project ?? "").filter((ip) => !isAtFirewall(ip));
+  const isOfFabric = (ip: IP) => around.network(ip.network)?.type === NetworkType.UNDERLAY;
+  const others = around.ipsOf(desired.allocation?.project ?? "").filter((ip) => !isAtFirewall(ip) && !isOfFabric(ip));
   const addresses = others.flatMap(({ ip }) => hostPrefixes(ip));
   const all = [...knownPrefixes(given), ...addresses];
   return all.filter(
