@@ -63,6 +63,11 @@ describe("holdfast audit list", () => {
     });
   });
 
+  test("says that there may be more when as many came as were asked for", async () => {
+    assert.match((await holdfast(["audit", "list", "--limit", "2"])).err, /there may be more before/);
+    assert.equal((await holdfast(["audit", "list", "--limit", "3"])).err, "");
+  });
+
   test("is a tenant's own view when one is named", async () => {
     assert.equal((await holdfast(["audit", "list", "--tenant", "ann"])).code, 0);
     assert.deepEqual([asked().method, asked().login], ["api.v2.AuditService/List", "ann"]);

@@ -10,7 +10,7 @@ import {
   AuditTraceSchema,
 } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { fail, ok, type Result } from "#lib/result.ts";
-import { type Api, type Cli, say, wanted, withApi } from "../cli.ts";
+import { type Api, type Cli, note, say, wanted, withApi } from "../cli.ts";
 import { Failure } from "../failure.ts";
 import type { ConnectFlags, OutputFlags } from "../flags.ts";
 import { type Act, actsOf, traceTime } from "../view/acts.ts";
@@ -57,6 +57,7 @@ export async function listAudit(this: Cli, flags: ListAuditFlags): Promise<void>
     const { output } = flags;
     if (!isForPeople(output)) return say(this, listText(AuditTraceSchema, [], traces, output));
     say(this, table(actsOf(traces), columns, output === "wide" ? "wide" : "narrow"));
+    if (traces.length >= limit) note(this, "there may be more before: --limit, at most 1000, or an earlier --to");
   });
 }
 
