@@ -22,7 +22,7 @@ import { Budgets } from "./budget/budgets.ts";
 import { LocalRecords } from "./budget/local-records.ts";
 import type { Joiner } from "./identity/joiner.ts";
 import { HoldReport } from "./ledger/hold.ts";
-import { Ledger } from "./ledger/ledger.ts";
+import { Ledger, type LedgerListener } from "./ledger/ledger.ts";
 import { SafeMode } from "./ledger/safe-mode.ts";
 import { tellContradictions } from "./ledger/tell-contradictions.ts";
 import { CentralTime } from "./link/central-time.ts";
@@ -97,8 +97,8 @@ export async function composeAgent<Cache extends FileCache>(
   const { disk, joiner, clock, random, log, lifetime } = ports;
   const { signal } = lifetime;
   const bell = new Bell();
-  const changed = { ledger: (_kind: string, _id: string) => {}, machine: (_uuid: string) => {}, outbox: () => {} };
-  const ledger = new Ledger(disk, log, (kind, id) => changed.ledger(kind, id));
+  const changed = { ledger: ((_kind, _id) => {}) as LedgerListener, machine: (_uuid: string) => {}, outbox: () => {} };
+  const ledger = new Ledger(disk, log, (kind, id, items) => changed.ledger(kind, id, items));
   const outbox = await Outbox.open(disk, random, log, () => changed.outbox());
   const lives = await Lives.open({ disk, present: random.uuid(), log }, outbox.sequence);
   const observed = (uuid: string) => changed.machine(uuid);
@@ -135,14 +135,14 @@ export async function composeAgent<Cache extends FileCache>(
     bell.ring();
     reconciler.enqueue(uuid);
   };
-  changed.ledger = (kind, id) => {
+  changed.ledger = (kind, id, items) => {
     bell.ring();
     if (kind === "machine") reconciler.enqueue(id);
     if (kind === "site-access") people.told();
     if (kind === "budget" || locals.machine(id) !== undefined) budgets.wake();
     if (kind === "partition") useBoot();
     if (kind === "image") prefetchImages(site, files);
-    if (kind === "history" || kind === "held-history") hold.changed();
+    if (kind === "history" || kind === "held-history") hold.changed(items);
     if (kind === "contradictions") tell();
     if (kind === "history") wakeAll();
   };

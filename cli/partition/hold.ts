@@ -1,9 +1,14 @@
-import type { HistoryHold, KindDifference, MachineDifference } from "#gen/holdfast/state/v1/history_pb.ts";
+import type {
+  HistoryHold,
+  ItemDifference,
+  KindDifference,
+  MachineDifference,
+} from "#gen/holdfast/state/v1/history_pb.ts";
 import { factsText } from "../view/facts.ts";
 import { type Column, table } from "../view/table.ts";
 import { ageText } from "../view/time.ts";
 
-/** What an agent holds back, for people: both histories, then each machine that differs, then the rest. */
+/** What an agent holds back, for people: both histories, then each machine that differs, then the rest by kind. */
 export function holdText(hold: HistoryHold, nowMs: number): string {
   const { machines, machinesTotal, others } = hold;
   const left = machinesTotal - machines.length;
@@ -15,7 +20,7 @@ export function holdText(hold: HistoryHold, nowMs: number): string {
     ]),
     ...(machines.length === 0 ? [] : ["\n", table(machines, machineColumns, "narrow")]),
     ...(left > 0 ? [`and ${left} more\n`] : []),
-    ...(others.length === 0 ? [] : ["\n", table(others, otherColumns, "narrow")]),
+    ...others.flatMap((other) => ["\n", othersText(other)]),
   ].join("");
 }
 
@@ -27,7 +32,16 @@ const machineColumns: readonly Column<MachineDifference>[] = [
   { title: "WHEN ACCEPTED", of: (m) => m.consequence },
 ];
 
-const otherColumns: readonly Column<KindDifference>[] = [
-  { title: "OTHERS", of: (o) => o.kind },
-  { title: "DIFFERENT", of: (o) => `${o.items}` },
+/** An agent of before items were named tells how many there are. */
+function othersText({ kind, items, named }: KindDifference): string {
+  const left = items - named.length;
+  const columns: readonly Column<ItemDifference>[] = [{ title: kind.toUpperCase(), of: (i) => i.id }, ...itemColumns];
+  if (named.length === 0) return `${items} of kind ${kind} are not the same in both\n`;
+  return `${table(named, columns, "narrow")}${left > 0 ? `and ${left} more\n` : ""}`;
+}
+
+const itemColumns: readonly Column<ItemDifference>[] = [
+  { title: "IN FORCE", of: (i) => i.inForce },
+  { title: "HELD", of: (i) => i.held },
+  { title: "DIFFERENT", of: (i) => i.fields.join(", ") },
 ];

@@ -91,7 +91,14 @@ const historyHold = {
     },
   ],
   machinesTotal: 3,
-  others: [{ kind: "network", items: 2 }],
+  others: [
+    { kind: "image", items: 4 },
+    {
+      kind: "network",
+      items: 2,
+      named: [{ id: "n1", inForce: "revision 7", held: "revision 6", fields: ["prefixes", "vrf"] }],
+    },
+  ],
 };
 
 function routes(router: ConnectRouter): void {
@@ -226,8 +233,11 @@ MACHINE                               IN FORCE       HELD                       
 ${uuid}  epoch 7, free  epoch 6, allocated to project p  works for nobody  it is wiped
 and 2 more
 
-OTHERS   DIFFERENT
-network  2
+4 of kind image are not the same in both
+
+NETWORK  IN FORCE    HELD        DIFFERENT
+n1       revision 7  revision 6  prefixes, vrf
+and 1 more
 `,
     );
     assert.match(ran.err, /holdfast site accept-history h2/);

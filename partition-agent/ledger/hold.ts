@@ -11,15 +11,18 @@ import {
   MachineDifferenceSchema,
 } from "#gen/holdfast/state/v1/history_pb.ts";
 import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { DesiredItem } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import { lostRecord } from "../machine/lost-record.ts";
 import { isPast } from "../machine/plan.ts";
 import type { Observations } from "../observations/observations.ts";
 import type { Outbox } from "../outbox/outbox.ts";
+import { differs, itemDifference } from "./item-difference.ts";
 import type { Ledger } from "./ledger.ts";
 
-const toldMax = 500;
+const machinesMax = 500;
+const itemsMax = 50;
 
 export interface HoldPorts {
   readonly partition: string;
@@ -35,6 +38,8 @@ export class HoldReport {
   readonly #ports: HoldPorts;
   #sinceMs: number;
   #isTold: boolean;
+  /** Ids of what differs, by kind; undefined until both histories were compared. */
+  #differing: Map<string, Set<string>> | undefined;
 
   constructor(ports: HoldPorts) {
     this.#ports = ports;
@@ -44,11 +49,35 @@ export class HoldReport {
 
   /** Undefined while nothing is held. */
   get present(): HistoryHold | undefined {
-    return holdOf(this.#ports, this.#sinceMs);
+    const { cursor, held } = this.#ports.ledger;
+    if (!held) return undefined;
+    this.#differing ??= this.#compare();
+    const uuids = this.#differing.get("machine") ?? new Set();
+    const others = [...this.#differing].filter(([kind]) => kind !== "machine").sort(([a], [b]) => (a < b ? -1 : 1));
+    return create(HistoryHoldSchema, {
+      partition: this.#ports.partition,
+      inForce: cursor.history,
+      held: held.history,
+      revision: held.revision,
+      since: timestampFromMs(this.#sinceMs),
+      machines: first(uuids, machinesMax).map((uuid) => machineDifference(uuid, this.#sidesOf(uuid))),
+      machinesTotal: uuids.size,
+      others: others.map(([kind, ids]) => ({
+        kind,
+        items: ids.size,
+        named: first(ids, itemsMax).map((id) => itemDifference(id, this.#ports.ledger.sidesOf(kind, id))),
+      })),
+    });
   }
 
-  changed(): void {
-    const { partition, outbox, clock, log } = this.#ports;
+  /** @param items of what is held that have changed; undefined when another set is held, or none */
+  changed(items?: readonly DesiredItem[]): void {
+    const { partition, outbox, clock, log, ledger } = this.#ports;
+    if (!items) this.#differing = undefined;
+    for (const { kind, id } of items ?? []) {
+      if (differs(ledger.sidesOf(kind, id))) add(this.#differing, kind, id);
+      else remove(this.#differing, kind, id);
+    }
     const { present } = this;
     if (!present && !this.#isTold) return;
     if (present && !this.#isTold) this.#sinceMs = clock.wallMs();
@@ -59,39 +88,38 @@ export class HoldReport {
       .put({ kind: "history-hold", id: partition, value, seenMs: clock.wallMs() })
       .catch((error: unknown) => log.error("history-hold-not-told", { error }));
   }
+
+  #compare(): Map<string, Set<string>> {
+    const differing = new Map<string, Set<string>>();
+    for (const { kind, id } of this.#ports.ledger.differences()) add(differing, kind, id);
+    return differing;
+  }
+
+  #sidesOf(uuid: string): Sides {
+    const { partition, ledger, observations, outbox } = this.#ports;
+    const own = (desired: MachineDesired | undefined) =>
+      effectiveDesired(desired, undefined, { partition, outbox: outbox.id });
+    return {
+      inForce: own(ledger.get("machine", uuid, MachineDesiredSchema)),
+      held: own(ledger.getHeld("machine", uuid, MachineDesiredSchema)),
+      seen: observations.get(uuid),
+    };
+  }
 }
 
-function holdOf({ partition, ledger, observations, outbox }: HoldPorts, sinceMs: number): HistoryHold | undefined {
-  const { cursor, held } = ledger;
-  if (!held) return undefined;
-  const machines: MachineDifference[] = [];
-  const others = new Map<string, number>();
-  const own = (desired: MachineDesired | undefined) =>
-    effectiveDesired(desired, undefined, { partition, outbox: outbox.id });
-  let total = 0;
-  for (const { kind, id } of ledger.differences()) {
-    if (kind !== "machine") others.set(kind, (others.get(kind) ?? 0) + 1);
-    else if (++total <= toldMax) {
-      machines.push(
-        machineDifference(id, {
-          inForce: own(ledger.get(kind, id, MachineDesiredSchema)),
-          held: own(ledger.getHeld(kind, id, MachineDesiredSchema)),
-          seen: observations.get(id),
-        }),
-      );
-    }
-  }
-  return create(HistoryHoldSchema, {
-    partition,
-    inForce: cursor.history,
-    held: held.history,
-    revision: held.revision,
-    since: timestampFromMs(sinceMs),
-    machines,
-    machinesTotal: total,
-    others: Array.from(others, ([kind, items]) => ({ kind, items })),
-  });
+/** Of what is compared already; what is not will be compared as it is then. */
+function add(differing: Map<string, Set<string>> | undefined, kind: string, id: string): void {
+  const ids = differing?.get(kind) ?? new Set();
+  differing?.set(kind, ids.add(id));
 }
+
+function remove(differing: Map<string, Set<string>> | undefined, kind: string, id: string): void {
+  const ids = differing?.get(kind);
+  ids?.delete(id);
+  if (ids?.size === 0) differing?.delete(kind);
+}
+
+const first = (ids: ReadonlySet<string>, max: number): readonly string[] => [...ids].sort().slice(0, max);
 
 export interface Sides {
   readonly inForce: MachineDesired | undefined;

@@ -18,6 +18,7 @@ import { OneByOne } from "#lib/one-by-one.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sometimes } from "#lib/sometimes.ts";
 import { contradictionOf, contradictions, isSameList, withFound, withoutHealed } from "./contradictions.ts";
+import type { ItemSides } from "./item-difference.ts";
 import { ItemSet } from "./item-set.ts";
 
 /** One for what is in force, one for what is held, one for what is coming in. */
@@ -41,10 +42,10 @@ interface Place {
 
 /**
  * Called once per applied item, after it is durable. Of the kind "history" after a set was held or the holding has ended, with the
- * history that is in force as its id; of the kind "held-history" after what is held has changed, of the kind "contradictions" after
+ * history that is in force as its id; of the kind "held-history" after items of what is held have changed, with these, of the kind "contradictions" after
  * those have.
  */
-export type LedgerListener = (kind: string, id: string) => void;
+export type LedgerListener = (kind: string, id: string, items?: readonly DesiredItem[]) => void;
 
 /** A full set on its way in. */
 export interface ComingSet {
@@ -147,6 +148,11 @@ export class Ledger {
   /** In what the held set and the one in force are not alike; nothing when none is held. */
   differences(): Iterable<{ readonly kind: string; readonly id: string }> {
     return this.#held ? this.#inForce.set.differences(this.#held.set) : [];
+  }
+
+  /** What is in force of an item, and what is held. */
+  sidesOf(kind: string, id: string): ItemSides {
+    return { inForce: this.#inForce.set.get(kind, id), held: this.#held?.set.get(kind, id) };
   }
 
   /**
@@ -293,7 +299,7 @@ export class Ledger {
     } else {
       this.#held = next;
       if (this.#isAccepted(next)) await this.#enforce(next);
-      else this.#changed("held-history", next.cursor.history);
+      else this.#changed("held-history", next.cursor.history, items);
     }
     return true;
   }

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file holdfast/state/v1/history.proto.
  */
 export const file_holdfast_state_v1_history: GenFile = /*@__PURE__*/
-  fileDesc("Ch9ob2xkZmFzdC9zdGF0ZS92MS9oaXN0b3J5LnByb3RvEhFob2xkZmFzdC5zdGF0ZS52MSJYCg9BY2NlcHRlZEhpc3RvcnkSDwoHaGlzdG9yeRgBIAEoCRIMCgR1c2VyGAIgASgJEiYKAmF0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKAAgoLSGlzdG9yeUhvbGQSEQoJcGFydGl0aW9uGAEgASgJEhAKCGluX2ZvcmNlGAIgASgJEgwKBGhlbGQYAyABKAkSEAoIcmV2aXNpb24YBCABKAQSKQoFc2luY2UYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjYKCG1hY2hpbmVzGAYgAygLMiQuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZURpZmZlcmVuY2USFgoObWFjaGluZXNfdG90YWwYByABKA0SMQoGb3RoZXJzGAggAygLMiEuaG9sZGZhc3Quc3RhdGUudjEuS2luZERpZmZlcmVuY2UiZAoRTWFjaGluZURpZmZlcmVuY2USDAoEdXVpZBgBIAEoCRIQCghpbl9mb3JjZRgCIAEoCRIMCgRoZWxkGAMgASgJEgwKBHNlZW4YBCABKAkSEwoLY29uc2VxdWVuY2UYBSABKAkiLQoOS2luZERpZmZlcmVuY2USDAoEa2luZBgBIAEoCRINCgVpdGVtcxgCIAEoDWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("Ch9ob2xkZmFzdC9zdGF0ZS92MS9oaXN0b3J5LnByb3RvEhFob2xkZmFzdC5zdGF0ZS52MSJYCg9BY2NlcHRlZEhpc3RvcnkSDwoHaGlzdG9yeRgBIAEoCRIMCgR1c2VyGAIgASgJEiYKAmF0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKAAgoLSGlzdG9yeUhvbGQSEQoJcGFydGl0aW9uGAEgASgJEhAKCGluX2ZvcmNlGAIgASgJEgwKBGhlbGQYAyABKAkSEAoIcmV2aXNpb24YBCABKAQSKQoFc2luY2UYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjYKCG1hY2hpbmVzGAYgAygLMiQuaG9sZGZhc3Quc3RhdGUudjEuTWFjaGluZURpZmZlcmVuY2USFgoObWFjaGluZXNfdG90YWwYByABKA0SMQoGb3RoZXJzGAggAygLMiEuaG9sZGZhc3Quc3RhdGUudjEuS2luZERpZmZlcmVuY2UiZAoRTWFjaGluZURpZmZlcmVuY2USDAoEdXVpZBgBIAEoCRIQCghpbl9mb3JjZRgCIAEoCRIMCgRoZWxkGAMgASgJEgwKBHNlZW4YBCABKAkSEwoLY29uc2VxdWVuY2UYBSABKAkiXwoOS2luZERpZmZlcmVuY2USDAoEa2luZBgBIAEoCRINCgVpdGVtcxgCIAEoDRIwCgVuYW1lZBgDIAMoCzIhLmhvbGRmYXN0LnN0YXRlLnYxLkl0ZW1EaWZmZXJlbmNlIkwKDkl0ZW1EaWZmZXJlbmNlEgoKAmlkGAEgASgJEhAKCGluX2ZvcmNlGAIgASgJEgwKBGhlbGQYAyABKAkSDgoGZmllbGRzGAQgAygJYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * An administrator's word that a partition's agent may act on the state of a central that was restored or made anew.
@@ -99,7 +99,7 @@ export type HistoryHold = Message<"holdfast.state.v1.HistoryHold"> & {
   machinesTotal: number;
 
   /**
-   * How many items of the other kinds are not the same in both.
+   * The items of the other kinds that are not the same in both.
    *
    * @generated from field: repeated holdfast.state.v1.KindDifference others = 8;
    */
@@ -170,9 +170,18 @@ export type KindDifference = Message<"holdfast.state.v1.KindDifference"> & {
   kind: string;
 
   /**
+   * How many there are.
+   *
    * @generated from field: uint32 items = 2;
    */
   items: number;
+
+  /**
+   * By id; no more than 50 are told.
+   *
+   * @generated from field: repeated holdfast.state.v1.ItemDifference named = 3;
+   */
+  named: ItemDifference[];
 };
 
 /**
@@ -181,4 +190,44 @@ export type KindDifference = Message<"holdfast.state.v1.KindDifference"> & {
  */
 export const KindDifferenceSchema: GenMessage<KindDifference> = /*@__PURE__*/
   messageDesc(file_holdfast_state_v1_history, 3);
+
+/**
+ * One item that is no machine, in words for people.
+ *
+ * @generated from message holdfast.state.v1.ItemDifference
+ */
+export type ItemDifference = Message<"holdfast.state.v1.ItemDifference"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * By the history that is in force, such as "revision 7".
+   *
+   * @generated from field: string in_force = 2;
+   */
+  inForce: string;
+
+  /**
+   * By the history that waits.
+   *
+   * @generated from field: string held = 3;
+   */
+  held: string;
+
+  /**
+   * Names of what is not the same in both; none when one of them does not know it, or when only the revision is another.
+   *
+   * @generated from field: repeated string fields = 4;
+   */
+  fields: string[];
+};
+
+/**
+ * Describes the message holdfast.state.v1.ItemDifference.
+ * Use `create(ItemDifferenceSchema)` to create a new message.
+ */
+export const ItemDifferenceSchema: GenMessage<ItemDifference> = /*@__PURE__*/
+  messageDesc(file_holdfast_state_v1_history, 4);
 
