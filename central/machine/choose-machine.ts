@@ -75,8 +75,8 @@ const sizeOf = (machines: Groups<typeof kinds.machineObserved>): number =>
 /**
  * In which order racks are entered that are equally good, and machines taken within one. Centrals do not see what others are about to
  * take. Each begins in racks of its own. Within a rack all take the machines in one order, so that two which put one of the project into
- * the same rack want the same machine, and one of them chooses again by what the other has done. Who is at more than there are racks
- * would lose most races by that, and it is the last ones that decide how even all are: it takes of each rack what is its own.
+ * the same rack want the same machine, and one of them chooses again by what the other has done. Where all are at more than two for each
+ * rack, most races would be lost by that, and it is the last ones that decide how even all are: each takes of a rack what is its own.
  * @param keys of what the machine counts for in its rack
  */
 function ordersOf({ seed, search }: Choice, keys: readonly string[], racks: number) {
@@ -84,7 +84,8 @@ function ordersOf({ seed, search }: Choice, keys: readonly string[], racks: numb
   const { at, of } = search.seat;
   const own = shuffled(ofProject, 0);
   const isOwn = (name: string, salt: number) => of === 1 || shuffled(name, salt) % of === at;
-  const meets = search.picked(ofProject, () => true).length < racks && racks > 1;
+  // As many as this one is at, each of the others is likely to be at.
+  const meets = racks > 1 && search.picked(ofProject, () => true).length * of < 2 * racks;
   type Free = Stored<MachineObserved>;
   return {
     orderOfRack: (rack: string) => shuffled(rack, seed) + (isOwn(rack, own) ? 0 : 2 ** 32),
