@@ -6,6 +6,7 @@ import type { Log } from "#lib/log.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
+import type { Tx } from "../store/tx.ts";
 import type { CentralSession } from "./central-session.ts";
 
 /** How often a stream makes sure of its claim. */
@@ -30,10 +31,10 @@ export interface ClaimPorts {
  * @param agent empty: it does not say which it is
  * @throws Refusal "precondition" while another life is connected to another central
  */
-export function checkLife(state: Pick<State, "get">, partition: string, agent: string): void {
-  const present = state.get(kinds.agentLife, partition)?.value;
+export function checkLife(read: Pick<Tx, "get">, partition: string, agent: string): void {
+  const present = read.get(kinds.agentLife, partition);
   if (!present || agent === "" || present.agent === agent) return;
-  if (state.get(kinds.centralSession, present.session)) throw alreadyLive(partition, present.agent);
+  if (read.get(kinds.centralSession, present.session)) throw alreadyLive(partition, present.agent);
 }
 
 /** One stream's claim on its partition. */

@@ -1,20 +1,24 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { machineLabel } from "#domain/ip/machine-label.ts";
+import { AgentLifeSchema } from "#gen/holdfast/state/v1/cursor_pb.ts";
 import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { ConsolePasswordSchema } from "#gen/holdfast/state/v1/secret_pb.ts";
-import { type ReportEntry, SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
+import { type ReportEntry, ReportRequestSchema, SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { PartitionService as AdminPartitionService } from "#gen/metalstack/admin/v2/partition_pb.ts";
 import { AuditPhase, AuditTraceSchema } from "#gen/metalstack/api/v2/audit_pb.ts";
 import { ServiceStatus } from "#gen/metalstack/api/v2/health_pb.ts";
 import { IPSchema, IPType } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
 import { kinds } from "../store/kinds.ts";
 import { first, type MachineCentral, machineCentral, machineUuid, type ObservedInit } from "../testing/machines.ts";
 import { machinesHealth } from "./health.ts";
+import { takeReport } from "./report.ts";
 
 let central: MachineCentral;
 beforeEach(async () => {
@@ -50,6 +54,20 @@ describe("only a partition's agent", () => {
       await assert.rejects(first(client.follow(lab), 1), ConnectError);
       await assert.rejects(client.report(lab), ConnectError);
     }
+  });
+
+  test("and of one life: a report that was on its way when another one was let in is not taken", async () => {
+    await report([entry(1, { uuid, rack: "before" })]);
+    const { state } = central;
+    const letIn = state.transact((tx) => {
+      tx.put(kinds.centralSession, "other", create(StringValueSchema, { value: "v1" }));
+      tx.put(kinds.agentLife, "lab", create(AgentLifeSchema, { agent: "new", session: "other", stream: "s" }));
+    });
+    const late = { partition: "lab", outbox: "o", agent: "test", entries: [entry(2, { uuid, rack: "late" })] };
+    const taken = takeReport(state, new VirtualClock(), create(ReportRequestSchema, late));
+    await assert.rejects(taken, /another agent is connected under this identity \(life new\)/);
+    await letIn;
+    assert.equal(state.get(kinds.machineObserved, uuid)?.value.rack, "before");
   });
 
   test("which is one: beside the life that is connected to another central, no other one reports", async () => {

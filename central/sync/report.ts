@@ -18,6 +18,7 @@ import { ipIndexes } from "../ip/indexes.ts";
 import { kinds } from "../store/kinds.ts";
 import type { State } from "../store/state.ts";
 import type { Tx } from "../store/tx.ts";
+import { checkLife } from "./claim-life.ts";
 import { livesProtocol } from "./set-back.ts";
 import { settleMore } from "./settle.ts";
 import { takeEntry, takers } from "./take-entry.ts";
@@ -41,7 +42,9 @@ interface Source {
   readonly clock: Clock;
   readonly partition: string;
   readonly outbox: string;
-  /** Life that reports; empty when it keeps no record of its lives. */
+  /** That reports. */
+  readonly life: string;
+  /** The same, as it is noted; empty when it keeps no record of its lives. */
   readonly agent: string;
   readonly cause: Cause;
   readonly known: Takers;
@@ -50,7 +53,8 @@ interface Source {
 /**
  * @param known who takes which kind
  * @returns what is durable now, and what is not taken
- * @throws Refusal "not-found" or "precondition" when the partition is not there or about to go: the agent keeps its entries
+ * @throws Refusal "not-found" or "precondition" when the partition is not there or about to go, or another life of the agent
+ * is connected: the agent keeps its entries
  */
 export async function takeReport(
   state: State,
@@ -61,6 +65,7 @@ export async function takeReport(
   const { partition, outbox, history, protocol } = request;
   const agent = protocol >= livesProtocol ? request.agent : "";
   const cause: Cause = { actor: agentOf(partition), method: methodName(SyncService.method.report), reason: "" };
+  checkLife({ get: (kind, id) => state.get(kind, id)?.value }, partition, request.agent);
   const cursor = state.get(kinds.reportCursor, partition)?.value;
   // Most reports say that the agent lives, and nothing else: they cost no transaction.
   if (request.entries.length === 0 && cursor?.outbox === outbox && (history === "" || cursor.history === history))
@@ -70,7 +75,17 @@ export async function takeReport(
   let [acknowledged, turn] = [0n, 0n];
   for (let i = 0; i === 0 || i < entries.length; i += groupMax) {
     const isLast = i + groupMax >= entries.length;
-    const source: Source = { state, clock, cause, known, partition, outbox, agent, history: isLast ? history : "" };
+    const source: Source = {
+      state,
+      clock,
+      cause,
+      known,
+      partition,
+      outbox,
+      life: request.agent,
+      agent,
+      history: isLast ? history : "",
+    };
     const taken = await takeGroup(source, entries.slice(i, i + groupMax));
     ({ acknowledged, turn } = taken);
     rejected.push(...taken.rejected);
@@ -106,11 +121,13 @@ async function reject(source: Source, entry: ReportEntry, reason: string): Promi
 /** @param entries in order of their sequence */
 function takeEntries(
   tx: Tx,
-  { state, clock, partition, outbox, agent, history: told }: Source,
+  { state, clock, partition, outbox, life, agent, history: told }: Source,
   entries: readonly ReportEntry[],
   take: Taker,
 ): Taken & { readonly unsettled: readonly string[] } {
   usable(tx, kinds.partition, partition, "partition");
+  // Another life that has been let in meanwhile was given all that was stored by then: what came later it would not know.
+  checkLife(tx, partition, life);
   const cursor = tx.get(kinds.reportCursor, partition);
   const own = cursor?.outbox === outbox ? cursor : undefined;
   const before = own?.sequence ?? 0n;
@@ -131,8 +148,8 @@ function takeEntries(
   const history = told === "" ? (cursor?.history ?? "") : told;
   const turn = own?.turn ?? (cursor ? cursor.turn + 1n : 0n);
   if (fresh.length > 0 || history !== own?.history) {
-    const life = fresh.length > 0 ? agent : (own?.agent ?? "");
-    const next = { outbox, sequence: acknowledged, history, turn, agent: life };
+    const teller = fresh.length > 0 ? agent : (own?.agent ?? "");
+    const next = { outbox, sequence: acknowledged, history, turn, agent: teller };
     tx.put(kinds.reportCursor, partition, create(ReportCursorSchema, next));
   }
   return { acknowledged, rejected, turn, unsettled: [...unsettled] };

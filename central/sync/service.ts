@@ -4,7 +4,6 @@ import type { SyncService } from "#gen/holdfast/sync/v1/sync_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
 import { sendNowKey } from "#lib/rpc/send-now.ts";
 import { type Caller, callerOf, stillAllowedKey } from "../access/caller.ts";
-import { checkLife } from "./claim-life.ts";
 import { type FollowPorts, followPartition } from "./follow.ts";
 import { takeReport } from "./report.ts";
 
@@ -22,7 +21,6 @@ export function syncService(ports: FollowPorts): ServiceImpl<typeof SyncService>
       const { state, connections, clock, takers } = ports;
       checkPartition(callerOf(context), request.partition);
       connections.heard(request.partition, request.agent);
-      checkLife(state, request.partition, request.agent);
       const taken = await takeReport(state, clock, request, takers);
       return { ...taken, time: timestampFromMs(clock.wallMs()) };
     },
