@@ -145,7 +145,7 @@ export class AgentNode extends ProcessNode<Living> {
         if (reply.ok) this.#place.replies(reply.value.xid, bytes);
       },
     });
-    this.answers({ life, transport: inProcess(agent.routes, agent.interceptors), agent, dhcp });
+    this.answers({ life, transport: inProcess(agent.routes, agent.interceptors, this.ports.refused), agent, dhcp });
     agent.start();
   }
 
@@ -208,7 +208,7 @@ export class AgentNode extends ProcessNode<Living> {
       address: () => undefined,
       random: this.ports.random.branch(`on site ${this.ports.time.nowMs}`),
     };
-    const transport = inProcess(onSiteRoutes(on), onSiteInterceptors(on, socketAccess));
+    const transport = inProcess(onSiteRoutes(on), onSiteInterceptors(on, socketAccess), this.ports.refused);
     const socket = new Line(this.ports.time, this.ports.random.branch("socket"));
     return createClient(
       SiteService,
@@ -221,7 +221,11 @@ export class AgentNode extends ProcessNode<Living> {
     const far = this.far;
     if (!far) throw new Error("nobody listens at the port");
     const { forPeople } = far.agent;
-    const transport = inProcess(peopleRoutes(forPeople), peopleInterceptors(forPeople, peopleValidation));
+    const transport = inProcess(
+      peopleRoutes(forPeople),
+      peopleInterceptors(forPeople, peopleValidation),
+      this.ports.refused,
+    );
     const line = new Line(this.ports.time, this.ports.random.branch("people"));
     const wire = transportOver(line, caller, () => ({ life: far.life, transport }));
     const as = <S extends DescService>(service: S) => clientAs(service, wire, who);

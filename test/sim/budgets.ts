@@ -1,9 +1,11 @@
 import { type Client, ConnectError } from "@connectrpc/connect";
+import { kinds } from "#central/store/kinds.ts";
 import { BudgetService } from "#gen/holdfast/api/v1/budget_pb.ts";
 import { MachineAllocationType } from "#gen/metalstack/api/v2/machine_pb.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import { image, size } from "./catalog.ts";
 import type { Datacenter } from "./datacenter.ts";
+import { secretOf } from "./secrets.ts";
 import type { World } from "./world.ts";
 
 const callMs = 15_000;
@@ -61,7 +63,7 @@ export class BudgetPeople {
   }
 
   async #administer(at: Datacenter): Promise<void> {
-    const { partition, servers } = at;
+    const { agent, partition, servers } = at;
     const [known] = (await this.#budgets.list({ partition }, { timeoutMs: callMs })).budgets;
     const machines = this.#random.between(0, servers.length + 0.99);
     const addresses = 1 + Math.floor(this.#random.between(0, 3.99));
@@ -69,6 +71,8 @@ export class BudgetPeople {
     const id = known?.budget?.id;
     if (id === undefined) return await grantBudget(this.#world, at, wanted);
     const force = /lost its disk/.test(known?.problem ?? "");
+    // A copy of the agent was let in: the agent itself knows what it gave away, and comes back when the copy is gone.
+    if (force && agent.agent?.outbox.id === this.#world.truth.get(kinds.budget, id)?.value.outbox) return;
     if (force || this.#random.chance(0.3)) await this.#budgets.revoke({ id, force }, { timeoutMs: callMs });
     else await this.#budgets.resize({ id, ...wanted }, { timeoutMs: callMs });
     this.#world.trace.say(`budget of ${partition}: ${force ? "revoked by force" : JSON.stringify(wanted)}`);
@@ -82,6 +86,7 @@ export class BudgetPeople {
     const { machine } = await agent.people(outside).machines.create(
       {
         ...{ project, partition, size, image, name, hostname: name, networks: [{ network, ips: [] }] },
+        userdata: secretOf(partition),
         allocationType: MachineAllocationType.MACHINE,
       },
       { timeoutMs: callMs },

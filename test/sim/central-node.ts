@@ -57,7 +57,7 @@ export class CentralNode extends ProcessNode<Far> {
     const join = await this.#join({ ...ports, state }, random);
     const parts = { ...ports, state, identity, provider, version, lifetime, validate: sharedValidation };
     const api = composeCentral({ ...parts, ...(join && { join }) });
-    this.answers({ life, transport: inProcess(api.routes, [shownByPeer, ...api.interceptors]) });
+    this.answers({ life, transport: inProcess(api.routes, [shownByPeer, ...api.interceptors], this.ports.refused) });
   }
 
   async #join(ports: Omit<AuthorityPorts, "keys">, random: Seeded): Promise<JoinPorts | undefined> {

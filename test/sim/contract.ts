@@ -357,8 +357,7 @@ export class ContractWorld {
     const installed = world.home.servers[2]!;
     const { epoch } = installed.disk;
     world.home.agent.kill();
-    world.home.agentDisk.restore(this.#backup);
-    world.invariants.excuses.agentDiskRestored = true;
+    world.home.setDiskBack(this.#backup);
     await this.#in(world.home.agent.start());
     await world.run(30 * minuteMs);
     if (installed.disk.epoch !== epoch || !installed.doing.startsWith("system"))

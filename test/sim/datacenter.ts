@@ -1,17 +1,18 @@
-import type { DescService } from "@bufbuild/protobuf";
+import { type DescService, fromBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import { desiredOf } from "#agent/boot/site.ts";
 import type { State } from "#central/store/state.ts";
 import { checkEveryMs } from "#central/sync/claim-life.ts";
-import { MachineDesiredSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import { MachineDesiredSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { Change } from "#lib/disk.ts";
 import { ipv4Text } from "#lib/net/ipv4.ts";
 import { macOf } from "#lib/net/mac.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import { decodeDhcp } from "#pxe-boot/dhcp/codec.ts";
-import { decodeLease, leaseKey } from "#pxe-boot/dhcp/lease-codec.ts";
 import { optionCode } from "#pxe-boot/dhcp/option-codes.ts";
 import { AgentNode, type AgentPlace } from "./agent-node.ts";
+import { AppliedByAgent } from "./applied.ts";
 import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
 import type { Centrals } from "./central-node.ts";
 import { DhcpClient } from "./dhcp-client.ts";
@@ -77,6 +78,7 @@ export class Datacenter {
   /** The project's private network here. */
   network = "";
   readonly #homeEveryMs: number;
+  readonly #applied: AppliedByAgent;
   /** When a central could not ask its store whether another life of the agent is connected, and let one in. */
   #unclaimedMs = Number.NEGATIVE_INFINITY;
 
@@ -87,6 +89,9 @@ export class Datacenter {
     this.random = ports.random.branch(partition);
     this.#homeEveryMs = homeEveryMs;
     this.agentDisk = new SimDisk(this.random.branch("agent's disk"), "disk");
+    const { judge, secrets } = world.invariants;
+    this.#applied = new AppliedByAgent(partition, judge, (value) => secrets.onTold(partition, value));
+    this.agentDisk.onWrite = (changes) => this.#onWrite(changes);
     this.link = new Line(world.time, this.random.branch("link"));
     const plans = Array.from({ length: servers }, (_, i) => planOf(firstServer + i, this.random.branch(`plan ${i}`)));
     const onAt = (port: string) => this.servers.find((s) => s.plan.port === port && s.power === "on")?.plan.mac;
@@ -110,10 +115,13 @@ export class Datacenter {
       ...(isJoining && { joinText: () => this.joinText }),
     };
     this.agent = new AgentNode(ports, place, `agent-${partition}`);
+    let copies = 0;
     this.copyOfAgent = (disk, link) => {
       const copied = { ...place, disk, link, replies: () => {} };
       const { joinText } = this;
-      return new AgentNode(ports, isJoining ? { ...copied, joinText: () => joinText } : copied, `copy-${partition}`);
+      // Each draws ids of its own.
+      const own = { ...ports, random: ports.random.branch(`copy ${++copies}`) };
+      return new AgentNode(own, isJoining ? { ...copied, joinText: () => joinText } : copied, `copy-${partition}`);
     };
   }
 
@@ -128,10 +136,26 @@ export class Datacenter {
     return visitor;
   }
 
-  /** After every event. */
-  check(): void {
-    const cursor = this.agent.agent?.site.ledger.cursor;
-    if (cursor) this.world.invariants.onApplied(this.partition, cursor.history, cursor.revision);
+  /** The disk of the agent, which is dead, becomes what the copy holds. */
+  setDiskBack(copy: readonly Change[], medium?: "another" | "the same"): void {
+    this.#applied.onSetBack();
+    this.agentDisk.restore(copy, medium);
+    this.world.invariants.onDiskSetBack(this.partition, this.agentDisk.present);
+  }
+
+  /** The disk of the agent, which is dead, does not have its last writes. */
+  loseLastWrites(count: number): void {
+    this.agentDisk.loseLast(count);
+    this.#applied.onSetBack();
+    this.#applied.onWrite(this.agentDisk.copy());
+    this.world.invariants.onDiskSetBack(this.partition, this.agentDisk.present);
+  }
+
+  #onWrite(changes: readonly Change[]): void {
+    this.#applied.onWrite(changes);
+    for (const { table, value } of changes)
+      if (table === "observed" && value)
+        this.world.invariants.boots.onObserved(this.partition, fromBinary(MachineObservedSchema, value));
   }
 
   /** Something that a process said. @param who the name of its life */
@@ -144,27 +168,28 @@ export class Datacenter {
       const isClaimed = time.nowMs - this.#unclaimedMs > 2 * checkEveryMs;
       const isBeside = isAwake && isClaimed && this.agent.agent?.link.state.phase === "following";
       if (event === "link-up") invariants.onLetIn(this.partition, "copy");
-      if (event === "machine-effect" && isBeside) invariants.onCopyActs(String(fields.effect));
+      if (event === "machine-effect" && isBeside) invariants.effects.onCopyActs(String(fields.effect));
     }
     if (!who.startsWith(`agent-${this.partition}#`)) return;
+    const { given, disks } = invariants;
     if (event === "link-up") invariants.onLetIn(this.partition, "agent");
     if (event === "machine-effect") {
       const uuid = String(fields.machine);
       const site = this.agent.agent?.site;
       const known = site && desiredOf(site, uuid)?.epoch;
-      invariants.onEffect(uuid, String(fields.effect), String(fields.epoch), known);
-      invariants.onEffectOf(this.partition, uuid);
+      invariants.effects.onEffect(uuid, String(fields.effect), String(fields.epoch), known);
+      invariants.effects.onEffectOf(this.partition, uuid);
       if (fields.effect === "carry-out-order") this.#checkOrder(uuid, String(fields.op));
       const { op, effect, epoch } = fields;
       if (op !== undefined)
-        invariants.onOperation(String(op), `${effect} of ${uuid} under ${epoch}`, effect === "carry-out-order");
+        invariants.effects.onOperation(String(op), `${effect} of ${uuid} under ${epoch}`, effect === "carry-out-order");
     }
     if (event === "machine-given")
-      invariants.onGiven(String(fields.machine), String(fields.budget), BigInt(String(fields.epoch)));
-    if (event === "network-made") invariants.onNetworkMade(String(fields.network), String(fields.budget));
-    if (event === "machine-taken-back") invariants.onTakenBack(String(fields.machine));
+      given.onMachine(this.partition, String(fields.machine), String(fields.budget), BigInt(String(fields.epoch)));
+    if (event === "network-made") given.onNetwork(this.partition, String(fields.network), String(fields.budget));
+    if (event === "machine-taken-back") given.onTakenBack(String(fields.machine));
     if (event === "machine-installed")
-      invariants.onInstalled(String(fields.machine), String(fields.epoch), Number(fields.reinstall));
+      disks.onInstalled(String(fields.machine), String(fields.epoch), Number(fields.reinstall));
   }
 
   #server(plan: ServerPlan): SimServer {
@@ -176,10 +201,11 @@ export class Datacenter {
       agent: () => this.agent,
       network: () => this.leaf.networkOf(plan.port),
       say: (text) => world.trace.say(text),
-      onWipe: (server, disk) => world.invariants[disk === "data" ? "onWipeData" : "onWipe"](server),
-      onOverwrite: (server) => world.invariants.onOverwrite(server),
-      onInstall: (server, epoch) => world.invariants.onInstall(server, epoch),
-      onLease: (server, address, untilMs) => world.invariants.onLease(this.partition, server, address, untilMs),
+      onWipe: (server, disk) => world.invariants.disks[disk === "data" ? "onWipeData" : "onWipe"](server),
+      onOverwrite: (server) => world.invariants.disks.onOverwrite(server),
+      onInstall: (server, epoch) => world.invariants.disks.onInstall(server, epoch),
+      onLease: ({ plan: { mac } }, address, untilMs) =>
+        world.invariants.leases.onLease(this.partition, mac, address, untilMs),
     });
   }
 
@@ -187,10 +213,7 @@ export class Datacenter {
     const reply = decodeDhcp(bytes);
     if (!reply.ok || reply.value.options.get(optionCode.messageType)?.[0] !== acknowledgement) return;
     const { yiaddr, hardwareAddress } = reply.value;
-    const mac: string = macOf(hardwareAddress);
-    const lease = decodeLease(this.agentDisk.present.get("dhcp-leases", leaseKey(yiaddr)) ?? new Uint8Array(0));
-    const isDurable = lease.ok && lease.value.state === "bound" && lease.value.holder === mac;
-    this.world.invariants.onAcknowledged(ipv4Text(yiaddr), isDurable);
+    this.world.invariants.leases.onAcknowledged(ipv4Text(yiaddr), macOf(hardwareAddress), this.agentDisk.present);
   }
 
   /** An order that is about to be carried out. */
@@ -201,7 +224,7 @@ export class Datacenter {
     // Central's clock is right; people on site go by the agent's.
     const nowMs = told ? beginMs + this.world.time.nowMs : agent.site.clock.wallMs();
     const order = told ?? agent.onSite.orders.of(uuid).find((one) => one.id === id);
-    if (order?.deadline) this.world.invariants.onOrder(id, nowMs - timestampMs(order.deadline));
+    if (order?.deadline) this.world.invariants.effects.onOrder(id, nowMs - timestampMs(order.deadline));
   }
 
   #bmcOf(server: SimServer) {
@@ -214,11 +237,11 @@ export class Datacenter {
       const quirks = () => (this.pluggedIn.has(name) ? this.quirks : { ...this.quirks, dead: 1 });
       const count = (change: number) => {
         sessions.set(life, (sessions.get(life) ?? 0) + change);
-        invariants.onSession(name, life.name, sessions.get(life) ?? 0);
+        invariants.effects.onSession(name, life.name, sessions.get(life) ?? 0);
       };
       count(1);
       return simBmc(server, life, random, quirks, {
-        onRequest: () => invariants.onRequest(name, life.name),
+        onRequest: () => invariants.effects.onRequest(name, life.name),
         onSaid: () => invariants.sightings.saw("bmc", server.uuid, life.wallMs()),
         onClose: () => count(-1),
       });

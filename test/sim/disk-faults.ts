@@ -45,13 +45,12 @@ export const diskFaults = {
       if (!copy) return () => {};
       at.agent.kill();
       const medium = random.branch("medium").chance(0.5) ? "the same" : "another";
-      at.agentDisk.restore(copy, medium);
-      at.world.invariants.excuses.agentDiskRestored = true;
+      at.setDiskBack(copy, medium);
       // It may hold once more what somebody had accepted since then.
       return async () => {
         await at.agent.revive();
         if (medium === "the same") await heardAgain(at);
-        if (at.world.invariants.excuses.storeRestored) await acceptHistory(at, random);
+        if (at.world.invariants.isStoreRestored) await acceptHistory(at, random);
       };
     },
   }),
@@ -61,12 +60,11 @@ export const diskFaults = {
     isPossible: centralKnows,
     begin: (at, { random, strength }) => {
       at.agent.kill();
-      at.agentDisk.loseLast(1 + random.below(strength.writesCount));
-      at.world.invariants.excuses.agentDiskRestored = true;
+      at.loseLastWrites(1 + random.below(strength.writesCount));
       return async () => {
         await at.agent.revive();
         await heardAgain(at);
-        if (at.world.invariants.excuses.storeRestored) await acceptHistory(at, random);
+        if (at.world.invariants.isStoreRestored) await acceptHistory(at, random);
       };
     },
   }),
@@ -81,8 +79,7 @@ export const diskFaults = {
       return async () => {
         if (at.agentDisk.isTorn) {
           at.agent.kill();
-          at.agentDisk.restore([]);
-          at.world.invariants.excuses.agentDiskRestored = true;
+          at.setDiskBack([]);
         }
         await at.agent.revive();
       };
@@ -93,8 +90,7 @@ export const diskFaults = {
     isPossible: centralKnows,
     begin: (at) => {
       at.agent.kill();
-      at.agentDisk.restore([]);
-      at.world.invariants.excuses.agentDiskRestored = true;
+      at.setDiskBack([]);
       return () => at.agent.revive();
     },
   }),

@@ -20,8 +20,7 @@ test("an agent whose disk was set back in place moves no port back into the netw
   assert.equal(desired()?.release, undefined);
 
   home.agent.kill();
-  home.agentDisk.restore(copy, "the same");
-  world.invariants.excuses.agentDiskRestored = true;
+  home.setDiskBack(copy, "the same");
   const heal = home.link.cut();
   await world.until(home.agent.start(), 60_000);
   await world.run(20_000);

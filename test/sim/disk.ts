@@ -28,6 +28,8 @@ export class SimDisk {
   readonly #name: string;
   readonly calm: Readonly<DiskState> = { writeMs: 5, fullShare: 0 };
   readonly faults: DiskState = { ...this.calm };
+  /** Told of every write that is on it by now, whoever made it. */
+  onWrite: (changes: readonly Change[]) => void = () => {};
 
   /** @param name that no other disk has which its content may come to */
   constructor(random: Seeded, name: string) {
@@ -114,5 +116,6 @@ export class SimDisk {
     if (this.#replaced.push(former.reverse()) > writesKept) this.#replaced.shift();
     for (const { table } of changes) this.#tables.add(table);
     void this.#rows.write(changes);
+    this.onWrite(changes);
   }
 }

@@ -20,8 +20,13 @@ type Implementation = (input: Message, context: unknown) => Promise<Message>;
  * What a process serves, for callers in the same process. Unary calls go straight through the interceptors to their implementations:
  * connect's own in-memory transport plays HTTP with streams of bytes, headers and signals, which took a seventh of a run. Messages
  * still cross as bytes, and of an error only what a connection would carry. Streams take connect's way.
+ * @param refused told of every error that a unary call is answered
  */
-export function inProcess(routes: (router: ConnectRouter) => void, interceptors: readonly Interceptor[]): Transport {
+export function inProcess(
+  routes: (router: ConnectRouter) => void,
+  interceptors: readonly Interceptor[],
+  refused: (error: ConnectError) => void,
+): Transport {
   const unary = new Map<string, Unary>();
   const whole = createRouterTransport(
     (router) => {
@@ -63,7 +68,9 @@ export function inProcess(routes: (router: ConnectRouter) => void, interceptors:
         const response = await orAborted(signal, call(request));
         return { ...response, message: crossed(method.output, response.message) } as never; // of the method that was called
       } catch (error) {
-        throw error instanceof ConnectError ? error : new ConnectError("internal error", Code.Internal);
+        const shown = error instanceof ConnectError ? error : new ConnectError("internal error", Code.Internal);
+        refused(shown);
+        throw shown;
       } finally {
         own.end();
       }

@@ -14,14 +14,16 @@ export function* madeBeyond({ truth }: Seen, id: string, budget: string): Iterab
 
 /**
  * VRFs and prefixes, each of one network alone. All children are of one length, so two of them overlap only if they are the same.
- * What a partition made after the copy that central was restored from may be somebody else's by now, and is not adopted then.
+ * @param isUndelegated whether the store has forgotten that the network was delegated: it may be somebody else's by now, and is not
+ * adopted then
  */
 export function* heldByNetworks(
   { truth, localNetworks }: Seen,
-  { storeRestored }: { readonly storeRestored: boolean },
+  isUndelegated: (network: string) => boolean,
 ): Iterable<{ readonly what: string; readonly network: string }> {
   const stored = truth.list(kinds.network).map(({ value }) => value);
   const made = localNetworks().flatMap(({ network, deleted }) => (network && !deleted ? [network] : []));
-  for (const { id, vrf, prefixes } of [...stored, ...(storeRestored ? [] : made)].filter(isChild))
+  const lasting = made.filter(({ id }) => !isUndelegated(id));
+  for (const { id, vrf, prefixes } of [...stored, ...lasting].filter(isChild))
     for (const what of [`VRF ${vrf}`, ...prefixes]) yield { what, network: id };
 }

@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import type { ConnectError } from "@connectrpc/connect";
 import { Lifetime } from "#lib/lifetime.ts";
 import type { Log } from "#lib/log.ts";
 import type { Seeded } from "#lib/seeded.ts";
@@ -10,6 +11,8 @@ export interface NodePorts {
   readonly time: Time;
   readonly random: Seeded;
   readonly log: (life: Life) => Log;
+  /** Told of every error that somebody is answered. */
+  readonly refused: (error: ConnectError) => void;
 }
 
 /** One daemon, of which one life is up at a time, to be killed and started at will. */
@@ -20,6 +23,7 @@ export abstract class ProcessNode<Up extends Far> {
   #life: Life | undefined;
   #lives = 0;
   #stoodStillUntilMs = 0;
+  #answersSinceMs = 0;
 
   constructor(name: string, ports: NodePorts) {
     this.#name = name;
@@ -68,6 +72,11 @@ export abstract class ProcessNode<Up extends Far> {
     return this.#stoodStillUntilMs;
   }
 
+  /** Since when it answers and runs without a pause; undefined while it is dead or starting. */
+  get awakeSinceMs(): number | undefined {
+    return this.#far && Math.max(this.#answersSinceMs, this.#stoodStillUntilMs);
+  }
+
   /** One more life begins. @param skewMs how far its wall clock is off right now */
   protected begin(skewMs?: () => number): { readonly life: Life; readonly lifetime: Lifetime } {
     const { time, log } = this.ports;
@@ -82,5 +91,6 @@ export abstract class ProcessNode<Up extends Far> {
   /** From now on it answers. */
   protected answers(far: Up): void {
     this.#far = far;
+    this.#answersSinceMs = this.ports.time.nowMs;
   }
 }

@@ -11,6 +11,7 @@ import {
 import type { Seeded } from "#lib/seeded.ts";
 import { image, size } from "./catalog.ts";
 import type { Datacenter } from "./datacenter.ts";
+import { secretOf } from "./secrets.ts";
 import type { World } from "./world.ts";
 
 const callMs = 15_000;
@@ -78,7 +79,7 @@ export class User {
     const { machine } = await this.#machines.create(
       {
         project,
-        ...(more.uuid === undefined && { partition, size }),
+        ...(more.uuid === undefined && { partition, size, userdata: secretOf(partition) }),
         ...more,
         image,
         name,

@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import type { Client } from "@connectrpc/connect";
+import type { Client, ConnectError } from "@connectrpc/connect";
 import { openState, type State } from "#central/store/state.ts";
 import { Seeded } from "#lib/seeded.ts";
 import { addresses } from "./agent-node.ts";
@@ -50,7 +50,12 @@ export class World implements Surroundings {
     this.time = new Time(this.random.branch("time"));
     this.trace = new Trace(this.time);
     this.outside = new Life("outside", this.time);
-    const ports = { time: this.time, random: this.random, log: (life: Life) => this.trace.logOf(life) };
+    const ports = {
+      time: this.time,
+      random: this.random,
+      log: (life: Life) => this.trace.logOf(life),
+      refused: (error: ConnectError) => this.invariants.secrets.onSaid(error.message),
+    };
     this.central = new Centrals(centrals, ports, certificateMs);
     this.#desk = new Line(this.time, this.random.branch("desk"));
     const world = this;
@@ -64,6 +69,9 @@ export class World implements Surroundings {
       addresses,
       networkOf: (server) => this.#homeOf(server).leaf.networkOf(server.plan.port),
       nowMs: () => this.time.nowMs,
+      awakeSinceMs: (partition) => this.#at(partition)?.agent.awakeSinceMs,
+      observed: (partition, uuid) => this.#at(partition)?.agent.agent?.site.observations.get(uuid),
+      historyOf: (partition) => this.#at(partition)?.agent.agent?.site.ledger.cursor.history,
       locals: () => this.datacenters.flatMap(({ agent }) => agent.agent?.site.locals.machines() ?? []),
       localNetworks: () => this.datacenters.flatMap(({ agent }) => agent.agent?.site.locals.networks() ?? []),
     });
@@ -84,7 +92,7 @@ export class World implements Surroundings {
       this.joined = new Joined(() => this.truth);
       this.invariants.onRestored = () => this.joined?.onStoreRestore();
     }
-    this.trace.onLine = (line) => this.invariants.onSaid(line);
+    this.trace.onLine = (line) => this.invariants.secrets.onSaid(line);
     this.trace.onEvent = (who, event, fields) => {
       for (const at of this.datacenters) at.note(who, event, fields);
     };
@@ -119,6 +127,10 @@ export class World implements Surroundings {
     });
     await this.until(ready, 600_000);
     for (const at of this.datacenters) for (const server of at.servers) at.pluggedIn.add(server.plan.name);
+  }
+
+  #at(partition: string): Datacenter | undefined {
+    return this.datacenters.find((at) => at.partition === partition);
   }
 
   #homeOf(server: SimServer): Datacenter {
@@ -168,7 +180,6 @@ export class World implements Surroundings {
 
   #check(): void {
     for (const at of this.datacenters) {
-      at.check();
       const broken = this.joined?.check(at, this.time.nowMs);
       if (broken !== undefined) this.invariants.onJoined(broken);
     }
