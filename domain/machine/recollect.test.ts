@@ -33,6 +33,22 @@ test("a boot that began since is later than all that was told, and keeps the har
   assert.deepEqual([now.boot, now.installedEpoch, now.waiting, now.hardware?.memory], ["b3", 0n, true, 1n]);
 });
 
+test("what only one of both has seen stays, also where neither has heard the machine and nothing tells which is later", () => {
+  const at = timestampFromMs(1);
+  const own = machine({ uuid: "m", bmcUpdatedAt: at });
+  const told = machine({
+    uuid: "m",
+    rack: "r",
+    events: { events: [{ message: "switched on" }] },
+    bmc: { address: "b" },
+  });
+  for (const now of [recollected(own, told), recollected(told, own)])
+    assert.deepEqual(
+      [now.rack, now.events?.events[0]?.message, now.bmc?.address, now.bmcUpdatedAt],
+      ["r", "switched on", "b", at],
+    );
+});
+
 test("how orders and effects ended is known when either knew it, whichever is the later record", () => {
   const at = timestampFromMs;
   const own = machine({ uuid: "m", boot: "b2", effects: [{ opId: "e1", begunAt: at(1) }], outcomes: [{ id: "o1" }] });

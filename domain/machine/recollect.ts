@@ -16,9 +16,10 @@ export function recollected(own: MachineObserved | undefined, told: MachineObser
   next.effects = effectsOf(own?.effects ?? [], told.effects);
   // Streams are open with this life of the agent alone.
   next.waiting = own?.waiting ?? false;
-  next.hardware ??= own?.hardware ?? told.hardware;
-  next.bmc ??= own?.bmc ?? told.bmc;
-  next.port ??= own?.port ?? told.port;
+  // What the later record has never seen the other one has not unseen.
+  for (const field of ["hardware", "bmc", "port", "events", "heardAt", "bmcUpdatedAt"] as const)
+    Object.assign(next, { [field]: next[field] ?? own?.[field] ?? told[field] });
+  next.rack ||= own?.rack || told.rack;
   return next;
 }
 
