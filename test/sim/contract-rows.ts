@@ -23,6 +23,7 @@ export const rows = [
   "a reinstall that was ordered before is carried out",
   "power on and off by people on site",
   "console by people on site",
+  "what people on site did is on record",
   "machines are listed on site with a token of eight hours",
   "the agent restarts and knows what it knew",
   "the link comes back: the certificate of five days lets the agent in",

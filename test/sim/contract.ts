@@ -1,9 +1,7 @@
 // What the datacenter does while the link is cut, row by row and column by column, found out by doing it.
-import { ConnectError } from "@connectrpc/connect";
 import { tenantNetwork } from "#agent/switch/switch.ts";
 import { kinds } from "#central/store/kinds.ts";
 import { budgetOf } from "#domain/budget/items.ts";
-import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineAllocationType, MachineBMCCommand, MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkService } from "#gen/metalstack/api/v2/network_pb.ts";
@@ -12,7 +10,14 @@ import { parseMac } from "#lib/net/mac.ts";
 import { checked } from "#lib/result.ts";
 import { grantBudget } from "./budgets.ts";
 import { image, size } from "./catalog.ts";
-import { consoleOnSite, listedByClerk, orderOnSite } from "./contract-on-site.ts";
+import {
+  beyondBudget,
+  consoleOnSite,
+  lastOnRecord,
+  listedByClerk,
+  orderOnSite,
+  powerOnSite,
+} from "./contract-on-site.ts";
 import { type Cell, type Column, doneOf, type Row, yes } from "./contract-rows.ts";
 import type { Datacenter } from "./datacenter.ts";
 import type { SimServer } from "./server.ts";
@@ -37,6 +42,8 @@ export class ContractWorld {
   #address = "";
   /** Network that the agent made. */
   #made = "";
+  /** What people on site did last, as its trace is called. */
+  #act = "";
   /** When the machine that is reinstalled had written its data (virtual milliseconds). */
   #dataMs = 0;
   /** Ends the cut. */
@@ -67,11 +74,8 @@ export class ContractWorld {
     say("DHCP: a lease is renewed", await this.#renews());
     say("DHCP: a known machine asks", yes((await this.#asks(inUse.plan.mac)) !== undefined, "no answer"));
     say("PXE boot of a known machine", yes((await this.#script(inUse)) === "disk", `${await this.#script(inUse)}`));
-    const unknown = {
-      mac: "52:54:00:00:00:99",
-      uuid: "0e6a6e2c-93c4-4a67-9b5f-000000000099",
-      firmware: "efi" as const,
-    };
+    const firmware = "efi" as const;
+    const unknown = { mac: "52:54:00:00:00:99", uuid: "0e6a6e2c-93c4-4a67-9b5f-000000000099", firmware };
     say("PXE boot of an unknown server", yes((await this.#script({ plan: unknown })) === "installer", "no installer"));
     this.world.home.pluggedIn.add(stranger.plan.name);
     await this.#until(() => this.#observed(stranger)?.waiting === true, 30 * minuteMs);
@@ -89,28 +93,27 @@ export class ContractWorld {
     );
     const home = this.#observed(installed)?.phonedHomeEpoch === this.#desired(installed)?.epoch;
     const isHeard = home && this.#unheard === "";
-    say(
-      "phone-home of an installed system",
-      await this.#told(installed, isHeard, `${installed.doing}${this.#unheard}`),
-    );
+    const unheard = `${installed.doing}${this.#unheard}`;
+    say("phone-home of an installed system", await this.#told(installed, isHeard, unheard));
     const port = this.world.home.leaf.networkOf(installed.plan.port);
     say("the switch port moves after the installation", yes(port.startsWith("hf"), `it is in ${port}`));
     say("a delete that was ordered before is carried out", await this.#told(given, this.#isClean(given), given.doing));
     say("a reinstall that was ordered before is carried out", await this.#reinstalled(inUse));
-    say("power on and off by people on site", await this.#power(stranger));
+    say("power on and off by people on site", await this.#in(powerOnSite(this.world, stranger)));
     say("console by people on site", await this.#in(consoleOnSite(this.world, stranger)));
+    say("what people on site did is on record", await this.#onRecord());
     const within = this.#createdWithin();
     const networkWithin = this.#networkWithin();
     const where = this.#isCut ? "agent" : "central";
-    const beyond = this.#isCut ? await this.#beyond(() => this.#createAt(this.world.home)) : undefined;
-    const networkBeyond = await this.#beyond(() => this.#createNetwork(where));
+    const beyond = this.#isCut ? await this.#in(beyondBudget(this.#createAt(this.world.home))) : undefined;
+    const networkBeyond = await this.#in(beyondBudget(this.#createNetwork(where)));
     say("machines are listed on site with a token of eight hours", await this.#in(listedByClerk(this.world)));
     say("the agent restarts and knows what it knew", await this.#restarts());
     say("the link comes back: the certificate of five days lets the agent in", await this.#letIn());
     say("the link comes back, if need be with a new join token: all that was done is told", await this.#allTold());
     say("the agent is put up again from its backup", await this.#fromBackup());
     say("a machine is created within a budget", within);
-    say("a machine is created beyond the budget", beyond ?? (await this.#beyond(() => this.#user.create())));
+    say("a machine is created beyond the budget", beyond ?? (await this.#in(beyondBudget(this.#user.create()))));
     say("a network is created within a budget, and the machine in it", networkWithin);
     say("a network is created beyond the budget", networkBeyond);
     return cells;
@@ -243,12 +246,17 @@ export class ContractWorld {
     return await this.#told(server, isDone, String(this.#observed(server)?.progress?.why));
   }
 
-  async #power(server: SimServer): Promise<Cell> {
-    await this.#in(orderOnSite(this.world, server, MachineBMCCommand.MACHINE_BMC_COMMAND_OFF));
-    const off = server.power;
-    await this.#in(orderOnSite(this.world, server, MachineBMCCommand.MACHINE_BMC_COMMAND_ON));
-    return yes(off === "off" && server.power === "on", `${off}, then ${server.power}`);
+  async #onRecord(): Promise<Cell> {
+    this.#act = await this.#in(lastOnRecord(this.world));
+    if (this.#act === "") return "refused: nothing is on record";
+    if (this.#isCut)
+      return this.#isActKnown() ? "refused: central knows of it, and cannot" : this.#queued("audit", this.#act);
+    await this.#until(this.#isActKnown, minuteMs);
+    return yes(this.#isActKnown(), "central has not heard of it");
   }
+
+  #isActKnown = (): boolean =>
+    this.world.truth.get(kinds.siteAudit, `${this.world.home.partition}/${this.#act}`) !== undefined;
 
   /** One machine is delegated, the only one that waits, and one network. */
   async #grant(): Promise<void> {
@@ -297,16 +305,6 @@ export class ContractWorld {
     return isOrdinary ? "refused: central knows of it, and cannot" : this.#queued(kind, id);
   }
 
-  async #beyond(create: () => Promise<unknown>): Promise<Cell> {
-    try {
-      await this.#in(create());
-      return "works";
-    } catch (error) {
-      const [info] = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema) : [];
-      return `refused: ${info?.reason === "OUTSIDE_BUDGET" ? "nothing that central has delegated is left" : String(error)}`;
-    }
-  }
-
   get #isFollowing(): boolean {
     return this.world.home.agent.agent?.link.state.phase === "following";
   }
@@ -328,11 +326,12 @@ export class ContractWorld {
     const isKnown = (server: SimServer) => doneOf(this.#reported(server)) === doneOf(this.#observed(server));
     const isAdopted = () =>
       this.#desired(home.servers[4]!)?.allocation?.name === "cut" && truth.get(kinds.network, this.#made) !== undefined;
-    await wait(() => home.servers.every(isKnown) && isAdopted());
+    await wait(() => home.servers.every(isKnown) && isAdopted() && this.#isActKnown());
     const untold = home.servers.filter((server) => !isKnown(server)).map(({ plan }) => plan.name);
     if (this.#isCut) this.#heal = home.link.cut();
     await world.run(minuteMs);
-    return yes(untold.length === 0 && isAdopted(), `central knows not all of ${untold.join(", ")}`);
+    const isAllTold = untold.length === 0 && isAdopted() && this.#isActKnown();
+    return yes(isAllTold, `central knows not all of ${untold.join(", ")}`);
   }
 
   async #restarts(): Promise<Cell> {
