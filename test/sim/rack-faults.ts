@@ -33,6 +33,11 @@ export const rackFaults = {
       return () => server.switchTo("on");
     },
   }),
+  "a server loses power at work": fault({
+    lastsMs: [30_000, 600_000],
+    strength: { waitsCount: [1, 60] },
+    begin: ({ servers }, { random, strength }) => random.pick(servers).loseAtWork(random.below(strength.waitsCount)),
+  }),
   "images' source away": fault({
     lastsMs: [10_000, 600_000],
     begin: (at) => {

@@ -84,6 +84,8 @@ export class SimServer implements Chassis {
   readonly #random: Seeded;
   #life: Life | undefined;
   #boots = 0;
+  /** What the next installer's life will be told. */
+  #doom: ((life: Life) => void) | undefined;
   boot = noBoot;
   disk = emptyDisk();
   data = noData;
@@ -114,6 +116,30 @@ export class SimServer implements Chassis {
     this.#place.say(`${this.plan.name} power ${action}`);
     this.#end();
     if (action !== "off" && action !== "soft") this.#begin("firmware");
+  }
+
+  /**
+   * It loses power in the middle of the next installation.
+   * @param waits of the installer for the agent or its hardware before that
+   * @returns what spares it, or gives it power again
+   */
+  loseAtWork(waits: number): () => void {
+    let isLost = false;
+    let spare = () => {};
+    const strike = () => {
+      isLost = true;
+      this.#place.say(`${this.plan.name} loses power: ${this.doing}`);
+      this.switchTo("off");
+    };
+    const doom = (life: Life) => {
+      spare = life.doom(waits, strike);
+    };
+    this.#doom = doom;
+    return () => {
+      if (this.#doom === doom) this.#doom = undefined;
+      spare();
+      if (isLost) this.switchTo("on");
+    };
   }
 
   /** A DHCP reply for the transaction that waits for one. */
@@ -181,6 +207,9 @@ export class SimServer implements Chassis {
     const boot = bootArguments(commandline);
     if (!boot.ok) return;
     this.doing = "installer";
+    this.#doom?.(life);
+    this.#doom = undefined;
+    life.acts();
     const inner = transportOver(this.wire, life, () =>
       this.#isIn("prov") ? this.#place.agent().servedTo(this.uuid) : undefined,
     );
@@ -221,7 +250,10 @@ export class SimServer implements Chassis {
       nics,
       firmware: firmware === "efi" ? ("uefi" as const) : ("bios" as const),
     };
-    const takes = (least: number, most: number) => life.after(this.#random.between(least, most));
+    const takes = (least: number, most: number) => {
+      life.waits();
+      return life.after(this.#random.between(least, most));
+    };
     let fresh = emptyDisk();
     return {
       ...stubServer().server,
