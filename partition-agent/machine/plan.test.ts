@@ -2,75 +2,27 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { recordEvent } from "#domain/machine/lifecycle.ts";
 import {
   BmcOrderSchema,
   EffectRecordSchema,
-  MachineDesiredSchema,
+  type MachineDesiredSchema,
   MachineObservedSchema,
 } from "#gen/holdfast/state/v1/machine_pb.ts";
 import {
   MachineBMCCommand as Command,
   MachineProvisioningEventType as Event,
-  type MachineRecentProvisioningEvents,
 } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { NetworkType } from "#gen/metalstack/api/v2/network_pb.ts";
-import { anyTime, exactly } from "../link/central-time.ts";
-import { bootPatienceMs, type MachineFacts, planMachine, silentMs } from "./plan.ts";
-
-const now = Date.UTC(2026, 0, 1);
-const uuid = "2f1d2cf4-7f0c-4a58-a2f1-b1a4cbb1a001";
-const ago = (ms: number) => timestampFromMs(now - ms);
-
-const logOf = (...events: readonly Event[]): MachineRecentProvisioningEvents | undefined =>
-  events.reduce<MachineRecentProvisioningEvents | undefined>(
-    (log, e) => recordEvent(log, e, "", now - 1000),
-    undefined,
-  );
-
-const waiting = [Event.PXE_BOOTING, Event.PREPARING, Event.REGISTERING, Event.WAITING];
-
-/** A free machine at epoch 1 that waits in the installer, its port isolated. */
-function facts(change: {
-  desired?: MessageInitShape<typeof MachineDesiredSchema> | undefined;
-  observed?: MessageInitShape<typeof MachineObservedSchema>;
-  facts?: Partial<MachineFacts>;
-}): MachineFacts {
-  const events = logOf(...waiting);
-  return {
-    desired: create(MachineDesiredSchema, { uuid, partition: "p", epoch: 1n, ...change.desired }),
-    observed: create(MachineObservedSchema, {
-      uuid,
-      ...(events && { events }),
-      heardAt: ago(1000),
-      boot: "b1",
-      isolatedEpoch: 1n,
-      wipedEpoch: 1n,
-      ...change.observed,
-    }),
-    localOrders: [],
-    safeMode: undefined,
-    power: { state: "on" },
-    port: { kind: "at", switch: "leaf1", port: "tap1", network: "provisioning" },
-    nowMs: now,
-    centralTime: exactly(now),
-    listeningSinceMs: now - 24 * 3_600_000,
-    newMachines: "power on",
-    ...change.facts,
-  };
-}
+import { anyTime } from "../link/central-time.ts";
+import { silentMs } from "./patience.ts";
+import { type MachineFacts, planMachine } from "./plan.ts";
+import { ago, effectOf, facts, logOf, now, uuid, waiting } from "./testing/facts.ts";
 
 const allocation = { project: "x", networks: [{ network: "tenant-net", networkType: NetworkType.CHILD }] };
 const installed = {
   installedEpoch: 2n,
   workedEpoch: 2n,
   events: logOf(...waiting, Event.INSTALLING, Event.BOOTING_NEW_KERNEL)!,
-};
-
-const effectOf = (f: MachineFacts) => {
-  const decision = planMachine(f);
-  if (decision.kind === "wait") return `wait: ${decision.why}`;
-  return (decision.kind === "act" ? decision.effect : decision.note).kind;
 };
 
 test("a free machine in the installer waits for an allocation", () => {
@@ -112,20 +64,6 @@ test("a machine that was switched off by an order stays off, until the epoch cha
     facts: { power: { state: "off" } },
   });
   assert.equal(effectOf(later), "boot-installer");
-});
-
-test("a silent installer is reset, but not for silence from before the agent listened", () => {
-  const silent = { heardAt: ago(silentMs + 60_000) };
-  assert.equal(effectOf(facts({ observed: silent })), "boot-installer");
-  assert.equal(effectOf(facts({ observed: silent, facts: { listeningSinceMs: now - 1000 } })), "wait: an allocation");
-});
-
-test("a machine that was just reset has time to come up, longer with every try", () => {
-  const tried = (attempts: number, sinceMs: number) =>
-    facts({ observed: { heardAt: ago(3 * 3_600_000), powerAttempts: attempts, powerActedAt: ago(sinceMs) } });
-  assert.match(effectOf(tried(1, bootPatienceMs - 1000)), /^wait: the firmware/);
-  assert.equal(effectOf(tried(1, bootPatienceMs + 1000)), "boot-installer");
-  assert.match(effectOf(tried(2, bootPatienceMs + 1000)), /^wait: the firmware/);
 });
 
 test("an installed machine: the port moves to the tenant's network, the BMC boots from disk, then it is left alone", () => {

@@ -21,6 +21,7 @@ import { exactly, type TimeSpan } from "../link/central-time.ts";
 import { openEffects } from "./effect-journal.ts";
 import { type Found, lookBack } from "./look-back.ts";
 import { lostRecord } from "./lost-record.ts";
+import { patienceWith, silentMs } from "./patience.ts";
 
 export interface MachineFacts {
   /** Why nothing may be done that cannot be taken back; undefined: everything may. */
@@ -73,11 +74,6 @@ export type MachineDecision =
   | { readonly kind: "note"; readonly note: MachineNote; readonly why: string; readonly next: string }
   | { readonly kind: "wait"; readonly why: string; readonly next: string; readonly recheckAfterMs: number };
 
-/** A machine that is on and says nothing for this long is reset. Longer than the slowest firmware's self-test. */
-export const silentMs = 6 * 60_000;
-/** A machine that was just switched must show up within this time before it is switched again; doubles up to the maximum. */
-export const bootPatienceMs = 4 * 60_000;
-const bootPatienceMaxMs = 60 * 60_000;
 const recheckMs = 30_000;
 const lastWordMs = 5_000;
 
@@ -239,7 +235,7 @@ function planInstaller(facts: MachineFacts, power: "on" | "off"): MachineDecisio
   const { desired, observed, nowMs } = facts;
   const epoch = desired?.epoch ?? 0n;
   const overdue = overdueBoot(desired, observed);
-  const patienceMs = bootPatience(observed.powerAttempts);
+  const { quietMs, againMs: patienceMs } = patienceWith(desired, observed);
   const sinceActionMs = observed.powerActedAt ? nowMs - timestampMs(observed.powerActedAt) : Number.POSITIVE_INFINITY;
   const boot = (action: "on" | "cycle", because: string) =>
     act({ kind: "boot-installer", power: action, epoch, because }, because, "the firmware boots from the network");
@@ -263,13 +259,16 @@ function planInstaller(facts: MachineFacts, power: "on" | "off"): MachineDecisio
     return boot("on", overdue ?? "the machine is off and is to boot the installer");
   }
   if (overdue !== undefined) return boot("cycle", overdue);
-  const silentForMs = nowMs - Math.max(lastHeardMs(observed), facts.listeningSinceMs);
-  if (silentForMs > silentMs) return boot("cycle", `the machine is on but has been silent for ${seconds(silentForMs)}`);
-  return waitFor(
-    installerWhy(desired, observed),
-    installerNext(desired),
-    Math.min(recheckMs, silentMs - silentForMs + 100),
-  );
+  const silentForMs = nowMs - lastHeardMs(observed);
+  const isSilent = silentForMs > silentMs && nowMs - facts.listeningSinceMs > silentMs;
+  if (isSilent && silentForMs > quietMs)
+    return boot("cycle", `the machine is on but has been silent for ${seconds(silentForMs)}`);
+  if (isSilent) {
+    const next = `the machine is reset after ${seconds(quietMs)} of silence`;
+    return waitFor("a sign of life: it was ready", next, Math.min(recheckMs, quietMs - silentForMs + 100));
+  }
+  const untilSilentMs = silentMs - (nowMs - Math.max(lastHeardMs(observed), facts.listeningSinceMs));
+  return waitFor(installerWhy(desired, observed), installerNext(desired), Math.min(recheckMs, untilSilentMs + 100));
 }
 
 /** Why what runs on the machine has to give way to the installer; undefined: nothing does. */
@@ -360,9 +359,6 @@ function installerWhy(desired: MachineDesired | undefined, observed: MachineObse
 
 const installerNext = (desired: MachineDesired | undefined): string =>
   desired?.allocation ? "the machine is installed" : "the machine can be allocated";
-
-const bootPatience = (attempts: number): number =>
-  Math.min(bootPatienceMaxMs, bootPatienceMs * 2 ** Math.min(Math.max(0, attempts - 1), 4));
 
 const lastHeardMs = (observed: MachineObserved): number => (observed.heardAt ? timestampMs(observed.heardAt) : 0);
 
