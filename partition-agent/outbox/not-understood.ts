@@ -18,7 +18,7 @@ interface Row {
 }
 
 /** What is to be written, and what takes it back here when it could not be. */
-export interface Step {
+interface Step {
   readonly changes: readonly Change[];
   readonly undo: () => void;
 }
@@ -52,7 +52,7 @@ export class NotUnderstood {
   keep(entries: readonly ReportEntry[]): Step & { readonly gone: readonly ReportEntry[] } {
     const steps = entries.map((entry): Step => {
       const { sequence, kind } = entry;
-      const former = this.forget(subjectOf(entry));
+      const former = this.#leave(subjectOf(entry));
       const value = toBinary(ReportEntrySchema, entry);
       this.#set(subjectOf(entry), { sequence, kind, bytes: value.length });
       const undo = () => {
@@ -66,7 +66,7 @@ export class NotUnderstood {
       if (this.#bytes <= this.#bytesMax) break;
       const entry = entries.find((e) => e.sequence === sequence) ?? this.#read(sequence);
       if (entry) gone.push(entry);
-      steps.push(this.forget(subject));
+      steps.push(this.#leave(subject));
     }
     return {
       changes: steps.flatMap(({ changes }) => changes),
@@ -77,14 +77,15 @@ export class NotUnderstood {
     };
   }
 
-  /** There is a newer fact of the subject. */
-  forget(subject: string): Step {
+  /** There is a newer fact of the subject. @returns what is to be written with it, and what is to be called after that */
+  forget(subject: string): { readonly changes: readonly Change[]; readonly done: () => void } {
     const row = this.#rows.get(subject);
-    if (!row) return { changes: [], undo: () => {} };
-    this.#delete(subject);
+    if (!row) return { changes: [], done: () => {} };
     return {
       changes: [{ table, key: keyOf(row.sequence), value: undefined }],
-      undo: () => this.#set(subject, row),
+      done: () => {
+        if (this.#rows.get(subject) === row) this.#delete(subject);
+      },
     };
   }
 
@@ -97,6 +98,13 @@ export class NotUnderstood {
   get(subject: string): ReportEntry | undefined {
     const row = this.#rows.get(subject);
     return row && this.#read(row.sequence);
+  }
+
+  #leave(subject: string): Step {
+    const row = this.#rows.get(subject);
+    if (!row) return { changes: [], undo: () => {} };
+    this.#delete(subject);
+    return { changes: [{ table, key: keyOf(row.sequence), value: undefined }], undo: () => this.#set(subject, row) };
   }
 
   #oldest(): readonly (readonly [string, Row])[] {

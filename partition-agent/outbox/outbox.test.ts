@@ -238,4 +238,12 @@ test("a fact that central is too old for does not come back over a newer one, no
   disk.release();
   await Promise.all([put, acknowledged]);
   assert.deepEqual([pending(), outbox.notUnderstood], [["4 storm 3"], 0]);
+
+  await outbox.acknowledge(4n, unknown(4n));
+  disk.hold();
+  const [newer, offered] = [outbox.put(weather("storm", "4")), outbox.offerAgain(["weather"])];
+  disk.release();
+  await Promise.all([newer, offered]);
+  assert.deepEqual([pending(), outbox.notUnderstood], [["5 storm 4"], 0]);
+  assert.deepEqual((await opened(disk)).outbox.notUnderstood, 0);
 });

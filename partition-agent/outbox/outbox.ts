@@ -142,10 +142,10 @@ export class Outbox {
         ...former.map((s): Change => ({ table, key: keyOf(s), value: undefined })),
       ]);
     } catch (error) {
-      waiting.undo();
       this.#forget(entry);
       throw error;
     }
+    waiting.done();
     for (const entry of gone) this.#drop(entry.sequence);
     for (const s of former) {
       sequences.delete(s);
@@ -216,7 +216,8 @@ export class Outbox {
       await Promise.all(
         some.map(async (subject) => {
           const entry = this.#notUnderstood.get(subject);
-          if (!entry) return;
+          // What is newer of the subject is on its way.
+          if (!entry || this.#sequences.has(subject)) return;
           const { kind, id, value, seenAt } = entry;
           await this.put({ kind, id, value, seenMs: seenAt ? timestampMs(seenAt) : 0 });
         }),
