@@ -32,14 +32,25 @@ const provider = "provider";
 export class CentralNode extends ProcessNode<Far> {
   readonly #store: MemoryStore;
   readonly faults: StoreFaults = { ...calmStore };
-  /** How far its clock is off. */
-  skewMs = 0;
+  #skewMs = 0;
+  /** How far its clock was behind at most, zero or less. */
+  lowestSkewMs = 0;
   readonly #certificateMs: number | undefined;
 
   constructor(name: string, store: MemoryStore, ports: NodePorts, certificateMs: number | undefined) {
     super(name, ports);
     this.#store = store;
     this.#certificateMs = certificateMs;
+  }
+
+  /** How far its clock is off. */
+  get skewMs(): number {
+    return this.#skewMs;
+  }
+
+  set skewMs(ms: number) {
+    this.#skewMs = ms;
+    this.lowestSkewMs = Math.min(this.lowestSkewMs, ms);
   }
 
   async start(): Promise<void> {

@@ -221,8 +221,9 @@ export class Datacenter {
     const { agent } = this.agent;
     if (!agent) return;
     const told = agent.site.ledger.get("machine", uuid, MachineDesiredSchema)?.orders.find((one) => one.id === id);
-    // Central's clock is right; people on site go by the agent's.
-    const nowMs = told ? beginMs + this.world.time.nowMs : agent.site.clock.wallMs();
+    // People on site go by the agent's clock. A central whose clock is wrong gives orders by that one, until it is set.
+    const skewMs = Math.min(...this.world.central.all.map(({ lowestSkewMs }) => lowestSkewMs));
+    const nowMs = told ? beginMs + this.world.time.nowMs + skewMs : agent.site.clock.wallMs();
     const order = told ?? agent.onSite.orders.of(uuid).find((one) => one.id === id);
     if (order?.deadline) this.world.invariants.effects.onOrder(id, nowMs - timestampMs(order.deadline));
   }
