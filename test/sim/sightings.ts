@@ -23,7 +23,10 @@ export class Sightings {
     answering.push(life);
     // Its clock may be set right before it has answered.
     this.saw("word", uuid, life.wallMs());
+    // It may be killed after it has written down that it was called.
+    const forget = life.onEnd(() => this.saw("word", uuid, life.wallMs()));
     return () => {
+      forget();
       answering.splice(answering.indexOf(life), 1);
       this.saw("word", uuid, life.wallMs());
     };
