@@ -24,7 +24,7 @@ const send = (history: string, entries: { readonly kind: string; readonly value:
     central.clock,
     create(ReportRequestSchema, {
       partition: "lab",
-      agent: "a",
+      agent: "test",
       outbox: "told",
       history,
       entries: entries.map((entry) => ({ sequence: ++sequence, id: "lab", ...entry })),

@@ -16,6 +16,7 @@ import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { SwitchSchema } from "#gen/metalstack/api/v2/switch_pb.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { kinds } from "../store/kinds.ts";
+import type { State } from "../store/state.ts";
 import { first, type MachineCentral, machineCentral, machineUuid, type ObservedInit } from "../testing/machines.ts";
 import { machinesHealth } from "./health.ts";
 import { takeReport } from "./report.ts";
@@ -64,7 +65,15 @@ describe("only a partition's agent", () => {
       tx.put(kinds.agentLife, "lab", create(AgentLifeSchema, { agent: "new", session: "other", stream: "s" }));
     });
     const late = { partition: "lab", outbox: "o", agent: "test", entries: [entry(2, { uuid, rack: "late" })] };
-    const taken = takeReport(state, new VirtualClock(), create(ReportRequestSchema, late));
+    // Whichever commit the store would take first: this one comes after.
+    const onItsWay = {
+      get: state.get.bind(state),
+      transact: async (...asked: Parameters<State["transact"]>) => {
+        await letIn;
+        return await state.transact(...asked);
+      },
+    } as unknown as State; // a report that is refused asks nothing else of it
+    const taken = takeReport(onItsWay, new VirtualClock(), create(ReportRequestSchema, late));
     await assert.rejects(taken, /another agent is connected under this identity \(life new\)/);
     await letIn;
     assert.equal(state.get(kinds.machineObserved, uuid)?.value.rack, "before");
