@@ -30,9 +30,14 @@ export function patienceWith(desired: MachineDesired | undefined, observed: Mach
   return { quietMs: silentMs, againMs: doubled(bootPatienceMs, attempts - 1, bootPatienceMaxMs) };
 }
 
-/** Whether it waits to be given away, or did so when it was heard last: nothing is owed to it. */
-const isReady = (desired: MachineDesired | undefined, observed: MachineObserved): boolean =>
-  stateOf(observed.events) === Event.WAITING && observed.wipedEpoch !== 0n && !desired?.allocation;
+/** Whether it waits to be given away, or did so when it was heard last, and is being resurrected: nothing is owed to it. */
+export const isReady = (desired: MachineDesired | undefined, observed: MachineObserved): boolean =>
+  readyStates.includes(stateOf(observed.events)) &&
+  observed.wipedEpoch !== 0n &&
+  observed.workedEpoch === 0n &&
+  !desired?.allocation;
+
+const readyStates: readonly Event[] = [Event.WAITING, Event.MACHINE_RECLAIM];
 
 const doubled = (firstMs: number, times: number, mostMs: number): number =>
   Math.min(mostMs, firstMs * 2 ** Math.min(Math.max(0, times), 4));

@@ -3,17 +3,20 @@ import { test } from "node:test";
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type BmcOrder, BmcOrderSchema, MachineObservedSchema } from "#gen/holdfast/state/v1/machine_pb.ts";
-import { MachineBMCCommand as Command, MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
-import { silentLog } from "#lib/log.ts";
+import {
+  MachineBMCCommand as Command,
+  MachineProvisioningEventType as Event,
+  MachineProvisioningEventState as Flag,
+  MachineLiveliness,
+} from "#gen/metalstack/api/v2/machine_pb.ts";
+import { hourMs } from "#lib/durations.ts";
 import type { Bmc } from "../bmc/bmc.ts";
-import { exactly } from "../link/central-time.ts";
 import {
   imageUrl,
   installed,
   macA,
   observed,
   openAgent,
-  random,
   settle,
   start,
   type TestAgent,
@@ -22,56 +25,9 @@ import {
   uuidA,
   waiting,
 } from "../testing/site.ts";
-import { MachineReconciler } from "./reconciler.ts";
+import { fakeBmc, reconcilerOf } from "./testing/reconciler.ts";
 
 const minuteMs = 60_000;
-
-/** A BMC that does what it is told, and remembers. */
-function fakeBmc() {
-  const told: string[] = [];
-  const state = { power: "on" as "on" | "off", broken: undefined as Error | undefined, mute: false };
-  const check = () => {
-    if (state.broken) throw state.broken;
-  };
-  const bmc: Bmc = {
-    describe: () => Promise.reject(new Error("not asked here")),
-    async powerState() {
-      check();
-      return state.power;
-    },
-    async power(action) {
-      check();
-      told.push(action);
-      state.power = action === "off" ? "off" : "on";
-      if (state.mute) await new Promise(() => {});
-    },
-    async setBootDevice({ device, persistent, efi }) {
-      check();
-      told.push(`${device}${persistent ? " for good" : ""}${efi ? " efi" : ""}`);
-    },
-    bootDevice: () => Promise.reject(new Error("not asked here")),
-    async identify() {},
-  };
-  return { bmc, told, state };
-}
-
-function reconcilerOf(agent: TestAgent, bmc: Bmc | undefined) {
-  const reconciler = new MachineReconciler({
-    site: agent.site,
-    files: agent.files,
-    bmcOf: () => bmc,
-    ports: { locate: async () => ({ kind: "unmanaged" }), move: async () => {} },
-    localOrders: () => [],
-    centralTime: () => exactly(agent.clock.wallMs()),
-    newMachines: "power on",
-    listeningSinceMs: agent.clock.wallMs(),
-    clock: agent.clock,
-    random,
-    log: silentLog,
-  });
-  const run = () => reconciler.reconcile(uuidA, new AbortController().signal);
-  return { reconciler, run };
-}
 
 const livelinessOf = (agent: TestAgent): string | undefined =>
   Object.entries(MachineLiveliness).find(([, value]) => value === observed(agent, uuidA).liveliness)?.[0];
@@ -89,6 +45,31 @@ test("a machine that is heard is alive; when it falls silent it is dead, at the 
   agent.clock.advance(1001);
   await run();
   assert.equal(livelinessOf(agent), "DEAD");
+});
+
+test("a machine that was ready and fell silent is resurrected as if it were released again: its boot is no crash loop", async () => {
+  const { agent, central } = await start();
+  await waiting(agent, central);
+  const { bmc, told } = fakeBmc();
+  const { run } = reconcilerOf(agent, bmc);
+  await run();
+  agent.clock.advance(hourMs);
+  await run();
+  assert.deepEqual(told, []);
+  agent.clock.advance(minuteMs);
+  await run();
+  await run();
+  assert.deepEqual(told, ["pxe efi", "cycle"]);
+  agent.clock.advance(2 * hourMs);
+  await run();
+  assert.equal(told.length, 2 + 2, "once more after two hours");
+  await agent.script(macA, uuidA, "efi");
+  const { events } = observed(agent, uuidA);
+  assert.deepEqual(
+    events?.events.slice(-3).map(({ event }) => event),
+    [Event.MACHINE_RECLAIM, Event.MACHINE_RECLAIM, Event.PXE_BOOTING],
+  );
+  assert.equal(events?.state, Flag.UNSPECIFIED);
 });
 
 test("an allocated machine that falls silent is unknown, not dead: its owner may have stopped the phone-home", async () => {

@@ -31,6 +31,7 @@ import { desiredOf, type Site } from "../boot/site.ts";
 import type { TimeSpan } from "../link/central-time.ts";
 import { carryOut } from "./carry-out.ts";
 import { beginEffect, effectRecord, endEffect } from "./effect-journal.ts";
+import { isReady } from "./patience.ts";
 import {
   isGood,
   type MachineDecision,
@@ -252,7 +253,9 @@ export class MachineReconciler {
         await ports.move(effect.port, effect.network, signal);
         return;
       case "boot-installer":
-        await site.observations.update(uuid, (m) => noteBootInstaller(m, desiredOf(site, uuid), clock.wallMs()));
+        await site.observations.update(uuid, (m) => {
+          noteBootInstaller(m, desiredOf(site, uuid), effect, clock.wallMs());
+        });
         await this.#bmc(uuid).setBootDevice({ device: "pxe", persistent: false, efi }, signal);
         await this.#bmc(uuid).power(effect.power, signal);
         return;
@@ -299,8 +302,15 @@ function noteAttempt(m: MachineObserved, nowMs: number): void {
   m.powerActedAt = timestampFromMs(nowMs);
 }
 
-function noteBootInstaller(m: MachineObserved, desired: MachineDesired | undefined, nowMs: number): void {
+function noteBootInstaller(
+  m: MachineObserved,
+  desired: MachineDesired | undefined,
+  { power, because }: Extract<MachineEffect, { kind: "boot-installer" }>,
+  nowMs: number,
+): void {
   noteAttempt(m, nowMs);
+  // As if it were released once more: its boot is expected, and no crash loop.
+  if (power === "cycle" && isReady(desired, m)) m.events = recordEvent(m.events, Event.MACHINE_RECLAIM, because, nowMs);
   // In the place of what the BMC was told before.
   m.diskBootEpoch = 0n;
   if (!isReinstallAhead(desired, m)) return;
