@@ -29,6 +29,8 @@ export async function severalCentrals(
   const store = new MemoryStore({ clock, random });
   const seeding = await machineCentral(store);
   await fill(seeding);
+  // Else there would be a seat for a central that takes nothing.
+  await seeding.cutLink();
   // The images expire by that clock.
   const nowMs = seeding.clock.wallMs();
   await seeding.close();
