@@ -58,6 +58,8 @@ export interface AgentPlace {
   readonly replies: (xid: number, bytes: Uint8Array) => void;
   /** Told of every call of a server that has arrived. @returns to be told when it is answered */
   readonly hears: (uuid: string, life: Life) => () => void;
+  /** Told when a report to central was answered, and when it was begun (virtual milliseconds). */
+  readonly reported: (begunMs: number) => void;
   /** Images that can be fetched right now, by URL. */
   readonly imagesUp: () => boolean;
   readonly skewMs: () => number;
@@ -247,9 +249,9 @@ export class AgentNode extends ProcessNode<Living> {
     if (joinText) {
       const random = this.ports.random.branch(`joining ${life.name}`);
       const log = this.ports.log(life);
-      const access = joinedAccess({ partition, life, disk, random, log, file: joinText, transport, anew });
-      this.#joiner = access.joiner;
-      return access;
+      const { client, joiner } = joinedAccess({ partition, life, disk, random, log, file: joinText, transport, anew });
+      this.#joiner = joiner;
+      return { client: this.#noting(client), joiner };
     }
     const sync = clientAs(SyncService, transport, `agent:${partition}`);
     const client: SyncClient = {
@@ -259,7 +261,20 @@ export class AgentNode extends ProcessNode<Living> {
       },
       report: (request, signal) => sync.report(request, { signal }),
     };
-    return { client };
+    return { client: this.#noting(client) };
+  }
+
+  #noting(client: SyncClient): SyncClient {
+    const { time } = this.ports;
+    return {
+      follow: (request, signal) => client.follow(request, signal),
+      report: async (request, signal) => {
+        const begunMs = time.nowMs;
+        const answer = await client.report(request, signal);
+        this.#place.reported(begunMs);
+        return answer;
+      },
+    };
   }
 
   #cache(life: Life) {

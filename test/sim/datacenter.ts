@@ -11,6 +11,7 @@ import { macOf } from "#lib/net/mac.ts";
 import type { Seeded } from "#lib/seeded.ts";
 import { decodeDhcp } from "#pxe-boot/dhcp/codec.ts";
 import { optionCode } from "#pxe-boot/dhcp/option-codes.ts";
+import { Acknowledged } from "./acknowledged.ts";
 import { AgentNode, type AgentPlace } from "./agent-node.ts";
 import { AppliedByAgent } from "./applied.ts";
 import { type BmcQuirks, honest, simBmc } from "./bmc.ts";
@@ -22,6 +23,7 @@ import { beginMs, type Life } from "./life.ts";
 import { Line } from "./line.ts";
 import type { NodePorts } from "./process-node.ts";
 import { type ServerPlan, SimServer } from "./server.ts";
+import { calmStore } from "./store.ts";
 import { SimSwitch } from "./switch.ts";
 import type { Time } from "./time.ts";
 import type { Trace } from "./trace.ts";
@@ -79,6 +81,7 @@ export class Datacenter {
   network = "";
   readonly #homeEveryMs: number;
   readonly #applied: AppliedByAgent;
+  readonly #acknowledged: Acknowledged;
   /** When a central could not ask its store whether another life of the agent is connected, and let one in. */
   #unclaimedMs = Number.NEGATIVE_INFINITY;
 
@@ -91,6 +94,11 @@ export class Datacenter {
     this.agentDisk = new SimDisk(this.random.branch("agent's disk"), "disk");
     const { judge, secrets } = world.invariants;
     this.#applied = new AppliedByAgent(partition, judge, (value) => secrets.onTold(partition, value));
+    const isCalm = () =>
+      this.agentDisk.faults.fullShare === 0 &&
+      this.agentDisk.faults.writeMs === this.agentDisk.calm.writeMs &&
+      world.central.all.every(({ faults }) => faults.watchMs === calmStore.watchMs);
+    this.#acknowledged = new Acknowledged({ partition, agent: () => this.agent.agent, isCalm }, judge);
     this.agentDisk.onWrite = (changes) => this.#onWrite(changes);
     this.link = new Line(world.time, this.random.branch("link"));
     const plans = Array.from({ length: servers }, (_, i) => planOf(firstServer + i, this.random.branch(`plan ${i}`)));
@@ -110,6 +118,7 @@ export class Datacenter {
         for (const client of [...this.servers, ...this.visitors]) client.hears(xid, bytes);
       },
       hears: (uuid, life) => world.invariants.sightings.hears(uuid, life),
+      reported: (begunMs) => this.#acknowledged.onReported(begunMs),
       imagesUp: () => this.imagesUp,
       skewMs: () => this.skewMs,
       ...(isJoining && { joinText: () => this.joinText }),
@@ -117,7 +126,7 @@ export class Datacenter {
     this.agent = new AgentNode(ports, place, `agent-${partition}`);
     let copies = 0;
     this.copyOfAgent = (disk, link) => {
-      const copied = { ...place, disk, link, replies: () => {} };
+      const copied = { ...place, disk, link, replies: () => {}, reported: () => {} };
       const { joinText } = this;
       // Each draws ids of its own.
       const own = { ...ports, random: ports.random.branch(`copy ${++copies}`) };
@@ -134,6 +143,11 @@ export class Datacenter {
     const visitor = new DhcpClient(mac, this.random.branch(`visitor ${mac} ${this.world.time.nowMs}`), { send });
     this.visitors.push(visitor);
     return visitor;
+  }
+
+  /** After every event. */
+  check(): void {
+    this.#acknowledged.check();
   }
 
   /** The disk of the agent, which is dead, becomes what the copy holds. */

@@ -180,6 +180,7 @@ export class World implements Surroundings {
 
   #check(): void {
     for (const at of this.datacenters) {
+      at.check();
       const broken = this.joined?.check(at, this.time.nowMs);
       if (broken !== undefined) this.invariants.onJoined(broken);
     }
