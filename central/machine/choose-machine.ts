@@ -85,12 +85,12 @@ function ordersOf({ seed, search }: Choice, keys: readonly string[], racks: numb
   const own = shuffled(ofProject, 0);
   const isOwn = (name: string, salt: number) => of === 1 || shuffled(name, salt) % of === at;
   // As many as this one is at, each of the others is likely to be at.
-  const meets = racks > 1 && search.picked(ofProject, () => true).length * of < 2 * racks;
+  const meets = of > 1 && racks > 1 && search.crowd * of <= 2 * racks;
   type Free = Stored<MachineObserved>;
   return {
     orderOfRack: (rack: string) => shuffled(rack, seed) + (isOwn(rack, own) ? 0 : 2 ** 32),
     // Its epoch: or a project would get the same machine again when it gives one back.
-    order: ({ id, value }: Free) => shuffled(id, meets ? own ^ Number(value.epoch & 0xffffn) : seed),
+    order: ({ id, value }: Free) => shuffled(id, meets ? own ^ Number(value.epoch) : seed),
     isPreferred: ({ id }: Free) => meets || isOwn(id, 0),
   };
 }

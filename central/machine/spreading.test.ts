@@ -100,7 +100,6 @@ for (const racks of [1, 4, 40])
 
 const centrals = 4;
 
-// With more at once than two for each rack, they part each rack among them instead of meeting there.
 /** So many more at the centrals in turn. */
 async function askSeveral({ createAt }: SeveralCentrals, count: number, atOnce: number): Promise<void> {
   const asker = async (first: number) => {
@@ -109,24 +108,25 @@ async function askSeveral({ createAt }: SeveralCentrals, count: number, atOnce: 
   await Promise.all(Array.from({ length: atOnce }, (_, n) => asker(n)));
 }
 
+// With more at once than two for each rack, they part each rack among them instead of meeting there.
 for (const racks of [4, 10, 40])
   for (const atOnce of [4, 16, 64].filter((n) => n <= 2 * racks)) {
-    test(`one project in ${racks} racks is spread within one of the ideal by four centrals, ${atOnce} at once`, async () => {
+    test(`one project in ${racks} racks is spread within one of the ideal by four centrals, ${atOnce} at once`, async (t) => {
       const several = await severalCentrals(centrals, (central) => fillRacks(central, racks, perRack));
+      t.after(() => several.close());
       for (const count of [atOnce, 1, racks - 1, 2 * racks + 1]) {
         await askSeveral(several, count, atOnce);
         checkEven(countsOf(several, racks), `after ${count} more`);
       }
-      await several.close();
     });
   }
 
-test("four centrals that are asked for more at once than two for each rack come to within one when fewer are asked for", async () => {
+test("four centrals that are asked for more at once than two for each rack come to within one when fewer are asked for", async (t) => {
   const several = await severalCentrals(centrals, (central) => fillRacks(central, 4, perRack));
+  t.after(() => several.close());
   await askSeveral(several, 16, 16);
   await askSeveral(several, 33, 1);
   checkEven(countsOf(several, 4), "all");
-  await several.close();
 });
 
 test("machines with the same placement label keep apart in 10 racks by four centrals, 16 at once", async (t) => {

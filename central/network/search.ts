@@ -5,11 +5,15 @@ import { onlySeat, type Seat } from "../seat.ts";
 
 /** How far those who ask at the same time are spread at most. Were it much less, they would soon meet in the last gaps of that much. */
 const spreadMax = 65_536;
+/** What is left of a crowd with each that asks. */
+const fading = 0.9;
 
 /** What one attempt of a transaction knows of the others that this central is at. */
 export interface Search {
   /** Among the centrals that share the store. */
   readonly seat: Seat;
+  /** About how many ask at the same time at this central: what was, fades with each that asks, since those that are answered together leave together. */
+  readonly crowd: number;
   /** Where to begin; who asks alone gets the lowest that is free. */
   readonly spread: Spread;
   /** Whether somebody else is about to take it. @param name unique among all that is searched for, such as an id */
@@ -35,6 +39,7 @@ export function searcher(
   const picked = new Set<string>();
   const under = new Map<string, Set<string>>();
   let asking = 0;
+  let crowd = 0;
   return async (work) => {
     let isCrowded = asking > 0;
     const own = new Map<string, readonly string[]>();
@@ -46,6 +51,7 @@ export function searcher(
       own.clear();
     };
     asking++;
+    crowd = Math.max(asking, crowd * fading);
     try {
       return await work(() => {
         letGo();
@@ -55,6 +61,7 @@ export function searcher(
         const isPicked = (name: string) => picked.has(name) && !own.has(name);
         return {
           seat,
+          crowd,
           spread,
           isPicked,
           picked(key, isMeant) {
@@ -92,6 +99,7 @@ function spreadFrom({ at, of }: Seat, random: Random): Spread {
 /** Of who asks alone. */
 export const alone: Search = {
   seat: onlySeat,
+  crowd: 1,
   spread: lowest,
   isPicked: () => false,
   picked: () => [],
