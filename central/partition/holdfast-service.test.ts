@@ -53,7 +53,7 @@ test("where an agent was told something else under a revision than before is sho
       },
     ]);
   const shown = async () => (await partitions().getHistory({ id: "lab" })).contradictions;
-  const health = () => machinesHealth(central.state, { isUp: () => true, hasClone: () => false }).partitions?.["lab"];
+  const health = () => machinesHealth(central.state, { isUp: () => true, hasClone: () => false }).partitions?.lab;
   await tell({ total: 1, items: [{ kind: "size", id: "s", revision: 7n, kept: "0a", told: "0b" }] });
   const [item] = (await shown())?.items ?? [];
   assert.deepEqual([item?.kind, item?.id, item?.revision, item?.kept, item?.told], ["size", "s", 7n, "0a", "0b"]);

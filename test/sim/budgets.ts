@@ -130,16 +130,17 @@ export class BudgetPeople {
   async #networkAt({ agent, partition }: Datacenter): Promise<void> {
     const { project, outside, trace } = this.#world;
     const { networks } = agent.people(outside);
-    const [own] = agent.agent?.site.locals.networks().filter(({ deleted }) => !deleted) ?? [];
-    // What central has adopted is refused: mostly, what is not is asked for.
-    const id = own?.network?.id;
-    if (id !== undefined && this.#random.chance(0.4)) {
+    const deleteIt = async (id: string) => {
       await networks.delete({ id, project }, { timeoutMs: callMs });
       trace.say(`${partition} deleted network ${id.slice(-4)}`);
-      return;
-    }
+    };
+    const [own] = agent.agent?.site.locals.networks().filter(({ deleted }) => !deleted) ?? [];
+    const id = own?.network?.id;
+    if (id !== undefined && this.#random.chance(0.4)) return await deleteIt(id);
     const name = `net-${this.#random.below(1_000)}`;
     const { network } = await networks.create({ project, name }, { timeoutMs: callMs });
     trace.say(`${partition} made network ${network?.id.slice(-4)} as ${name}`);
+    // What central has adopted is refused, which takes no longer than the report.
+    if (network && this.#random.chance(0.3)) await deleteIt(network.id);
   }
 }
