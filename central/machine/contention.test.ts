@@ -4,8 +4,13 @@ import { test } from "node:test";
 import { IPService } from "#gen/metalstack/api/v2/ip_pb.ts";
 import { MachineService } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { Refusal } from "#lib/refusal.ts";
-import { kinds } from "../store/kinds.ts";
+import { Seeded } from "#lib/seeded.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
+import { type Kind, keyOf, kinds } from "../store/kinds.ts";
+import { MemoryStore } from "../store/memory-store.ts";
+import type { Commit } from "../store/store.ts";
 import { aWaiting, machineCentral } from "../testing/machines.ts";
+import { MeetingStore } from "../testing/meeting-store.ts";
 import { fillRacks, severalCentrals } from "../testing/several-centrals.ts";
 
 const centrals = 4;
@@ -41,20 +46,22 @@ test("64 at once at four centrals: every machine once, nobody is refused while t
   );
 });
 
-test("an address that is tied to a machine while that is released comes back with the others", async () => {
-  const central = await machineCentral();
+test("an address that is tied to a machine while that is released comes back with the others", async (t) => {
+  const store = new MeetingStore(new MemoryStore({ clock: new VirtualClock(), random: new Seeded(1) }));
+  const central = await machineCentral(store);
+  t.after(() => central.close());
   const { project, network } = central;
   await central.waiting(1);
   const { machine } = await central.create();
   const { uuid = "" } = machine ?? {};
-  const ips = central.client(IPService);
+  const writes = (kind: Kind) => (commit: Commit) => commit.puts.some(({ key }) => key.startsWith(keyOf(kind, "")));
+  store.meet(writes(kinds.ip), writes(kinds.machineDesired));
   const [tied] = await Promise.all([
-    ips.create({ project, network, machine: uuid }),
+    central.client(IPService).create({ project, network, machine: uuid }),
     central.client(MachineService).delete({ uuid, project }),
   ]);
   const { epoch, release } = central.desired(uuid);
   assert.ok(!release?.ips.includes(`/${tied.ip?.ip}`), "the release was decided before it was tied");
   await central.report({ ...aWaiting(uuid), epoch, wipedEpoch: epoch, isolatedEpoch: epoch });
   assert.deepEqual([central.desired(uuid).release, central.state.list(kinds.ip)], [undefined, []]);
-  await central.close();
 });

@@ -115,7 +115,8 @@ describe("the plan of such a creation", () => {
   test("is refused when the name is taken, and changes nothing", async () => {
     await central.waiting(2);
     await central.create();
-    const before = central.state.revision;
+    const stored = () => [kinds.machineDesired, kinds.claim].map((kind) => central.state.list(kind));
+    const before = stored();
     const { outcome } = await plan(unique);
     assert.deepEqual(outcome.case === "refusal" && [outcome.value.code, outcome.value.reason, outcome.value.field], [
       "AlreadyExists",
@@ -123,7 +124,7 @@ describe("the plan of such a creation", () => {
       "name",
     ]);
     assert.equal((await plan({})).outcome.case, "plan");
-    assert.equal(central.state.revision, before);
+    assert.deepEqual(stored(), before);
   });
 
   test("holds for the creation that asks for it too, and is stale when the name was taken meanwhile", async () => {
