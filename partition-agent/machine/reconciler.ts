@@ -193,7 +193,12 @@ export class MachineReconciler {
   async #note(uuid: string, facts: MachineFacts, note: MachineNote): Promise<void> {
     const { site, log, clock } = this.#ports;
     const nowMs = clock.wallMs();
-    const fields = { machine: uuid, effect: note.kind, epoch: `${epochOf(note)}` };
+    const fields = {
+      machine: uuid,
+      effect: note.kind,
+      epoch: `${epochOf(note)}`,
+      ...(note.kind === "refuse-order" && { order: note.order.id }),
+    };
     log.info(note.kind === "close-effect" ? "machine-looked-back" : "machine-effect", fields);
     if (note.kind === "close-effect") sometimes(log, "an effect was found begun by a former life");
     if (note.kind === "refuse-order") sometimes(log, "an order was void when its turn came");

@@ -53,6 +53,8 @@ export interface AgentPlace {
   /** To central. */
   readonly link: Line;
   readonly bmcs: ReadonlyMap<string, (life: Life) => Bmc & { close(): Promise<void> }>;
+  /** Between two looks at a BMC, as its people have set it. */
+  readonly bmcPollMs: number;
   readonly switchDriver: (life: Life) => SwitchDriver;
   /** Takes a DHCP reply to whoever has the transaction. */
   readonly replies: (xid: number, bytes: Uint8Array) => void;
@@ -110,14 +112,14 @@ export class AgentNode extends ProcessNode<Living> {
 
   async #compose(life: Life, lifetime: Lifetime): Promise<void> {
     const { log } = this.ports;
-    const { partition, disk, bmcs, switchDriver } = this.#place;
+    const { partition, disk, bmcs, bmcPollMs, switchDriver } = this.#place;
     const random = this.ports.random.branch(life.name);
     const own = disk.open(life);
     const settings = {
       partition,
       url: agentUrl,
       newMachines: "power on" as const,
-      bmc: { addresses: [...bmcs.keys()], pollMs: 60_000, searchMs: 20_000 },
+      bmc: { addresses: [...bmcs.keys()], pollMs: bmcPollMs, searchMs: 20_000 },
       switch: { rack: "rack1", managementAddress: "10.0.0.1", provisioning: "prov" },
     };
     const agent = await composeAgent(settings, {

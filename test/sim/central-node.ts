@@ -33,8 +33,9 @@ export class CentralNode extends ProcessNode<Far> {
   readonly #store: MemoryStore;
   readonly faults: StoreFaults = { ...calmStore };
   #skewMs = 0;
-  /** How far its clock was behind at most, zero or less. */
+  /** How far its clock was behind at most, zero or less; and how far ahead, zero or more. */
   lowestSkewMs = 0;
+  highestSkewMs = 0;
   readonly #certificateMs: number | undefined;
 
   constructor(name: string, store: MemoryStore, ports: NodePorts, certificateMs: number | undefined) {
@@ -51,6 +52,7 @@ export class CentralNode extends ProcessNode<Far> {
   set skewMs(ms: number) {
     this.#skewMs = ms;
     this.lowestSkewMs = Math.min(this.lowestSkewMs, ms);
+    this.highestSkewMs = Math.max(this.highestSkewMs, ms);
   }
 
   async start(): Promise<void> {

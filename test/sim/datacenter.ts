@@ -112,6 +112,7 @@ export class Datacenter {
       central: world.central,
       link: this.link,
       bmcs: new Map(this.servers.map((server) => [`10.0.1.${server.plan.port.slice(1)}:623`, this.#bmcOf(server)])),
+      bmcPollMs: this.random.branch("BMC polls").pick([60_000, 600_000]),
       switchDriver: (life) => this.leaf.driver(life),
       replies: (xid, bytes) => {
         this.#checkAcknowledged(bytes);
@@ -194,6 +195,7 @@ export class Datacenter {
       invariants.effects.onEffect(uuid, String(fields.effect), String(fields.epoch), known);
       invariants.effects.onEffectOf(this.partition, uuid);
       if (fields.effect === "carry-out-order") this.#checkOrder(uuid, String(fields.op));
+      if (fields.effect === "refuse-order") this.#checkRefusal(uuid, String(fields.order));
       const { op, effect, epoch } = fields;
       if (op !== undefined)
         invariants.effects.onOperation(String(op), `${effect} of ${uuid} under ${epoch}`, effect === "carry-out-order");
@@ -240,6 +242,17 @@ export class Datacenter {
     const nowMs = told ? beginMs + this.world.time.nowMs + skewMs : agent.site.clock.wallMs();
     const order = told ?? agent.onSite.orders.of(uuid).find((one) => one.id === id);
     if (order?.deadline) this.world.invariants.effects.onOrder(id, nowMs - timestampMs(order.deadline));
+  }
+
+  /** An order that is about to be refused: of central's, those that are not of an epoch that is over are good until their deadline. */
+  #checkRefusal(uuid: string, id: string): void {
+    const site = this.agent.agent?.site;
+    const desired = site && desiredOf(site, uuid);
+    const order = desired?.orders.find((one) => one.id === id);
+    if (!order?.deadline || order.epoch !== desired?.epoch) return;
+    const skewMs = Math.max(...this.world.central.all.map(({ highestSkewMs }) => highestSkewMs));
+    const nowMs = beginMs + this.world.time.nowMs + skewMs;
+    this.world.invariants.effects.onRefusedOrder(id, timestampMs(order.deadline) - nowMs);
   }
 
   #bmcOf(server: SimServer) {

@@ -5,9 +5,10 @@
 import { cautionMs } from "#agent/ledger/safe-mode.ts";
 import { isTold } from "#central/machine/told.ts";
 import type { Change } from "#lib/disk.ts";
+import type { Seeded } from "#lib/seeded.ts";
 import type { Datacenter } from "./datacenter.ts";
 import { fault } from "./fault.ts";
-import { acceptHistory } from "./user.ts";
+import { acceptHistory, giveOneBack } from "./user.ts";
 
 /**
  * What central and an agent both forget at once nobody can know again, and nothing can be kept that nobody knows of. So while a restored
@@ -31,25 +32,32 @@ async function heardAgain({ agent: node, world: { outside } }: Datacenter): Prom
   }
 }
 
+/** Its agent starts over a disk that was set back in place; the way to central may be there some seconds later. */
+async function startInPlace(at: Datacenter, random: Seeded): Promise<void> {
+  if (random.chance(0.7)) at.world.outside.later(random.between(500, 25_000), at.link.cut());
+  await at.agent.revive();
+  await heardAgain(at);
+}
+
 const kept = new WeakMap<Datacenter, (readonly Change[])[]>();
 
 export const diskFaults = {
   "agent's disk set back": fault({
-    lastsMs: [1_000, 10_000],
+    lastsMs: [1_000, 180_000],
     isPossible: centralKnows,
+    // Somebody makes a copy, finds after a while that what was done since then was a mistake, and goes back to it or to an older one.
     begin: (at, { random }) => {
-      const copies = kept.get(at) ?? [];
-      kept.set(at, [...copies, at.agentDisk.copy()]);
-      const copy = copies[random.below(copies.length + 1)];
-      // The first time, the copy is only made.
-      if (!copy) return () => {};
-      at.agent.kill();
-      const medium = random.branch("medium").chance(0.5) ? "the same" : "another";
-      at.setDiskBack(copy, medium);
-      // It may hold once more what somebody had accepted since then.
+      const copies = [...(kept.get(at) ?? []), at.agentDisk.copy()];
+      kept.set(at, copies);
+      if (random.chance(0.7)) void giveOneBack(at, random);
       return async () => {
-        await at.agent.revive();
-        if (medium === "the same") await heardAgain(at);
+        if (!centralKnows(at)) return;
+        at.agent.kill();
+        const medium = random.branch("medium").chance(0.7) ? "the same" : "another";
+        at.setDiskBack(random.pick(copies), medium);
+        await at.world.outside.after(random.between(1_000, 10_000));
+        await (medium === "the same" ? startInPlace(at, random) : at.agent.revive());
+        // It may hold once more what somebody had accepted since then.
         if (at.world.invariants.isStoreRestored) await acceptHistory(at, random);
       };
     },
@@ -62,8 +70,7 @@ export const diskFaults = {
       at.agent.kill();
       at.loseLastWrites(1 + random.below(strength.writesCount));
       return async () => {
-        await at.agent.revive();
-        await heardAgain(at);
+        await startInPlace(at, random);
         if (at.world.invariants.isStoreRestored) await acceptHistory(at, random);
       };
     },

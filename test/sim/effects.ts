@@ -71,6 +71,12 @@ export class Effects {
     if (lateMs > 0) this.#judge.fail(9, `order ${id} is carried out ${lateMs} ms after its deadline`);
   }
 
+  /** An order of central's is refused. @param leftMs until its deadline, by the clock of whoever gave it; negative after */
+  onRefusedOrder(id: string, leftMs: number): void {
+    this.#judge.checked();
+    if (leftMs > 0) this.#judge.fail(9, `order ${id} is refused ${leftMs} ms before its deadline`);
+  }
+
   /** @param sessions that the life of an agent has with the BMC by now */
   onSession(bmc: string, life: string, sessions: number): void {
     this.#judge.checked();

@@ -8,6 +8,7 @@ import { MachineProvisioningEventType as Event, MachineLiveliness } from "#gen/m
 import type { Change } from "#lib/disk.ts";
 import { AppliedByAgent } from "./applied.ts";
 import { Boots } from "./boots.ts";
+import { Effects } from "./effects.ts";
 import type { Judge } from "./judge.ts";
 import { Secrets, secretOf } from "./secrets.ts";
 import type { Seen } from "./seen.ts";
@@ -22,6 +23,20 @@ function judged(seen: Partial<Seen> = {}) {
   };
   return { judge, failed };
 }
+
+test("an order is carried out until its deadline, and refused for that only after it", () => {
+  const { judge, failed } = judged();
+  const effects = new Effects(judge);
+  effects.onOrder("in time", 0);
+  effects.onRefusedOrder("too late", -1);
+  assert.deepEqual(failed, []);
+  effects.onOrder("late", 1);
+  effects.onRefusedOrder("early", 1);
+  assert.deepEqual(failed, [
+    "9: order late is carried out 1 ms after its deadline",
+    "9: order early is refused 1 ms before its deadline",
+  ]);
+});
 
 describe("what an agent has applied", () => {
   const row = (key: string, revision: number, table = "ledger"): Change => {

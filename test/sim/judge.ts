@@ -10,7 +10,7 @@ export const invariants = {
   6: "what was applied of a thing never goes back, and what was deleted stays deleted",
   7: "unreachable never becomes unknown",
   8: "a machine is installed once for one allocation, what counts as installed is on its disk, and what was acknowledged is held",
-  9: "nothing is done under an epoch that is over, after its deadline, or twice under one id",
+  9: "nothing is done under an epoch that is over, after its deadline, or twice under one id, and no order refused before its deadline",
   10: "status is not newer than what was seen",
   11: "an agent has one session with a BMC, and does not flood it",
   12: "no secret is said, and nothing of a partition in another one",

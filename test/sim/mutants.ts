@@ -159,6 +159,12 @@ export const mutants: readonly Mutant[] = [
     to: "  deadline !== undefined && timestampMs(deadline) < nowMs - 3_600_000;",
   },
   {
+    name: "central's orders go by the agent's clock",
+    file: "partition-agent/machine/plan.ts",
+    from: "isLocal(order, facts) ? exactly(facts.nowMs) : facts.centralTime;",
+    to: "exactly(facts.nowMs);",
+  },
+  {
     name: "a look at a machine counts as a word from it",
     file: "partition-agent/machine/reconciler.ts",
     from: "m.epoch = facts.desired?.epoch ?? 0n;",

@@ -5,6 +5,8 @@ import { Line } from "./line.ts";
 
 /** A clock that is ten minutes off, either way. */
 const skewMs: Range = [1_000, 600_000];
+/** An order lives for two minutes: only a clock that is further off than that takes one for what it is not. */
+const agentSkewMs: Range = [60_000, 600_000];
 const pauseMs: Range = [1, 600_000];
 /** Waits of a process since something happened in it, before which it is killed. */
 const waitsCount: Range = [1, 100];
@@ -78,7 +80,7 @@ export const processFaults = {
   }),
   "agent's clock wrong": fault({
     lastsMs: [60_000, 900_000],
-    strength: { skewMs },
+    strength: { skewMs: agentSkewMs },
     begin: (at, { random, strength }) => {
       at.skewMs = random.between(-strength.skewMs, strength.skewMs);
       return () => {
@@ -87,17 +89,22 @@ export const processFaults = {
     },
   }),
   "agent copied": fault({
-    lastsMs: [10_000, 600_000],
+    lastsMs: [30_000, 600_000],
     begin: (at: Datacenter, { random }) => {
       const disk = new SimDisk(random.branch("copy's disk"), "copy's disk");
       disk.restore(at.agentDisk.copy());
       const line = new Line(at.world.time, random.branch("copy's line"));
-      // It may be alone with what it remembers: nobody at central can tell it then that it is one too many.
-      if (random.chance(0.5)) line.cut();
+      // It may be alone with what it remembers: nobody at central can tell it then that it is one too many. Or it stands in for the agent
+      // while that is out of reach.
+      const whoIsCutOff = random.pick(["nobody", "the copy", "the agent"]);
+      if (whoIsCutOff === "the copy") line.cut();
+      const heal = whoIsCutOff === "the agent" ? at.link.cut() : undefined;
       const copy = at.copyOfAgent(disk, line);
       const up = copy.start();
       return async () => {
         copy.kill();
+        // Whoever ends one looks after the other one then.
+        if (heal) at.world.outside.later(random.between(100, 10_000), heal);
         await up;
       };
     },

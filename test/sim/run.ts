@@ -117,6 +117,7 @@ async function lived(world: World, nemesis: Nemesis, { user, people }: Folk, ran
     owned(new OnSite(world).run([20_000, 240_000], leaving.signal));
     owned(world.doorkeeper?.run([20_000, 60_000], leaving.signal) ?? Promise.resolve());
     owned(user.run([5_000, 90_000], leaving.signal));
+    owned(user.lightUp([5_000, 40_000], leaving.signal));
     if (people) owned(people.run([5_000, 60_000], leaving.signal));
     owned(nemesis.run());
     await world.run(random.between(120_000, 480_000), () => broken !== undefined);

@@ -1,7 +1,9 @@
 import { type Client, ConnectError } from "@connectrpc/connect";
+import { kinds } from "#central/store/kinds.ts";
 import { bmcCommandName } from "#domain/machine/bmc-command.ts";
 import { MachineService as HoldfastMachineService } from "#gen/holdfast/api/v1/machine_pb.ts";
 import { PartitionService } from "#gen/holdfast/api/v1/partition_pb.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import {
   type Machine,
   MachineAllocationType,
@@ -21,6 +23,10 @@ const orders = [
   MachineBMCCommand.MACHINE_BMC_COMMAND_RESET,
   MachineBMCCommand.MACHINE_BMC_COMMAND_CYCLE,
 ] as const;
+const lights = [
+  MachineBMCCommand.MACHINE_BMC_COMMAND_IDENTIFY_LED_ON,
+  MachineBMCCommand.MACHINE_BMC_COMMAND_IDENTIFY_LED_OFF,
+] as const;
 
 /** Somebody who uses machines through the public API and takes what comes. */
 export class User {
@@ -39,17 +45,20 @@ export class User {
 
   /** One wish after the other, with pauses, until the signal aborts. */
   async run(pauseMs: readonly [number, number], signal: AbortSignal): Promise<void> {
-    const { outside, trace } = this.#world;
     while (!signal.aborted) {
-      await outside.after(this.#random.between(...pauseMs));
+      await this.#world.outside.after(this.#random.between(...pauseMs));
       if (signal.aborted) return;
-      try {
-        await this.#wish();
-      } catch (error) {
-        if (!(error instanceof ConnectError)) throw error;
-        this.done[error.message.includes("timed out") ? "unanswered" : "refused"]++;
-        trace.say(`user is refused: ${error.message.slice(0, 160)}`);
-      }
+      await this.#granted(() => this.#wish());
+    }
+  }
+
+  async #granted(wish: () => Promise<void>): Promise<void> {
+    try {
+      await wish();
+    } catch (error) {
+      if (!(error instanceof ConnectError)) throw error;
+      this.done[error.message.includes("timed out") ? "unanswered" : "refused"]++;
+      this.#world.trace.say(`user is refused: ${error.message.slice(0, 160)}`);
     }
   }
 
@@ -64,6 +73,19 @@ export class User {
     if (dice < 0.75) return await this.reinstall(uuid);
     if (dice < 0.82) return await this.abortReinstall(uuid);
     await this.order(uuid, this.#random.pick(orders));
+  }
+
+  /** Lets a machine show where it stands, again and again: of all orders those alone disturb nobody. */
+  async lightUp(pauseMs: readonly [number, number], signal: AbortSignal): Promise<void> {
+    const random = this.#random.branch("lights");
+    while (!signal.aborted) {
+      await this.#world.outside.after(random.between(...pauseMs));
+      if (signal.aborted) return;
+      await this.#granted(async () => {
+        const mine = await this.list();
+        if (mine.length > 0) await this.order(random.pick(mine).uuid, random.pick(lights));
+      });
+    }
   }
 
   async list(): Promise<readonly Machine[]> {
@@ -128,6 +150,24 @@ export class User {
     await this.#machines.bMCCommand({ uuid, project: this.#world.project, command }, { timeoutMs: callMs });
     this.done.ordered++;
     this.#world.trace.say(`user orders ${bmcCommandName(command)} of ${uuid.slice(-2)}`);
+  }
+}
+
+/** Somebody gives back one of the machines that are in use in a datacenter, if central takes that. */
+export async function giveOneBack({ partition, world }: Datacenter, random: Seeded): Promise<void> {
+  const { truth } = world;
+  const isAtHome = ({ uuid, epoch }: MachineDesired) =>
+    truth.get(kinds.machineObserved, uuid)?.value.phonedHomeEpoch === epoch;
+  const held = truth.list(kinds.machineDesired).map(({ value }) => value);
+  const inUse = held.filter((one) => one.partition === partition && one.allocation !== undefined && isAtHome(one));
+  if (inUse.length === 0) return;
+  const { uuid, allocation } = random.pick(inUse);
+  try {
+    await world.asAdmin(MachineService).delete({ uuid, project: allocation?.project ?? "" }, { timeoutMs: callMs });
+    world.trace.say(`somebody deleted ${uuid.slice(-2)}`);
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    world.trace.say(`somebody is refused: ${error.message.slice(0, 160)}`);
   }
 }
 
