@@ -19,14 +19,10 @@ const isFree = ({ central, told, observed, server }: Standing): boolean =>
 const isInUse = ({ central, observed, server }: Standing): boolean =>
   isInstalled(central, observed) && observed.phonedHomeEpoch === central.epoch && server.port === central.epoch;
 
-/** Somebody had it switched off, and it stays so. */
-const isHeldOff = ({ central, observed, server }: Standing): boolean =>
-  !server.isOn && observed.heldOff && observed.heldOffEpoch === central.epoch;
-
 /** Somebody switched it on before the agent did: it may be anybody's. */
 const isNotTakenIn = ({ observed, server }: Standing): boolean => server.isOn && observed.boot === "";
 
-const rests = [isFree, isInUse, isHeldOff, isNotTakenIn];
+const rests = [isFree, isInUse, isNotTakenIn];
 
 /** Of the others there are 3,240, 5,776 and 3,255: all of them take too long for every run. */
 const searches: readonly { readonly subject: Subject; readonly standingsMax: number }[] = [

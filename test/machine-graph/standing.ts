@@ -8,8 +8,6 @@ import { isPast } from "#agent/machine/plan.ts";
 import { stateOf } from "#domain/machine/lifecycle.ts";
 import { livelinessNow } from "#domain/machine/liveliness.ts";
 import {
-  type BmcOrder,
-  BmcOrderSchema,
   type EffectRecord,
   type MachineDesired,
   MachineDesiredSchema,
@@ -123,7 +121,6 @@ export function canonical({ central, told, observed: m, server }: Standing): Sta
   const numbers = [central.reinstall?.number, told.reinstall?.number, progress?.begun, progress?.overwritten];
   const number = ranks([...numbers, progress?.installed].map((n) => n ?? 0));
   const boot = (id: string) => (id !== "" && id === m.boot ? "boot" : "");
-  const isHeldOff = m.heldOff && live(m.heldOffEpoch) !== 0n;
   const isReinstalled = central.reinstall !== undefined || told.reinstall !== undefined;
   return {
     central: desiredIn(central, rank, number),
@@ -137,14 +134,10 @@ export function canonical({ central, told, observed: m, server }: Standing): Sta
       ...{ workedEpoch: rank(m.workedEpoch), wipedEpoch: rank(m.wipedEpoch) },
       installedEpoch:
         m.wipedEpoch === 0n || m.wipedEpoch > m.installedEpoch ? live(m.installedEpoch) : rank(m.installedEpoch),
-      ...{ heldOff: isHeldOff, heldOffEpoch: isHeldOff ? rank(m.heldOffEpoch) : 0n },
       powerAttempts: Math.min(m.powerAttempts, 1),
       ...timesOf(m),
       events: { events: [{ event: stateIn(m, isReinstalled) }] },
       effects: effectsIn(m, isReinstalled ? told.epoch : undefined, rank),
-      outcomes: m.outcomes
-        .filter(({ id }) => [...central.orders, ...told.orders].some((o) => o.id === id))
-        .map(({ id }) => ({ id })),
       ...(progress && {
         reinstall: {
           ...{ epoch: rank(progress.epoch), begun: number(progress.begun), overwritten: number(progress.overwritten) },
@@ -176,7 +169,7 @@ function epochsOf(told: MachineDesired) {
 type Rank = (epoch: bigint) => bigint;
 
 function desiredIn(
-  { epoch, allocation, release, orders, reinstall }: MachineDesired,
+  { epoch, allocation, release, reinstall }: MachineDesired,
   rank: Rank,
   number: (reinstall: number) => number,
 ): MachineDesired {
@@ -187,15 +180,8 @@ function desiredIn(
     ...(reinstall && {
       reinstall: { number: number(reinstall.number), aborted: reinstall.aborted, keeps: reinstall.keeps },
     }),
-    orders: orders.map((order) => orderIn(order, rank)),
   });
 }
-
-const orderIn = ({ id, command, epoch, deadline }: BmcOrder, rank: Rank): BmcOrder =>
-  create(BmcOrderSchema, { id, command, epoch: rank(epoch), deadline: deadlineOf(deadline) });
-
-const deadlineOf = (deadline: Timestamp | undefined): Timestamp =>
-  timestampFromMs(deadline && timestampMs(deadline) > nowMs ? nowMs + 120_000 : nowMs - 1);
 
 /** What was heard is longer ago than what was done since. */
 const timesOf = ({ heardAt, powerActedAt, powerAttempts }: MachineObserved) => ({
@@ -238,17 +224,16 @@ function effectsIn({ effects }: MachineObserved, epoch: bigint | undefined, rank
     .map((e, i) => ({
       ...e,
       ...{
-        opId: e.order ? e.opId : `effect-${i}`,
-        epoch: e.endedAt || e.order ? rank(e.epoch) : past,
+        opId: `effect-${i}`,
+        epoch: e.endedAt ? rank(e.epoch) : past,
         why: "",
         begunAt: timestampFromMs(nowMs),
       },
       ...(e.endedAt && { endedAt: timestampFromMs(nowMs) }),
-      ...(e.order && { order: orderIn(e.order, rank) }),
     }));
 }
 
-const switching: readonly string[] = ["boot-installer", "start-from-disk", "carry-out-order"];
+const switching: readonly string[] = ["boot-installer", "start-from-disk"];
 
 /** 0 stays, all others become 1, 2, 3 by their order. */
 function ranks(all: readonly number[]): (n: number) => number {

@@ -11,7 +11,7 @@ import { withdrawStale } from "#domain/machine/bmc-order.ts";
 import { nextEpoch } from "#domain/machine/epoch.ts";
 import { unavailability } from "#domain/machine/placement.ts";
 import { systemOnDisk } from "#domain/machine/reinstall.ts";
-import type { BmcOrder, MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
+import type { MachineDesired } from "#gen/holdfast/state/v1/machine_pb.ts";
 import { MachineLiveliness } from "#gen/metalstack/api/v2/machine_pb.ts";
 import { copyOf } from "#lib/message.ts";
 import { Refusal } from "#lib/refusal.ts";
@@ -91,8 +91,7 @@ const whileTold = ({ name, take }: Step): Step => ({ name, take: (s) => (isTold(
 const isTold = ({ central, told }: Standing): boolean =>
   central.epoch === told.epoch &&
   central.reinstall?.number === told.reinstall?.number &&
-  central.reinstall?.aborted === told.reinstall?.aborted &&
-  central.orders.length === told.orders.length;
+  central.reinstall?.aborted === told.reinstall?.aborted;
 
 export const tell: Step = {
   name: "the agent is told",
@@ -121,9 +120,6 @@ export const timePasses: Step = {
       ...(heardAt && { heardAt: longAgo }),
       ...(powerActedAt && { powerActedAt: longAgo }),
     };
-    const late = (o: BmcOrder) => ({ ...o, deadline: timestampFromMs(nowMs - 1) });
-    s.central = { ...s.central, orders: s.central.orders.map(late) };
-    s.told = { ...s.told, orders: s.told.orders.map(late) };
   },
 };
 
