@@ -27,6 +27,8 @@ export class AppliedByAgent {
   readonly #onItem: (value: Uint8Array) => void;
   /** Revisions of the rows of each table, by key. */
   readonly #tables = new Map<string, Map<string, bigint>>();
+  /** Rows of each table that the disk has lost, by key: they were not deleted. */
+  readonly #lost = new Map<string, Set<string>>();
   #inForce: InForce | undefined;
   /** Of the history in force, by key. */
   readonly #applied = new Map<string, Applied>();
@@ -40,8 +42,14 @@ export class AppliedByAgent {
   /** The disk becomes an older copy of itself, which is about to be written: what that does not know is applied again. */
   onSetBack(): void {
     this.#tables.clear();
+    this.#lost.clear();
     this.#applied.clear();
     this.#inForce = undefined;
+  }
+
+  onLoss(table: string, key: string): void {
+    this.#tables.get(table)?.delete(key);
+    this.#lost.set(table, (this.#lost.get(table) ?? new Set()).add(key));
   }
 
   /** One write is on the disk. */
@@ -54,7 +62,7 @@ export class AppliedByAgent {
       this.#note(change);
       touched.push(change);
     }
-    // What is written aside is not in force; a row that the disk has lost was not deleted.
+    // What is written aside is not in force.
     const former = this.#inForce;
     if (next === undefined || next === former) return;
     this.#judge.checked();
@@ -69,6 +77,7 @@ export class AppliedByAgent {
   #note({ table, key, value }: Change): void {
     const rows = this.#tables.get(table) ?? new Map<string, bigint>();
     this.#tables.set(table, rows);
+    this.#lost.get(table)?.delete(key);
     if (value === undefined) rows.delete(key);
     else {
       const item = fromBinary(DesiredItemSchema, value);
@@ -89,7 +98,8 @@ export class AppliedByAgent {
   #applySet({ table, revision }: InForce): void {
     const rows = this.#tables.get(table) ?? new Map<string, bigint>();
     for (const [key, { isDeleted }] of this.#applied)
-      if (!isDeleted && !rows.has(key)) this.#applied.set(key, { revision, isDeleted: true });
+      if (!isDeleted && !rows.has(key) && !this.#lost.get(table)?.has(key))
+        this.#applied.set(key, { revision, isDeleted: true });
     for (const [key, own] of rows) this.#apply(key, own);
   }
 

@@ -100,6 +100,7 @@ export class Datacenter {
       world.central.all.every(({ faults }) => faults.watchMs === calmStore.watchMs);
     this.#acknowledged = new Acknowledged({ partition, agent: () => this.agent.agent, isCalm }, judge);
     this.agentDisk.onWrite = (changes) => this.#onWrite(changes);
+    this.agentDisk.onLoss = (table, key) => this.#applied.onLoss(table, key);
     this.link = new Line(world.time, this.random.branch("link"));
     const plans = Array.from({ length: servers }, (_, i) => planOf(firstServer + i, this.random.branch(`plan ${i}`)));
     const onAt = (port: string) => this.servers.find((s) => s.plan.port === port && s.power === "on")?.plan.mac;

@@ -30,6 +30,8 @@ export class SimDisk {
   readonly faults: DiskState = { ...this.calm };
   /** Told of every write that is on it by now, whoever made it. */
   onWrite: (changes: readonly Change[]) => void = () => {};
+  /** Hears of a row that nobody deleted. */
+  onLoss: (table: string, key: string) => void = () => {};
 
   /** @param name that no other disk has which its content may come to */
   constructor(random: Seeded, name: string) {
@@ -71,7 +73,10 @@ export class SimDisk {
   /** A row of one of these tables is gone, as after a write that the disk took and never made. */
   lose(tables: readonly string[], random: Seeded): void {
     const rows = tables.flatMap((table) => Array.from(this.#rows.entries(table), ([key]) => ({ table, key })));
-    if (rows.length > 0) this.#apply([{ ...random.pick(rows), value: undefined }]);
+    if (rows.length === 0) return;
+    const { table, key } = random.pick(rows);
+    this.#put([{ table, key, value: undefined }]);
+    this.onLoss(table, key);
   }
 
   /** It has said of its last writes that they were flushed, which is found out when its power fails. Nobody may have it open. */
@@ -111,11 +116,15 @@ export class SimDisk {
   }
 
   #apply(changes: readonly Change[]): void {
+    this.#put(changes);
+    this.onWrite(changes);
+  }
+
+  #put(changes: readonly Change[]): void {
     // Backwards: of a key that is written twice, what was there before comes last.
     const former = changes.map(({ table, key }): Change => ({ table, key, value: this.#rows.get(table, key) }));
     if (this.#replaced.push(former.reverse()) > writesKept) this.#replaced.shift();
     for (const { table } of changes) this.#tables.add(table);
     void this.#rows.write(changes);
-    this.onWrite(changes);
   }
 }

@@ -86,7 +86,7 @@ describe("what an agent has applied", () => {
 
   test("may come again where the disk has lost a row, was set back, or is told another history", () => {
     const { applied, failed } = begun();
-    applied.onWrite([gone("size/a")]);
+    applied.onLoss("ledger", "size/a");
     applied.onWrite([row("size/a", 3, "ledger-2"), row("size/b", 4, "ledger-2"), cursor(5, { table: "ledger-2" })]);
     applied.onSetBack();
     applied.onWrite([row("size/a", 2), cursor(2)]);

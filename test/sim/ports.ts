@@ -41,7 +41,9 @@ export class Ports {
       const desired = this.#desired(uuid);
       const copied = machine(uuid);
       if (networkOf(server) !== "prov" && holds(copied) !== holds(desired)) this.#away.add(uuid);
-      if (desired?.allocation && copied?.epoch !== desired.epoch) this.#orphans.set(uuid, desired.epoch);
+      // Also of one that is being released: its agent may not have heard of that, and puts the port there once more.
+      if (holds(desired) !== undefined && desired && copied?.epoch !== desired.epoch)
+        this.#orphans.set(uuid, desired.epoch);
     }
   }
 
