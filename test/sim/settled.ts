@@ -1,6 +1,7 @@
 import { vrfOfNetwork } from "#agent/switch/switch.ts";
 import { kinds } from "#central/store/kinds.ts";
 import { isInstalled } from "#domain/machine/boot-target.ts";
+import type { LocalIp, LocalNetwork } from "#gen/holdfast/state/v1/budget_pb.ts";
 import { type MachineDesired, MachineDesiredSchema, type MachineObserved } from "#gen/holdfast/state/v1/machine_pb.ts";
 import type { Datacenter } from "./datacenter.ts";
 import type { SimServer } from "./server.ts";
@@ -29,9 +30,13 @@ function unsettledAt(at: Datacenter): string | undefined {
   const kept = new Set(outbox.rejected().map(({ entry }) => entry.id));
   const local = locals.machines().find(({ uuid }) => !kept.has(uuid));
   if (local) return `what was given away of machine ${local.uuid} is not adopted`;
-  const made = locals.networks().find(({ network }) => !kept.has(network?.id ?? ""));
+  // What was given back is taken back by the word of the outbox that the budget is for; after another one an administrator revokes it by force.
+  const waits = ({ budget, deleted }: LocalNetwork | LocalIp) =>
+    deleted && at.world.truth.get(kinds.budget, budget)?.value.outbox !== outbox.id;
+  const made = locals.networks().find((one) => !kept.has(one.network?.id ?? "") && !waits(one));
   if (made) return `network ${made.network?.id}, which was made here, is not adopted`;
-  if (locals.ips().some(({ ip }) => !kept.has(ip?.ip ?? ""))) return "an address that was given away is not adopted";
+  if (locals.ips().some((one) => !kept.has(one.ip?.ip ?? "") && !waits(one)))
+    return "an address that was given away is not adopted";
   if (outbox.size > 0) return `${outbox.size} facts are not reported`;
   const foreign = ledger.list("machine", MachineDesiredSchema).find((machine) => machine.partition !== partition);
   if (foreign) return `the agent was told of machine ${foreign.uuid}, which is of partition ${foreign.partition}`;
