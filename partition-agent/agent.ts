@@ -115,7 +115,7 @@ export async function composeAgent<Cache extends FileCache>(
   await forgetWaiting(observations);
 
   const centralTime = centralTimeOf(site, (uuid) => reconciler.enqueue(uuid));
-  const link = linkOf(ports, { site, lives, safeMode, outbox, people, centralTime });
+  const link = linkOf(ports, { site, lives, safeMode, outbox, people, budgets, centralTime });
   const directory = directoryOf(settings, ports, observations, observed);
   const audit = new AuditTrail({ disk, outbox, clock, log });
   const { control, report } = switchOf(settings, ports, site, audit);
@@ -211,11 +211,12 @@ function linkOf(
     readonly safeMode: SafeMode;
     readonly outbox: Outbox;
     readonly people: People;
+    readonly budgets: Budgets;
     readonly centralTime: CentralTime;
   },
 ): Link {
-  const { site, lives, safeMode, outbox, people, centralTime } = parts;
-  const { partition, ledger, observations, locals } = site;
+  const { site, lives, safeMode, outbox, people, budgets, centralTime } = parts;
+  const { partition, ledger, observations } = site;
   return new Link({
     partition,
     lives,
@@ -228,9 +229,9 @@ function linkOf(
       if (observations.isTold(to)) return;
       await tellContradictions(site);
       // Before, so that none is lost when this life ends in between; after, because central has to know their machines.
-      await locals.tellAll();
+      await budgets.tellAll();
       await observations.tellAll(to);
-      await locals.tellAll();
+      await budgets.tellAll();
     },
     displaced: () => safeMode.displaced(),
     async recollect({ outdatedOutbox, entries }) {

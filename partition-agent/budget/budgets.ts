@@ -198,6 +198,11 @@ export class Budgets {
     });
   }
 
+  /** Tells central once more of all that it has not adopted: in turn, or what is forgotten meanwhile would be kept again. */
+  tellAll(): Promise<void> {
+    return this.inTurn(() => this.#ports.site.locals.tellAll());
+  }
+
   /** One after the other: who decides knows of all that was decided before. */
   inTurn<T>(work: () => Promise<T>): Promise<T> {
     return this.#turns.run(work);
