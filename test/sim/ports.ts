@@ -21,6 +21,8 @@ export class Ports {
   readonly #freedByCopy = new Map<string, bigint>();
   /** VRFs of an allocation, by its uuid: while it is being released, only that is left of it. */
   readonly #vrfs = new Map<string, ReadonlySet<number>>();
+  /** Epoch under which its partition had a machine by its own word, by uuid. */
+  readonly #localEpochs = new Map<string, bigint>();
   /** Network of each port when it was looked at last, by the machine's uuid. */
   readonly #networks = new Map<string, string>();
 
@@ -91,9 +93,12 @@ export class Ports {
     const { uuid, epoch, delegated } = desired;
     const local = this.#judge.seen.locals().find((one) => one.uuid === uuid);
     if (local && local.epoch > epoch) {
+      this.#localEpochs.set(uuid, local.epoch);
       if (local.allocation) this.#noteVrfs(local.allocation);
       return known(holds(local), this.#vrfs);
     }
+    // The partition's word was lost with its disk before central had it.
+    if (epoch < (this.#localEpochs.get(uuid) ?? -1n)) return "unknown";
     // Its partition may have given it away, also by a delegation that the store has forgotten: then central may come to that epoch by itself.
     const given = this.#given.epochOf(uuid) ?? -1n;
     if (delegated || epoch < given || (epoch === given && this.#given.isUndelegated(`${uuid} ${given}`)))
