@@ -60,7 +60,10 @@ export function chooseMachine(tx: Tx, request: MachineServiceCreateRequest, cont
   const best = bestOf((uuid) => !search.isPicked(uuid)) ?? bestOf(() => true);
   if (best === undefined) throw noMachine(all(), wanted);
   const machine = held(tx, best.id);
-  search.pick(best.id, [...keys, ...keys.map((key) => pickKey(key, machine.observed?.rack ?? ""))]);
+  search.pick(
+    best.id,
+    keys.map((key) => pickKey(key, machine.observed?.rack ?? "")),
+  );
   context.explain?.(() => choiceText(machine, { fit, all: all().length, score }, wanted));
   const reserved = reservedForOthers(tx, { partition, size }, project, all);
   if (reserved && fit <= reserved.remaining) {
