@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { addressText, containsPrefix, overlaps, type Prefix, parsePrefix, prefixText } from "#lib/net/prefix.ts";
+import { checked } from "#lib/result.ts";
 import {
   addressBlock,
   beyond,
@@ -14,11 +15,7 @@ import {
 } from "./free.ts";
 import { take } from "./ipam.ts";
 
-const prefix = (text: string): Prefix => {
-  const parsed = parsePrefix(text);
-  assert.ok(parsed.ok, parsed.ok ? "" : parsed.error);
-  return parsed.value;
-};
+const prefix = (text: string): Prefix => checked(parsePrefix(text));
 
 /** All that is given, until there is nothing more. */
 function given(prefixes: readonly Prefix[], spread: (n: number) => Spread): string[] {

@@ -11,19 +11,12 @@ import {
   parseAddress,
   parsePrefix,
 } from "#lib/net/prefix.ts";
+import { checked } from "#lib/result.ts";
 import { gatewayOf } from "./gateway.ts";
 import { isUsable, poolOf, usableInBoth, usableOf } from "./pool.ts";
 
-const prefix = (text: string): Prefix => {
-  const parsed = parsePrefix(text);
-  assert.ok(parsed.ok, parsed.ok ? "" : parsed.error);
-  return parsed.value;
-};
-const address = (text: string): Address => {
-  const parsed = parseAddress(text);
-  assert.ok(parsed.ok, parsed.ok ? "" : parsed.error);
-  return parsed.value;
-};
+const prefix = (text: string): Prefix => checked(parsePrefix(text));
+const address = (text: string): Address => checked(parseAddress(text));
 const gatewayText = (text: string) => {
   const gateway = gatewayOf(prefix(text));
   return gateway && addressText(gateway);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { checked } from "../result.ts";
 import {
   type Address,
   addressText,
@@ -13,16 +14,8 @@ import {
   sizeOf,
 } from "./prefix.ts";
 
-const prefix = (text: string): Prefix => {
-  const parsed = parsePrefix(text);
-  assert.ok(parsed.ok, parsed.ok ? "" : parsed.error);
-  return parsed.value;
-};
-const address = (text: string): Address => {
-  const parsed = parseAddress(text);
-  assert.ok(parsed.ok, parsed.ok ? "" : parsed.error);
-  return parsed.value;
-};
+const prefix = (text: string): Prefix => checked(parsePrefix(text));
+const address = (text: string): Address => checked(parseAddress(text));
 const canonical = (text: string) => addressText(address(text));
 
 const families = fc.constantFrom<Family>(4, 6);

@@ -330,7 +330,8 @@ const inUseWhy = (desired: MachineDesired | undefined): string => {
   return `nothing: the machine is in use${aborted}`;
 };
 
-const installerStates: readonly Event[] = [
+/** A machine in one of these runs the installer, or is about to. */
+export const installerStates: readonly Event[] = [
   Event.PXE_BOOTING,
   Event.PREPARING,
   Event.REGISTERING,

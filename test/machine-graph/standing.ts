@@ -4,7 +4,7 @@
 // all alike where they are only asked whether they are the present one. A time is either just now or longer ago than any patience.
 import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { isPast } from "#agent/machine/plan.ts";
+import { installerStates, isPast } from "#agent/machine/plan.ts";
 import { stateOf } from "#domain/machine/lifecycle.ts";
 import { livelinessNow } from "#domain/machine/liveliness.ts";
 import {
@@ -206,14 +206,6 @@ function stateIn(m: MachineObserved, isReinstalled: boolean): Event {
   if (isReady || isLeaving) return state;
   return isReinstalled && installerStates.includes(state) ? Event.PXE_BOOTING : Event.PLANNED_REBOOT;
 }
-
-const installerStates: readonly Event[] = [
-  Event.PXE_BOOTING,
-  Event.PREPARING,
-  Event.REGISTERING,
-  Event.WAITING,
-  Event.INSTALLING,
-];
 
 /** Those that are open, and what switched the machine last. */
 function effectsIn({ effects }: MachineObserved, epoch: bigint | undefined, rank: Rank): EffectRecord[] {
