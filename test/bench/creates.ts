@@ -19,7 +19,7 @@ import { dayMs } from "#lib/durations.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import { silentLog as log } from "#lib/log.ts";
-import { countedStore } from "./counted-store.ts";
+import { CountedStore } from "./counted-store.ts";
 import { type Run, run } from "./load.ts";
 import { computedMicros } from "./protocol.ts";
 import type { RawEtcd } from "./raw-etcd.ts";
@@ -74,7 +74,7 @@ export async function fillRoom(store: Store, machines: number): Promise<MachineS
 export async function openCentral(store: Store) {
   let lost = 0;
   let commit: Commit | undefined;
-  const counted = countedStore(store, (given, committed) => {
+  const counted = new CountedStore(store, (given, committed) => {
     if (committed.ok) commit = given;
     else lost++;
   });

@@ -14,7 +14,7 @@ import { ProjectSchema } from "#gen/metalstack/api/v2/project_pb.ts";
 import { systemClock as clock } from "#lib/io/system-clock.ts";
 import { systemRandom as random } from "#lib/io/system-random.ts";
 import { silentLog as log } from "#lib/log.ts";
-import { countedStore } from "./counted-store.ts";
+import { CountedStore } from "./counted-store.ts";
 import { nowMs } from "./protocol.ts";
 
 export interface Amount {
@@ -36,7 +36,7 @@ export async function takeDurably(stores: readonly Store[], amount: Amount): Pro
   const stop = new AbortController();
   setMaxListeners(0, stop.signal);
   const counted = (store: Store) =>
-    countedStore(store, (_commit, { ok }) => {
+    new CountedStore(store, (_commit, { ok }) => {
       if (!ok) lost++;
     });
   const states: State[] = [];

@@ -1,3 +1,5 @@
+import type { AgentNode } from "./agent-node.ts";
+import type { CentralNode } from "./central-node.ts";
 import type { Datacenter } from "./datacenter.ts";
 import { SimDisk } from "./disk.ts";
 import { fault, type Range } from "./fault.ts";
@@ -10,6 +12,15 @@ const agentSkewMs: Range = [60_000, 600_000];
 const pauseMs: Range = [1, 600_000];
 /** Waits of a process since something happened in it, before which it is killed. */
 const waitsCount: Range = [1, 100];
+
+/** @returns what spares it if it lives, and else brings it back */
+function killedAtWork(one: CentralNode | AgentNode, waits: number): () => Promise<void> | void {
+  const spare = one.killAtWork(waits);
+  return () => {
+    spare();
+    return one.revive();
+  };
+}
 
 /** Of the processes: they die, stand still, and have clocks and copies. */
 export const processFaults = {
@@ -26,11 +37,7 @@ export const processFaults = {
     strength: { waitsCount },
     begin: ({ central }, { random, strength }) => {
       const one = random.pick(central.all);
-      const spare = one.killAtWork(random.below(strength.waitsCount));
-      return () => {
-        spare();
-        return one.revive();
-      };
+      return killedAtWork(one, random.below(strength.waitsCount));
     },
   }),
   "central stands still": fault({
@@ -62,13 +69,7 @@ export const processFaults = {
   "agent dies at work": fault({
     lastsMs: [2_000, 120_000],
     strength: { waitsCount },
-    begin: ({ agent }, { random, strength }) => {
-      const spare = agent.killAtWork(random.below(strength.waitsCount));
-      return () => {
-        spare();
-        return agent.revive();
-      };
-    },
+    begin: ({ agent }, { random, strength }) => killedAtWork(agent, random.below(strength.waitsCount)),
   }),
   "agent stands still": fault({
     lastsMs: [1, 1],
